@@ -1,0 +1,64 @@
+"""The `pose-tracking` command: one sub-command a module of this folder."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from .. import __version__
+from ..errors import PoseTrackingError
+
+# Module and function of each command. A missing optional package shows only when its command runs.
+COMMANDS = {
+    "run": ("run", "run"),
+    "evaluate": ("evaluate", "evaluate"),
+    "simulate": ("simulate", "simulate"),
+    "to-bag": ("to_bag", "to_bag"),
+    "replay": ("replay", "replay"),
+    "benchmark": ("benchmark", "benchmark"),
+    "download": ("download", "download"),
+}
+GROUPS = {"train": ("train", "app")}
+
+
+def build() -> typer.Typer:
+    """The command with all its sub-commands."""
+    app = typer.Typer(
+        help="Track the 6D pose and identity of known objects in RGB-D images.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for name, (module, function) in COMMANDS.items():
+        app.command(name)(getattr(importlib.import_module(f"{__package__}.{module}"), function))
+    for name, (module, function) in GROUPS.items():
+        app.add_typer(getattr(importlib.import_module(f"{__package__}.{module}"), function), name=name)
+    return app
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"pose_tracking {__version__}")
+        raise typer.Exit
+
+
+def _options(version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True)) -> None:
+    pass
+
+
+def main() -> int:
+    """Entry point: an error that is the input's fault is one line and exit status 2."""
+    try:
+        build()(standalone_mode=True)
+    except PoseTrackingError as error:
+        print(f"pose-tracking: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # disk full, no permission, ...: the message names the file
+        print(f"pose-tracking: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,129 @@
+"""Dataclass configs: options that know their unit, range and meaning, read from YAML mappings.
+
+A config is a plain (frozen) dataclass whose fields are made with `option`. The metadata feeds the range checks
+here, the ROS parameter descriptors of the node and the tables in the documentation, so it is written once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from .errors import ConfigError
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    range: tuple[float, float] | None = None,
+    choices: tuple[str, ...] | None = None,
+    runtime: bool = False,
+) -> Any:
+    """A dataclass field with documentation and limits.
+
+    Args:
+        default: default value; mutable defaults (list, dict) are copied for each instance.
+        help: one sentence for people.
+        unit: SI unit, "px", "frames" or "" for a pure number.
+        range: inclusive limits of a number.
+        choices: allowed values of a string.
+        runtime: whether a running node may change it.
+    """
+    metadata = {"help": help, "unit": unit, "range": range, "choices": choices, "runtime": runtime}
+    if isinstance(default, (list, dict)):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build config `cls` from a mapping (e.g. parsed YAML), checking names, types and ranges.
+
+    Args:
+        cls: a dataclass whose fields were made with `option`; nested dataclass fields are read recursively.
+        values: the mapping.
+        where: what to call the source in an error, e.g. ``"bundle.yaml: pose"``.
+
+    Raises:
+        ConfigError: unknown key, wrong type or value out of range; the message names key, value and limit.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected a mapping of options, got {values!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where}: unknown option {unknown[0]!r}; known: {', '.join(sorted(fields))}")
+    kwargs: dict[str, Any] = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            kwargs[name] = from_mapping(hint, value, f"{where}.{name}")
+        else:
+            kwargs[name] = _coerce(value, hint, f"{where}: {name}")
+    config = cls(**kwargs)
+    validate(config, where)
+    return config
+
+
+def validate(config: Any, where: str = "configuration") -> None:
+    """Check every field of `config` against the limits its `option` states.
+
+    Raises:
+        ConfigError: a value is out of range or not among its choices.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            validate(value, f"{where}.{field.name}")
+            continue
+        limits, choices = field.metadata.get("range"), field.metadata.get("choices")
+        unit = f" {field.metadata['unit']}" if field.metadata.get("unit") else ""
+        if limits is not None and value is not None:
+            for number in value if isinstance(value, (list, tuple)) else (value,):
+                if not limits[0] <= number <= limits[1]:
+                    raise ConfigError(
+                        f"{where}: {field.name} = {number!r} is outside {limits[0]:g} to {limits[1]:g}{unit}"
+                    )
+        if choices is not None and value not in choices:
+            raise ConfigError(f"{where}: {field.name} = {value!r} is not one of {', '.join(choices)}")
+
+
+def _coerce(value: Any, hint: Any, where: str) -> Any:
+    """`value` as type `hint`, widening only int -> float and list -> tuple."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        for arg in args:
+            if arg is type(None):
+                continue
+            try:
+                return _coerce(value, arg, where)
+            except ConfigError:
+                continue
+        raise ConfigError(f"{where} = {value!r} is not of type {hint}")
+    if origin in (list, tuple):
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where} = {value!r} is not a list")
+        items = [_coerce(v, args[0], where) for v in value] if args else list(value)
+        if origin is tuple and len(args) > 1 and args[-1] is not Ellipsis and len(items) != len(args):
+            raise ConfigError(f"{where} = {value!r} does not have {len(args)} entries")
+        return origin(items)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} = {value!r} is not a mapping")
+        return {_coerce(k, args[0], where): _coerce(v, args[1], where) for k, v in value.items()}
+    if hint is Any:
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool) and hint is not bool or not isinstance(value, hint):
+        raise ConfigError(f"{where} = {value!r} is not of type {getattr(hint, '__name__', hint)}")
+    return value

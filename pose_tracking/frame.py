@@ -1,0 +1,78 @@
+"""The input of the pipeline: one colour image with its aligned depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import CameraIntrinsics
+from .errors import FrameError
+
+
+@dataclass(frozen=True)
+class RGBDFrame:
+    """One RGB-D frame, rectified, in the OpenCV optical frame.
+
+    Attributes:
+        color: (H, W, 3) uint8 RGB.
+        depth: (H, W) float32 metres along z, aligned to `color`; 0 where the sensor read nothing.
+        intrinsics: pinhole intrinsics of `color` (and so of `depth`).
+        stamp_ns: time of exposure in integer nanoseconds, so that frames can be matched exactly.
+        frame_id: name of the optical frame.
+        camera_pose: (4, 4) pose of the camera in a fixed frame (``T_fixed_camera``), or None where unknown.
+    """
+
+    color: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    intrinsics: CameraIntrinsics
+    stamp_ns: int = 0
+    frame_id: str = "camera_color_optical_frame"
+    camera_pose: NDArray[np.float64] | None = field(default=None)
+
+    @property
+    def stamp(self) -> float:
+        """Time of exposure in seconds."""
+        return self.stamp_ns * 1e-9
+
+    def check(self) -> None:
+        """Check that the frame can be used.
+
+        Raises:
+            FrameError: wrong type or shape, colour and depth of different sizes, depth with no usable reading or in
+                the wrong unit; `reason` is one of ``color_format``, ``depth_format``, ``size_mismatch``,
+                ``intrinsics``, ``depth_empty``, ``depth_unit``.
+        """
+        color, depth = self.color, self.depth
+        if color.dtype != np.uint8 or color.ndim != 3 or color.shape[2] != 3:
+            raise FrameError(
+                f"colour image is {color.dtype} {color.shape}, expected uint8 (H, W, 3) RGB", reason="color_format"
+            )
+        if depth.dtype != np.float32 or depth.ndim != 2:
+            raise FrameError(
+                f"depth image is {depth.dtype} {depth.shape}, expected float32 (H, W) in metres", reason="depth_format"
+            )
+        if color.shape[:2] != depth.shape:
+            raise FrameError(
+                f"colour is {color.shape[1]}x{color.shape[0]} but depth is {depth.shape[1]}x{depth.shape[0]}: "
+                "align depth to colour (e.g. align_depth.enable:=true)",
+                reason="size_mismatch",
+            )
+        if (self.intrinsics.height, self.intrinsics.width) != depth.shape:
+            raise FrameError(
+                f"camera_info is for {self.intrinsics.width}x{self.intrinsics.height} but the images are "
+                f"{depth.shape[1]}x{depth.shape[0]}",
+                reason="intrinsics",
+            )
+        # A sparse look is enough to tell an empty or millimetre image from a usable one, on every frame.
+        sample = depth[::4, ::4]
+        valid = sample[np.isfinite(sample) & (sample > 0)]
+        if valid.size == 0:
+            raise FrameError("depth image has no valid reading (all zero or NaN): check the sensor", "depth_empty")
+        if float(np.median(valid)) > 100.0:
+            raise FrameError(
+                f"median depth is {float(np.median(valid)):.0f} m: the image seems to be in millimetres; "
+                "publish 16UC1 in mm or 32FC1 in m",
+                reason="depth_unit",
+            )

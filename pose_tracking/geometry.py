@@ -1,0 +1,52 @@
+"""Rigid transforms as (4, 4) arrays. ``T_a_b`` maps points of frame b into frame a."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
+
+Array = NDArray[np.float64]
+
+
+def make_transform(rotation: ArrayLike, translation: ArrayLike) -> Array:
+    """(..., 3, 3) rotations and (..., 3) translations (m) to (..., 4, 4) transforms."""
+    rotation, translation = np.asarray(rotation, float), np.asarray(translation, float)
+    out = np.zeros((*np.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1]), 4, 4))
+    out[..., :3, :3] = rotation
+    out[..., :3, 3] = translation
+    out[..., 3, 3] = 1.0
+    return out
+
+
+def invert_transform(transform: ArrayLike) -> Array:
+    """Inverse of (..., 4, 4) rigid transforms."""
+    transform = np.asarray(transform, float)
+    rotation_t = np.swapaxes(transform[..., :3, :3], -1, -2)
+    return make_transform(rotation_t, -(rotation_t @ transform[..., :3, 3:])[..., 0])
+
+
+def transform_points(transform: ArrayLike, points: ArrayLike) -> Array:
+    """Apply (..., 4, 4) transforms to (..., N, 3) points."""
+    transform = np.asarray(transform, float)
+    return np.asarray(points, float) @ np.swapaxes(transform[..., :3, :3], -1, -2) + transform[..., None, :3, 3]
+
+
+def rotation_angle(rotation: ArrayLike) -> Array:
+    """Angle in radians, 0 to pi, of (..., 3, 3) rotation matrices."""
+    rotation = np.asarray(rotation, float)
+    angle = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).magnitude()
+    return np.asarray(angle).reshape(rotation.shape[:-2])
+
+
+def quaternion_xyzw(rotation: ArrayLike) -> Array:
+    """(..., 3, 3) rotation matrices to (..., 4) unit quaternions in ROS order xyzw, w >= 0."""
+    rotation = np.asarray(rotation, float)
+    quaternion = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat(canonical=True)
+    return np.asarray(quaternion).reshape(*rotation.shape[:-2], 4)
+
+
+def rotation_from_quaternion_xyzw(quaternion: ArrayLike) -> Array:
+    """(..., 4) quaternions in ROS order xyzw, of any non-zero norm, to (..., 3, 3) rotation matrices."""
+    quaternion = np.asarray(quaternion, float)
+    return np.asarray(Rotation.from_quat(quaternion.reshape(-1, 4)).as_matrix()).reshape(*quaternion.shape[:-1], 3, 3)

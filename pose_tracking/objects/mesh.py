@@ -1,0 +1,121 @@
+"""Triangle meshes in metres, read and written through Open3D."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MeshError
+
+# Objects a table-top RGB-D camera can see; outside it the unit is almost surely wrong (FoundationPose #44, #205).
+MIN_DIAMETER, MAX_DIAMETER = 0.005, 2.0
+UNIT_SCALE = {"m": 1.0, "mm": 1e-3}
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A triangle mesh with per-vertex colour.
+
+    Attributes:
+        vertices: (V, 3) float32 metres, object frame.
+        faces: (F, 3) int32 vertex indices.
+        normals: (V, 3) float32 unit vertex normals.
+        colors: (V, 3) uint8 RGB; mid grey where the file has no colour.
+    """
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    normals: NDArray[np.float32]
+    colors: NDArray[np.uint8]
+
+    def sample_surface(self, count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(count, 3) points and unit normals drawn uniformly over the surface, repeatable by `seed`."""
+        rng = np.random.default_rng(seed)
+        corners = self.vertices[self.faces].astype(np.float64)
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        area = np.linalg.norm(cross, axis=1)
+        face = rng.choice(len(self.faces), count, p=area / area.sum())
+        u, v = rng.random((2, count, 1))
+        flip = u + v > 1
+        u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
+        c = corners[face]
+        points = c[:, 0] + u * (c[:, 1] - c[:, 0]) + v * (c[:, 2] - c[:, 0])
+        return points.astype(np.float32), (cross[face] / area[face, None]).astype(np.float32)
+
+
+def diameter(points: NDArray[np.floating]) -> float:
+    """Largest distance between any two of (N, 3) points (the BOP diameter), through their convex hull."""
+    from scipy.spatial import ConvexHull, QhullError
+    from scipy.spatial.distance import pdist
+
+    try:
+        points = points[ConvexHull(points).vertices]
+    except QhullError:  # flat or tiny: the hull is not three-dimensional
+        points = np.unique(points, axis=0)[:5000]
+    return float(pdist(points).max()) if len(points) > 1 else 0.0
+
+
+def load_mesh(path: str | Path, unit: str = "mm") -> Mesh:
+    """Read a mesh file (PLY, OBJ, STL, GLB) and convert it to metres.
+
+    Args:
+        path: mesh file.
+        unit: "mm" (BOP) or "m", the unit of the file.
+
+    Raises:
+        MeshError: missing, unreadable or empty file, unknown unit, or an extent outside 5 mm to 2 m, which says
+            that `unit` is wrong.
+    """
+    import open3d as o3d
+
+    path = Path(path)
+    if unit not in UNIT_SCALE:
+        raise MeshError(f"{path}: unit {unit!r} is not one of {', '.join(UNIT_SCALE)}")
+    if not path.is_file():
+        raise MeshError(f"{path}: no such mesh file")
+    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+        raw = o3d.io.read_triangle_mesh(path)
+    if len(raw.vertices) == 0 or len(raw.triangles) == 0:
+        raise MeshError(f"{path}: no triangles could be read (corrupt file or not a mesh)")
+    vertices = np.asarray(raw.vertices) * UNIT_SCALE[unit]
+    if not np.isfinite(vertices).all():
+        raise MeshError(f"{path}: has vertices that are not finite")
+    extent = float(np.linalg.norm(vertices.max(0) - vertices.min(0)))
+    if not MIN_DIAMETER <= extent <= MAX_DIAMETER:
+        other = "m" if unit == "mm" else "mm"
+        raise MeshError(
+            f"{path}: extent is {extent:.4g} m when read in {unit}, outside {MIN_DIAMETER} to {MAX_DIAMETER} m: "
+            f"is the file in {other}? (unit: {other})"
+        )
+    if not raw.has_vertex_normals():
+        raw.compute_vertex_normals()
+    normals = np.asarray(raw.vertex_normals)
+    norm = np.linalg.norm(normals, axis=1, keepdims=True)
+    if raw.has_vertex_colors():
+        colors = np.clip(np.asarray(raw.vertex_colors) * 255 + 0.5, 0, 255).astype(np.uint8)
+    else:
+        colors = np.full(vertices.shape, 128, np.uint8)
+    return Mesh(
+        vertices.astype(np.float32),
+        np.asarray(raw.triangles, dtype=np.int32),
+        (normals / np.maximum(norm, 1e-12)).astype(np.float32),
+        colors,
+    )
+
+
+def save_mesh(mesh: Mesh, path: str | Path, unit: str = "mm") -> None:
+    """Write `mesh` as binary PLY with normals and colours, in `unit`."""
+    import open3d as o3d
+
+    path = Path(path)
+    raw = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(mesh.vertices.astype(np.float64) / UNIT_SCALE[unit]),
+        o3d.utility.Vector3iVector(mesh.faces),
+    )
+    raw.vertex_normals = o3d.utility.Vector3dVector(mesh.normals.astype(np.float64))
+    raw.vertex_colors = o3d.utility.Vector3dVector(mesh.colors / 255.0)
+    if not o3d.io.write_triangle_mesh(path, raw, write_ascii=False, compressed=True):
+        raise MeshError(f"{path}: the mesh could not be written")

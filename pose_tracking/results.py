@@ -1,0 +1,153 @@
+"""What the stages hand to each other and what the pipeline hands out."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+@dataclass
+class Instances:
+    """Object instances found in one image, best score first; all arrays share their first axis N.
+
+    Attributes:
+        obj_ids: (N,) int64 BOP object ids.
+        scores: (N,) float32 detection scores, 0 to 1.
+        boxes: (N, 4) float32 (x_min, y_min, x_max, y_max) in pixels, 0 <= x_min < x_max <= W.
+        masks: (N, H, W) bool full-resolution masks.
+        roi_features: (N, C, S, S) float32 RoIAlign features of the forward pass that found the instances.
+    """
+
+    obj_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+    roi_features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.obj_ids)
+
+    def select(self, index: NDArray) -> Instances:
+        """The instances at `index` (boolean mask or integer indices)."""
+        return Instances(
+            self.obj_ids[index], self.scores[index], self.boxes[index], self.masks[index], self.roi_features[index]
+        )
+
+    @classmethod
+    def empty(cls, height: int, width: int, channels: int = 1, size: int = 1) -> Instances:
+        """No instances in an image of `height` x `width`."""
+        return cls(
+            np.zeros(0, np.int64),
+            np.zeros(0, np.float32),
+            np.zeros((0, 4), np.float32),
+            np.zeros((0, height, width), bool),
+            np.zeros((0, channels, size, size), np.float32),
+        )
+
+
+@dataclass
+class PoseEstimate:
+    """6D pose of one instance in the optical frame.
+
+    Attributes:
+        pose: (4, 4) ``T_camera_object``, metres.
+        confidence: 0 to 1; agreement of the rendered with the measured depth and colour where the object set has
+            meshes, else the network's own confidence.
+        covariance: (6, 6) of (x, y, z, rx, ry, rz) in the optical frame (m^2, rad^2), ROS convention.
+        raw_pose, refined_pose: (4, 4) the network's most confident pose, and the same after the refiner: kept so that
+            an evaluation can say what each step buys.
+        fit: what the depth check measured (e.g. ``inlier_fraction``), empty without meshes.
+    """
+
+    pose: Float
+    confidence: float
+    covariance: Float
+    raw_pose: Float | None = None
+    refined_pose: Float | None = None
+    fit: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Detection:
+    """One instance with its pose, as the tracker sees it.
+
+    Attributes:
+        obj_id: BOP object id.
+        score: detection score, 0 to 1.
+        box: (4,) (x_min, y_min, x_max, y_max) in pixels.
+        feature: (D,) appearance descriptor; need not be normalised.
+        pose: estimate, or None where the depth was too sparse for one.
+        mask: (H, W) bool, or None.
+    """
+
+    obj_id: int
+    score: float
+    box: Float
+    feature: NDArray[np.float32]
+    pose: PoseEstimate | None = None
+    mask: NDArray[np.bool_] | None = None
+
+
+class TrackState(enum.IntEnum):
+    """Life of a track (values are those of TrackedObject.msg)."""
+
+    TENTATIVE = 1  # seen, but not yet n_init times
+    CONFIRMED = 2  # seen in this frame
+    COASTING = 3  # confirmed, not seen in this frame: pose predicted
+
+
+@dataclass
+class TrackedObject:
+    """One object of the scene after a frame.
+
+    Attributes:
+        track_id: identity over time, from 1; never reused before a reset.
+        obj_id, class_name: which object.
+        state: see `TrackState`.
+        pose: (4, 4) smoothed ``T_camera_object`` in metres, or None where no pose was ever estimated.
+        covariance: (6, 6) of (x, y, z, rx, ry, rz) in the optical frame (m^2, rad^2), or None.
+        velocity: (6,) linear (m/s) and angular (rad/s) velocity in the optical frame, or None.
+        size: (3,) extent of the object along its own axes, metres.
+        score: detection score of the last detection.
+        pose_confidence: confidence of the last pose, 0 to 1.
+        box: (4,) (x_min, y_min, x_max, y_max) in pixels; predicted while coasting.
+        age_frames, age_seconds: since the track began.
+        frames_since_seen, seconds_since_seen: 0 when seen in this frame.
+        hits: number of detections the track is made of.
+        mask: (H, W) bool of this frame's detection, or None.
+        detection: the detection of this frame, or None while coasting.
+    """
+
+    track_id: int
+    obj_id: int
+    class_name: str
+    state: TrackState
+    pose: Float | None
+    covariance: Float | None
+    velocity: Float | None
+    size: Float
+    score: float
+    pose_confidence: float
+    box: Float
+    age_frames: int
+    age_seconds: float
+    frames_since_seen: int
+    seconds_since_seen: float
+    hits: int
+    mask: NDArray[np.bool_] | None = None
+    detection: Detection | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the identity is established."""
+        return self.state != TrackState.TENTATIVE
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the object was detected in this very frame."""
+        return self.frames_since_seen == 0
