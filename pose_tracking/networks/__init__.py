@@ -1,0 +1,1 @@
+"""Network parts that more than one stage is built from."""

@@ -1,0 +1,1 @@
+"""6D pose of detected instances: DenseFusion networks, refinement, ICP and the depth check."""
