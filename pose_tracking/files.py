@@ -15,8 +15,11 @@ from .errors import OutputError
 
 
 def temporary_sibling(path: Path) -> Path:
-    """A hidden name beside `path` that no one else uses; on the same file system, so that a rename is atomic."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    """A hidden name beside `path` that no one else uses; on the same file system, so that a rename is atomic.
+
+    It keeps the suffix, so that libraries which choose a format by it work as usual.
+    """
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def output_errors(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot write: {error.strerror or error}") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def make_directory(path: str | Path) -> Path:

@@ -20,9 +20,11 @@ class GroundTruthObject:
         obj_id: BOP object id.
         pose: (4, 4) ``T_camera_object``, metres.
         visibility: share of the silhouette in view, 0 to 1, or None where unknown.
-        box: (4,) (x_min, y_min, x_max, y_max) of the visible part in pixels, or None where unknown.
+        box: (4,) (x_min, y_min, x_max, y_max) of the visible part in pixels, or None where unknown or fully hidden;
+            x_max and y_max lie one past the last pixel.
         mask: (H, W) bool visible mask, or None where unknown.
         instance_id: identity over the frames of a sequence, from 1, or None where unknown.
+        amodal_box: (4,) box of the whole silhouette, hidden parts included; may reach beyond the image; or None.
     """
 
     obj_id: int
@@ -31,14 +33,24 @@ class GroundTruthObject:
     box: NDArray[np.float64] | None = None
     mask: NDArray[np.bool_] | None = None
     instance_id: int | None = None
+    amodal_box: NDArray[np.float64] | None = None
 
 
 @dataclass
 class Sample:
-    """A frame with its ground truth; `objects` is None where the frame is not annotated at all."""
+    """A frame with its ground truth.
+
+    Attributes:
+        frame: the RGB-D frame.
+        objects: the annotated instances; None where the frame is not annotated at all.
+        scene_id: BOP scene number; a change of it begins an unrelated sequence.
+        image_id: BOP image number, or None where the source numbers no images.
+    """
 
     frame: RGBDFrame
     objects: list[GroundTruthObject] | None = None
+    scene_id: int = 0
+    image_id: int | None = None
 
 
 class Source(Protocol):
