@@ -1,0 +1,101 @@
+"""Which detection belongs to which track: association cost, matching cascade and IoU stage of Deep SORT.
+
+The cost is c = lambda * d1 / g1 + (1 - lambda) * d2 / t2 with d1 the squared Mahalanobis distance (gate g1) and d2 the
+smallest cosine distance (gate t2). Both terms lie in 0..1 inside their gates, so lambda weighs MOTION as in equation 5
+of the paper (arXiv:1703.07402) on one scale; some trackers weigh appearance with it instead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Float = NDArray[np.float64]
+Matches = list[tuple[int, int]]
+
+# How far above the largest admissible distance an impossible pair lies, as in Deep SORT's clip. A huge cost instead
+# would change which of the possible pairs the assignment prefers.
+BEYOND = 1e-5
+
+
+def association_cost(
+    motion: Float, appearance: Float, motion_weight: float, motion_gate: float, appearance_gate: float
+) -> Float:
+    """(T, D) cost in 0..1 of the pairs that pass both gates, infinite for the others.
+
+    Args:
+        motion: (T, D) squared Mahalanobis distances.
+        appearance: (T, D) smallest cosine distances.
+        motion_weight: lambda, 0 to 1.
+        motion_gate, appearance_gate: largest admissible distances.
+    """
+    cost = motion_weight * motion / motion_gate + (1 - motion_weight) * appearance / appearance_gate
+    possible = (motion <= motion_gate) & (appearance <= appearance_gate)
+    return np.where(possible, np.minimum(cost, 1.0), np.inf)
+
+
+def intersection_over_union(a: Float, b: Float) -> Float:
+    """(A, B) IoU of (A, 4) and (B, 4) corner boxes."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.prod(np.clip(high - low, 0, None), -1)
+    area_a, area_b = np.prod(a[:, 2:] - a[:, :2], -1), np.prod(b[:, 2:] - b[:, :2], -1)
+    union = area_a[:, None] + area_b[None] - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def min_cost_matching(
+    cost: Float, limit: float, rows: list[int], columns: list[int], beyond: float = BEYOND
+) -> tuple[Matches, list[int], list[int]]:
+    """Assign `columns` to `rows` at the smallest total cost, then drop pairs dearer than `limit`.
+
+    Args:
+        cost: (T, D) cost of all pairs.
+        limit: largest admissible cost.
+        rows, columns: indices into `cost` that take part.
+        beyond: what an impossible pair costs above `limit`.
+
+    Returns:
+        matches (row, column), rows and columns left over; left-over columns in the order in which the public code of
+        Deep SORT lists them, since new track IDs follow that order.
+    """
+    if not rows or not columns:
+        return [], rows, columns
+    part = cost[np.ix_(rows, columns)]
+    part = np.where(part > limit, limit + beyond, part)
+    chosen_rows, chosen_columns = linear_sum_assignment(part)
+    taken_rows, taken_columns = set(chosen_rows.tolist()), set(chosen_columns.tolist())
+    left_rows = [row for i, row in enumerate(rows) if i not in taken_rows]
+    left_columns = [column for j, column in enumerate(columns) if j not in taken_columns]
+    matches: Matches = []
+    for i, j in zip(chosen_rows, chosen_columns, strict=True):
+        if part[i, j] > limit:
+            left_rows.append(rows[i])
+            left_columns.append(columns[j])
+        else:
+            matches.append((rows[i], columns[j]))
+    return matches, left_rows, left_columns
+
+
+def matching_cascade(
+    cost: Float, ages: NDArray[np.int64], max_age: int, rows: list[int], columns: list[int], beyond: float = BEYOND
+) -> tuple[Matches, list[int], list[int]]:
+    """Match recently seen tracks before those unseen for longer (section 2.3 of the paper).
+
+    Args:
+        cost: (T, D) `association_cost` of all pairs.
+        ages: (T,) frames since each track was seen, 1 for the frame before.
+        max_age: tracks unseen for longer are not matched.
+        rows, columns: indices into `cost` that take part.
+        beyond: what an impossible pair costs above 1.
+    """
+    matches: Matches = []
+    for age in np.unique(ages[rows]) if rows else ():
+        if not columns or age > max_age:
+            break
+        same_age = [row for row in rows if ages[row] == age]
+        found, _, columns = min_cost_matching(cost, 1.0, same_age, columns, beyond)
+        matches += found
+    matched = {row for row, _ in matches}
+    return matches, [row for row in rows if row not in matched], columns

@@ -1,0 +1,87 @@
+"""Constant-velocity Kalman filter on image boxes, for many tracks at once.
+
+State (x, y, a, h, vx, vy, va, vh): box centre, aspect ratio width / height, height, and their change per nominal frame;
+measurement (x, y, a, h). Noise is proportional to the height, as in the public code of Deep SORT (Wojke et al. 2017).
+Time steps are real: a step of `steps` nominal frames moves the mean `steps` times as far and adds `steps` times the
+process noise, so one step of 1 equals the public code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+Float = NDArray[np.float64]
+
+# Standard deviations of position and velocity per pixel of height.
+_POSITION, _VELOCITY = 1.0 / 20, 1.0 / 160
+
+
+def to_xyah(boxes: Float) -> Float:
+    """(..., 4) corner boxes (x_min, y_min, x_max, y_max) to (x, y, a, h)."""
+    boxes = np.asarray(boxes, float)
+    width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
+    height = np.maximum(height, 1e-6)
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2
+    return np.concatenate([center, np.stack([width / height, height], -1)], -1)
+
+
+def to_corners(xyah: Float) -> Float:
+    """(..., 4) boxes (x, y, a, h) to corners (x_min, y_min, x_max, y_max)."""
+    xyah = np.asarray(xyah, float)
+    half = np.stack([xyah[..., 2] * xyah[..., 3], xyah[..., 3]], -1) / 2
+    return np.concatenate([xyah[..., :2] - half, xyah[..., :2] + half], -1)
+
+
+def initiate(measurement: Float) -> tuple[Float, Float]:
+    """Mean (..., 8) and covariance (..., 8, 8) of tracks that begin at (..., 4) measurements (x, y, a, h)."""
+    measurement = np.asarray(measurement, float)
+    mean = np.concatenate([measurement, np.zeros_like(measurement)], -1)
+    return mean, _diagonal(_std(measurement[..., 3], 2 * _POSITION, 1e-2, 10 * _VELOCITY, 1e-5))
+
+
+def predict(mean: Float, covariance: Float, steps: float) -> tuple[Float, Float]:
+    """Move (T, 8) means and (T, 8, 8) covariances on by `steps` nominal frames (>= 0)."""
+    transition = np.eye(8)
+    transition[:4, 4:] = steps * np.eye(4)
+    noise = _diagonal(_std(mean[..., 3], _POSITION, 1e-2, _VELOCITY, 1e-5))
+    return mean @ transition.T, transition @ covariance @ transition.T + steps * noise
+
+
+def project(mean: Float, covariance: Float) -> tuple[Float, Float]:
+    """Expected measurement (T, 4) and its innovation covariance (T, 4, 4)."""
+    height = mean[..., 3]
+    std = np.stack([_POSITION * height, _POSITION * height, np.full_like(height, 1e-1), _POSITION * height], -1)
+    return mean[..., :4], covariance[..., :4, :4] + _diagonal(std)
+
+
+def update(mean: Float, covariance: Float, measurement: Float) -> tuple[Float, Float]:
+    """Correct one track's mean (8,) and covariance (8, 8) by a measurement (4,)."""
+    expected, innovation = project(mean, covariance)
+    gain = np.linalg.solve(innovation, covariance[:, :4].T).T
+    corrected = covariance - gain @ innovation @ gain.T
+    return mean + gain @ (measurement - expected), (corrected + corrected.T) / 2
+
+
+def squared_mahalanobis(mean: Float, covariance: Float, measurements: Float) -> Float:
+    """(T, D) squared Mahalanobis distances of D measurements (x, y, a, h) to T tracks."""
+    distances = np.empty((len(mean), len(measurements)))
+    expected, innovation = project(mean, covariance)
+    for row, (center, factor) in enumerate(zip(expected, np.linalg.cholesky(innovation), strict=True)):
+        whitened = solve_triangular(factor, (measurements - center).T, lower=True, check_finite=False)
+        distances[row] = (whitened**2).sum(0)
+    return distances
+
+
+def _std(height: Float, position: float, aspect: float, velocity: float, aspect_velocity: float) -> Float:
+    p, v = position * height, velocity * height
+    a, va = np.full_like(height, aspect), np.full_like(height, aspect_velocity)
+    return np.stack([p, p, a, p, v, v, va, v], -1)
+
+
+def _diagonal(std: Float) -> Float:
+    out = np.zeros((*std.shape, std.shape[-1]))
+    index = np.arange(std.shape[-1])
+    out[..., index, index] = std**2
+    return out

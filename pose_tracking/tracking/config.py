@@ -1,0 +1,54 @@
+"""Options of the tracker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import option
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Deep SORT (Wojke et al. 2017, arXiv:1703.07402) and the pose filter. Defaults are those of its public code
+    unless their help says otherwise.
+    """
+
+    motion_weight: float = option(
+        0.25,
+        "lambda: share of the motion term in the association cost, 0 = appearance only, 1 = motion only; both are "
+        "scaled to 0..1 at their gates. The public code has no lambda (0); the design's tables favour 0.25 over 0.5",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
+    motion_gate: float = option(
+        9.4877, "squared Mahalanobis distance beyond which a pair is impossible (chi-square, 4 dof, 95 %)",
+        range=(0.1, 1000.0),
+    )  # fmt: skip
+    appearance_gate: float = option(0.2, "cosine distance beyond which a pair is impossible", range=(1e-3, 2.0))
+    iou_gate: float = option(0.7, "largest 1 - IoU of a match in the IoU stage", range=(0.0, 1.0))
+    n_init: int = option(3, "detections until a track is confirmed", unit="frames", range=(1, 100))
+    max_age: int = option(30, "processed frames a confirmed track outlives unseen", unit="frames", range=(1, 10000))
+    max_age_seconds: float = option(
+        5.0,
+        "time a confirmed track outlives unseen; ours: at 2 frames a second 30 frames would be 15 s",
+        unit="s",
+        range=(0.0, 3600.0),
+    )
+    gallery_budget: int = option(100, "newest appearance features kept per track", range=(1, 10000))
+    nominal_rate: float = option(
+        30.0,
+        "frame rate at which one time step of the box filter equals the public code's; slower frames widen its gate",
+        unit="Hz",
+        range=(0.1, 1000.0),
+    )
+    acceleration_noise: float = option(
+        0.1, "standard deviation of the acceleration that the pose filter expects", unit="m/s^2", range=(1e-4, 100.0)
+    )
+    angular_acceleration_noise: float = option(1.0, "the same for rotation", unit="rad/s^2", range=(1e-4, 1000.0))
+    pose_gate: float = option(
+        22.46, "squared Mahalanobis distance of a measured pose taken for an outlier (chi-square, 6 dof, 99.9 %)",
+        range=(1.0, 1e6),
+    )  # fmt: skip
+    pose_max_outliers: int = option(
+        2, "outliers in a row after which the pose filter starts again from the measurement", range=(1, 1000)
+    )

@@ -1,0 +1,90 @@
+"""Association cost, assignment, cascade and gallery."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pose_tracking.tracking.association import (
+    association_cost,
+    intersection_over_union,
+    matching_cascade,
+    min_cost_matching,
+)
+from pose_tracking.tracking.gallery import Gallery, smallest_cosine_distances
+
+
+def test_lambda_weighs_motion_on_one_scale() -> None:
+    motion, appearance = np.array([[9.4877, 0.0]]), np.array([[0.0, 0.2]])
+    assert association_cost(motion, appearance, 1.0, 9.4877, 0.2) == pytest.approx(np.array([[1.0, 0.0]]))
+    assert association_cost(motion, appearance, 0.0, 9.4877, 0.2) == pytest.approx(np.array([[0.0, 1.0]]))
+    assert association_cost(motion, appearance, 0.25, 9.4877, 0.2) == pytest.approx(np.array([[0.25, 0.75]]))
+
+
+@given(st.floats(0, 1), st.floats(0, 30), st.floats(0, 1))
+def test_either_gate_alone_forbids_a_pair(weight: float, motion: float, appearance: float) -> None:
+    cost = association_cost(np.array([[motion]]), np.array([[appearance]]), weight, 9.4877, 0.2)[0, 0]
+    if motion > 9.4877 or appearance > 0.2:
+        assert cost == np.inf
+    else:
+        assert 0 <= cost <= 1
+
+
+def test_impossible_pairs_do_not_steal_possible_ones() -> None:
+    cost = np.array([[0.9, np.inf], [0.1, np.inf]])
+    matches, rows, columns = min_cost_matching(cost, 1.0, [0, 1], [0, 1])
+    assert matches == [(1, 0)]
+    assert rows == [0]
+    assert columns == [1]
+
+
+def test_cascade_prefers_the_recently_seen_track() -> None:
+    cost = np.array([[0.1], [0.5]])  # the cheaper track has been away for longer
+    matches, left, columns = matching_cascade(cost, np.array([3, 1]), 30, [0, 1], [0])
+    assert matches == [(1, 0)]
+    assert left == [0]
+    assert columns == []
+
+
+def test_cascade_leaves_tracks_beyond_max_age() -> None:
+    assert matching_cascade(np.array([[0.0]]), np.array([31]), 30, [0], [0]) == ([], [0], [0])
+
+
+def test_iou_of_known_boxes() -> None:
+    a = np.array([[0.0, 0, 10, 10]])
+    b = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [3, 3, 3, 3]])
+    assert intersection_over_union(a, b) == pytest.approx(np.array([[1, 1 / 3, 0, 0]]))
+
+
+def test_gallery_keeps_the_newest_of_its_budget() -> None:
+    gallery = Gallery(3)
+    for k in range(5):
+        feature = np.zeros(5, np.float32)
+        feature[k] = 2.0
+        gallery.add(feature)
+    assert len(gallery) == 3
+    assert sorted(gallery.features.argmax(1)) == [2, 3, 4]
+    distances = smallest_cosine_distances([gallery, Gallery(3)], np.eye(5, dtype=np.float32))
+    assert distances[0] == pytest.approx([1, 1, 0, 0, 0])
+    assert distances[1] == pytest.approx(np.ones(5))
+
+
+def test_zero_feature_is_far_from_everything() -> None:
+    gallery = Gallery(2)
+    gallery.add(np.zeros(4, np.float32))
+    assert smallest_cosine_distances([gallery], np.ones((1, 4), np.float32))[0, 0] == 1.0
+
+
+@given(st.integers(1, 40), st.integers(1, 12))
+def test_gallery_equals_a_plain_list(count: int, budget: int) -> None:
+    rng = np.random.default_rng(count * 100 + budget)
+    features = rng.normal(size=(count, 6)).astype(np.float32)
+    gallery = Gallery(budget)
+    for feature in features:
+        gallery.add(feature)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    query = rng.normal(size=(3, 6)).astype(np.float32)
+    expected = 1 - (query / np.linalg.norm(query, axis=1, keepdims=True) @ unit[-budget:].T).max(1)
+    assert smallest_cosine_distances([gallery], query)[0] == pytest.approx(expected, abs=1e-5)

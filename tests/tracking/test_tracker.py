@@ -1,0 +1,144 @@
+"""Life of tracks, and invariants of the tracker."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tracking_scenario import one_object, scenario
+
+from pose_tracking.geometry import make_transform
+from pose_tracking.results import Detection, PoseEstimate, TrackState
+from pose_tracking.tracking import Tracker, TrackingConfig
+
+FEATURE = np.ones(8, np.float32)
+
+
+def seen(x: float = 100.0, obj_id: int = 1, pose: np.ndarray | None = None) -> Detection:
+    estimate = None if pose is None else PoseEstimate(pose, 0.9, np.diag([1e-5] * 3 + [1e-3] * 3))
+    return Detection(obj_id, 0.9, np.array([x, 50.0, x + 40, 90.0]), FEATURE, estimate)
+
+
+def test_tentative_then_confirmed_then_coasting_then_deleted() -> None:
+    tracker = Tracker(TrackingConfig(max_age=2, max_age_seconds=100), one_object())
+    states = [tracker.update([seen()], k / 30)[0].state for k in range(3)]
+    assert states == [TrackState.TENTATIVE, TrackState.TENTATIVE, TrackState.CONFIRMED]
+    for k in (3, 4):
+        (thing,) = tracker.update([], k / 30)
+        assert thing.state == TrackState.COASTING
+        assert not thing.is_observed
+        assert thing.frames_since_seen == k - 2
+    assert tracker.update([], 5 / 30) == []
+
+
+def test_tentative_track_dies_at_its_first_miss() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    tracker.update([seen()], 0.0)
+    assert tracker.update([], 0.1) == []
+    assert tracker.update([seen()], 0.2)[0].track_id == 2
+
+
+def test_age_is_bounded_in_seconds_too() -> None:
+    tracker = Tracker(TrackingConfig(max_age=30, max_age_seconds=1.0), one_object())
+    for k in range(3):
+        tracker.update([seen()], k / 30)
+    assert len(tracker.update([], 0.9)) == 1
+    assert tracker.update([], 3.0) == []
+
+
+def test_identity_survives_a_gap() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    for k in range(5):
+        tracker.update([seen()], k / 30)
+    for k in range(5, 15):
+        tracker.update([], k / 30)
+    (thing,) = tracker.update([seen()], 15 / 30)
+    assert thing.track_id == 1
+    assert thing.state == TrackState.CONFIRMED
+    assert thing.hits == 6
+    assert thing.age_frames == 15
+    assert thing.age_seconds == pytest.approx(0.5)
+
+
+def test_classes_never_mix() -> None:
+    tracker = Tracker(TrackingConfig(), one_object(1, 2))
+    for k in range(5):
+        tracker.update([seen(obj_id=1)], k / 30)
+    things = tracker.update([seen(obj_id=2)], 5 / 30)
+    assert [(t.obj_id, t.track_id, t.is_observed) for t in things] == [(1, 1, False), (2, 2, True)]
+
+
+def test_reset_starts_over() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    tracker.update([seen(), seen(300)], 10.0)
+    tracker.reset()
+    assert [t.track_id for t in tracker.update([seen()], 0.0)] == [1]
+
+
+def test_time_set_back_is_refused() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    tracker.update([seen()], 10.0)
+    with pytest.raises(ValueError, match="earlier"):
+        tracker.update([seen()], 9.0)
+
+
+def test_track_without_pose_has_none_and_gets_one_later() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    (thing,) = tracker.update([seen()], 0.0)
+    assert thing.pose is None
+    assert thing.covariance is None
+    pose = make_transform(np.eye(3), [0, 0, 1])
+    (thing,) = tracker.update([seen(pose=pose)], 0.1)
+    assert thing.pose == pytest.approx(pose)
+    assert thing.pose_confidence == pytest.approx(0.9)
+
+
+def test_coasting_pose_moves_on() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    for k in range(20):
+        tracker.update([seen(100 + 3 * k, pose=make_transform(np.eye(3), [0.02 * k, 0, 1]))], k / 10)
+    (thing,) = tracker.update([], 2.0)
+    assert thing.pose is not None
+    assert thing.pose[0, 3] == pytest.approx(0.4, abs=0.01)
+    assert thing.box[0] == pytest.approx(160, abs=3)
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
+def test_order_of_detections_does_not_change_who_is_who(seed: int, shuffle: int) -> None:
+    rng = np.random.default_rng(shuffle)
+    a, b = Tracker(TrackingConfig(), one_object()), Tracker(TrackingConfig(), one_object())
+    for k, (boxes, features) in enumerate(scenario(seed, things=5, frames=25)):
+        detections = [Detection(1, 0.9, x, f) for x, f in zip(boxes, features, strict=True)]
+        first = {tuple(t.box): t for t in a.update(detections, k / 30)}
+        second = {tuple(t.box): t for t in b.update([detections[i] for i in rng.permutation(len(boxes))], k / 30)}
+        assert first.keys() == second.keys()
+        assert all(first[key].hits == second[key].hits for key in first)
+
+
+@given(st.integers(0, 1000), st.integers(0, 30))
+@settings(max_examples=15, deadline=None)
+def test_every_detection_becomes_exactly_one_observed_object(seed: int, things: int) -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    known: set[int] = set()
+    for k, (boxes, features) in enumerate(scenario(seed, things=things, frames=15)):
+        tracked = tracker.update([Detection(1, 0.9, x, f) for x, f in zip(boxes, features, strict=True)], k / 30)
+        observed = [t for t in tracked if t.is_observed]
+        assert sorted(map(tuple, boxes)) == sorted(tuple(t.box) for t in observed)
+        ids = [t.track_id for t in tracked]
+        assert ids == sorted(set(ids))
+        new = {t.track_id for t in tracked if t.hits == 1}
+        assert not new & known
+        known |= set(ids)
+
+
+def test_many_objects_at_once() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    grid = [(x, y) for x in range(0, 2000, 100) for y in range(0, 1000, 100)]
+    for k in range(4):
+        detections = [Detection(1, 0.9, np.array([x, y, x + 40.0, y + 40.0]), FEATURE) for x, y in grid]
+        tracked = tracker.update(detections, k / 30)
+    assert len(tracked) == 200
+    assert all(t.state == TrackState.CONFIRMED for t in tracked)
+    assert [t.track_id for t in tracked] == list(range(1, 201))
