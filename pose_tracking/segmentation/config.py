@@ -1,0 +1,68 @@
+"""Options of the segmentation stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import option
+from ..errors import ConfigError
+
+BACKBONES = ("efficientnet_lite0", "resnet50")
+
+
+@dataclass(frozen=True)
+class SegmentationConfig:
+    """Mask R-CNN (He et al., 2017) with a feature pyramid (Lin et al., 2017), sized for two CPU cores.
+
+    The published networks have 256 pyramid channels, 1000 proposals and a 1024-wide box head; the defaults here are
+    far smaller, so that a 640x480 frame takes a fraction of a second without a GPU and the weights fit in 10 MB.
+    """
+
+    backend: str = option("torchvision", "implementation of the detector", choices=("torchvision",))
+    backbone: str = option("efficientnet_lite0", "feature extractor below the pyramid", choices=BACKBONES)
+    strides: tuple[int, ...] = option((8, 16, 32), "pyramid levels, finest first, each twice the one before", unit="px")
+    fpn_channels: int = option(96, "channels of every pyramid level", range=(8, 512))
+    anchor_sizes: tuple[float, ...] = option(
+        (24.0, 40.0, 64.0, 104.0, 168.0, 272.0),
+        "anchor sides, smallest first, the same number for every level",
+        unit="px",
+        range=(4, 2000),
+    )
+    box_head_size: int = option(256, "width of the two fully connected layers of the box head", range=(16, 4096))
+    mask_head_channels: tuple[int, ...] = option((64, 64, 64), "channels of the mask head's layers", range=(8, 512))
+    roi_size: int = option(7, "side of the RoIAlign grid of the box head and of the appearance features", range=(3, 28))
+    mask_roi_size: int = option(14, "side of the mask head's RoIAlign grid; masks are twice as fine", range=(7, 56))
+    max_width: int = option(640, "wider images are scaled down to this", unit="px", range=(64, 4096))
+    max_height: int = option(480, "higher images are scaled down to this", unit="px", range=(64, 4096))
+    proposals: int = option(150, "regions the box head looks at", range=(1, 2000))
+    score_threshold: float = option(0.5, "least score of a detection", range=(0.0, 1.0), runtime=True)
+    nms_iou: float = option(0.5, "boxes of one class that overlap more are one object", range=(0.0, 1.0), runtime=True)
+    cross_class_iou: float = option(
+        0.7,
+        "boxes of different classes that overlap more are one object, and the better score wins; 1 keeps both",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
+    max_detections: int = option(30, "most detections in a frame", range=(1, 500), runtime=True)
+    mask_threshold: float = option(0.5, "least mask probability of a pixel", range=(0.0, 1.0), runtime=True)
+    min_depth_coverage: float = option(
+        0.3, "least share of mask pixels with a depth reading", range=(0.0, 1.0), runtime=True
+    )
+    min_size_ratio: float = option(
+        0.15, "least extent in view over the object's diameter (low, for hidden parts)", range=(0.0, 10.0), runtime=True
+    )
+    max_size_ratio: float = option(
+        1.4,
+        "largest extent in view over the object's diameter (above 1: masks bleed, near sides look larger)",
+        range=(0.0, 100.0),
+        runtime=True,
+    )
+
+    def __post_init__(self) -> None:
+        levels = len(self.strides)
+        if not levels or any(b != 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False)):
+            raise ConfigError(f"strides = {self.strides!r}: each must be twice the one before, e.g. (8, 16, 32)")
+        if not set(self.strides) <= {4, 8, 16, 32}:
+            raise ConfigError(f"strides = {self.strides!r}: only 4, 8, 16 and 32 exist")
+        if not self.anchor_sizes or len(self.anchor_sizes) % levels:
+            raise ConfigError(f"anchor_sizes: {len(self.anchor_sizes)} sizes cannot be shared out over {levels} levels")

@@ -1,0 +1,77 @@
+"""Rejects detections that cannot be the object they claim to be: no depth on them, or of the wrong size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frame import RGBDFrame
+from ..results import Instances
+from .config import SegmentationConfig
+
+EMPTY_MASK, NO_DEPTH, TOO_SMALL, TOO_LARGE = "empty_mask", "low_depth_coverage", "size_too_small", "size_too_large"
+
+
+class HasDiameter(Protocol):
+    """An object model, as far as the gate is concerned."""
+
+    @property
+    def diameter(self) -> float:
+        """Largest distance between two surface points, metres."""
+        ...
+
+
+def gate(
+    instances: Instances, frame: RGBDFrame, objects: Mapping[int, HasDiameter], config: SegmentationConfig
+) -> tuple[Instances, dict[str, int]]:
+    """Keep the instances whose mask has depth and whose size in metres fits their object.
+
+    The size is the longer side of the mask's bounding box times its median depth over the focal length; an object
+    can look smaller than its diameter (seen end-on, partly hidden), hardly larger.
+
+    Args:
+        instances: detections in `frame`.
+        frame: rectified RGB-D frame.
+        objects: object models by id; ids it lacks are not judged by size.
+        config: `min_depth_coverage`, `min_size_ratio`, `max_size_ratio`.
+
+    Returns:
+        The instances kept, and how many were rejected by reason: ``empty_mask``, ``low_depth_coverage``,
+        ``size_too_small``, ``size_too_large``.
+    """
+    keep = np.zeros(len(instances), bool)
+    rejected: dict[str, int] = {}
+    for i, (obj_id, mask) in enumerate(zip(instances.obj_ids, instances.masks, strict=True)):
+        model = objects.get(int(obj_id))
+        reason = _reason(mask, frame, model.diameter if model is not None else None, config)
+        keep[i] = reason is None
+        if reason is not None:
+            rejected[reason] = rejected.get(reason, 0) + 1
+    return instances.select(keep), rejected
+
+
+def _reason(
+    mask: NDArray[np.bool_], frame: RGBDFrame, diameter: float | None, config: SegmentationConfig
+) -> str | None:
+    """Why the instance under `mask` is rejected, or None."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return EMPTY_MASK
+    depth = frame.depth[mask]
+    depth = depth[np.isfinite(depth) & (depth > 0)]
+    covered = len(depth) / int(mask.sum())
+    if len(depth) == 0 or covered < config.min_depth_coverage:
+        return NO_DEPTH
+    if diameter is None:
+        return None
+    width = (columns[-1] - columns[0] + 1) / frame.intrinsics.fx
+    height = (rows[-1] - rows[0] + 1) / frame.intrinsics.fy
+    ratio = max(width, height) * float(np.median(depth)) / diameter
+    if ratio < config.min_size_ratio:
+        return TOO_SMALL
+    if ratio > config.max_size_ratio:
+        return TOO_LARGE
+    return None

@@ -1,0 +1,244 @@
+"""Mask R-CNN on torchvision's detector: building it, loading its weights and running it on a frame."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import maskrcnn_inference
+from torchvision.ops import MultiScaleRoIAlign, box_iou
+
+from ..errors import BundleError
+from ..frame import RGBDFrame
+from ..results import Instances
+from .backbone import NORMALIZATION, FrozenNormConv, PyramidBackbone
+from .config import SegmentationConfig
+
+
+def build_mask_rcnn(config: SegmentationConfig, num_classes: int, **training: Any) -> MaskRCNN:
+    """Mask R-CNN with random weights.
+
+    Args:
+        config: sizes of the network.
+        num_classes: object classes, background not counted; class c of the bundle is label c + 1.
+        training: further keyword arguments of torchvision's `MaskRCNN`, e.g. sampling sizes.
+    """
+    channels, levels = config.fpn_channels, len(config.strides)
+    names = [str(s) for s in config.strides]
+    per_level = len(config.anchor_sizes) // levels
+    sizes = tuple(tuple(config.anchor_sizes[i * per_level : (i + 1) * per_level]) for i in range(levels))
+    mask_channels = config.mask_head_channels
+    mean, std = NORMALIZATION[config.backbone]
+    model = MaskRCNN(
+        PyramidBackbone(config.backbone, config.strides, channels),
+        image_mean=[v / 255 for v in mean],
+        image_std=[v / 255 for v in std],
+        min_size=config.max_height,
+        max_size=config.max_width,
+        rpn_anchor_generator=AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * levels),
+        rpn_pre_nms_top_n_test=4 * config.proposals,
+        rpn_post_nms_top_n_test=config.proposals,
+        box_roi_pool=MultiScaleRoIAlign(names, config.roi_size, 2),
+        box_head=TwoMLPHead(channels * config.roi_size**2, config.box_head_size),
+        box_predictor=FastRCNNPredictor(config.box_head_size, num_classes + 1),
+        box_score_thresh=config.score_threshold,
+        box_nms_thresh=config.nms_iou,
+        box_detections_per_img=config.max_detections,
+        mask_roi_pool=MultiScaleRoIAlign(names, config.mask_roi_size, 2),
+        mask_head=MaskRCNNHeads(channels, mask_channels, 1),
+        mask_predictor=MaskRCNNPredictor(mask_channels[-1], mask_channels[-1], num_classes + 1),
+        **training,
+    )
+    # Boxes need float32: under autocast only what lies between the feature maps and these outputs is bfloat16.
+    for module in (model.rpn.head, model.roi_heads.box_predictor, model.roi_heads.mask_predictor):
+        module.register_forward_hook(_to_float)
+    return model
+
+
+def _to_float(module: nn.Module, inputs: Any, output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output.float()
+    return type(output)(_to_float(module, inputs, item) for item in output)
+
+
+def to_network_input(
+    images: Sequence[NDArray[np.uint8]], config: SegmentationConfig, device: torch.device
+) -> ImageList:
+    """Normalise (H, W, 3) uint8 RGB images and pad them to a common size the pyramid can halve."""
+    multiple = max(config.strides)
+    height = -(-max(image.shape[0] for image in images) // multiple) * multiple
+    width = -(-max(image.shape[1] for image in images) // multiple) * multiple
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in NORMALIZATION[config.backbone])
+    batch = torch.zeros((len(images), 3, height, width), device=device)
+    for i, image in enumerate(images):
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)
+        batch[i, :, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+    return ImageList(batch.to(memory_format=torch.channels_last), [image.shape[:2] for image in images])
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load safetensors weights (half or single precision) into `model`.
+
+    Raises:
+        BundleError: missing or corrupt file, or weights of another architecture or number of classes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BundleError(f"{path}: no such weight file")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BundleError(f"{path}: weight file is corrupt ({str(error).splitlines()[0]})") from error
+    own = model.state_dict()
+    missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    if missing or unknown:
+        name = (missing or unknown)[0]
+        raise BundleError(f"{path}: {'lacks' if missing else 'has unknown'} weight {name}: not for this configuration")
+    for key, value in state.items():
+        if value.shape != own[key].shape:
+            hint = "number of object classes" if "predictor" in key else "configuration"
+            raise BundleError(
+                f"{path}: weight {key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}: another {hint}"
+            )
+        if value.dtype.is_floating_point and not torch.isfinite(value).all():
+            raise BundleError(f"{path}: weight {key} has values that are not finite")
+    model.load_state_dict({k: v.float() if v.dtype.is_floating_point else v for k, v in state.items()})
+
+
+class TorchvisionSegmenter:
+    """Mask R-CNN inference; implements `Segmenter`.
+
+    Args:
+        config: options; those marked `runtime` may be replaced later through the attribute `config`.
+        obj_ids: BOP object id of each class, in the order of the class indices.
+        weights: safetensors file, or a built model (used as it is) to run, e.g. one in training.
+        device: torch device.
+
+    Raises:
+        BundleError: the weights cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: SegmentationConfig,
+        obj_ids: Sequence[int],
+        weights: str | Path | MaskRCNN,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config, self.device = config, torch.device(device)
+        self.obj_ids = np.asarray(list(obj_ids), np.int64)
+        if isinstance(weights, MaskRCNN):
+            self.model = weights
+        else:
+            self.model = build_mask_rcnn(config, len(self.obj_ids))
+            load_weights(self.model, weights)
+            for module in self.model.modules():
+                if isinstance(module, FrozenNormConv):
+                    module.fuse()
+            self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.eval()
+
+    @torch.inference_mode()
+    def segment(self, frame: RGBDFrame) -> Instances:
+        """Instances in the colour image of `frame`, best score first."""
+        height, width = frame.color.shape[:2]
+        scale = min(1.0, self.config.max_width / width, self.config.max_height / height)
+        image = frame.color
+        if scale < 1:
+            size = max(round(width * scale), 1), max(round(height * scale), 1)
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        images = to_network_input([image], self.config, self.device)
+        features: OrderedDict[str, Tensor] = self.model.backbone(images.tensors)
+        proposals, _ = self.model.rpn(images, features)
+        boxes, labels, scores = self._classify(features, proposals, images.image_sizes)
+        if len(boxes) == 0:
+            return Instances.empty(height, width, self.config.fpn_channels, self.config.roi_size)
+        heads = self.model.roi_heads
+        pooled = heads.box_roi_pool(features, [boxes], images.image_sizes)
+        mask_features = heads.mask_roi_pool(features, [boxes], images.image_sizes)
+        logits = heads.mask_predictor(heads.mask_head(mask_features))
+        small = maskrcnn_inference(logits, [labels])[0][:, 0].cpu().numpy()
+        ratio = np.array([width / image.shape[1], height / image.shape[0]] * 2, np.float32)
+        full = boxes.cpu().numpy() * ratio
+        masks = paste_masks(small, full, height, width, self.config.mask_threshold)
+        return Instances(
+            self.obj_ids[labels.cpu().numpy() - 1],
+            scores.float().cpu().numpy(),
+            full,
+            masks,
+            pooled.float().cpu().numpy(),
+        )
+
+    def _classify(
+        self, features: OrderedDict[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (N, 4) in network pixels, labels (N,) from 1 and scores (N,), best first."""
+        config, heads = self.config, self.model.roi_heads
+        heads.score_thresh, heads.nms_thresh = config.score_threshold, config.nms_iou
+        # Near-duplicates of two classes are thinned out below, so that as many may still be dropped.
+        heads.detections_per_img = 2 * config.max_detections
+        pooled = heads.box_roi_pool(features, proposals, sizes)
+        class_logits, regression = heads.box_predictor(heads.box_head(pooled))
+        all_boxes, all_scores, all_labels = heads.postprocess_detections(class_logits, regression, proposals, sizes)
+        boxes, scores, labels = all_boxes[0], all_scores[0], all_labels[0]
+        order = torch.argsort(scores, descending=True, stable=True)
+        boxes, scores, labels = boxes[order], scores[order], labels[order]
+        keep = suppress_across_classes(boxes, labels, config.cross_class_iou)[: config.max_detections]
+        return boxes[keep], labels[keep], scores[keep]
+
+
+def suppress_across_classes(boxes: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """Indices of (N, 4) boxes, best first, less those that overlap a better one of another class by more than `iou`."""
+    overlaps = (box_iou(boxes, boxes) > iou) & (labels[:, None] != labels[None, :])
+    rivals = overlaps.cpu().numpy()
+    keep: list[int] = []
+    for i in range(len(rivals)):
+        if not rivals[i, keep].any():
+            keep.append(i)
+    return torch.tensor(keep, dtype=torch.long, device=boxes.device)
+
+
+def paste_masks(
+    probabilities: NDArray[np.float32], boxes: NDArray[np.float32], height: int, width: int, threshold: float
+) -> NDArray[np.bool_]:
+    """Resample (N, M, M) mask probabilities onto their boxes in a full image, bilinearly.
+
+    Args:
+        probabilities: masks over the boxes; cell centres lie at (i + 0.5) / M of the box.
+        boxes: (N, 4) (x_min, y_min, x_max, y_max) in pixels.
+        height, width: image size.
+        threshold: least probability.
+
+    Returns:
+        (N, H, W) bool masks, false outside of their boxes.
+    """
+    masks = np.zeros((len(boxes), height, width), bool)
+    for mask, probability, (x0, y0, x1, y1) in zip(masks, probabilities, boxes, strict=True):
+        columns = np.arange(max(int(np.ceil(x0 - 0.5)), 0), min(int(np.floor(x1 - 0.5)) + 1, width))
+        rows = np.arange(max(int(np.ceil(y0 - 0.5)), 0), min(int(np.floor(y1 - 0.5)) + 1, height))
+        if len(columns) == 0 or len(rows) == 0:
+            continue
+        across = _interpolation(columns, x0, x1, probability.shape[1])
+        down = _interpolation(rows, y0, y1, probability.shape[0])
+        mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = down @ probability @ across.T >= threshold
+    return masks
+
+
+def _interpolation(pixels: NDArray[np.int64], low: float, high: float, cells: int) -> NDArray[np.float32]:
+    """(P, cells) weights that interpolate cell values at the centres of `pixels`, constant beyond the outer cells."""
+    position = np.clip((pixels + 0.5 - low) / (high - low) * cells - 0.5, 0, cells - 1)
+    return np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0).astype(np.float32)
