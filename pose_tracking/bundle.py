@@ -1,0 +1,194 @@
+"""Model bundles: a folder with an object set, weights and one YAML of thresholds and sizes.
+
+Layout of ``models/<name>/``::
+
+    bundle.yaml               objects, segmentation, pose, tracking and pipeline options
+    models_info.json          BOP: diameters, extents, symmetries
+    meshes/obj_NNNNNN.ply     optional; without them `objects` names a folder that has them
+    segmentation.safetensors  Mask R-CNN
+    pose.safetensors          DenseFusion estimator
+    refiner.safetensors       DenseFusion refiner
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from .config import from_mapping, option
+from .errors import BundleError
+from .objects import ObjectSet
+from .pipeline.config import PipelineConfig
+from .pose.config import PoseConfig
+from .segmentation.config import SegmentationConfig
+from .tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    from .pose.estimator import PoseEstimator
+    from .segmentation.segmenter import Segmenter
+
+SCHEMA = 1
+CONFIG_FILE = "bundle.yaml"
+
+
+@dataclass(frozen=True)
+class ObjectsConfig:
+    """Which objects a bundle knows and where their meshes are."""
+
+    names: dict[int, str] = option({}, "class name by BOP object id")
+    models_info: str = option("models_info.json", "BOP models_info file, relative to the bundle")
+    meshes: str | None = option(None, "mesh folder relative to the bundle, or null where they are not shipped")
+    unit: str = option("mm", "unit of models_info and meshes", choices=("mm", "m"))
+    download: str | None = option(None, "argument of `pose-tracking download` that brings the meshes")
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """The whole of ``bundle.yaml``."""
+
+    schema: int = option(SCHEMA, "version of this layout", range=(SCHEMA, SCHEMA))
+    name: str = option("", "name of the bundle")
+    description: str = option("", "what it is for and what it was trained on")
+    objects: ObjectsConfig = field(default_factory=ObjectsConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A loaded bundle: checked options, the object set and where the weights lie.
+
+    Attributes:
+        path: folder of the bundle.
+        config: contents of ``bundle.yaml``.
+        objects: the object set; `objects.has_meshes` says whether depth checks are possible.
+    """
+
+    path: Path
+    config: BundleConfig
+    objects: ObjectSet
+
+    @property
+    def name(self) -> str:
+        """Name for people and reports."""
+        return self.config.name or self.path.name
+
+    @property
+    def segmentation_weights(self) -> Path:
+        """Mask R-CNN weights file."""
+        return self.path / "segmentation.safetensors"
+
+    @property
+    def pose_weights(self) -> Path:
+        """DenseFusion estimator weights file."""
+        return self.path / "pose.safetensors"
+
+    @property
+    def refiner_weights(self) -> Path:
+        """DenseFusion refiner weights file."""
+        return self.path / "refiner.safetensors"
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | Path, objects: str | Path | None = None, *, require_weights: bool = True
+    ) -> ModelBundle:
+        """Read a bundle.
+
+        Args:
+            name_or_path: a folder, or the name of a bundle under one of `search_path`.
+            objects: folder with the meshes ``obj_NNNNNN.ply``, for bundles that do not ship them.
+            require_weights: whether missing weight files are an error (not so for training).
+
+        Raises:
+            BundleError: no such bundle, malformed YAML, missing weights or meshes.
+            ConfigError: an option of ``bundle.yaml`` is unknown or out of range.
+        """
+        path = find_bundle(name_or_path)
+        file = path / CONFIG_FILE
+        try:
+            values = yaml.safe_load(file.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise BundleError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
+        if not isinstance(values, Mapping):
+            raise BundleError(f"{file}: is not a mapping of options")
+        config = from_mapping(BundleConfig, values, str(file))
+        meshes: Path | None = path / config.objects.meshes if config.objects.meshes else None
+        if objects is not None:
+            meshes = Path(objects)
+            if not meshes.is_dir():
+                raise BundleError(f"{meshes}: no such folder of meshes")
+        object_set = ObjectSet.load(
+            path / config.objects.models_info, meshes, names=config.objects.names or None, unit=config.objects.unit
+        )
+        bundle = cls(path, config, object_set)
+        if require_weights:
+            for weights in (bundle.segmentation_weights, bundle.pose_weights, bundle.refiner_weights):
+                if not weights.is_file():
+                    raise BundleError(f"{weights}: missing weight file; train it or fetch the bundle again")
+        return bundle
+
+    def build_segmenter(self, device: str = "cpu") -> Segmenter:
+        """The instance segmentation with its weights on `device`."""
+        from .segmentation.mask_rcnn import TorchvisionSegmenter
+
+        return TorchvisionSegmenter(self.config.segmentation, list(self.objects), self.segmentation_weights, device)
+
+    def build_pose_estimator(self, device: str = "cpu") -> PoseEstimator:
+        """The pose estimation with its weights on `device`."""
+        from .pose.estimator import PoseEstimator
+        from .pose.predictor import PosePredictor
+
+        config = self.config.pose
+        predictor = PosePredictor(config, self.objects, self.pose_weights, self.refiner_weights, device)
+        return PoseEstimator(config, self.objects, predictor)
+
+
+def search_path() -> list[Path]:
+    """Folders that bundles are looked for in: ``$POSE_TRACKING_MODELS``, the checkout, the installed share folders."""
+    folders = [Path(p) for p in os.environ.get("POSE_TRACKING_MODELS", "").split(os.pathsep) if p]
+    folders.append(Path(__file__).resolve().parent.parent / "models")
+    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    folders += [Path(prefix) / "share" / "pose_tracking" / "models" for prefix in (*prefixes, sys.prefix)]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def known_bundles() -> dict[str, Path]:
+    """Bundles of the search path by name; an earlier folder hides a later one."""
+    found: dict[str, Path] = {}
+    for folder in search_path():
+        for file in sorted(folder.glob(f"*/{CONFIG_FILE}")):
+            found.setdefault(file.parent.name, file.parent)
+    return found
+
+
+def find_bundle(name_or_path: str | Path) -> Path:
+    """Folder of a bundle given by path or name.
+
+    Raises:
+        BundleError: there is none; the message lists those that there are.
+    """
+    path = Path(name_or_path).expanduser()
+    if (path / CONFIG_FILE).is_file():
+        return path
+    if path.is_dir() and len(path.parts) > 1:
+        raise BundleError(f"{path}: is not a model bundle (it has no {CONFIG_FILE})")
+    known = known_bundles()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    listing = ", ".join(sorted(known)) or "none found"
+    raise BundleError(f"unknown model {str(name_or_path)!r}: neither a bundle folder nor one of: {listing}")
+
+
+def bundle_defaults() -> dict[str, Any]:
+    """The options of a bundle whose YAML says nothing, for documentation."""
+    from dataclasses import asdict
+
+    return asdict(BundleConfig())

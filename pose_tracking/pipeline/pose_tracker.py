@@ -1,0 +1,201 @@
+"""One frame through all stages: segmentation, gating, pose, verification, tracking."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..config import validate
+from ..errors import ConfigError, FrameError
+from ..frame import RGBDFrame
+from ..results import Detection, Instances, TrackedObject
+from ..segmentation.appearance import descriptors
+from ..segmentation.gating import gate
+from ..tracking import Tracker
+
+if TYPE_CHECKING:
+    from ..bundle import ModelBundle
+    from ..pose.estimator import PoseEstimator
+    from ..segmentation.segmenter import Segmenter
+
+STAGES = ("segmentation", "pose", "tracking", "total")
+
+
+@dataclass
+class FrameReport:
+    """What happened to the last frame.
+
+    Attributes:
+        seconds: wall time by stage (`STAGES`).
+        rejected: detections dropped before tracking, by reason.
+        detections: the detections that were tracked.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    detections: list[Detection] = field(default_factory=list)
+
+
+class PoseTracker:
+    """Finds the known objects in a stream of RGB-D frames and follows them.
+
+    Args:
+        bundle: objects, options and weights.
+        device: torch device of the networks, e.g. "cpu" or "cuda:0".
+        segmenter, estimator: stages to use instead of the bundle's own.
+
+    Example:
+        >>> tracker = PoseTracker(ModelBundle.load("demo"))  # doctest: +SKIP
+        >>> for thing in tracker.update(frame):  # doctest: +SKIP
+        ...     print(thing.class_name, thing.track_id, thing.pose)
+    """
+
+    # Run-time options: public name -> (stage, field of its config).
+    RUNTIME_OPTIONS = {
+        "motion_weight": ("tracking", "motion_weight"),
+        "score_threshold": ("segmentation", "score_threshold"),
+        "min_pose_confidence": ("pipeline", "min_pose_confidence"),
+        "keep_without_pose": ("pipeline", "keep_without_pose"),
+        "refine_iterations": ("pose", "refine_iterations"),
+    }
+
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        device: str = "cpu",
+        *,
+        segmenter: Segmenter | None = None,
+        estimator: PoseEstimator | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.objects = bundle.objects
+        self.segmenter = segmenter or bundle.build_segmenter(device)
+        self.estimator = estimator or bundle.build_pose_estimator(device)
+        self.tracker = Tracker(bundle.config.tracking, bundle.objects)
+        self.config = bundle.config.pipeline
+        self.report = FrameReport()
+        self._obj_ids = np.array(list(bundle.objects))
+        self._last_stamp_ns: int | None = None
+
+    def update(self, frame: RGBDFrame) -> list[TrackedObject]:
+        """Process one frame; frames come in the order of time.
+
+        Returns:
+            All live tracks by rising track ID: observed ones (tentative or confirmed) and coasting ones.
+
+        Raises:
+            FrameError: the frame cannot be used (see `RGBDFrame.check`), or its stamp is not later than that of the
+                frame before (reason ``stamp_order``). The tracks are left as they were.
+        """
+        frame.check()
+        if self._last_stamp_ns is not None and frame.stamp_ns <= self._last_stamp_ns:
+            raise FrameError(
+                f"stamp {frame.stamp:.6f} s is not later than the one before ({self._last_stamp_ns * 1e-9:.6f} s); "
+                "reset the tracks if time was set back (a bag that loops, a simulation that restarts)",
+                reason="stamp_order",
+            )
+        report = FrameReport()
+        with _timed(report, "total"):
+            with _timed(report, "segmentation"):
+                instances = self._segment(frame, report)
+            with _timed(report, "pose"):
+                report.detections = self._estimate(frame, instances, report)
+            with _timed(report, "tracking"):
+                tracked = self.tracker.update(report.detections, frame.stamp, frame.camera_pose)
+        self._last_stamp_ns = frame.stamp_ns
+        self.report = report
+        return tracked
+
+    def reset(self) -> None:
+        """Forget all tracks and the last stamp; track IDs start from 1 again."""
+        self.tracker.reset()
+        self._last_stamp_ns = None
+
+    def set_classes(self, names: Iterable[str]) -> None:
+        """Track only these classes; none means all.
+
+        Raises:
+            ConfigError: the bundle has no object of that name.
+        """
+        chosen = []
+        for name in names:
+            try:
+                chosen.append(self.objects.by_name(name).obj_id)
+            except KeyError:
+                known = ", ".join(model.name for model in self.objects.values())
+                raise ConfigError(f"class {name!r} is not one of the bundle's: {known}") from None
+        self._obj_ids = np.array(chosen or list(self.objects))
+
+    def configure(self, **options: Any) -> None:
+        """Change options of `RUNTIME_OPTIONS` between two frames; all or none of them.
+
+        Raises:
+            ConfigError: unknown option, or a value out of range.
+        """
+        changed: dict[str, Any] = {}
+        for name, value in options.items():
+            if name not in self.RUNTIME_OPTIONS:
+                raise ConfigError(f"{name!r} cannot change at run time; {', '.join(self.RUNTIME_OPTIONS)} can")
+            stage, option = self.RUNTIME_OPTIONS[name]
+            owner = self._stage(stage)
+            changed[stage] = replace(changed.get(stage, owner.config), **{option: value})
+            validate(changed[stage], stage)
+        for stage, config in changed.items():
+            self._stage(stage).config = config
+
+    def option(self, name: str) -> Any:
+        """Value of a run-time option now."""
+        stage, option = self.RUNTIME_OPTIONS[name]
+        return getattr(self._stage(stage).config, option)
+
+    def _stage(self, name: str) -> Any:
+        return {
+            "segmentation": self.segmenter,
+            "pose": self.estimator,
+            "tracking": self.tracker,
+            "pipeline": self,
+        }[name]
+
+    def _segment(self, frame: RGBDFrame, report: FrameReport) -> Instances:
+        instances = self.segmenter.segment(frame)
+        instances = instances.select(np.isin(instances.obj_ids, self._obj_ids))
+        instances, rejected = gate(instances, frame, self.objects, self.segmenter.config)
+        report.rejected.update(rejected)
+        return instances
+
+    def _estimate(self, frame: RGBDFrame, instances: Instances, report: FrameReport) -> list[Detection]:
+        estimates = self.estimator.estimate(frame, instances)
+        features = descriptors(instances)
+        # Without meshes nothing has checked the pose, so its confidence cannot be a reason to drop the object.
+        floor = self.config.min_pose_confidence if self.objects.has_meshes else 0.0
+        detections = []
+        for i, estimate in enumerate(estimates):
+            if estimate is None and not self.config.keep_without_pose:
+                report.rejected["no_pose"] += 1
+            elif estimate is not None and estimate.confidence < floor:
+                report.rejected["pose_confidence"] += 1
+            else:
+                detections.append(
+                    Detection(
+                        obj_id=int(instances.obj_ids[i]),
+                        score=float(instances.scores[i]),
+                        box=instances.boxes[i].astype(np.float64),
+                        feature=features[i],
+                        pose=estimate,
+                        mask=instances.masks[i],
+                    )
+                )
+        return detections
+
+
+@contextmanager
+def _timed(report: FrameReport, stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    report.seconds[stage] = time.perf_counter() - start
