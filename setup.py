@@ -7,7 +7,7 @@ from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "cmake"))
 
-from wheel_build import BuildWithCMake, InterfaceDistribution  # noqa: E402
+from wheel_build import BuildWithCMake, InterfaceDistribution
 
 
 class Build(BuildWithCMake):

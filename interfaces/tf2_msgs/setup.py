@@ -7,6 +7,6 @@ from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "cmake"))
 
-from wheel_build import BuildWithCMake, InterfaceDistribution  # noqa: E402
+from wheel_build import BuildWithCMake, InterfaceDistribution
 
 setup(distclass=InterfaceDistribution, cmdclass={"build_py": BuildWithCMake})
