@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config import option
+from .covariance import CovarianceConfig
 from .icp import IcpConfig
+from .verification import VerificationConfig
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class CropConfig:
         24, "pixels with depth an instance needs, fewer give no pose", range=(4, 4096), runtime=True
     )
     gate: float = option(
-        0.6,
+        0.75,
         "points farther than this from the median point are dropped, in object diameters (the paper has no gate)",
         unit="diameters",
         range=(0.1, 10.0),
@@ -90,3 +92,7 @@ class PoseConfig:
         range=(16, 4096),
     )
     icp: IcpConfig = option(IcpConfig(), "polishing of hypotheses on the measured depth")
+    verification: VerificationConfig = option(
+        VerificationConfig(), "scoring of hypotheses by rendered depth and colour"
+    )
+    covariance: CovarianceConfig = option(CovarianceConfig(), "uncertainty of the chosen pose")
