@@ -1,0 +1,138 @@
+"""The pipeline's own part: order of stages, what it rejects, what can change while it runs.
+
+Segmentation and pose are replaced by the ground truth of a hand-made scene, so that each rule shows alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pose_tracking.bundle import ModelBundle
+from pose_tracking.camera import CameraIntrinsics
+from pose_tracking.errors import ConfigError, FrameError
+from pose_tracking.frame import RGBDFrame
+from pose_tracking.geometry import make_transform
+from pose_tracking.pipeline import PoseTracker
+from pose_tracking.results import Instances, PoseEstimate
+from pose_tracking.segmentation.config import SegmentationConfig
+
+CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 32.0, 24.0)
+
+
+class FixedSegmenter:
+    """Always sees objects 1 and 4 at the same two places."""
+
+    config = SegmentationConfig()
+
+    def segment(self, frame: RGBDFrame) -> Instances:
+        masks = np.zeros((2, 48, 64), bool)
+        masks[0, 10:18, 10:18] = True
+        masks[1, 25:35, 40:52] = True
+        boxes = np.array([[10, 10, 18, 18], [40, 25, 52, 35]], np.float32)
+        features = np.random.default_rng(0).random((2, 8, 7, 7)).astype(np.float32)
+        return Instances(np.array([1, 4]), np.array([0.9, 0.8], np.float32), boxes, masks, features)
+
+
+class FixedEstimator:
+    """Gives the poses it is told; None where it is told None."""
+
+    config = SimpleNamespace(refine_iterations=2)
+
+    def __init__(self, confidences: dict[int, float | None]) -> None:
+        self.confidences = confidences
+
+    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
+        out: list[PoseEstimate | None] = []
+        for obj_id in instances.obj_ids.tolist():
+            confidence = self.confidences[obj_id]
+            pose = make_transform(np.eye(3), [0.1 * obj_id, 0, 0.6])
+            out.append(None if confidence is None else PoseEstimate(pose, confidence, np.eye(6) * 1e-4))
+        return out
+
+
+def pipeline(confidences: dict[int, float | None]) -> PoseTracker:
+    bundle = ModelBundle.load("demo", require_weights=False)
+    return PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=FixedEstimator(confidences))  # type: ignore[arg-type]
+
+
+def frame(stamp: float = 1.0) -> RGBDFrame:
+    return RGBDFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.6, np.float32), CAMERA, round(stamp * 1e9))
+
+
+def test_objects_come_out_with_class_pose_and_identity() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.8})
+    for k in range(4):
+        things = tracker.update(frame(1 + 0.1 * k))
+    assert [(t.class_name, t.track_id, t.is_confirmed) for t in things] == [("mug_blue", 1, True), ("truck", 2, True)]
+    assert things[0].pose is not None
+    assert things[0].pose[0, 3] == pytest.approx(0.1)
+    assert set(tracker.report.seconds) == {"segmentation", "pose", "tracking", "total"}
+    assert tracker.report.seconds["total"] >= tracker.report.seconds["tracking"] > 0
+    assert len(tracker.report.detections) == 2
+
+
+def test_doubtful_poses_are_dropped_and_counted() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.1})
+    assert [t.obj_id for t in tracker.update(frame())] == [1]
+    assert tracker.report.rejected == {"pose_confidence": 1}
+
+
+def test_sparse_depth_is_dropped_unless_asked_for() -> None:
+    tracker = pipeline({1: 0.9, 4: None})
+    assert [t.obj_id for t in tracker.update(frame(1))] == [1]
+    assert tracker.report.rejected == {"no_pose": 1}
+    tracker.configure(keep_without_pose=True)
+    assert [(t.obj_id, t.pose is None) for t in tracker.update(frame(2))] == [(1, False), (4, True)]
+
+
+def test_without_meshes_nothing_is_dropped_for_its_confidence() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.01})
+    models = {i: replace(model, mesh_path=None) for i, model in tracker.objects.items()}
+    tracker.objects = type(tracker.objects)(models)
+    assert len(tracker.update(frame())) == 2
+
+
+def test_class_subset() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.9})
+    tracker.set_classes(["truck"])
+    assert [t.class_name for t in tracker.update(frame(1))] == ["truck"]
+    tracker.set_classes([])
+    assert len(tracker.update(frame(2))) == 2
+    with pytest.raises(ConfigError, match="'banana' is not one of.*truck"):
+        tracker.set_classes(["banana"])
+
+
+def test_run_time_options_are_checked_and_all_or_none() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.9})
+    tracker.configure(motion_weight=0.6, min_pose_confidence=0.95)
+    assert tracker.option("motion_weight") == 0.6
+    assert tracker.tracker.config.motion_weight == 0.6
+    assert tracker.update(frame()) == []
+    with pytest.raises(ConfigError, match="motion_weight = 3"):
+        tracker.configure(min_pose_confidence=0.2, motion_weight=3.0)
+    assert tracker.option("min_pose_confidence") == 0.95
+    with pytest.raises(ConfigError, match="'n_init' cannot change at run time"):
+        tracker.configure(n_init=1)
+
+
+def test_stamps_must_rise_until_reset() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.9})
+    tracker.update(frame(5))
+    for stamp in (5.0, 4.0):
+        with pytest.raises(FrameError, match="not later") as caught:
+            tracker.update(frame(stamp))
+        assert caught.value.reason == "stamp_order"
+    tracker.reset()
+    assert [t.track_id for t in tracker.update(frame(1))] == [1, 2]
+
+
+def test_an_unusable_frame_leaves_the_tracks_alone() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.9})
+    tracker.update(frame(1))
+    with pytest.raises(FrameError):
+        tracker.update(replace(frame(2), depth=np.zeros((48, 64), np.float32)))
+    assert [t.hits for t in tracker.update(frame(3))] == [2, 2]
