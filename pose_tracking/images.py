@@ -222,3 +222,57 @@ def read_image(path: str | Path) -> NDArray[Any]:
     except OSError as error:
         raise FrameError(f"{path}: cannot be read ({error.strerror})", "missing_image") from error
     return decode_file(data, str(path))
+
+
+def decode_compressed_color(data: Any, what: str = "compressed image") -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a ``sensor_msgs/CompressedImage`` (JPEG or PNG).
+
+    Raises:
+        FrameError: `reason` is ``empty_image``, ``truncated_image`` or ``color_encoding`` (not 8 bits a channel).
+    """
+    image = decode_file(data, what)
+    if image.dtype != np.uint8:
+        raise FrameError(f"{what}: colour image is {image.dtype}, expected 8 bits a channel", "color_encoding")
+    if image.ndim == 2:
+        return np.repeat(image[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(image[:, :, :3])
+
+
+def decode_compressed_depth(format: str, data: Any, what: str = "compressed depth image") -> NDArray[np.float32]:
+    """(H, W) float32 metres of a compressed depth image, 0 where there is no reading.
+
+    Understands plain 16-bit PNG in millimetres (``"16UC1; png compressed"``) and the ``compressedDepth`` PNG of
+    compressed_depth_image_transport: 12 bytes (int32 method, float32 a, float32 b), then the file. There, 16UC1 is
+    millimetres and 32FC1 is quantised inverse depth, z = a / (value - b).
+
+    Args:
+        format: the message's ``format`` field.
+        data: the message's bytes.
+        what: what to call the message in an error.
+
+    Raises:
+        FrameError: `reason` is ``empty_image``, ``truncated_image`` or ``depth_encoding`` (RVL, or a JPEG, whose losses
+            ruin depth).
+    """
+    encoding = format.split(";")[0].strip()
+    buffer = np.frombuffer(data, np.uint8)
+    if "rvl" in format.lower() or "jpeg" in format.lower() or "jpg" in format.lower():
+        raise FrameError(f"{what}: format {format!r} cannot be read: publish compressedDepth as png", "depth_encoding")
+    if "compressedDepth" not in format:
+        return depth_to_metres(_single_channel(decode_file(buffer, what), what), "16UC1")
+    if buffer.size <= 12:
+        raise FrameError(f"{what}: is truncated ({buffer.size} bytes)", "truncated_image")
+    a, b = buffer[4:12].view("<f4").astype(np.float64)
+    values = _single_channel(decode_file(buffer[12:], what), what)
+    if encoding != "32FC1":
+        return depth_to_metres(values, "16UC1")
+    depth = np.zeros(values.shape, np.float32)
+    known = values > 0
+    depth[known] = a / (values[known] - b)
+    return depth_to_metres(depth, "32FC1")
+
+
+def _single_channel(image: NDArray[Any], what: str) -> NDArray[Any]:
+    if image.ndim != 2 or image.dtype != np.uint16:
+        raise FrameError(f"{what}: is {image.dtype} {image.shape}, expected 16-bit depth", "depth_encoding")
+    return image
