@@ -169,7 +169,7 @@ def depth_to_metres(image: NDArray[Any], encoding: str) -> NDArray[np.float32]:
         FrameError: not a depth encoding; `reason` is ``depth_encoding``.
     """
     if encoding in _MILLIMETRE_ENCODINGS:
-        return np.multiply(image, np.float32(1e-3), dtype=np.float32)
+        return np.divide(image, np.float32(1e3), dtype=np.float32)
     if encoding in _METRE_ENCODINGS:
         depth = image.astype(np.float32)
         depth[~(np.isfinite(depth) & (depth > 0))] = 0.0

@@ -22,6 +22,10 @@ class Rectifier:
     Args:
         intrinsics: the distorted camera.
 
+    Attributes:
+        source: the distorted camera.
+        intrinsics: the camera of rectified images.
+
     Raises:
         FrameError: unknown distortion model or number of coefficients; `reason` is ``intrinsics``.
     """
