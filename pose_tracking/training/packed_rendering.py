@@ -1,0 +1,123 @@
+"""Renders random training frames into one packed file, with several processes, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..errors import OutputError
+from ..files import make_directory, write_json
+from ..objects import ObjectSet
+from ..simulation.backgrounds import RecordedBackgrounds
+from ..simulation.random_scenes import RandomSceneConfig, RandomScenes
+from .packed import PackedWriter
+
+CHUNK = 50  # frames a process renders before it puts them on disk
+
+
+def render_packed(
+    objects: ObjectSet,
+    config: RandomSceneConfig | None,
+    seed: int,
+    count: int,
+    path: str | Path,
+    backgrounds: str | Path | None = None,
+    split: str = "train",
+    processes: int = 1,
+    progress: bool = True,
+) -> Path:
+    """Render frames 0 to `count` - 1 of series `seed` into the packed file `path`.
+
+    Frames are kept in chunks in the folder ``<path>.chunks`` until all are there (training may read that folder
+    already); a second call goes on with the missing ones. Frames do not depend on `processes`.
+
+    Args:
+        objects: the known objects, with meshes.
+        config: what frames look like; None for the defaults.
+        seed: number of the series.
+        count: number of frames.
+        path: the packed file to write; nothing is done where it exists.
+        backgrounds: folder of recorded RGB-D backgrounds in BOP layout, or None.
+        split: which of them: "train", "test" or "all".
+        processes: number of processes.
+        progress: whether to show a progress bar.
+
+    Raises:
+        OutputError: the file cannot be written, or the chunks there are of other settings.
+        DatasetError: the backgrounds cannot be read.
+    """
+    path = Path(path)
+    if path.exists():
+        return path
+    config = config or RandomSceneConfig()
+    folder = make_directory(path.with_name(path.name + ".chunks"))
+    settings = json.loads(
+        json.dumps(
+            {
+                "objects": {str(i): [m.name, m.diameter] for i, m in objects.items()},
+                "config": asdict(config),
+                "seed": seed,
+                "backgrounds": None if backgrounds is None else str(backgrounds),
+                "split": split,
+            }
+        )
+    )
+    note = folder / "settings.json"
+    if note.is_file() and json.loads(note.read_text()) != settings:
+        raise OutputError(f"{folder}: holds frames of other settings: remove it or choose another file")
+    write_json(note, settings)
+    chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    missing = [chunk for chunk in chunks if not _chunk_path(folder, *chunk).is_file()]
+    arguments = (objects, config, seed, folder, backgrounds, split)
+    done = count - sum(b - a for a, b in missing)
+    with tqdm(total=count, initial=done, unit="frame", disable=not progress, desc=path.name) as bar:
+        if processes <= 1 or len(missing) <= 1:
+            if missing:
+                _start(*arguments)
+            for chunk in missing:
+                bar.update(_render_chunk(chunk))
+        else:
+            # Spawned, because Open3D and OpenCV do not survive a fork once their threads run.
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(processes, context, initializer=_start, initargs=arguments) as pool:
+                for rendered in pool.map(_render_chunk, missing):
+                    bar.update(rendered)
+    with PackedWriter(path) as writer:
+        for chunk in chunks:
+            writer.append_packed(_chunk_path(folder, *chunk))
+    shutil.rmtree(folder)
+    return path
+
+
+def _chunk_path(folder: Path, first: int, last: int) -> Path:
+    return folder / f"{first:07d}_{last:07d}.zip"
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start(
+    objects: ObjectSet,
+    config: RandomSceneConfig,
+    seed: int,
+    folder: Path,
+    backgrounds: str | Path | None,
+    split: str,
+) -> None:
+    """Set up a process: the scenes are built once and render all its chunks."""
+    recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
+    _worker.update(scenes=RandomScenes(objects, config, recorded), seed=seed, folder=folder)
+
+
+def _render_chunk(chunk: tuple[int, int]) -> int:
+    with PackedWriter(_chunk_path(_worker["folder"], *chunk)) as writer:
+        for index in range(*chunk):
+            writer.add(_worker["scenes"].render(_worker["seed"], index))
+    return chunk[1] - chunk[0]
