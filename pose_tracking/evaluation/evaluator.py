@@ -1,0 +1,141 @@
+"""Runs the pipeline over a source and writes the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..datasets.sample import Sample, Source
+from ..errors import DatasetError, FrameError
+from ..objects import ObjectSet
+from .output import Recorder, report_folder, write_report
+from .results import FrameResult, Report
+from .scorer import MIN_VISIBILITY, OnFrame, Scorer, score
+
+if TYPE_CHECKING:
+    from ..pipeline import PoseTracker
+
+
+def evaluate(
+    source: Source,
+    tracker: PoseTracker,
+    *,
+    min_visib: float = MIN_VISIBILITY,
+    max_frames: int | None = None,
+    on_frame: OnFrame | None = None,
+    progress: bool = False,
+) -> Report:
+    """Run `tracker` over `source` and score what it says.
+
+    Args:
+        source: samples in the order of time; the tracks are reset where a new scene begins.
+        tracker: the pipeline.
+        min_visib: ground truth less visible than this is ignored.
+        max_frames: stop after so many frames.
+        on_frame: called with each sample and its result, e.g. to draw it.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        FrameError: a frame cannot be used; the message names source and frame.
+        DatasetError: the source has no frames.
+    """
+    from tqdm import tqdm
+
+    scorer = Scorer(tracker.objects, min_visib)
+    total = len(source) if max_frames is None else min(max_frames, len(source))
+    scene: int | None = None
+    tracker.reset()
+    bar = tqdm(islice(source, max_frames), total=total, desc="evaluate", unit="frame", disable=not progress)
+    for number, sample in enumerate(bar):
+        if scene is not None and sample.scene_id != scene:
+            tracker.reset()
+        scene = sample.scene_id
+        try:
+            objects = tracker.update(sample.frame)
+        except FrameError as error:
+            image = number if sample.image_id is None else sample.image_id
+            raise FrameError(f"{source.name}: scene {scene}, image {image}: {error}", error.reason) from error
+        result = FrameResult(sample.frame.stamp_ns, objects, tracker.report.seconds, tracker.report.rejected)
+        scorer.add(sample, result)
+        if on_frame is not None:
+            on_frame(sample, result)
+    report = scorer.report(source.name, tracker.bundle.name)
+    if report.data["frames"] == 0:
+        raise DatasetError(f"{source.name}: has no frames")
+    return report
+
+
+def evaluate_to_folder(
+    source: Source,
+    tracker: PoseTracker,
+    out: str | Path,
+    *,
+    min_visib: float = MIN_VISIBILITY,
+    max_frames: int | None = None,
+    video: bool = True,
+    fps: float = 10.0,
+    progress: bool = True,
+) -> Report:
+    """`evaluate`, with the report, tables, pictures and overlay video written to folder `out`.
+
+    Raises:
+        OutputError: `out` cannot be written (found before the run), or the disk filled; no half report is left.
+    """
+    frames = len(source) if max_frames is None else min(max_frames, len(source))
+    return _to_folder(
+        lambda on_frame: evaluate(
+            source, tracker, min_visib=min_visib, max_frames=max_frames, on_frame=on_frame, progress=progress
+        ),
+        tracker.objects,
+        out,
+        frames,
+        video,
+        fps,
+    )
+
+
+def score_to_folder(
+    samples: Iterable[Sample],
+    results_by_stamp: Mapping[int, FrameResult],
+    objects: ObjectSet,
+    out: str | Path,
+    *,
+    source: str,
+    model: str,
+    min_visib: float = MIN_VISIBILITY,
+    video: bool = True,
+    fps: float = 10.0,
+) -> Report:
+    """`scorer.score` of results that came back over DDS, with everything written to folder `out`.
+
+    Raises:
+        OutputError: see `evaluate_to_folder`.
+    """
+    return _to_folder(
+        lambda on_frame: score(
+            samples,
+            results_by_stamp,
+            objects,
+            source=source,
+            model=model,
+            min_visib=min_visib,
+            on_frame=on_frame,
+        ),
+        objects,
+        out,
+        len(results_by_stamp),
+        video,
+        fps,
+    )
+
+
+def _to_folder(
+    run: Callable[[OnFrame], Report], objects: ObjectSet, out: str | Path, frames: int, video: bool, fps: float
+) -> Report:
+    with report_folder(out) as folder:
+        with Recorder(folder, objects, frames, fps=fps, video=video) as recorder:
+            report = run(recorder.add)
+        write_report(report, folder, recorder.pictures, recorder.note)
+    return report

@@ -1,0 +1,162 @@
+"""A report as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..visualization import plots
+from .results import STAGES, Report
+
+_STYLE = """
+body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1080px;padding:0 1em;color:#222}
+h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em;border-bottom:1px solid #ccc}
+table{border-collapse:collapse;margin:.6em 0}td,th{padding:.25em .7em;border-bottom:1px solid #e2e2e2;text-align:right}
+td:first-child,th:first-child{text-align:left}tr.mean td{font-weight:600;border-top:2px solid #888}
+img{max-width:100%}figure{display:inline-block;margin:.4em;width:31%;vertical-align:top}figcaption{font-size:.8em;color:#666}
+.note{color:#666;font-size:.9em}
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image with its media type and caption."""
+
+    data: bytes
+    media_type: str
+    caption: str
+
+    def tag(self) -> str:
+        """The picture as an HTML figure that needs no other file."""
+        data, caption = base64.b64encode(self.data).decode(), html.escape(self.caption)
+        return (
+            f'<figure><img alt="{caption}" src="data:{self.media_type};base64,{data}">'
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+
+
+def render_html(report: Report, pictures: Sequence[Picture] = (), note: str = "") -> str:
+    """The page, with tables, plots and pictures inside it.
+
+    Args:
+        report: what to show.
+        pictures: example frames.
+        note: a sentence to show at the top, e.g. why there is no video.
+    """
+    data, extra = report.data, report.data["extra"]
+    dropped = f", {data['frames_dropped']} dropped" if data["frames_dropped"] else ""
+    parts = [
+        f"<h1>{html.escape(data['model'])} on {html.escape(data['source'])}</h1>",
+        f"<p>{data['frames']} frames{dropped}, {_number(data['fps'], '.2f')} frames a second, "
+        f"{extra['annotated_frames']} of them with ground truth; instances less than "
+        f"{extra['min_visib']:.0%} visible are ignored.</p>",
+    ]
+    if note:
+        parts.append(f'<p class="note">{html.escape(note)}</p>')
+    parts += ["<h2>Pose</h2>", _pose_table(data), _figure(plots.recall_bars(report)), _figure(plots.add_curves(report))]
+    parts.append(
+        '<p class="note">Recall is the share of instances with ADD(-S) below a tenth of the diameter (ADD-S for '
+        "symmetric objects), a missed instance counting as a failure; “of detected” leaves misses out, as the "
+        "evaluator of DenseFusion does. The median is over detected instances.</p>"
+    )
+    parts += ["<h3>What each step of the pose stage buys</h3>", _stage_table(extra["add_s_recall_by_stage"])]
+    parts += ["<h2>Segmentation</h2>", _table(["mask mAP 0.50:0.95", "mask mAP 0.50"], [data["segmentation"].values()])]
+    tracking = data["tracking"]
+    parts += [
+        "<h2>Tracking</h2>",
+        _table(list(tracking), [tracking.values()]),
+        '<p class="note">Confirmed tracks that were observed in the frame, 2D boxes, IoU 0.5, within each class; motp '
+        "is the mean IoU of the matches (1 is best), hota the mean over 19 IoU thresholds.</p>",
+    ]
+    if extra["tracking_note"]:
+        parts.append(f'<p class="note">Not scored: {html.escape(extra["tracking_note"])}.</p>')
+    parts.append(_figure(plots.track_timelines(report)))
+    parts += ["<h2>Detections</h2>", _detection_table(report)]
+    parts += ["<h2>Latency</h2>", _latency_table(data["latency_ms"]), _figure(plots.latency_histograms(report))]
+    if pictures:
+        parts += ["<h2>Frames</h2>", *(picture.tag() for picture in pictures)]
+    body = "\n".join(part for part in parts if part)
+    title = html.escape(f"{data['model']} on {data['source']}")
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def _pose_table(data: dict[str, Any]) -> str:
+    head = ["object", "instances", "detected", "recall", "recall of detected", "median ADD(-S) [mm]"]
+    entries = [*data["pose"]["objects"].values(), data["pose"]["mean"]]
+    rows = [
+        [
+            entry["name"],
+            entry["instances"],
+            entry["detected"],
+            _number(entry["add_s_recall"], ".1%"),
+            _number(entry["add_s_recall_detected"], ".1%"),
+            _number(None if entry["median_add_m"] is None else entry["median_add_m"] * 1e3, ".1f"),
+        ]
+        for entry in entries
+    ]
+    return _table(head, rows, last_class="mean")
+
+
+def _stage_table(recalls: dict[str, float | None]) -> str:
+    names = {
+        "network": "most confident pose",
+        "refined": "after the refiner",
+        "estimated": "after ICP and depth check",
+        "published": "smoothed by the track",
+    }
+    return _table([names[s] for s in recalls], [[_number(v, ".1%") for v in recalls.values()]])
+
+
+def _detection_table(report: Report) -> str:
+    extra = report.data["extra"]
+    rows = [
+        [
+            report.tallies[int(obj_id)].name,
+            entry["detections"],
+            _number(entry["detections_per_frame"], ".3f"),
+            "not annotated" if not entry["annotated"] else entry["false_positives"],
+        ]
+        for obj_id, entry in extra["objects"].items()
+    ]
+    table = _table(["object", "detections", "per frame", "false positives"], rows)
+    lines = [f"False positives per annotated frame: {_number(extra['false_positives_per_frame'], '.3f')}."]
+    if extra["rejected_detections"]:
+        reasons = ", ".join(f"{html.escape(k)} {v}" for k, v in sorted(extra["rejected_detections"].items()))
+        lines.append(f"Rejected before tracking: {reasons}.")
+    confidence = extra["median_pose_confidence"]
+    lines.append(
+        f"Median pose confidence: {_number(confidence['hits'], '.2f')} of hits, "
+        f"{_number(confidence['false_positives'], '.2f')} of false positives."
+    )
+    return table + f"<p>{' '.join(lines)}</p>"
+
+
+def _latency_table(latency: dict[str, dict[str, float | None]]) -> str:
+    rows = [
+        [stage, _number(latency[stage]["median"], ".1f"), _number(latency[stage]["p99"], ".1f")] for stage in STAGES
+    ]
+    return _table(["stage", "median [ms]", "99 % [ms]"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Any], last_class: str = "") -> str:
+    lines = ["<table><tr>" + "".join(f"<th>{html.escape(h)}</th>" for h in head) + "</tr>"]
+    for i, row in enumerate(rows):
+        kind = f' class="{last_class}"' if last_class and i == len(rows) - 1 else ""
+        lines.append(f"<tr{kind}>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>")
+    return "\n".join([*lines, "</table>"])
+
+
+def _cell(value: Any) -> str:
+    return html.escape(_number(value, ".3f") if isinstance(value, float) or value is None else str(value))
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _figure(image: bytes | None) -> str:
+    return "" if image is None else f'<p><img src="data:image/png;base64,{base64.b64encode(image).decode()}"></p>'

@@ -1,0 +1,112 @@
+"""Which estimate stands for which ground-truth instance of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MIN_IOU = 0.3  # below it an estimate is about something else
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where something is in the image: a box, and a mask where there is one.
+
+    Attributes:
+        obj_id: class.
+        box: (4,) (x_min, y_min, x_max, y_max) in pixels, or None where unknown.
+        mask: (H, W) bool, or None.
+        score: 0 to 1; only estimates have one.
+        ignored: ground truth that is neither to be found nor wrong to find.
+    """
+
+    obj_id: int
+    box: NDArray[np.float64] | None
+    mask: Mask | None = None
+    score: float = 1.0
+    ignored: bool = False
+
+
+@dataclass
+class FrameMatches:
+    """Indices into the estimates and the ground truth of one frame.
+
+    Attributes:
+        hits: (estimate, truth) pairs.
+        false_positives: estimates that stand for nothing.
+        misses: ground truth, not ignored, that no estimate took.
+        ignored: estimates that lie on ignored ground truth.
+    """
+
+    hits: list[tuple[int, int]] = field(default_factory=list)
+    false_positives: list[int] = field(default_factory=list)
+    misses: list[int] = field(default_factory=list)
+    ignored: list[int] = field(default_factory=list)
+
+
+def mask_box(mask: Mask) -> NDArray[np.float64] | None:
+    """(4,) tight box around a mask, upper limits exclusive; None for an empty mask."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return None
+    return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], float)
+
+
+def box_iou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """(N, M) intersection over union of (N, 4) and (M, 4) boxes (x_min, y_min, x_max, y_max)."""
+    a, b = np.asarray(boxes, float).reshape(-1, 1, 4), np.asarray(others, float).reshape(1, -1, 4)
+    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
+    area_a, area_b = (np.clip(x[..., 2:] - x[..., :2], 0, None).prod(-1) for x in (a, b))
+    union = area_a + area_b - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def mask_iou(mask: Mask, other: Mask) -> float:
+    """Intersection over union of two masks of the same size; 0 where both are empty."""
+    union = np.count_nonzero(mask | other)
+    return np.count_nonzero(mask & other) / union if union else 0.0
+
+
+def region_iou(estimate: Region, truth: Region) -> float:
+    """Mask IoU where both have masks, else box IoU; 0 where neither can be told."""
+    if estimate.mask is not None and truth.mask is not None:
+        return mask_iou(estimate.mask, truth.mask)
+    boxes = [r.box if r.box is not None or r.mask is None else mask_box(r.mask) for r in (estimate, truth)]
+    if boxes[0] is None or boxes[1] is None:
+        return 0.0
+    return float(box_iou(boxes[0], boxes[1])[0, 0])
+
+
+def match_frame(estimates: Sequence[Region], truths: Sequence[Region], min_iou: float = MIN_IOU) -> FrameMatches:
+    """Match the estimates of a frame to its ground truth, class by class.
+
+    In order of falling score each estimate takes the free instance of largest IoU, from `min_iou` up. Ignored ground
+    truth is never used up: an estimate whose best is an ignored instance is neither a hit nor wrong.
+    """
+    matches = FrameMatches()
+    free = {i for i, truth in enumerate(truths) if not truth.ignored}
+    # A stable sort keeps the given order among equal scores, so that the result is repeatable.
+    for e in sorted(range(len(estimates)), key=lambda i: -estimates[i].score):
+        best, best_iou = None, 0.0
+        for t, truth in enumerate(truths):
+            if truth.obj_id != estimates[e].obj_id or not (truth.ignored or t in free):
+                continue
+            iou = region_iou(estimates[e], truth)
+            # On a tie the instance that counts goes first.
+            if iou >= min_iou and (
+                iou > best_iou or (iou == best_iou and best is not None and truths[best].ignored and not truth.ignored)
+            ):
+                best, best_iou = t, iou
+        if best is None:
+            matches.false_positives.append(e)
+        elif truths[best].ignored:
+            matches.ignored.append(e)
+        else:
+            matches.hits.append((e, best))
+            free.remove(best)
+    matches.misses = sorted(free)
+    return matches

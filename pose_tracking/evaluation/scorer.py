@@ -1,0 +1,310 @@
+"""Scores what the pipeline said against the ground truth, wherever the two came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.sample import GroundTruthObject, Sample
+from ..geometry import transform_points
+from ..objects import ObjectSet
+from ..results import TrackedObject
+from ..visualization.overlay import box_corners
+from . import results
+from .matching import MIN_IOU, FrameMatches, Region, mask_box, match_frame
+from .pose_metrics import PoseScorer
+from .results import POSE_STAGES, FrameResult, ObjectTally, PoseRow, Report, TrackRow
+from .segmentation_metrics import MaskAveragePrecision
+from .tracking_metrics import IdentifiedBox, TrackingAccumulator
+
+Float = NDArray[np.float64]
+OnFrame = Callable[[Sample, FrameResult], None]
+MIN_VISIBILITY = 0.3
+
+
+class Scorer:
+    """Collects frames and turns them into a `Report`.
+
+    Detections (observed objects, confirmed or not) are scored as poses and masks, confirmed tracks as identities. A
+    confirmed track counts where it was observed: a coasting box is a prediction, and Deep SORT hands none out.
+
+    Args:
+        objects: the object set of the model; annotations of other objects are left out.
+        min_visib: ground truth less visible than this is ignored throughout; unknown visibility counts as 1.
+        min_iou: smallest mask (or box) IoU of a detection with its instance.
+    """
+
+    def __init__(self, objects: ObjectSet, min_visib: float = MIN_VISIBILITY, min_iou: float = MIN_IOU) -> None:
+        self.objects = objects
+        self.min_visib = min_visib
+        self.min_iou = min_iou
+        self._pose_scorers = {obj_id: PoseScorer(model) for obj_id, model in objects.items()}
+        self._tallies = {
+            obj_id: ObjectTally(model.name, model.diameter, self._pose_scorers[obj_id].points is not None)
+            for obj_id, model in objects.items()
+        }
+        self._masks = MaskAveragePrecision()
+        self._tracking: list[tuple[list[IdentifiedBox], list[IdentifiedBox]]] = []
+        self._poses: list[PoseRow] = []
+        self._tracks: list[TrackRow] = []
+        self._stage_times: dict[str, list[float]] = {}
+        self._rejected: dict[str, int] = {}
+        self._confidences: dict[str, list[float]] = {"hits": [], "false_positives": []}
+        self._frames: list[tuple[int, int]] = []
+        self._annotated_frames = 0
+        self._foreign: set[int] = set()
+        self._scene: int | None = None
+        self._next_image = 0
+
+    def add(self, sample: Sample, result: FrameResult) -> FrameMatches | None:
+        """Score one processed frame; returns the matches of its detections, None where it is not annotated."""
+        if sample.scene_id != self._scene:
+            self._scene, self._next_image = sample.scene_id, 0
+        image = self._next_image if sample.image_id is None else sample.image_id
+        self._next_image = image + 1
+        self._frames.append((sample.scene_id, image))
+        for stage, seconds in result.stage_times.items():
+            self._stage_times.setdefault(stage, []).append(float(seconds))
+        for reason, count in result.rejected.items():
+            self._rejected[reason] = self._rejected.get(reason, 0) + count
+        detected = [o for o in result.objects if o.is_observed and o.obj_id in self.objects]
+        self._record(sample, result, image, detected)
+        if sample.objects is None:
+            return None
+        self._annotated_frames += 1
+        self._foreign |= {truth.obj_id for truth in sample.objects} - set(self.objects)
+        truths = [truth for truth in sample.objects if truth.obj_id in self.objects]
+        truth_regions = [self._truth_region(truth, sample) for truth in truths]
+        regions = [_region(o) for o in detected]
+        matches = match_frame(regions, truth_regions, self.min_iou)
+        self._masks.add(regions, truth_regions)
+        self._tally(detected, truths, truth_regions, matches)
+        nowhere = np.zeros(4)
+        self._tracking.append(
+            (
+                [IdentifiedBox((sample.scene_id, o.track_id), o.obj_id, o.box) for o in detected if o.is_confirmed],
+                [
+                    IdentifiedBox(
+                        None if truth.instance_id is None else (sample.scene_id, truth.obj_id, truth.instance_id),
+                        truth.obj_id,
+                        nowhere if region.box is None else region.box,
+                        region.ignored,
+                    )
+                    for truth, region in zip(truths, truth_regions, strict=True)
+                ],
+            )
+        )
+        return matches
+
+    def _record(self, sample: Sample, result: FrameResult, image: int, detected: list[TrackedObject]) -> None:
+        """Keep the rows of the CSV files."""
+        total = float(result.stage_times.get("total", -1.0))
+        for o in detected:
+            self._tallies[o.obj_id].detections += 1
+            pose = stage_poses(o)["scored"]
+            if pose is not None:
+                self._poses.append(PoseRow(sample.scene_id, image, o.obj_id, o.score, pose, total))
+            if o.is_confirmed:
+                self._tracks.append(
+                    TrackRow(
+                        sample.scene_id,
+                        image,
+                        result.stamp_ns,
+                        o.track_id,
+                        o.obj_id,
+                        o.class_name,
+                        np.asarray(o.box, float),
+                        o.score,
+                        o.pose_confidence,
+                        o.pose,
+                    )  # fmt: skip
+                )
+
+    def _tally(
+        self,
+        detected: list[TrackedObject],
+        truths: list[GroundTruthObject],
+        regions: list[Region],
+        matches: FrameMatches,
+    ) -> None:
+        for region in regions:
+            self._tallies[region.obj_id].instances += not region.ignored
+            self._tallies[region.obj_id].annotated = True
+        for e in matches.false_positives:
+            self._tallies[detected[e].obj_id].false_positives += 1
+            self._confidences["false_positives"].append(detected[e].pose_confidence)
+        for e in matches.ignored:
+            self._tallies[detected[e].obj_id].ignored += 1
+        for e, t in matches.hits:
+            tally = self._tallies[detected[e].obj_id]
+            tally.detected += 1
+            self._confidences["hits"].append(detected[e].pose_confidence)
+            known: dict[int, float | None] = {}  # several stages often share one pose
+            for stage, pose in stage_poses(detected[e]).items():
+                if pose is None and stage != "scored":
+                    continue
+                if pose is None:
+                    error: float | None = np.inf if tally.has_mesh else None
+                elif id(pose) in known:
+                    error = known[id(pose)]
+                else:
+                    error = known[id(pose)] = self._pose_scorers[truths[t].obj_id](pose, truths[t].pose)
+                if error is not None:
+                    tally.errors.setdefault(stage, []).append(error)
+
+    def _truth_region(self, truth: GroundTruthObject, sample: Sample) -> Region:
+        visibility = 1.0 if truth.visibility is None else truth.visibility
+        box = truth.box
+        if box is None:
+            box = mask_box(truth.mask) if truth.mask is not None else _projected_box(truth, self.objects, sample)
+        return Region(truth.obj_id, box, truth.mask, ignored=visibility < self.min_visib)
+
+    def report(self, source: str, model: str, frames_dropped: int = 0) -> Report:
+        """The report on all frames so far."""
+        tallies = self._tallies
+        entries = {str(obj_id): tally.scores() for obj_id, tally in tallies.items()}
+        tracking, note = self._score_tracking()
+        total = sum(self._stage_times.get("total", ()))
+        data = {
+            "schema": results.SCHEMA,
+            "source": source,
+            "model": model,
+            "frames": len(self._frames),
+            "frames_dropped": frames_dropped,
+            "pose": {"objects": entries, "mean": results.mean_entry(list(entries.values()))},
+            "segmentation": self._masks.result(),
+            "tracking": tracking,
+            "latency_ms": results.latency_entry(self._stage_times),
+            "fps": len(self._stage_times["total"]) / total if total > 0 else None,
+            "extra": self._extra(note),
+        }
+        return Report(data, self._frames, self._poses, self._tracks, tallies, self._stage_times)
+
+    def _score_tracking(self) -> tuple[dict[str, float | int | None], str | None]:
+        """Tracking scores over the classes that are annotated, and why there are none where there are none."""
+        annotated = {obj_id for obj_id, tally in self._tallies.items() if tally.annotated}
+        if not self._annotated_frames:
+            return dict(results.no_tracking()), "no frame is annotated"
+        accumulator = TrackingAccumulator()
+        for tracks, truths in self._tracking:
+            identified = []
+            for truth in truths:
+                identity = truth.identity
+                if identity is None:
+                    # Without identities, an object that occurs once a frame can only be the same one.
+                    if sum(other.obj_id == truth.obj_id for other in truths) > 1:
+                        name = self.objects[truth.obj_id].name
+                        return dict(results.no_tracking()), f"several {name} in a frame without instance ids"
+                    identity = ("only", truth.obj_id)
+                identified.append(IdentifiedBox(identity, truth.obj_id, truth.box, truth.ignored))
+            accumulator.add([track for track in tracks if track.obj_id in annotated], identified)
+        return accumulator.result(), None
+
+    def _extra(self, tracking_note: str | None) -> dict[str, object]:
+        """What goes beyond the schema; see docs of the keys in `report.html`."""
+        frames, annotated = max(len(self._frames), 1), max(self._annotated_frames, 1)
+        scored = {o: t for o, t in self._tallies.items() if t.annotated}
+        by_stage = {
+            stage: {str(o): t.recall(t.errors[stage], t.instances) for o, t in scored.items() if stage in t.errors}
+            for stage in POSE_STAGES
+        }
+        means = {stage: [v for v in recalls.values() if v is not None] for stage, recalls in by_stage.items()}
+        return {
+            "min_visib": self.min_visib,
+            "annotated_frames": self._annotated_frames,
+            "detections_per_frame": sum(t.detections for t in self._tallies.values()) / frames,
+            "false_positives_per_frame": (
+                sum(t.false_positives for t in scored.values()) / annotated if self._annotated_frames else None
+            ),
+            "objects": {
+                str(o): {
+                    "annotated": t.annotated,
+                    "detections": t.detections,
+                    "detections_per_frame": t.detections / frames,
+                    "false_positives": t.false_positives if t.annotated else None,
+                    "on_ignored": t.ignored if t.annotated else None,
+                }
+                for o, t in self._tallies.items()
+            },
+            "add_s_recall_by_stage": {
+                stage: float(np.mean(values)) if values else None for stage, values in means.items()
+            },
+            "median_pose_confidence": {
+                kind: float(np.median(values)) if values else None for kind, values in self._confidences.items()
+            },
+            "rejected_detections": dict(self._rejected),
+            "unknown_annotated_objects": sorted(self._foreign),
+            "motp_is": "mean IoU of matched boxes",
+            "tracking_note": tracking_note,
+        }
+
+
+def score(
+    samples: Iterable[Sample],
+    results_by_stamp: Mapping[int, FrameResult],
+    objects: ObjectSet,
+    *,
+    source: str,
+    model: str,
+    min_visib: float = MIN_VISIBILITY,
+    on_frame: OnFrame | None = None,
+) -> Report:
+    """Score results that came back from elsewhere (a node, over DDS), matched to the samples by stamp.
+
+    Args:
+        samples: what was played, in the order of time.
+        results_by_stamp: result of each processed frame by ``stamp_ns``; the other frames count as dropped.
+        objects: object set of the model.
+        source, model: what to call them in the report.
+        min_visib: see `Scorer`.
+        on_frame: called for each processed frame, e.g. to draw it.
+    """
+    scorer = Scorer(objects, min_visib)
+    dropped = 0
+    for sample in samples:
+        result = results_by_stamp.get(sample.frame.stamp_ns)
+        if result is None:
+            dropped += 1
+            continue
+        scorer.add(sample, result)
+        if on_frame is not None:
+            on_frame(sample, result)
+    return scorer.report(source, model, dropped)
+
+
+def stage_poses(tracked: TrackedObject) -> dict[str, Float | None]:
+    """The poses an object carries, by the step that made them.
+
+    ``scored`` is the pose the report is about: the estimate of this frame's detection, or, where only the published
+    object is at hand (over DDS), the track's smoothed pose. ``network``, ``refined`` and ``estimated`` are the most
+    confident pose of the network, the same after the refiner, and after the choice by depth and colour; ``published``
+    is the smoothed pose of the track.
+    """
+    poses: dict[str, Float | None] = {"scored": tracked.pose, "published": tracked.pose}
+    if tracked.detection is not None:
+        estimate = tracked.detection.pose
+        poses["scored"] = None if estimate is None else estimate.pose
+        if estimate is not None:
+            poses |= {"network": estimate.raw_pose, "refined": estimate.refined_pose, "estimated": estimate.pose}
+    return poses
+
+
+def _region(tracked: TrackedObject) -> Region:
+    detection = tracked.detection
+    box = tracked.box if detection is None else detection.box
+    mask = tracked.mask if tracked.mask is not None or detection is None else detection.mask
+    return Region(tracked.obj_id, np.asarray(box, float), mask, float(tracked.score))
+
+
+def _projected_box(truth: GroundTruthObject, objects: ObjectSet, sample: Sample) -> Float | None:
+    """Box of the projected model, cut to the image: the next best where the data set gives neither box nor mask."""
+    model, camera = objects[truth.obj_id], sample.frame.intrinsics
+    mesh = model.mesh
+    points = box_corners(model) if mesh is None else mesh.vertices
+    pixels = camera.project(transform_points(truth.pose, points))
+    if not np.isfinite(pixels).all():
+        return None
+    limits = [camera.width, camera.height]
+    return np.concatenate([np.clip(pixels.min(0), 0, limits), np.clip(pixels.max(0) + 1, 0, limits)])

@@ -1,0 +1,6 @@
+"""Pictures of results: overlays on the colour image, plots, videos. Free of ROS."""
+
+from .colors import color_of
+from .overlay import OverlayPainter, draw
+
+__all__ = ["OverlayPainter", "color_of", "draw"]

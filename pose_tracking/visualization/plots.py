@@ -1,0 +1,100 @@
+"""Plots of an evaluation, as PNG bytes."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .colors import color_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..evaluation.results import Report
+
+MAX_TIMELINES = 60
+
+
+def add_curves(report: Report) -> bytes | None:
+    """Recall over the ADD(-S) threshold in shares of the diameter, a line an object; None without errors."""
+    tallies = [t for t in report.tallies.values() if t.instances and t.has_mesh]
+    if not tallies:
+        return None
+    figure = _figure(7, 3.6)
+    axes = figure.subplots()
+    thresholds = np.linspace(0, 0.3, 151)
+    for tally in tallies:
+        errors = np.asarray(tally.errors.get("scored", []), float) / tally.diameter
+        axes.plot(thresholds, (errors[:, None] < thresholds).sum(0) / tally.instances, label=tally.name)
+    axes.axvline(0.1, color="0.5", linestyle=":", linewidth=1)
+    axes.set(xlabel="ADD(-S) threshold / diameter", ylabel="share of instances", xlim=(0, 0.3), ylim=(0, 1.02))
+    axes.legend(fontsize=8, loc="lower right")
+    return _png(figure)
+
+
+def recall_bars(report: Report) -> bytes | None:
+    """Recall of each object, misses counted and left out; None where nothing could be scored."""
+    entries = [e for e in report.data["pose"]["objects"].values() if e["add_s_recall"] is not None]
+    if not entries:
+        return None
+    figure = _figure(7, 3)
+    axes = figure.subplots()
+    x = np.arange(len(entries))
+    axes.bar(x - 0.2, [e["add_s_recall"] for e in entries], 0.4, label="of all instances")
+    axes.bar(x + 0.2, [e["add_s_recall_detected"] or 0.0 for e in entries], 0.4, label="of detected instances")
+    axes.set(ylim=(0, 1.02), ylabel="ADD(-S) < 0.1 d")
+    axes.set_xticks(x, [e["name"] for e in entries], rotation=30, ha="right")
+    axes.legend(fontsize=8, loc="lower right")
+    return _png(figure)
+
+
+def latency_histograms(report: Report) -> bytes | None:
+    """Histogram of the time each stage took; None where none was measured."""
+    stages = [(name, times) for name, times in report.stage_times.items() if times]
+    if not stages:
+        return None
+    figure = _figure(9, 2.4)
+    for axes, (name, times) in zip(np.atleast_1d(figure.subplots(1, len(stages))), stages, strict=True):
+        axes.hist(np.asarray(times) * 1e3, bins=min(40, max(5, len(times) // 3)))
+        axes.set(title=name, xlabel="ms")
+    return _png(figure)
+
+
+def track_timelines(report: Report) -> bytes | None:
+    """When each confirmed track was seen, a row a track; None without tracks."""
+    seen: dict[tuple[int, int], list[int]] = {}
+    names: dict[tuple[int, int], str] = {}
+    frames = {key: i for i, key in enumerate(report.frames)}
+    for row in report.tracks:
+        key = (row.scene_id, row.track_id)
+        seen.setdefault(key, []).append(frames[row.scene_id, row.image_id])
+        names[key] = f"{row.name} #{row.track_id}"
+    if not seen:
+        return None
+    longest = sorted(seen, key=lambda k: -len(seen[k]))[:MAX_TIMELINES]
+    shown = sorted(longest, key=lambda k: (names[k].split(" #")[0], k))
+    figure = _figure(9, 0.8 + 0.2 * len(shown))
+    axes = figure.subplots()
+    for y, key in enumerate(shown):
+        color = tuple(c / 255 for c in color_of(key[1]))
+        axes.scatter(seen[key], np.full(len(seen[key]), y), marker="|", s=40, color=color)
+    axes.set_yticks(range(len(shown)), [names[key] for key in shown], fontsize=7)
+    hidden = len(seen) - len(shown)
+    axes.set(xlabel="frame" + (f" ({hidden} shorter tracks left out)" if hidden else ""), xlim=(-1, len(frames)))
+    axes.invert_yaxis()
+    return _png(figure)
+
+
+def _figure(width: float, height: float) -> Figure:
+    # The object interface: pyplot would look for a display and keep the figures.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
