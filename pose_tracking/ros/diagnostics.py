@@ -1,0 +1,100 @@
+"""``/diagnostics``: rate, latency per stage, drops with the reason, and what keeps an input topic silent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Header
+
+from .monitor import Snapshot
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One input: its topic, the type expected there and the QoS asked for."""
+
+    topic: str
+    type_name: str
+    qos: QoSProfile
+
+
+def silence_cause(node: Node, endpoint: Endpoint) -> str:
+    """Why nothing arrives on a topic, as far as the ROS graph tells."""
+    publishers = node.get_publishers_info_by_topic(endpoint.topic)
+    if not publishers:
+        return "nobody publishes it: is the camera running, and are name, namespace and ROS_DOMAIN_ID right?"
+    for publisher in publishers:
+        who = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+        if publisher.topic_type != endpoint.type_name:
+            return f"{who} publishes {publisher.topic_type}, not {endpoint.type_name}: see color_/depth_transport"
+        offered = publisher.qos_profile
+        if (
+            endpoint.qos.reliability == ReliabilityPolicy.RELIABLE
+            and offered.reliability == ReliabilityPolicy.BEST_EFFORT
+        ):
+            return (
+                f"likely QoS mismatch: {who} offers best_effort but reliable is asked; set qos_reliability:=best_effort"
+            )
+        if (
+            endpoint.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            and offered.durability == DurabilityPolicy.VOLATILE
+        ):
+            return f"likely QoS mismatch: {who} offers volatile durability but transient_local is asked"
+    return (
+        f"{len(publishers)} publisher(s) with fitting QoS but no message: does the source run, and are images lost "
+        "for want of the Fast DDS profile (config/fastdds_images.xml) on its side?"
+    )
+
+
+def diagnostic_array(
+    header: Header, name: str, state: str, snapshot: Snapshot, silent: dict[str, str], notes: Sequence[str] = ()
+) -> DiagnosticArray:
+    """The diagnostics message.
+
+    Args:
+        header: its stamp is the time of the report.
+        name: name of the node.
+        state: lifecycle state, or "disabled".
+        snapshot: counters.
+        silent: topic to cause, for each input that is silent.
+        notes: lasting warnings, e.g. about missing meshes.
+    """
+    tracking = DiagnosticStatus(name=f"{name}: tracking", hardware_id=name, level=DiagnosticStatus.OK)
+    tracking.values = [KeyValue(key="state", value=state), KeyValue(key="rate_hz", value=f"{snapshot.rate:.2f}")]
+    for stage, (median, largest) in snapshot.latency.items():
+        tracking.values.append(KeyValue(key=f"latency_ms.{stage}", value=f"{median * 1e3:.1f}"))
+        tracking.values.append(KeyValue(key=f"latency_ms.{stage}.max", value=f"{largest * 1e3:.1f}"))
+    tracking.values.append(KeyValue(key="frames_processed", value=str(snapshot.processed)))
+    for reason, count in sorted(snapshot.rejected.items()):
+        tracking.values.append(KeyValue(key=f"detections_rejected.{reason}", value=str(count)))
+    tracking.message = f"{snapshot.rate:.1f} frames/s" if state == "active" else state
+    if notes:
+        tracking.level = DiagnosticStatus.WARN
+        tracking.message += "; " + "; ".join(notes)
+
+    drops = DiagnosticStatus(name=f"{name}: drops", hardware_id=name, level=DiagnosticStatus.OK, message="none")
+    for reason, count in sorted(snapshot.drops.items()):
+        drops.values.append(KeyValue(key=f"dropped.{reason}", value=str(count)))
+        if snapshot.details.get(reason):
+            drops.values.append(KeyValue(key=f"dropped.{reason}.last", value=snapshot.details[reason]))
+    # That a newer frame overtakes one is how the node keeps up; anything else is wrong with the input.
+    bad = {reason: n for reason, n in snapshot.recent_drops.items() if reason not in ("overtaken", "disabled")}
+    if bad:
+        drops.level = DiagnosticStatus.ERROR if "internal_error" in bad else DiagnosticStatus.WARN
+        drops.message = ", ".join(f"{n} {reason}" for reason, n in sorted(bad.items())) + " in the last second"
+    elif snapshot.drops:
+        drops.message = f"{sum(snapshot.drops.values())} since the start, no bad input lately"
+
+    inputs = DiagnosticStatus(name=f"{name}: inputs", hardware_id=name, level=DiagnosticStatus.OK, message="all alive")
+    for topic, rate in snapshot.topic_rate.items():
+        inputs.values.append(KeyValue(key=f"rate_hz.{topic}", value=f"{rate:.2f}"))
+    if silent:
+        inputs.level = DiagnosticStatus.WARN
+        inputs.message = "; ".join(f"{topic} is silent: {cause}" for topic, cause in silent.items())
+    elif not snapshot.topic_rate:
+        inputs.message = "not subscribed"
+    return DiagnosticArray(header=header, status=[tracking, drops, inputs])

@@ -1,0 +1,134 @@
+"""Counts what the node takes, processes and drops. Knows no ROS; safe to use from several threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+WINDOW_SECONDS = 10.0
+
+
+@dataclass
+class Snapshot:
+    """State of a `Monitor`.
+
+    Attributes:
+        processed: frames processed since the start.
+        drops: frames or images dropped since the start, by reason.
+        recent_drops: the same since the previous snapshot.
+        rejected: detections rejected before tracking since the start, by reason.
+        details: the last message that went with each reason.
+        rate: processed frames per second over the last 10 s.
+        latency: stage to (median, largest) seconds over the last 10 s.
+        silence: topic to seconds since its last message, or since `Monitor.watch` where none came.
+        topic_rate: topic to messages per second over the last 10 s.
+    """
+
+    processed: int
+    drops: dict[str, int]
+    recent_drops: dict[str, int]
+    rejected: dict[str, int]
+    details: dict[str, str]
+    rate: float
+    latency: dict[str, tuple[float, float]]
+    silence: dict[str, float]
+    topic_rate: dict[str, float]
+
+
+@dataclass
+class _Topic:
+    times: deque[float] = field(default_factory=deque)
+    last: float = -np.inf
+
+
+class Monitor:
+    """Thread-safe counters over a sliding window of `WINDOW_SECONDS`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._processed = 0
+        self._drops: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._reported: Counter[str] = Counter()
+        self._details: dict[str, str] = {}
+        self._kinds: set[tuple[str, str]] = set()
+        self._frames: deque[tuple[float, dict[str, float]]] = deque()
+        self._topics: dict[str, _Topic] = {}
+        self._since = clock()
+
+    def watch(self, topics: list[str]) -> None:
+        """Start to watch these topics, and only these, from now on."""
+        with self._lock:
+            self._topics = {topic: _Topic() for topic in topics}
+            self._since = self._clock()
+            self._frames.clear()
+
+    def received(self, topic: str) -> None:
+        """A message came on `topic`."""
+        now = self._clock()
+        with self._lock:
+            state = self._topics.get(topic)
+            if state is not None:
+                state.last = now
+                state.times.append(now)
+                self._trim(state.times, now)
+
+    def dropped(self, reason: str, detail: str = "", kind: str = "") -> bool:
+        """Count a drop; returns whether it is the first of this reason and kind, so that it can be logged once."""
+        with self._lock:
+            self._drops[reason] += 1
+            self._details[reason] = detail
+            is_new = (reason, kind) not in self._kinds
+            self._kinds.add((reason, kind))
+            return is_new
+
+    def processed(self, stages: Mapping[str, float], rejected: Mapping[str, int] | None = None) -> None:
+        """A frame was processed; `stages` maps stage to seconds, `rejected` reason to number of detections."""
+        now = self._clock()
+        with self._lock:
+            self._processed += 1
+            self._rejected.update(rejected or {})
+            self._frames.append((now, dict(stages)))
+            while self._frames and now - self._frames[0][0] > WINDOW_SECONDS:
+                self._frames.popleft()
+
+    def snapshot(self) -> Snapshot:
+        """The present state; `recent_drops` starts anew."""
+        now = self._clock()
+        with self._lock:
+            while self._frames and now - self._frames[0][0] > WINDOW_SECONDS:
+                self._frames.popleft()
+            stages = sorted({stage for _, frame in self._frames for stage in frame})
+            latency = {}
+            for stage in stages:
+                values = [frame[stage] for _, frame in self._frames if stage in frame]
+                latency[stage] = (float(np.median(values)), float(max(values)))
+            recent = {reason: n - self._reported[reason] for reason, n in self._drops.items()}
+            self._reported = Counter(self._drops)
+            span = min(WINDOW_SECONDS, max(now - self._since, 1e-3))
+            topic_rate = {}
+            for name, topic in self._topics.items():
+                self._trim(topic.times, now)
+                topic_rate[name] = len(topic.times) / span
+            return Snapshot(
+                processed=self._processed,
+                drops=dict(self._drops),
+                recent_drops={reason: n for reason, n in recent.items() if n},
+                rejected=dict(self._rejected),
+                details=dict(self._details),
+                rate=len(self._frames) / span,
+                latency=latency,
+                silence={name: now - max(topic.last, self._since) for name, topic in self._topics.items()},
+                topic_rate=topic_rate,
+            )
+
+    @staticmethod
+    def _trim(times: deque[float], now: float) -> None:
+        while times and now - times[0] > WINDOW_SECONDS:
+            times.popleft()
