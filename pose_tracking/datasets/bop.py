@@ -49,6 +49,7 @@ class _Image:
     folder: Path
     image_id: int
     stamp_ns: int
+    depth_scale: float
     camera: Mapping[str, Any]
     entries: list[Any] | None
     infos: list[Any] | None
@@ -63,6 +64,9 @@ class BopScene:
     Args:
         path: scene or split folder.
         obj_ids: keep only ground truth of these objects; None keeps all.
+
+    Attributes:
+        depth_scale: millimetres a depth step (the finest one, should images differ).
 
     Raises:
         DatasetError: not a BOP scene, or a file of it is missing, truncated or inconsistent.
@@ -80,6 +84,7 @@ class BopScene:
             if self._images and images[0].stamp_ns + start <= self._images[-1].stamp_ns:
                 start = self._images[-1].stamp_ns + SCENE_GAP_NS - images[0].stamp_ns
             self._images.extend(replace(image, stamp_ns=image.stamp_ns + start) for image in images)
+        self.depth_scale = min(image.depth_scale for image in self._images)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -156,8 +161,12 @@ def _list_images(folder: Path) -> list[_Image]:
             raise DatasetError(
                 f"{folder / SCENE_GT_INFO}: image {image_id} has {len(info)} entries but {SCENE_GT} {len(entries)}"
             )
-        stamp_ns = int(camera.get("stamp_ns", index * DEFAULT_PERIOD_NS))
-        images.append(_Image(folder, image_id, stamp_ns, camera, entries, info))
+        try:
+            stamp_ns = int(camera.get("stamp_ns", index * DEFAULT_PERIOD_NS))
+            depth_scale = float(camera.get("depth_scale", 1.0))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DatasetError(f"{folder / SCENE_CAMERA}: image {image_id}: not usable ({error})") from error
+        images.append(_Image(folder, image_id, stamp_ns, depth_scale, camera, entries, info))
     return images
 
 
@@ -206,7 +215,7 @@ def _read_frame(image: _Image) -> RGBDFrame:
     color = read_color(_find_image(image.folder, ("rgb", "gray"), stem))
     depth_path = _find_image(image.folder, ("depth",), stem)
     try:
-        depth = read_depth(depth_path, float(image.camera.get("depth_scale", 1.0)))
+        depth = read_depth(depth_path, image.depth_scale)
         height, width = color.shape[:2]
         intrinsics = CameraIntrinsics.from_matrix(image.camera["cam_K"], width, height)
         camera_pose = None
