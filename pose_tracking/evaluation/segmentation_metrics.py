@@ -20,17 +20,19 @@ class MaskAveragePrecision:
     """
 
     def __init__(self) -> None:
-        self._images = 0
+        self._images: list[dict[str, int]] = []
         self._truths: list[dict[str, Any]] = []
         self._estimates: list[dict[str, Any]] = []
         self._complete = True
 
     def add(self, estimates: Sequence[Region], truths: Sequence[Region]) -> None:
         """Add one annotated frame; a frame where a mask is missing makes the result None."""
-        self._images += 1
         if any(region.mask is None for region in (*estimates, *truths)):
             self._complete = False
             return
+        masks = [region.mask for region in (*estimates, *truths) if region.mask is not None]
+        height, width = masks[0].shape if masks else (1, 1)
+        self._images.append({"id": len(self._images) + 1, "height": height, "width": width})
         for truth in truths:
             rle = self._encode(truth)
             self._truths.append(rle | {"id": len(self._truths) + 1, "iscrowd": int(truth.ignored)})
@@ -43,7 +45,7 @@ class MaskAveragePrecision:
         rle = coco_mask.encode(np.asfortranarray(region.mask, np.uint8))
         area, box = float(coco_mask.area(rle)), coco_mask.toBbox(rle).tolist()
         return {
-            "image_id": self._images,
+            "image_id": len(self._images),
             "category_id": region.obj_id,
             "segmentation": rle,
             "area": area,
@@ -59,13 +61,16 @@ class MaskAveragePrecision:
         from pycocotools.cocoeval import COCOeval
 
         classes = sorted({a["category_id"] for a in (*self._truths, *self._estimates)})
-        images = [{"id": i + 1} for i in range(self._images)]
         categories = [{"id": c} for c in classes]
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             truth, estimated = COCO(), COCO()
-            truth.dataset = {"images": images, "categories": categories, "annotations": self._truths}
+            truth.dataset = {
+                "images": self._images,
+                "categories": categories,
+                "annotations": [t.copy() for t in self._truths],
+            }
             estimated.dataset = {
-                "images": images,
+                "images": self._images,
                 "categories": categories,
                 "annotations": [e | {"id": i + 1, "iscrowd": 0} for i, e in enumerate(self._estimates)],
             }
