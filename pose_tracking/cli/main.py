@@ -13,6 +13,7 @@ from ..errors import PoseTrackingError
 # Module and function of each command. A missing optional package shows only when its command runs.
 COMMANDS = {
     "run": ("run", "run"),
+    "demo": ("demo", "demo"),
     "evaluate": ("evaluate", "evaluate"),
     "simulate": ("simulate", "simulate"),
     "to-bag": ("to_bag", "to_bag"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from .diagnostics import Endpoint
@@ -17,9 +17,9 @@ from .parameters import camera_topics
 from .synchronizer import PairSynchronizer
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks  # type: ignore[import-not-found,no-redef]
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 COLOR, DEPTH = 0, 1
 _RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
@@ -102,17 +102,15 @@ class CameraInputs:
     def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> Any:
         def incompatible(event: Any) -> None:
             self._node.get_logger().warning(
-                f"{topic}: a publisher's QoS does not fit ({event.last_policy_kind}), nothing will arrive from it; "
+                f"{topic}: a publisher's QoS does not fit ({_policy(event)}), nothing will arrive from it; "
                 "set qos_reliability:=best_effort or change the publisher"
             )
 
-        return self._node.create_subscription(
-            kind,
-            topic,
-            callback,
-            self.qos,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
-        )
+        events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
+        try:
+            return self._node.create_subscription(kind, topic, callback, self.qos, event_callbacks=events)
+        except UnsupportedEventTypeError:  # not every middleware tells; diagnostics look at the graph anyway
+            return self._node.create_subscription(kind, topic, callback, self.qos)
 
     def _info(self, message: CameraInfo) -> None:
         self._monitor.received(self.endpoints[2].topic)
@@ -147,6 +145,13 @@ class CameraInputs:
             )
         else:
             self._on_drop(reason, "an image's stamp is not later than the one before")
+
+
+def _policy(event: Any) -> str:
+    try:
+        return QoSPolicyKind(event.last_policy_kind).name.lower()
+    except ValueError:
+        return f"policy {event.last_policy_kind}"
 
 
 def _type_name(kind: Any) -> str:

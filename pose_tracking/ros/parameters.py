@@ -159,7 +159,7 @@ def _options() -> tuple[Parameter, ...]:
     }
     parameters = []
     for option, (stage, name) in runtime_options().items():
-        field = next(f for f in dataclasses.fields(configs[stage]) if f.name == name)  # type: ignore[arg-type]
+        field = next(f for f in dataclasses.fields(configs[stage]) if f.name == name)
         parameters.append(
             Parameter(
                 "lambda" if option == "motion_weight" else option,

@@ -229,7 +229,7 @@ class TrackerNode(LifecycleNode):
             if unknown:
                 raise ConfigError(f"class {unknown[0]!r} is not one of the bundle's: {', '.join(known)}")
             worker.call(lambda: tracker.set_classes(changes["classes"]))
-        options = {PARAMETERS[name].option: value for name, value in changes.items() if PARAMETERS[name].option}
+        options = {option: value for name, value in changes.items() if (option := PARAMETERS[name].option)}
         if options:
             worker.call(lambda: tracker.configure(**options))
 

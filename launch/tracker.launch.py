@@ -1,0 +1,70 @@
+"""Starts the tracker node with a camera preset; optionally RViz and the replay of a bag."""
+
+import os
+import sys
+
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from pose_tracking.ros.parameters import PARAMETERS
+from pose_tracking.ros.process import PROFILE_VARIABLES, camera_preset, camera_presets, profile_variable, share_file
+
+ARGUMENTS = (
+    ("model", "demo", PARAMETERS["model"].help),
+    ("objects", "", PARAMETERS["objects"].help),
+    ("camera", "default", f"camera preset ({', '.join(camera_presets())}) or a parameter file"),
+    ("lambda", "", "share of motion in the association cost, 0 to 1; empty: what the model bundle says"),
+    ("device", "cpu", PARAMETERS["device"].help),
+    ("rviz", "false", "whether to start RViz"),
+    ("bag", "", "bag to replay into the node; empty: none"),
+    ("rate", "1.0", "speed of the replay"),
+    ("autostart", "true", "configure and activate at once"),
+    ("log_level", "info", "log level of the node"),
+)
+
+
+def start(context):
+    """The processes for the arguments given."""
+    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    parameters = {name: PARAMETERS[name].parse(value[name]) for name in ("model", "objects", "device", "autostart")}
+    if value["lambda"]:
+        parameters["lambda"] = PARAMETERS["lambda"].parse(value["lambda"])
+    actions = [
+        Node(
+            package="pose_tracking",
+            executable="tracker_node",
+            name="tracker",
+            output="screen",
+            parameters=[str(camera_preset(value["camera"])), parameters],
+            arguments=["--ros-args", "--log-level", f"tracker:={value['log_level']}"],
+            on_exit=[EmitEvent(event=Shutdown(reason="the tracker node has ended"))],
+        )
+    ]
+    if value["bag"]:
+        replay = [sys.executable, "-m", "pose_tracking.cli", "replay", value["bag"], "--rate", value["rate"]]
+        actions.append(ExecuteProcess(cmd=replay, output="screen"))
+    if value["rviz"].lower() in ("true", "1"):
+        rviz = str(share_file("rviz", "tracker.rviz"))
+        actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", rviz], output="log"))
+    return actions
+
+
+def generate_launch_description():
+    """Launch description of the tracker."""
+    environment = []
+    # Without the profile the middleware loses most depth images under sensor-data QoS; one the user has set stays.
+    if not any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
+        environment = [SetEnvironmentVariable(profile_variable(), str(share_file("config", "fastdds_images.xml")))]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, *environment, OpaqueFunction(function=start)])
