@@ -63,6 +63,15 @@ def build_mask_rcnn(config: SegmentationConfig, num_classes: int, **training: An
         mask_predictor=MaskRCNNPredictor(mask_channels[-1], mask_channels[-1], num_classes + 1),
         **training,
     )
+    # Near-zero outputs at the start (as in Detectron): the default ones begin with a mask loss far above ln 2.
+    heads = model.roi_heads
+    for layer, deviation in (
+        (heads.box_predictor.cls_score, 0.01),
+        (heads.box_predictor.bbox_pred, 0.001),
+        (heads.mask_predictor.mask_fcn_logits, 0.001),
+    ):
+        nn.init.normal_(layer.weight, std=deviation)
+        nn.init.zeros_(layer.bias)
     # Boxes need float32: under autocast only what lies between the feature maps and these outputs is bfloat16.
     for module in (model.rpn.head, model.roi_heads.box_predictor, model.roi_heads.mask_predictor):
         module.register_forward_hook(_to_float)
