@@ -1,0 +1,66 @@
+"""``pose-tracking train pose``: estimator and refiner of a bundle from packed frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigError
+
+
+def pose(
+    model: Annotated[str, typer.Option(help="Bundle whose networks are trained: a name or a folder.")],
+    data: Annotated[list[Path], typer.Option(help="Packed frames to train on; may be given several times.")],
+    val: Annotated[list[Path], typer.Option(help="Packed frames to evaluate on, not among the others.")],
+    out: Annotated[Path, typer.Option(help="Run folder: checkpoints, curves and the exported weights.")],
+    objects: Annotated[Path | None, typer.Option(help="Folder of meshes, for bundles that do not ship them.")] = None,
+    minutes: Annotated[float, typer.Option(help="Training time of both networks.")] = 35.0,
+    refiner_fraction: Annotated[float, typer.Option(help="Share of the time for the refiner.")] = 0.3,
+    batch_size: Annotated[int, typer.Option(help="Crops of a step.")] = 24,
+    bf16: Annotated[bool | None, typer.Option(help="Compute in bfloat16; default: on a GPU only.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue from the checkpoints in the run folder.")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+) -> None:
+    """Train the pose networks of a bundle; writes pose.safetensors and refiner.safetensors into the run folder."""
+    import cv2
+    import torch
+
+    from ..bundle import ModelBundle
+    from ..training.loop import choose_device
+    from ..training.packed import PackedDataset
+    from ..training.pose import PoseTrainer, PoseTrainingOptions
+
+    if threads:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+    shared = {path.resolve() for path in data} & {path.resolve() for path in val}
+    if shared:
+        raise ConfigError(f"--val {shared.pop()}: is among the training data; evaluate on frames not seen in training")
+    bundle = ModelBundle.load(model, objects, require_weights=False)
+    where = choose_device(device)
+    options = PoseTrainingOptions(
+        minutes=minutes,
+        refiner_fraction=refiner_fraction,
+        batch_size=batch_size,
+        bf16=where.type == "cuda" if bf16 is None else bf16,
+        seed=seed,
+    )
+    trainer = PoseTrainer(
+        bundle.config.pose,
+        bundle.objects,
+        [PackedDataset(path) for path in data],
+        [PackedDataset(path) for path in val],
+        out,
+        options,
+        where,
+    )
+    report = trainer.run(resume)
+    if report is None:
+        typer.echo(f"stopped; continue with --resume (checkpoints in {out})")
+        return
+    for name, value in report.items():
+        typer.echo(f"{name:24s} {value:.3f}")
