@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,12 +29,17 @@ FEATURES = (
     "violated_fraction",
     "coverage",
     "missing_fraction",
+    "visible_fraction",
     "residual",
     "normal_error",
     "chroma_error",
     "texture_error",
+    "brightness_error",
     "log_visible",
 )
+
+# Exposure and light make an object up to e times darker or brighter than its model without being suspicious.
+USUAL_EXPOSURE = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,13 @@ class InstanceView:
 
     Attributes:
         frame: the frame.
-        mask: (H, W) bool.
-        mask_px: mask pixels with depth.
+        core: (H, W) bool, the mask without its rim, where it has depth.
+        core_px: number of its pixels.
     """
 
     frame: RGBDFrame
-    mask: NDArray[np.bool_]
-    mask_px: int
+    core: NDArray[np.bool_]
+    core_px: int
 
 
 @dataclass
@@ -121,10 +127,9 @@ class Verifier:
 
     def view(self, frame: RGBDFrame, mask: NDArray[np.bool_]) -> InstanceView:
         """Prepare an instance, given by its `mask` (H, W), for `verify`."""
-        depth = frame.depth[mask]
         with np.errstate(invalid="ignore"):
-            known = np.isfinite(depth) & (depth > 0)
-        return InstanceView(frame, mask, int(known.sum()))
+            core = _without_rim(mask) & np.isfinite(frame.depth) & (frame.depth > 0)
+        return InstanceView(frame, core, int(np.count_nonzero(core)))
 
     def verify(self, view: InstanceView, obj_id: int, pose: Float) -> Verification:
         """Compare object `obj_id` at `pose` (4, 4) with the frame and the instance's mask."""
@@ -170,12 +175,13 @@ class Verifier:
 
         drawn = max(int(hit.sum()), 1)
         inliers = int(inlier.sum())
-        mask_px = view.mask_px / (step * step)
+        core_px = view.core_px / (step * step)
         features = {
             "inlier_fraction": inliers / max(inliers + int(violated.sum()), 1),
             "violated_fraction": violated.sum() / drawn,
-            "coverage": min(1.0, (inlier & view.mask[rows, cols]).sum() / max(mask_px, 1.0)),
+            "coverage": min(1.0, (inlier & view.core[rows, cols]).sum() / max(core_px, 1.0)),
             "missing_fraction": (hit & ~known).sum() / drawn,
+            "visible_fraction": inliers / drawn,
             "residual": float(np.mean(np.abs(difference[inlier]) / tolerance[inlier])) if inliers else 1.0,
             "normal_error": _normal_error(frame, rows[inlier], cols[inlier], hits.normals[inlier]),
             "occluded_fraction": occluded.sum() / drawn,
@@ -185,6 +191,16 @@ class Verifier:
         }
         features.update(_color_features(frame.color[rows[inlier], cols[inlier]], raycaster.colors(hits)[inlier]))
         return {name: float(value) for name, value in features.items()}
+
+
+def _without_rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask eroded by up to 3 pixels, by which predicted masks are often too large, if enough of it is left."""
+    area = np.count_nonzero(mask)
+    for size in (7, 5, 3):
+        core = cv2.erode(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
+        if np.count_nonzero(core) >= 0.3 * area:
+            return core
+    return mask
 
 
 def _cosine_to_ray(intrinsics: CameraIntrinsics, rows: NDArray, cols: NDArray, normals: NDArray[np.float32]) -> Float:
@@ -232,9 +248,10 @@ def _color_features(measured: NDArray[np.uint8], rendered: NDArray[np.float32]) 
 
     ``chroma_error`` compares chromaticities (r, g, b over their sum), which brightness leaves alone. ``texture_error``
     is what one gain per channel, close to a common gain, leaves unexplained, as a share of the measured brightness.
+    ``brightness_error`` is how far the logarithm of the common gain lies beyond what exposure and light usually do.
     """
     if len(measured) == 0:
-        return {"chroma_error": 1.0, "texture_error": 1.0, "gain": 1.0}
+        return {"chroma_error": 1.0, "texture_error": 1.0, "brightness_error": 0.0, "gain": 1.0}
     m, r = measured.astype(np.float64) + 4.0, rendered.astype(np.float64) + 4.0  # dark pixels have no reliable hue
     weight = m.sum(1)
     difference = np.abs(m / m.sum(1, keepdims=True) - r / r.sum(1, keepdims=True)).sum(1)
@@ -244,5 +261,6 @@ def _color_features(measured: NDArray[np.uint8], rendered: NDArray[np.float32]) 
     return {
         "chroma_error": float((difference * weight).sum() / weight.sum()),
         "texture_error": float(unexplained.sum() / m.sum()),
+        "brightness_error": max(0.0, abs(float(np.log(gain))) - USUAL_EXPOSURE),
         "gain": gain,
     }
