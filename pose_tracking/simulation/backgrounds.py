@@ -185,6 +185,14 @@ def plane_depth(plane: NDArray[np.float64], intrinsics: CameraIntrinsics) -> NDA
     return np.where((depth > 0) & (depth < 20), depth, 0).astype(np.float32)
 
 
+def _along(axis: NDArray[np.float64], depth: NDArray[np.float32], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
+    """(H, W) coordinate along `axis` (camera frame, m) of the points of a depth image."""
+    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
+    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
+    slope = cols * np.float32(axis[0]) + (rows * np.float32(axis[1]) + np.float32(axis[2]))
+    return np.asarray(depth * slope, np.float32)
+
+
 def _on_plane(
     depth: NDArray[np.float32], plane: NDArray[np.float64] | None, intrinsics: CameraIntrinsics
 ) -> NDArray[np.bool_]:
@@ -233,13 +241,8 @@ def plane_colors(
     side, up = _plane_axes(plane[:3])
     turn, period = rng.uniform(0, np.pi), float(np.exp(rng.uniform(np.log(0.15), np.log(1.5))))
     axes = np.stack([np.cos(turn) * side + np.sin(turn) * up, -np.sin(turn) * side + np.cos(turn) * up]) / period
-    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
-    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
     offset = rng.uniform(0, 1, 2)
-    u, v = (
-        depth * (cols * np.float32(a[0]) + rows * np.float32(a[1]) + np.float32(a[2])) + np.float32(o)
-        for a, o in zip(axes, offset, strict=True)
-    )
+    u, v = (_along(a, depth, intrinsics) + np.float32(o) for a, o in zip(axes, offset, strict=True))
     return sample_texture(texture, u, v)
 
 
@@ -296,10 +299,8 @@ def draw_room(intrinsics: CameraIntrinsics, rng: np.random.Generator) -> Backgro
         depth = plane_depth(plane, intrinsics)
         wins = (depth > 0) & ((surface.depth == 0) | (depth < surface.depth))
         if extent is not None:  # the table ends behind and beside the scene
-            points = intrinsics.backproject(depth)
-            centre = np.array([0, 0, distance])
-            wins &= np.abs((points - centre) @ side.astype(np.float32)) < extent * rng.uniform(0.6, 1.2)
-            wins &= ((points - centre) @ ahead.astype(np.float32)) < extent
+            wins &= np.abs(_along(side, depth, intrinsics) - distance * side[2]) < extent * rng.uniform(0.6, 1.2)
+            wins &= _along(ahead, depth, intrinsics) - distance * ahead[2] < extent
         surface.depth = np.where(wins, depth, surface.depth)
         if rng.random() < 0.25:
             colors = np.broadcast_to(random_color(rng), surface.albedo.shape)
@@ -307,8 +308,8 @@ def draw_room(intrinsics: CameraIntrinsics, rng: np.random.Generator) -> Backgro
             colors = plane_colors(plane, depth, intrinsics, rng)
         if dark:
             colors = colors * np.float32(0.2)
-        surface.albedo[wins] = colors[wins]
-        surface.normals[wins] = plane[:3]
+        np.copyto(surface.albedo, colors, where=wins[..., None])
+        np.copyto(surface.normals, plane[:3].astype(np.float32), where=wins[..., None])
         surface.lit |= wins
         support[wins] = number == 2
     return Background(surface, table, support, np.zeros(surface.depth.shape, bool))

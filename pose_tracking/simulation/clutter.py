@@ -12,6 +12,7 @@ from ..objects.mesh import Mesh
 from ..objects.raycasting import MeshRaycaster
 from .primitives import Part, box, build_mesh, cylinder, ellipsoid, lathe, tube
 from .renderer import Material
+from .shapes import Shape
 from .textures import random_color, smooth_noise, texture_bank
 
 
@@ -104,7 +105,7 @@ class Clutter:
             for model in objects.values()
             if model.mesh is not None
         ]
-        self.casters: list[MeshRaycaster] = []
+        self.shapes: list[Shape] = []
         self._borrowed: list[bool] = []
         for index in range(count):
             mesh = build_mesh(_SHAPES[index % len(_SHAPES)](rng, random_color(rng)))
@@ -112,12 +113,12 @@ class Clutter:
             if borrow:
                 tree, colors = donors[rng.integers(len(donors))]
                 mesh = _dress(mesh, tree, colors, Rotation.random(rng=rng).as_matrix())
-            self.casters.append(MeshRaycaster(mesh))
+            self.shapes.append(Shape.of(MeshRaycaster(mesh)))
             self._borrowed.append(borrow)
 
-    def draw(self, rng: np.random.Generator) -> tuple[MeshRaycaster, Material]:
+    def draw(self, rng: np.random.Generator) -> tuple[Shape, Material]:
         """A random distractor with a random material."""
-        index = int(rng.integers(len(self.casters)))
+        index = int(rng.integers(len(self.shapes)))
         bank = texture_bank()
         material = Material(
             specular=float(rng.choice([0, 0.05, 0.2, 0.6]) * rng.uniform(0.5, 1)), shininess=float(rng.uniform(5, 80))
@@ -135,7 +136,7 @@ class Clutter:
             material.texture = bank[rng.integers(len(bank))]
             material.texture_period = float(np.exp(rng.uniform(np.log(0.03), np.log(0.3))))
             material.texture_weight = float(rng.uniform(0.6, 1))
-        return self.casters[index], material
+        return self.shapes[index], material
 
 
 def _unit(vertices: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from .backgrounds import Background, RecordedBackgrounds, draw_room
 from .clutter import Clutter
 from .renderer import Body, Light, Material, Surface, contact_shadows, draw, shade, soften_edges
 from .sensor import SensorConfig, jpeg, measure_color, measure_depth
+from .shapes import Shape
 
 Array = NDArray[np.float64]
 
@@ -86,7 +87,7 @@ class RandomScenes:
         self.objects = objects
         self.config = config or RandomSceneConfig()
         self._backgrounds = backgrounds
-        self._casters = {i: MeshRaycaster(m.mesh) for i, m in objects.items() if m.mesh is not None}
+        self._shapes = {i: Shape.of(MeshRaycaster(m.mesh)) for i, m in objects.items() if m.mesh is not None}
         self._clutter = Clutter(objects)
 
     def render(self, seed: int, index: int) -> Sample:
@@ -140,24 +141,22 @@ class RandomScenes:
         gloss = float(rng.choice([0.02, 0.1, 0.3, 0.6]))
         for obj_id in rng.permutation(wanted):
             if obj_id:
-                caster = self._casters[int(obj_id)]
+                shape = self._shapes[int(obj_id)]
                 material = random_material(rng, config.jitter, gloss)
             else:
-                caster, material = self._clutter.draw(rng)
-            radius = 0.5 * float(np.linalg.norm(np.ptp(caster.mesh.vertices, axis=0)))
+                shape, material = self._clutter.draw(rng)
             for _ in range(12):
-                pose = self._pose(caster, radius, background, intrinsics, centres, rng)
+                pose = self._pose(shape, background, intrinsics, centres, rng)
                 centre = pose[:3, 3]
-                if all(np.linalg.norm(centre - c) > 0.55 * (radius + r) for c, r in centres):
-                    bodies.append(Body(caster, pose, int(obj_id), None, material))
-                    centres.append((centre, radius))
+                if all(np.linalg.norm(centre - c) > 0.55 * (shape.radius + r) for c, r in centres):
+                    bodies.append(Body(shape.caster, pose, int(obj_id), None, material))
+                    centres.append((centre, shape.radius))
                     break
         return bodies
 
     def _pose(
         self,
-        caster: MeshRaycaster,
-        radius: float,
+        shape: Shape,
         background: Background,
         intrinsics: CameraIntrinsics,
         centres: list[tuple[Array, float]],
@@ -181,18 +180,18 @@ class RandomScenes:
             rotation = standing_rotation(plane[:3], rng)
             if -plane[3] / (plane[:3] @ ray) * ray[2] <= high + 0.1:
                 foot = -plane[3] / (plane[:3] @ ray) * ray
-                lowest = float((caster.mesh.vertices @ (rotation.T @ plane[:3])).min())
+                lowest = shape.lowest(rotation.T @ plane[:3])
                 return make_transform(rotation, foot - plane[:3] * lowest)
         rotation = Rotation.random(rng=rng).as_matrix()
         behind = float(depth[int(v), int(u)]) or high
         if near is not None and rng.random() < 0.7:
-            step = (radius + near_radius) * rng.uniform(0.6, 1.6) * (1 if rng.random() < 0.5 else -1)
+            step = (shape.radius + near_radius) * rng.uniform(0.6, 1.6) * (1 if rng.random() < 0.5 else -1)
             z = near[2] + step
         elif rng.random() < 0.5:
-            z = behind - radius * rng.uniform(0.3, 2.0)  # close to what is behind it
+            z = behind - shape.radius * rng.uniform(0.3, 2.0)  # close to what is behind it
         else:
             z = rng.uniform(low, high)
-        ceiling = max(low, min(high, behind - 0.5 * radius))
+        ceiling = max(low, min(high, behind - 0.5 * shape.radius))
         return make_transform(rotation, ray * np.clip(z, low, ceiling))
 
 
@@ -286,6 +285,8 @@ def _expose(image: NDArray[np.float32], background: Background, rng: np.random.G
     gain = np.clip(rng.uniform(85, 150) / max(mean, 1), 0.7, 1.6) if rng.random() < 0.7 else rng.uniform(0.6, 1.2)
     gamma = rng.uniform(0.85, 1.2)
     balance = np.exp(rng.normal(0, 0.04, 3)).astype(np.float32)
-    out = np.clip(image / 255, 0, 1) ** np.float32(gamma) * (np.float32(gain) * balance)
     # A camera's response bends before it clips, so that white things keep some shape.
-    return np.asarray(255 * out / np.sqrt(np.sqrt(1 + out**4)), np.float32)
+    level = np.linspace(0, 1, 1024)[:, None] ** gamma * (gain * balance)
+    table = (255 * level / (1 + level**4) ** 0.25).astype(np.float32)
+    steps = (np.clip(image, 0, 255) * np.float32(1023 / 255) + np.float32(0.5)).astype(np.int16)
+    return np.stack([table[steps[..., c], c] for c in range(3)], axis=-1)

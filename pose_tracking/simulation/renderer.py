@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..camera import CameraIntrinsics
-from ..geometry import transform_points
 from ..objects.raycasting import MeshRaycaster
 from .textures import sample_texture
 
@@ -106,27 +105,27 @@ def draw(surface: Surface, bodies: list[Body], intrinsics: CameraIntrinsics) -> 
         surface.silhouettes.append(_silhouette(body, intrinsics, (x0, y0, x1, y1), int(hit.sum())))
         if not hit.any():
             continue
-        rows, cols = np.divmod(np.flatnonzero(hit), x1 - x0)
-        rows, cols = rows + y0, cols + x0
-        depth = hits.depth[hit]
-        before = surface.depth[rows, cols]
+        chosen = np.flatnonzero(hit)
+        rows, cols = np.divmod(chosen, x1 - x0)
+        pixels = (rows + y0) * intrinsics.width + cols + x0
+        depth, before = hits.depth[chosen], surface.depth.ravel()[pixels]
         wins = (before == 0) | (depth < before)
-        rows, cols = rows[wins], cols[wins]
-        chosen = np.flatnonzero(hit)[wins]
+        pixels, chosen = pixels[wins], chosen[wins]
         if len(chosen) == 0:
             continue
         color, normal = _appearance(body, hits.face[chosen], hits.barycentric[chosen])
         # A face seen from behind (open shells) is lit from the side it is seen from.
-        ray = np.stack([(cols - intrinsics.cx) / intrinsics.fx, (rows - intrinsics.cy) / intrinsics.fy], 1)
-        away = (normal[:, :2] * ray).sum(1) + normal[:, 2] > 0
-        normal[away] *= -1
-        surface.albedo[rows, cols] = color
-        surface.normals[rows, cols] = normal
-        surface.depth[rows, cols] = depth[wins]
-        surface.specular[rows, cols] = body.material.specular
-        surface.shininess[rows, cols] = body.material.shininess
-        surface.lit[rows, cols] = True
-        surface.index[rows, cols] = number
+        rows, cols = np.divmod(pixels, intrinsics.width)
+        slope = normal[:, 0] * ((cols - intrinsics.cx) / intrinsics.fx).astype(np.float32)
+        slope += normal[:, 1] * ((rows - intrinsics.cy) / intrinsics.fy).astype(np.float32)
+        normal[slope + normal[:, 2] > 0] *= -1
+        surface.albedo.reshape(-1, 3)[pixels] = color
+        surface.normals.reshape(-1, 3)[pixels] = normal
+        surface.depth.ravel()[pixels] = depth[wins]
+        surface.specular.ravel()[pixels] = body.material.specular
+        surface.shininess.ravel()[pixels] = body.material.shininess
+        surface.lit.ravel()[pixels] = True
+        surface.index.ravel()[pixels] = number
 
 
 def _silhouette(body: Body, intrinsics: CameraIntrinsics, box: tuple[int, int, int, int], inside: int) -> int:
@@ -136,7 +135,7 @@ def _silhouette(body: Body, intrinsics: CameraIntrinsics, box: tuple[int, int, i
     if x0 > 0 and y0 > 0 and x1 < width and y1 < height:
         return inside
     wide = replace(intrinsics, width=3 * width, height=3 * height, cx=intrinsics.cx + width, cy=intrinsics.cy + height)
-    step = 3
+    step = max(2, int(np.sqrt(inside + 1) / 25))
     _, hits = body.caster.render(body.pose, wide, step)
     return max(inside, int((hits.face >= 0).sum()) * step * step)
 
@@ -145,11 +144,10 @@ def _appearance(body: Body, faces: NDArray[np.int64], barycentric: Float32) -> t
     """Surface colour (P, 3), 0 to 255, and unit normal (P, 3) in the camera frame at points of a body."""
     mesh, material = body.caster.mesh, body.material
     corners = mesh.faces[faces]
-    weights = barycentric[:, :, None]
-    local_normal = (mesh.normals[corners] * weights).sum(1)
-    color = (mesh.colors[corners].astype(np.float32) * weights).sum(1)
+    local_normal = _interpolate(mesh.normals, corners, barycentric)
+    color = _interpolate(mesh.colors, corners, barycentric)
     if material.texture is not None:
-        points = (mesh.vertices[corners] * weights).sum(1) / np.float32(material.texture_period)
+        points = _interpolate(mesh.vertices, corners, barycentric) / np.float32(material.texture_period)
         # Box mapping: each point takes the texture of the axis its normal is nearest to.
         axis = np.abs(local_normal).argmax(1)
         u = np.where(axis == 0, points[:, 1], points[:, 0])
@@ -157,8 +155,15 @@ def _appearance(body: Body, faces: NDArray[np.int64], barycentric: Float32) -> t
         color += np.float32(material.texture_weight) * (sample_texture(material.texture, u, v) - color)
     color = np.clip(color @ material.tint.T, 0, 255)
     normal = local_normal @ body.pose[:3, :3].T.astype(np.float32)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    return color.astype(np.float32), normal.astype(np.float32)
+    return color, _unit(normal.T).T
+
+
+def _interpolate(values: NDArray, corners: NDArray[np.int32], weights: Float32) -> Float32:
+    """(P, 3) vertex values at barycentric coordinates `weights` (P, 3) of the triangles `corners` (P, 3)."""
+    total = values[corners[:, 0]] * weights[:, :1]
+    total += values[corners[:, 1]] * weights[:, 1:2]
+    total += values[corners[:, 2]] * weights[:, 2:]
+    return np.asarray(total, np.float32)
 
 
 def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], ambient: NDArray[np.float64]) -> Float32:
@@ -171,39 +176,52 @@ def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], a
         ambient: (3,) linear RGB.
     """
     image = surface.albedo.copy()
-    rows, cols = np.nonzero(surface.lit)
-    if len(rows) == 0:
+    where = np.flatnonzero(surface.lit)
+    if len(where) == 0:
         return image
-    normals, depth = surface.normals[rows, cols], surface.depth[rows, cols]
-    view = np.empty((len(rows), 3), np.float32)
-    view[:, 0] = (cols - intrinsics.cx) / intrinsics.fx
-    view[:, 1] = (rows - intrinsics.cy) / intrinsics.fy
-    view[:, 2] = 1
-    points = view * depth[:, None]
-    view /= -np.linalg.norm(view, axis=1, keepdims=True)
-    specular, shininess = surface.specular[rows, cols], surface.shininess[rows, cols]
-    diffuse = np.empty((len(rows), 3), np.float32)
-    diffuse[:] = ambient
-    highlight = np.zeros((len(rows), 3), np.float32)
+    rows, cols = np.divmod(where, surface.lit.shape[1])
+    # One array a component: sums over a last axis of three are what NumPy is slowest at.
+    normal = surface.normals.reshape(-1, 3)[where].T.copy()
+    depth = surface.depth.ravel()[where]
+    point = np.empty((3, len(where)), np.float32)
+    point[0] = (cols - intrinsics.cx) / intrinsics.fx * depth
+    point[1] = (rows - intrinsics.cy) / intrinsics.fy * depth
+    point[2] = depth
+    specular = surface.specular.ravel()[where]
     glossy = np.flatnonzero(specular > 0.02)
+    specular, shininess = specular[glossy], surface.shininess.ravel()[where][glossy]
+    view, glossy_normal = -_unit(point[:, glossy]), normal[:, glossy]
+    diffuse = np.repeat(ambient.astype(np.float32)[:, None], len(where), axis=1)
+    highlight = np.zeros((3, len(glossy)), np.float32)
     for light in lights:
-        if light.directional:
-            towards = np.broadcast_to(
-                (light.position / np.linalg.norm(light.position)).astype(np.float32), points.shape
-            )
-        else:
-            towards = light.position.astype(np.float32) - points
-            towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-6)
-        cosine = np.maximum((normals * towards).sum(1), 0)
-        color = light.color.astype(np.float32)
-        diffuse += cosine[:, None] * color
-        half = towards[glossy] + view[glossy]
-        half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
-        lobe = np.maximum((normals[glossy] * half).sum(1), 0) ** shininess[glossy]
-        highlight[glossy] += (specular[glossy] * lobe * (cosine[glossy] > 0))[:, None] * color
-    linear = (np.maximum(surface.albedo[rows, cols], 0) / 255) ** 2.2 * diffuse + highlight
-    image[rows, cols] = 255 * np.minimum(linear, 1.0) ** (1 / 2.2)
+        position = light.position.astype(np.float32)[:, None]
+        towards = _unit(position) if light.directional else _unit(position - point)
+        cosine = np.maximum(_dot(normal, towards), 0)
+        color = light.color.astype(np.float32)[:, None]
+        diffuse += cosine * color
+        half = _unit((towards if light.directional else towards[:, glossy]) + view)
+        lobe = np.maximum(_dot(glossy_normal, half), 0) ** shininess
+        highlight += specular * lobe * (cosine[glossy] > 0) * color
+    linear = _TO_LINEAR[np.clip(surface.albedo.reshape(-1, 3)[where], 0, 255).astype(np.uint8)].T * diffuse
+    linear[:, glossy] += highlight
+    # A table of 4096 steps spares a power a pixel; it is indexed by the square root, where steps are even to the eye.
+    steps = np.sqrt(np.minimum(linear, 1), dtype=np.float32) * np.float32(4095)
+    image.reshape(-1, 3)[where] = _TO_SRGB[(steps + np.float32(0.5)).astype(np.int16)].T
     return image
+
+
+_TO_LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
+_TO_SRGB = (255 * (np.arange(4096) / 4095) ** (2 / 2.2)).astype(np.float32)
+
+
+def _dot(a: Float32, b: Float32) -> Float32:
+    """Scalar products of (3, P) vectors."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _unit(vectors: Float32) -> Float32:
+    """(3, P) vectors made of unit length."""
+    return vectors / np.maximum(np.sqrt(_dot(vectors, vectors)), np.float32(1e-9))
 
 
 def soften_edges(image: Float32, index: NDArray[np.int16], sigma: float) -> Float32:
@@ -230,7 +248,8 @@ def contact_shadows(image: Float32, surface: Surface, bodies: list[Body], intrin
         if not own.any():
             continue
         depth = surface.depth[y0:y1, x0:x1]
-        size = float(np.ptp(transform_points(body.pose, body.caster.mesh.vertices[::7])[:, 2])) + 0.02
+        vertices = body.caster.mesh.vertices[:: max(1, len(body.caster.mesh.vertices) // 300)]
+        size = float(np.ptp(vertices @ body.pose[2, :3])) + 0.02
         near = own.astype(np.float32)
         spread = cv2.blur(cv2.blur(near, (reach, reach)), (reach, reach))
         centre = float(np.median(depth[own]))

@@ -91,7 +91,8 @@ def measure_depth(
         out[_projector_shadow(depth, intrinsics, config.shadow_baseline)] = 0
     if color is not None and (config.dark_dropout > 0 or config.specular_dropout > 0):
         patches = smooth_noise(rng, height, width, width // 16)
-        darkness, brightness = color.max(2), color.min(2)
+        red, green, blue = cv2.split(color)
+        darkness, brightness = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
         out[(darkness < 28) & (patches * 0.35 + 0.5 < config.dark_dropout)] = 0
         out[(brightness > 250) & (patches * 0.35 + 0.5 < config.specular_dropout)] = 0
     if config.speckle_dropout > 0:

@@ -90,13 +90,21 @@ def texture_bank() -> list[NDArray[np.uint8]]:
 
 
 def sample_texture(texture: NDArray[np.uint8], u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Colours (..., 3) of a repeating texture at coordinates in periods, bilinear; any shape of u and v."""
-    shape = u.shape
-    mirrored = [np.abs((np.asarray(c, np.float32).reshape(-1) + 1) % 2 - 1) * (SIZE - 1) for c in (u, v)]
+    """Colours (..., 3) of a repeating texture at coordinates (N,) or (H, W) in periods, bilinear."""
+    u, v = (_mirrored(c) for c in (u, v))
+    if u.ndim == 2:
+        return cv2.remap(texture, u, v, cv2.INTER_LINEAR).astype(np.float32)
     # remap takes images below 32768 pixels a side, so long lists are folded into rows.
-    count = mirrored[0].size
-    width = 4096
+    count, width = u.size, 4096
+    if count == 0:
+        return np.zeros((0, 3), np.float32)
     rows = -(-count // width)
-    maps = [np.resize(m, (rows, width)) if count else np.zeros((1, width), np.float32) for m in mirrored]
-    colors = cv2.remap(texture, maps[0], maps[1], cv2.INTER_LINEAR)
-    return colors.reshape(-1, 3)[:count].reshape(*shape, 3).astype(np.float32)
+    colors = cv2.remap(texture, np.resize(u, (rows, width)), np.resize(v, (rows, width)), cv2.INTER_LINEAR)
+    return colors.reshape(-1, 3)[:count].astype(np.float32)
+
+
+def _mirrored(coordinate: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Texture coordinate in pixels; every other period is mirrored, so that any texture closes."""
+    c = np.asarray(coordinate, np.float32)
+    half = np.float32(0.5)
+    return np.abs(c * half - np.floor(c * half + half)) * np.float32(2 * (SIZE - 1))
