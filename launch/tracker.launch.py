@@ -3,7 +3,6 @@
 import os
 import sys
 
-from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -15,6 +14,7 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from launch import LaunchDescription
 from pose_tracking.ros.parameters import PARAMETERS
 from pose_tracking.ros.process import PROFILE_VARIABLES, camera_preset, camera_presets, profile_variable, share_file
 

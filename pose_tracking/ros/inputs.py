@@ -10,8 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from ..datasets.bag_messages import stamp_of
 from .diagnostics import Endpoint
-from .messages import to_ns
 from .monitor import Monitor
 from .parameters import camera_topics
 from .synchronizer import PairSynchronizer
@@ -128,7 +128,7 @@ class CameraInputs:
         self._pair(DEPTH, message)
 
     def _pair(self, stream: int, message: Any) -> None:
-        pair = self._synchronizer.add(stream, to_ns(message.header.stamp), message)
+        pair = self._synchronizer.add(stream, stamp_of(message), message)
         if pair is None:
             return
         if self._camera_info is None:

@@ -15,11 +15,11 @@ from ..geometry import make_transform
 from ..objects import ObjectSet
 from ..objects.mesh import UNIT_SCALE
 from ..results import TrackedObject, TrackState
+from ..visualization.colors import color_of
 from .messages import fill_pose
 
 NAMESPACES = ("mesh", "axes", "label", "trail")
 _AXIS_COLORS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.4, 1.0))
-_GOLDEN_RATIO = 0.618033988749895
 
 
 class MarkerBuilder:
@@ -64,9 +64,7 @@ class MarkerBuilder:
     def _body(self, header: Header, thing: TrackedObject) -> Marker:
         marker = _marker(header, "mesh", thing, Marker.CUBE)
         model = self._objects.get(thing.obj_id)
-        red, green, blue = class_color(thing.obj_id)
-        alpha = 0.35 if thing.state == TrackState.COASTING else 0.8
-        marker.color = ColorRGBA(r=red, g=green, b=blue, a=alpha)
+        marker.color = _color(thing, 0.35 if thing.state == TrackState.COASTING else 0.8)
         pose = np.asarray(thing.pose)
         if model is not None and model.mesh_path is not None:
             marker.type = Marker.MESH_RESOURCE
@@ -102,17 +100,9 @@ class MarkerBuilder:
     def _trail(self, header: Header, thing: TrackedObject, trail: deque[Point]) -> Marker:
         marker = _marker(header, "trail", thing, Marker.LINE_STRIP)
         marker.scale.x = 0.002
-        red, green, blue = class_color(thing.obj_id)
-        marker.color = ColorRGBA(r=red, g=green, b=blue, a=0.9)
+        marker.color = _color(thing, 0.9)
         marker.points = list(trail)
         return marker
-
-
-def class_color(obj_id: int) -> tuple[float, float, float]:
-    """A colour (RGB, 0 to 1) of its own for each object id: hues a golden ratio apart."""
-    import colorsys
-
-    return colorsys.hsv_to_rgb(obj_id * _GOLDEN_RATIO % 1.0, 0.75, 0.95)
 
 
 def _marker(header: Header, namespace: str, thing: TrackedObject, kind: int) -> Marker:
@@ -125,3 +115,8 @@ def _marker(header: Header, namespace: str, thing: TrackedObject, kind: int) -> 
 
 def _point(xyz: np.ndarray) -> Point:
     return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
+
+
+def _color(thing: TrackedObject, alpha: float) -> ColorRGBA:
+    red, green, blue = (channel / 255 for channel in color_of(thing.track_id))  # as in the annotated image
+    return ColorRGBA(r=red, g=green, b=blue, a=alpha)

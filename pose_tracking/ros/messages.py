@@ -10,17 +10,12 @@ from geometry_msgs.msg import Pose, Transform, TransformStamped
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
-from ..geometry import quaternion_xyzw
+from ..geometry import make_transform, quaternion_xyzw, rotation_from_quaternion_xyzw
 from ..msg import TrackedObject as TrackedObjectMsg
 from ..msg import TrackedObjectArray
 from ..results import TrackedObject, TrackState
 
 Float = NDArray[np.float64]
-
-
-def to_ns(stamp: Time) -> int:
-    """Nanoseconds of a stamp."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -93,8 +88,6 @@ def from_tracked_object(message: TrackedObjectMsg) -> TrackedObject:
     """The tracked object a message of ``~/objects`` tells of."""
     pose = covariance = velocity = None
     if message.has_pose:
-        from ..geometry import make_transform, rotation_from_quaternion_xyzw
-
         p, q = message.pose.pose.position, message.pose.pose.orientation
         pose = make_transform(rotation_from_quaternion_xyzw([q.x, q.y, q.z, q.w]), [p.x, p.y, p.z])
         covariance = np.asarray(message.pose.covariance, float).reshape(6, 6)

@@ -19,6 +19,7 @@ from ..frame import RGBDFrame
 from ..msg import TrackedObjectArray
 from ..objects import ObjectSet
 from ..results import TrackedObject, TrackState
+from ..visualization.overlay import OverlayPainter
 from .markers import MarkerBuilder
 from .messages import make_header, tracked_object, tracked_object_array, transforms
 
@@ -45,7 +46,7 @@ class Outputs:
 
     def __init__(self, node: LifecycleNode, objects: ObjectSet, values: dict[str, Any]) -> None:
         self._node = node
-        self._objects = objects
+        self._painter = OverlayPainter(objects)
         self._markers = MarkerBuilder(objects, values["trail_length"])
         create = node.create_lifecycle_publisher
         self._publishers = {
@@ -69,9 +70,10 @@ class Outputs:
         self._publishers = {}
 
     def clear(self, stamp_ns: int, frame_id: str) -> None:
-        """Take everything out of the display."""
+        """Take everything out of the display and forget the trails."""
         if "markers" in self._publishers:
             self._publishers["markers"].publish(self._markers.clear(make_header(stamp_ns, frame_id)))
+        self._painter.forget_trails()
 
     def publish(
         self,
@@ -100,9 +102,7 @@ class Outputs:
         if "markers" in self._publishers:
             self._publishers["markers"].publish(self._markers.build(header, placed))
         if self._publishers["image"].get_subscription_count() > 0:
-            from ..visualization.overlay import draw
-
-            image = draw(frame, list(tracked), self._objects)
+            image = self._painter.draw(frame, tracked)
             self._publishers["image"].publish(to_image(image, make_header(frame.stamp_ns, frame.frame_id)))
 
 

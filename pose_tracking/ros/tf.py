@@ -11,9 +11,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
 
+from ..datasets.bag_messages import stamp_of
 from ..errors import ConfigError
 from ..geometry import make_transform, rotation_from_quaternion_xyzw
-from .messages import to_ns
 from .transforms import TransformBuffer, TransformLookup, TransformUnavailable
 
 Float = NDArray[np.float64]
@@ -49,7 +49,7 @@ class MessageTransforms:
             self._buffer.add(
                 stamped.header.frame_id.lstrip("/"),
                 stamped.child_frame_id.lstrip("/"),
-                to_ns(stamped.header.stamp),
+                stamp_of(stamped),
                 np.array([t.x, t.y, t.z]),
                 np.array([q.x, q.y, q.z, q.w]),
                 static,
