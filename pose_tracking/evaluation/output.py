@@ -33,6 +33,19 @@ TRACK_COLUMNS = (
 PICTURES = 6
 
 
+def check_writable(out: str | Path) -> Path:
+    """Make folder `out` where needed and prove that a file can be written into it, before long work begins.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    out = make_directory(out)
+    with output_errors(out), tempfile.NamedTemporaryFile(dir=out, prefix=".report-") as file:
+        file.write(bytes(4096))
+        file.flush()
+    return out
+
+
 @contextmanager
 def report_folder(out: str | Path) -> Iterator[Path]:
     """A staging folder inside `out`; its files move to `out` together when the block ends well.
@@ -43,7 +56,7 @@ def report_folder(out: str | Path) -> Iterator[Path]:
     Raises:
         OutputError: the operating system refused a write; nothing of the new report is left then.
     """
-    out = make_directory(out)
+    out = check_writable(out)
     with output_errors(out):
         staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
     try:

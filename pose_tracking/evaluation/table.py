@@ -1,0 +1,60 @@
+"""A report as a few lines of text for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def format_table(data: dict[str, Any]) -> str:
+    """The content of ``report.json`` as a compact table."""
+    extra = data["extra"]
+    dropped = f", {data['frames_dropped']} dropped" if data["frames_dropped"] else ""
+    fps = f", {data['fps']:.2f} frames/s" if data["fps"] else ""
+    lines = [f"{data['model']} on {data['source']}: {data['frames']} frames{dropped}{fps}"]
+    if extra["annotated_frames"]:
+        width = max(len(e["name"]) for e in (*data["pose"]["objects"].values(), {"name": "object"}))
+        lines.append(
+            f"{'object':<{width}} {'instances':>9} {'detected':>8} {'recall':>7} "
+            f"{'of detected':>11} {'median ADD(-S)':>14}"
+        )
+        for entry in (*data["pose"]["objects"].values(), data["pose"]["mean"]):
+            if entry["instances"]:
+                lines.append(
+                    f"{entry['name']:<{width}} {_count(entry['instances']):>9} {_count(entry['detected']):>8} "
+                    f"{_percent(entry['add_s_recall']):>7} {_percent(entry['add_s_recall_detected']):>11} "
+                    f"{_millimetres(entry['median_add_m']):>14}"
+                )
+        segmentation, tracking = data["segmentation"], data["tracking"]
+        lines.append(f"masks     mAP {_percent(segmentation['map'])}  mAP50 {_percent(segmentation['map50'])}")
+        if extra["tracking_note"]:
+            lines.append(f"tracking  not scored: {extra['tracking_note']}")
+        else:
+            ratios = "  ".join(
+                f"{name.upper()} {_percent(tracking[name])}" for name in ("mota", "motp", "idf1", "hota")
+            )
+            counts = "  ".join(
+                f"{name} {tracking[name]}" for name in tracking if name not in ("mota", "motp", "idf1", "hota")
+            )
+            lines += [f"tracking  {ratios}", f"          {counts}"]
+        lines.append(f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}")
+    else:
+        lines.append(f"no ground truth; detections per frame: {extra['detections_per_frame']:.3f}")
+        names = {key: entry["name"] for key, entry in data["pose"]["objects"].items()}
+        found = {names[key]: entry for key, entry in extra["objects"].items() if entry["detections"]}
+        lines += [f"  {name:<14} {entry['detections_per_frame']:.3f}" for name, entry in found.items()]
+    stages = [f"{stage} {t['median']:.0f}" for stage, t in data["latency_ms"].items() if t["median"] is not None]
+    if stages:
+        lines.append("median ms " + ", ".join(stages))
+    return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _millimetres(value: float | None) -> str:
+    return "-" if value is None else f"{value * 1e3:.1f} mm"
+
+
+def _count(value: float) -> str:
+    return f"{value:g}" if value == int(value) else f"{value:.1f}"

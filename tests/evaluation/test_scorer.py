@@ -1,0 +1,242 @@
+"""Counting rules of the report, on scenes with known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_cases import box_at, make_objects, pose_at, result, sample, tracked, truth
+
+from pose_tracking.evaluation import FrameResult, Scorer, score
+from pose_tracking.evaluation.results import OBJECT_KEYS, STAGES
+from pose_tracking.evaluation.tracking_metrics import METRICS
+from pose_tracking.results import TrackState
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    return make_objects(tmp_path_factory.mktemp("objects"))
+
+
+def run(objects, frames, **options) -> dict:
+    """Score frames given as (estimates, truths)."""
+    scorer = Scorer(objects, **options)
+    for i, (estimates, truths) in enumerate(frames):
+        scorer.add(sample(i, truths), result(i, estimates))
+    return scorer.report("made up", "test").data
+
+
+def test_shape_of_the_report(objects):
+    data = run(objects, [([tracked(1, box_at(0))], [truth(1, box_at(0))])])
+    assert list(data) == [
+        "schema", "source", "model", "frames", "frames_dropped", "pose", "segmentation", "tracking", "latency_ms",
+        "fps", "extra",
+    ]  # fmt: skip
+    assert data["schema"] == 1
+    assert (data["source"], data["model"], data["frames"], data["frames_dropped"]) == ("made up", "test", 1, 0)
+    assert set(data["pose"]) == {"objects", "mean"}
+    assert set(data["pose"]["objects"]) == {"1", "2"}
+    for entry in (*data["pose"]["objects"].values(), data["pose"]["mean"]):
+        assert tuple(entry) == OBJECT_KEYS
+    assert set(data["segmentation"]) == {"map", "map50"}
+    assert tuple(data["tracking"]) == METRICS
+    assert tuple(data["latency_ms"]) == STAGES
+    assert all(set(stage) == {"median", "p99"} for stage in data["latency_ms"].values())
+    assert data["latency_ms"]["pose"]["median"] == pytest.approx(100)
+    assert data["fps"] == pytest.approx(1 / 0.31)
+
+
+def test_perfect_frame(objects):
+    pair = [tracked(1, box_at(0)), tracked(2, box_at(50), track_id=2)]
+    data = run(objects, [(pair, [truth(1, box_at(0)), truth(2, box_at(50))])])
+    assert data["pose"]["objects"]["1"] == {
+        "name": "brick", "instances": 1, "detected": 1, "add_s_recall": 1.0, "add_s_recall_detected": 1.0,
+        "median_add_m": 0.0,
+    }  # fmt: skip
+    assert data["segmentation"] == {"map": pytest.approx(1), "map50": pytest.approx(1)}
+    assert data["tracking"]["mota"] == 1
+    assert data["extra"]["false_positives_per_frame"] == 0
+
+
+def test_missed_instances_fail_and_detected_leaves_them_out(objects):
+    """Brick: 4 instances, 2 found, 1 of them within 0.1 d."""
+    bad = pose_at(0.05)
+    frames = [
+        ([tracked(1, box_at(0))], [truth(1, box_at(0))]),
+        ([tracked(1, box_at(0), bad)], [truth(1, box_at(0))]),
+        ([], [truth(1, box_at(0)), truth(1, box_at(50), instance_id=2)]),
+    ]
+    entry = run(objects, frames)["pose"]["objects"]["1"]
+    assert (entry["instances"], entry["detected"]) == (4, 2)
+    assert entry["add_s_recall"] == 0.25
+    assert entry["add_s_recall_detected"] == 0.5
+    assert entry["median_add_m"] == pytest.approx(0.025)
+
+
+def test_threshold_is_a_tenth_of_the_diameter(objects):
+    limit = 0.1 * objects[1].diameter
+    for shift, recall in ((limit * 0.999, 1.0), (limit * 1.001, 0.0)):
+        data = run(objects, [([tracked(1, box_at(0), pose_at(shift))], [truth(1, box_at(0))])])
+        assert data["pose"]["objects"]["1"]["add_s_recall"] == recall
+
+
+def test_symmetric_object_is_scored_by_add_s(objects):
+    turned = pose_at(0) @ np.diag([-1.0, -1.0, 1.0, 1.0])
+    data = run(
+        objects, [([tracked(o, box_at(50 * o), turned) for o in (1, 2)], [truth(o, box_at(50 * o)) for o in (1, 2)])]
+    )
+    assert data["pose"]["objects"]["2"]["median_add_m"] == pytest.approx(0, abs=1e-6)
+    assert data["pose"]["objects"]["1"]["median_add_m"] > 0.03
+
+
+def test_mean_is_unweighted_over_objects_with_instances(objects):
+    frames = [([tracked(1, box_at(0))], [truth(1, box_at(0))])] * 3 + [([], [truth(2, box_at(50))])]
+    data = run(objects, frames)
+    assert data["pose"]["mean"]["add_s_recall"] == 0.5
+    assert data["pose"]["mean"]["instances"] == 2
+    assert data["pose"]["mean"]["add_s_recall_detected"] == 1.0
+    only_brick = run(objects, frames[:1])["pose"]
+    assert only_brick["mean"]["add_s_recall"] == 1.0
+    assert only_brick["objects"]["2"] == {
+        "name": "plate", "instances": 0, "detected": 0, "add_s_recall": None, "add_s_recall_detected": None,
+        "median_add_m": None,
+    }  # fmt: skip
+
+
+def test_hardly_visible_truth_is_ignored_throughout(objects):
+    hidden = truth(1, box_at(0), visibility=0.29)
+    for estimates in ([], [tracked(1, box_at(0), pose_at(0.3))]):
+        data = run(objects, [(estimates, [hidden, truth(2, box_at(50))])])
+        assert data["pose"]["objects"]["1"]["instances"] == 0
+        assert data["pose"]["mean"]["instances"] == 1
+        assert (data["tracking"]["fp"], data["tracking"]["fn"]) == (0, 1)
+        assert data["extra"]["false_positives_per_frame"] == 0
+    seen = run(objects, [([], [truth(1, box_at(0), visibility=0.3)])])
+    assert seen["pose"]["objects"]["1"]["instances"] == 1
+    unknown = run(objects, [([], [truth(1, box_at(0), visibility=None)])], min_visib=1.0)
+    assert unknown["pose"]["objects"]["1"]["instances"] == 1
+
+
+def test_box_decides_without_masks(objects):
+    estimate = replace(tracked(1, box_at(2)), mask=None, detection=None)  # as it comes back over DDS
+    data = run(objects, [([estimate], [truth(1, box_at(0), mask=None)])])
+    assert data["pose"]["objects"]["1"]["detected"] == 1
+    assert data["segmentation"] == {"map": None, "map50": None}
+    assert data["tracking"]["motp"] == pytest.approx(18 / 22)
+
+
+def test_truth_without_box_and_mask_is_projected(objects):
+    annotation = truth(1, box_at(0), pose_at(0.05), mask=None)
+    annotation.box = None
+    # The brick, 10 x 6 cm at 0.6 m (front face 0.58 m): 34.5 px by 20.7 px around the projected centre.
+    half = np.array([0.05, 0.03]) / 0.58 * 200
+    center = np.array([80 + 0.05 / 0.6 * 200, 60])
+    box = np.concatenate([center - half, center + half])
+    estimate = replace(tracked(1, box), mask=None, detection=None)
+    assert run(objects, [([estimate], [annotation])])["tracking"]["motp"] > 0.85
+
+
+def test_every_detection_is_scored_but_only_confirmed_ones_are_tracks(objects):
+    tentative = tracked(1, box_at(0), state=TrackState.TENTATIVE)
+    coasting = tracked(2, box_at(50), state=TrackState.COASTING, frames_since_seen=1, detection=None, mask=None)
+    data = run(objects, [([tentative, coasting], [truth(1, box_at(0)), truth(2, box_at(50))])])
+    assert data["pose"]["objects"]["1"]["detected"] == 1
+    assert data["pose"]["objects"]["2"]["detected"] == 0
+    assert (data["tracking"]["fn"], data["tracking"]["fp"]) == (2, 0)
+
+
+def test_detection_without_pose_is_found_but_fails(objects):
+    found = tracked(1, box_at(0))
+    found.detection.pose = None
+    entry = run(objects, [([found], [truth(1, box_at(0))])])["pose"]["objects"]["1"]
+    assert (entry["detected"], entry["add_s_recall"], entry["add_s_recall_detected"]) == (1, 0.0, 0.0)
+    assert entry["median_add_m"] is None
+
+
+def test_without_meshes_there_is_no_add(tmp_path):
+    bare = make_objects(tmp_path, meshes=False)
+    entry = run(bare, [([tracked(1, box_at(0))], [truth(1, box_at(0))])])["pose"]["objects"]["1"]
+    assert (entry["instances"], entry["detected"]) == (1, 1)
+    assert (entry["add_s_recall"], entry["add_s_recall_detected"], entry["median_add_m"]) == (None, None, None)
+
+
+def test_without_ground_truth_it_reports_what_was_found(objects):
+    data = run(objects, [([tracked(1, box_at(0)), tracked(1, box_at(50), track_id=2)], None), ([], None)])
+    assert data["frames"] == 2
+    assert data["extra"]["detections_per_frame"] == 1.0
+    assert data["extra"]["objects"]["1"]["detections_per_frame"] == 1.0
+    assert data["extra"]["false_positives_per_frame"] is None
+    assert set(data["tracking"].values()) == {None}
+    assert data["pose"]["mean"]["add_s_recall"] is None
+
+
+def test_classes_never_annotated_do_not_count(objects):
+    """The cat scene of LineMOD: other objects are in view, but nobody annotated them."""
+    data = run(objects, [([tracked(1, box_at(0)), tracked(2, box_at(50), track_id=2)], [truth(1, box_at(0))])])
+    assert data["tracking"]["fp"] == 0
+    assert data["tracking"]["mota"] == 1
+    assert data["extra"]["false_positives_per_frame"] == 0
+    assert data["extra"]["objects"]["2"]["detections"] == 1
+
+
+def test_annotated_objects_the_model_does_not_know_are_left_out(objects):
+    data = run(objects, [([], [truth(7, box_at(0))])])
+    assert data["extra"]["unknown_annotated_objects"] == [7]
+    assert data["pose"]["mean"]["instances"] is None
+
+
+def test_identity_of_a_lone_instance_needs_no_id(objects):
+    frames = [([tracked(1, box_at(0))], [truth(1, box_at(0), instance_id=None)])] * 3
+    assert run(objects, frames)["tracking"]["idf1"] == 1
+    frames[0][1].append(truth(1, box_at(50), instance_id=None))
+    data = run(objects, frames)
+    assert data["tracking"]["idf1"] is None
+    assert "brick" in data["extra"]["tracking_note"]
+
+
+def test_track_ids_of_two_scenes_are_different_tracks(objects):
+    scorer = Scorer(objects)
+    for scene in (1, 2):
+        for i in range(2):
+            scorer.add(
+                sample(i, [truth(1, box_at(0), instance_id=scene)], scene_id=scene), result(i, [tracked(1, box_at(0))])
+            )
+    data = scorer.report("two", "test").data
+    assert data["tracking"]["idf1"] == 1
+    assert data["tracking"]["mt"] == 2
+
+
+def test_pose_stages(objects):
+    estimate = tracked(1, box_at(0), track_id=1)
+    estimate.pose = pose_at(0.2)  # the smoothed pose lags behind
+    estimate.detection.pose.raw_pose = pose_at(0.1)
+    estimate.detection.pose.refined_pose = pose_at(0.001)
+    data = run(objects, [([estimate], [truth(1, box_at(0))])])
+    assert data["extra"]["add_s_recall_by_stage"] == {
+        "network": 0.0,
+        "refined": 1.0,
+        "estimated": 1.0,
+        "published": 0.0,
+    }
+    assert data["pose"]["objects"]["1"]["add_s_recall"] == 1.0
+
+
+def test_score_matches_by_stamp_and_counts_drops(objects):
+    samples = [sample(i, [truth(1, box_at(0))]) for i in range(4)]
+    results = {r.stamp_ns: r for r in (result(i, [tracked(1, box_at(0))]) for i in (0, 2, 3))}
+    drawn = []
+    data = score(
+        samples, results, objects, source="bag", model="m", on_frame=lambda s, r: drawn.append(s.frame.stamp_ns)
+    ).data
+    assert (data["frames"], data["frames_dropped"]) == (3, 1)
+    assert data["pose"]["objects"]["1"]["instances"] == 3
+    assert drawn == sorted(results)
+
+
+def test_latency_is_null_where_unknown(objects):
+    scorer = Scorer(objects)
+    scorer.add(sample(0, []), FrameResult(100_000_000, []))
+    data = scorer.report("bag", "m").data
+    assert data["latency_ms"]["total"] == {"median": None, "p99": None}
+    assert data["fps"] is None
