@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pose_tracking.camera import CameraIntrinsics
+from pose_tracking.errors import FrameError
+from pose_tracking.frame import RGBDFrame
+
+CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
+GOOD = RGBDFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.8, np.float32), CAMERA, 1_500_000_000)
+
+
+def test_a_good_frame_passes() -> None:
+    GOOD.check()
+    assert GOOD.stamp == pytest.approx(1.5)
+
+
+def test_a_frame_with_holes_passes() -> None:
+    depth = GOOD.depth.copy()
+    depth[:, :40] = np.nan
+    depth[:20] = 0
+    depth[20:24] = np.inf
+    replace(GOOD, depth=depth).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "words"),
+    [
+        ({"color": np.zeros((48, 64), np.uint8)}, "color_format", ["uint8", "(48, 64)"]),
+        ({"color": np.zeros((48, 64, 4), np.uint8)}, "color_format", ["(48, 64, 4)", "RGB"]),
+        ({"color": np.zeros((48, 64, 3), np.float32)}, "color_format", ["float32"]),
+        ({"depth": np.ones((48, 64))}, "depth_format", ["float64", "metres"]),
+        ({"depth": np.ones((48, 64), np.uint16)}, "depth_format", ["uint16"]),
+        ({"depth": np.ones((48, 64, 1), np.float32)}, "depth_format", ["(48, 64, 1)"]),
+        ({"depth": np.ones((24, 32), np.float32)}, "size_mismatch", ["64x48", "32x24", "align_depth"]),
+        ({"intrinsics": replace(CAMERA, width=128, height=96)}, "intrinsics", ["128x96", "64x48"]),
+        ({"depth": np.zeros((48, 64), np.float32)}, "depth_empty", ["no valid reading"]),
+        ({"depth": np.full((48, 64), np.nan, np.float32)}, "depth_empty", ["no valid reading"]),
+        ({"depth": np.full((48, 64), -1.0, np.float32)}, "depth_empty", ["no valid reading"]),
+        ({"depth": np.full((48, 64), 800.0, np.float32)}, "depth_unit", ["800 m", "millimetres", "16UC1"]),
+    ],
+)
+def test_a_bad_frame_is_refused_with_its_reason(change: dict, reason: str, words: list[str]) -> None:
+    with pytest.raises(FrameError) as caught:
+        replace(GOOD, **change).check()
+    assert caught.value.reason == reason
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
