@@ -1,4 +1,4 @@
-"""Backgrounds to place objects before: recorded RGB-D frames of a BOP folder, or a room drawn by code."""
+"""Recorded RGB-D frames of a BOP folder as backgrounds to place objects before."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..camera import CameraIntrinsics
 from ..errors import DatasetError
+from .planes import PlaneTexture, find_plane, on_plane
 from .renderer import Surface
-from .textures import fractal_noise, random_color, sample_texture, texture_bank
+from .textures import fractal_noise
 
 # Recorded backgrounds whose index divides by this are for testing and never trained on.
 HELD_OUT_EVERY = 5
@@ -109,7 +110,7 @@ class RecordedBackgrounds:
             factor = float(rng.uniform(0.85, 1.5))
             depth = depth * np.float32(factor)
             plane = None if plane is None else np.append(plane[:3], plane[3] * factor)
-        support = _on_plane(depth, plane, intrinsics)
+        support = on_plane(depth, plane, intrinsics)
         surface = Surface.empty(intrinsics.height, intrinsics.width)
         surface.depth = depth
         image = color.astype(np.float32)
@@ -148,59 +149,6 @@ def _find(folder: Path, number: int) -> Path | None:
     return None
 
 
-def find_plane(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, seed: int = 0) -> NDArray[np.float64] | None:
-    """(4,) plane (n, d) with the most points of a depth image (RANSAC), or None where none holds a tenth of them."""
-    rng = np.random.default_rng(seed)
-    points = intrinsics.backproject(depth)[::6, ::6].reshape(-1, 3)
-    points = points[points[:, 2] > 0]
-    if len(points) < 50:
-        return None
-    best, best_count = None, 0
-    for _ in range(80):
-        a, b, c = points[rng.choice(len(points), 3, replace=False)]
-        normal = np.cross(b - a, c - a)
-        norm = np.linalg.norm(normal)
-        if norm < 1e-6:
-            continue
-        normal = normal / norm
-        count = int((np.abs((points - a) @ normal) < 0.008).sum())
-        if count > best_count:
-            best, best_count = np.append(normal, -normal @ a), count
-    if best is None or best_count < 0.1 * len(points):
-        return None
-    near = points[np.abs(points @ best[:3] + best[3]) < 0.01]
-    centre = near.mean(0)
-    normal = np.linalg.svd(near - centre, full_matrices=False)[2][2]
-    normal = normal if normal @ centre < 0 else -normal  # towards the camera
-    return np.append(normal, -normal @ centre).astype(np.float64)
-
-
-def plane_depth(plane: NDArray[np.float64], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
-    """(H, W) depth of a plane, 0 where a ray does not meet it in front of the camera."""
-    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
-    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
-    slope = cols * np.float32(plane[0]) + rows * np.float32(plane[1]) + np.float32(plane[2])
-    with np.errstate(divide="ignore"):
-        depth = np.float32(-plane[3]) / slope
-    return np.where((depth > 0) & (depth < 20), depth, 0).astype(np.float32)
-
-
-def _along(axis: NDArray[np.float64], depth: NDArray[np.float32], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
-    """(H, W) coordinate along `axis` (camera frame, m) of the points of a depth image."""
-    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
-    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
-    slope = cols * np.float32(axis[0]) + (rows * np.float32(axis[1]) + np.float32(axis[2]))
-    return np.asarray(depth * slope, np.float32)
-
-
-def _on_plane(
-    depth: NDArray[np.float32], plane: NDArray[np.float64] | None, intrinsics: CameraIntrinsics
-) -> NDArray[np.bool_]:
-    if plane is None:
-        return np.zeros(depth.shape, bool)
-    return (np.abs(plane_depth(plane, intrinsics) - depth) < 0.015 + 0.01 * depth) & (depth > 0)
-
-
 def _reproject(
     color: NDArray[np.uint8],
     depth: NDArray[np.float32],
@@ -222,30 +170,6 @@ def _reproject(
     )
 
 
-def _plane_axes(normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    side = np.cross(normal, [0.0, 0.0, 1.0] if abs(normal[2]) < 0.9 else [1.0, 0.0, 0.0])
-    side /= np.linalg.norm(side)
-    return side, np.cross(normal, side)
-
-
-def plane_colors(
-    plane: NDArray[np.float64],
-    depth: NDArray[np.float32],
-    intrinsics: CameraIntrinsics,
-    rng: np.random.Generator,
-    texture: NDArray[np.uint8] | None = None,
-) -> NDArray[np.float32]:
-    """(H, W, 3) texture colours of a plane seen at `depth`."""
-    bank = texture_bank()
-    texture = bank[rng.integers(len(bank))] if texture is None else texture
-    side, up = _plane_axes(plane[:3])
-    turn, period = rng.uniform(0, np.pi), float(np.exp(rng.uniform(np.log(0.15), np.log(1.5))))
-    axes = np.stack([np.cos(turn) * side + np.sin(turn) * up, -np.sin(turn) * side + np.cos(turn) * up]) / period
-    offset = rng.uniform(0, 1, 2)
-    u, v = (_along(a, depth, intrinsics) + np.float32(o) for a, o in zip(axes, offset, strict=True))
-    return sample_texture(texture, u, v)
-
-
 def _paint_plane(
     image: NDArray[np.float32],
     support: NDArray[np.bool_],
@@ -255,7 +179,7 @@ def _paint_plane(
     rng: np.random.Generator,
 ) -> None:
     """Give the table of a recording another surface, keeping the light on it."""
-    colors = plane_colors(plane, depth, intrinsics, rng)
+    colors = PlaneTexture.random(plane[:3], rng).colors(depth, intrinsics)
     gray = image.mean(2)
     light = cv2.GaussianBlur(np.where(support, gray, gray[support].mean()), (0, 0), 8) / max(gray[support].mean(), 1)
     image[support] = np.clip(colors * light[..., None], 0, 255)[support]
@@ -270,46 +194,3 @@ def _recolor(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
         hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(rng.integers(180))) % 180
         out = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
     return out
-
-
-def draw_room(intrinsics: CameraIntrinsics, rng: np.random.Generator) -> Background:
-    """A table before floor and walls with random textures, seen from above at a random angle; lit by the scene.
-
-    The table's distance at the image centre is 0.55 to 1.3 m.
-    """
-    surface = Surface.empty(intrinsics.height, intrinsics.width)
-    tilt, roll = np.radians(rng.uniform(15, 75)), np.radians(rng.normal(0, 6))
-    # Angle between the optical axis and the table: 90 degrees would look straight down.
-    normal = np.array([np.sin(roll) * np.cos(tilt), -np.cos(roll) * np.cos(tilt), -np.sin(tilt)])
-    distance = rng.uniform(0.55, 1.3)
-    table = np.append(normal, -normal[2] * distance)
-    floor = np.append(normal, table[3] + rng.uniform(0.4, 0.9))
-    heading = rng.normal(0, 0.5)
-    side, ahead = _plane_axes(normal)
-    ahead = ahead if ahead[2] > 0 else -ahead
-    facing = -(np.cos(heading) * ahead + np.sin(heading) * side)
-    wall = np.append(facing, -facing @ (np.array([0, 0, distance]) + ahead * rng.uniform(0.35, 2.0)))
-    planes = [(wall, None), (floor, None), (table, rng.uniform(0.35, 1.2))]
-    if rng.random() < 0.4:  # a second wall
-        other = np.sign(rng.normal()) * side
-        planes.append((np.append(other, -other @ (np.array([0, 0, distance]) - other * rng.uniform(0.5, 1.5))), None))
-    support = np.zeros(surface.depth.shape, bool)
-    dark = rng.random() < 0.2
-    for number, (plane, extent) in enumerate(planes):
-        depth = plane_depth(plane, intrinsics)
-        wins = (depth > 0) & ((surface.depth == 0) | (depth < surface.depth))
-        if extent is not None:  # the table ends behind and beside the scene
-            wins &= np.abs(_along(side, depth, intrinsics) - distance * side[2]) < extent * rng.uniform(0.6, 1.2)
-            wins &= _along(ahead, depth, intrinsics) - distance * ahead[2] < extent
-        surface.depth = np.where(wins, depth, surface.depth)
-        if rng.random() < 0.25:
-            colors = np.broadcast_to(random_color(rng), surface.albedo.shape)
-        else:
-            colors = plane_colors(plane, depth, intrinsics, rng)
-        if dark:
-            colors = colors * np.float32(0.2)
-        np.copyto(surface.albedo, colors, where=wins[..., None])
-        np.copyto(surface.normals, plane[:3].astype(np.float32), where=wins[..., None])
-        surface.lit |= wins
-        support[wins] = number == 2
-    return Background(surface, table, support, np.zeros(surface.depth.shape, bool))

@@ -18,9 +18,10 @@ from ..frame import RGBDFrame
 from ..geometry import make_transform
 from ..objects import ObjectSet
 from ..objects.raycasting import MeshRaycaster
-from .backgrounds import Background, RecordedBackgrounds, draw_room
+from .backgrounds import Background, RecordedBackgrounds
 from .clutter import Clutter
 from .renderer import Body, Light, Material, Surface, contact_shadows, draw, shade, soften_edges
+from .rooms import draw_room
 from .sensor import SensorConfig, jpeg, measure_color, measure_depth
 from .shapes import Shape
 
@@ -230,7 +231,7 @@ def random_lights(
     count = int(rng.integers(1, 5))
     shares = rng.dirichlet(np.ones(count))
     ambient_share = rng.uniform(0.25, 0.7)
-    level = float(np.exp(rng.normal(0.0, 0.22 * jitter)))
+    level = float(np.exp(rng.normal(-0.1, 0.3 * jitter)))
     lights = []
     for share in shares:
         direction = up / np.linalg.norm(up) + rng.normal(0, 0.55, 3)
