@@ -17,6 +17,9 @@ from pathlib import Path
 from setuptools import Distribution
 from setuptools.command.build_py import build_py
 
+# Folders with what a shell sources for a colcon workspace. A virtual environment has no use for them, and they hold
+# paths of the machine that builds.
+SOURCED = ("environment", "parent_prefix_path")
 CMAKE_FOLDER = Path(__file__).resolve().parent
 
 
@@ -32,7 +35,9 @@ def data_files(stage: Path, folders: tuple[str, ...]) -> list[tuple[str, list[st
     """Files below `stage/<folder>` in the form setuptools wants; unlike package data they keep their mode bits."""
     found = []
     for folder in folders:
-        for root, _, names in os.walk(stage / folder):
+        for root, children, names in os.walk(stage / folder):
+            children[:] = [child for child in children if child not in SOURCED]
+            names = [name for name in names if not name.startswith("local_setup.") and not name.endswith(".dsv")]
             if names:
                 found.append((os.path.relpath(root, stage), [os.path.join(root, name) for name in sorted(names)]))
     return sorted(found)
