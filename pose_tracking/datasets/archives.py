@@ -13,9 +13,17 @@ from ..errors import DatasetError
 from ..files import atomic_path, write_json
 
 BASE_URL = "https://huggingface.co/datasets/bop-benchmark"
-# What a data set's name alone stands for: calibration, meshes, and the test images of the BOP Challenge.
-DEFAULT_PARTS = ("base", "models", "test_bop19")
-DATASETS = ("lm", "lmo", "tless", "tudl", "icbin", "itodd", "hb", "ycbv", "hope", "hopev2", "ruapc", "tyol")
+# Which archive of a data set holds the test images of the BOP Challenge.
+TEST_PARTS = {
+    "hb": "test_primesense_bop19",
+    "icbin": "test_bop19",
+    "itodd": "test_bop19",
+    "lm": "test_bop19",
+    "lmo": "test_bop19",
+    "tless": "test_primesense_bop19",
+    "tudl": "test_bop19",
+    "ycbv": "test_bop19",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ def find_archives(name: str, base_url: str = BASE_URL) -> list[Archive]:
     """The archives that `name` stands for.
 
     Args:
-        name: a data set ("lm": meshes and BOP test images), one of its files ("lm_models", "lmo_test_all.zip"), or a
+        name: a data set ("lm": calibration, meshes and BOP test images), a file ("lm_models", "hope_base.zip"), or a
             URL.
         base_url: server folder with one sub-folder a data set, laid out as on Hugging Face
             (``<base>/lm/resolve/main/lm_models.zip``).
@@ -48,9 +56,11 @@ def find_archives(name: str, base_url: str = BASE_URL) -> list[Archive]:
         return [Archive(file_name.split("_")[0].removesuffix(".zip"), name)]
     stem = name.removesuffix(".zip")
     dataset, _, part = stem.partition("_")
-    if dataset not in DATASETS or not re.match(r"^\w*$", part):
-        raise DatasetError(f"{name}: not a BOP data set or file; data sets: {', '.join(DATASETS)}; e.g. lm_models")
-    parts = (part,) if part else DEFAULT_PARTS
+    if not re.match(r"^[a-z0-9]+$", dataset) or not re.match(r"^\w*$", part) or not (part or dataset in TEST_PARTS):
+        raise DatasetError(
+            f"{name}: not a BOP data set or file; data sets: {', '.join(TEST_PARTS)}; a file is e.g. lm_models"
+        )
+    parts = (part,) if part else ("base", "models", TEST_PARTS[dataset])
     return [Archive(dataset, f"{base_url.rstrip('/')}/{dataset}/resolve/main/{dataset}_{p}.zip") for p in parts]
 
 
