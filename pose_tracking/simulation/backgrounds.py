@@ -92,6 +92,14 @@ class RecordedBackgrounds:
     def __len__(self) -> int:
         return len(self._recordings)
 
+    def recording(
+        self, index: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], CameraIntrinsics, NDArray[np.float64] | None]:
+        """Recording number `index` as it is: colour, depth (m), camera and the plane (4,) it shows, if any."""
+        color, depth, plane = self._load(index)
+        camera = CameraIntrinsics.from_matrix(self._recordings[index].matrix, depth.shape[1], depth.shape[0])
+        return color, depth, camera, plane
+
     def sample(self, intrinsics: CameraIntrinsics, rng: np.random.Generator, augment: bool = True) -> Background:
         """A background seen by a camera with `intrinsics`.
 

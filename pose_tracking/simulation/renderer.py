@@ -49,11 +49,15 @@ class Body:
 
 @dataclass
 class Light:
-    """A light in the camera frame: at a point (m), or, where `directional`, shining from direction `position`."""
+    """A light in the camera frame: at a point (m), or, where `directional`, shining from direction `position`.
+
+    `reaching` (H, W) is the share of it that reaches each pixel, where shadows are known.
+    """
 
     position: NDArray[np.float64]
     color: NDArray[np.float64]
     directional: bool = False
+    reaching: Float32 | None = None
 
 
 @dataclass
@@ -197,11 +201,13 @@ def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], a
         position = light.position.astype(np.float32)[:, None]
         towards = _unit(position) if light.directional else _unit(position - point)
         cosine = np.maximum(_dot(normal, towards), 0)
+        if light.reaching is not None:
+            cosine = cosine * light.reaching.ravel()[where]
         color = light.color.astype(np.float32)[:, None]
         diffuse += cosine * color
         half = _unit((towards if light.directional else towards[:, glossy]) + view)
         lobe = np.maximum(_dot(glossy_normal, half), 0) ** shininess
-        highlight += specular * lobe * (cosine[glossy] > 0) * color
+        highlight += specular * lobe * np.minimum(cosine[glossy] * 20, 1) * color
     linear = _TO_LINEAR[np.clip(surface.albedo.reshape(-1, 3)[where], 0, 255).astype(np.uint8)].T * diffuse
     linear[:, glossy] += highlight
     # A table of 4096 steps spares a power a pixel; it is indexed by the square root, where steps are even to the eye.
