@@ -51,6 +51,7 @@ def start(context):
     ]
     if value["bag"]:
         replay = [sys.executable, "-m", "pose_tracking.cli", "replay", value["bag"], "--rate", value["rate"]]
+        replay += ["--wait-for-subscribers", "120", "--start-delay", "1"]
         actions.append(ExecuteProcess(cmd=replay, output="screen"))
     if value["rviz"].lower() in ("true", "1"):
         rviz = str(share_file("rviz", "tracker.rviz"))

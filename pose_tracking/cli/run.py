@@ -10,6 +10,9 @@ import typer
 
 from ..errors import ConfigError
 
+# The replay waits until the node listens, and then until it has been noticed.
+WAIT = ("--wait-for-subscribers", "120", "--start-delay", "1")
+
 
 def run(
     model: Annotated[str, typer.Option(help="Name or folder of the model bundle.")] = "demo",
@@ -40,7 +43,9 @@ def run(
         raise ConfigError(f"the node needs ROS 2 ({error}): install pose_tracking with its ros extra") from error
     try:
         if bag:
-            player = subprocess.Popen([sys.executable, "-m", "pose_tracking.cli", "replay", bag, "--rate", str(rate)])
+            player = subprocess.Popen(
+                [sys.executable, "-m", "pose_tracking.cli", "replay", bag, "--rate", str(rate), *WAIT]
+            )
         status = main(arguments)
     finally:
         if player is not None and player.poll() is None:

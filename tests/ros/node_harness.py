@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import array
-import itertools
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ball_scene
 import numpy as np
@@ -32,8 +33,21 @@ from pose_tracking.ros.process import start_node, stop_node, use_image_profile
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-# A domain of its own for each process under test; parallel test runs start elsewhere in the range.
-_domains = itertools.cycle(range(101 + os.getpid() % 100, 232))
+
+
+def own_domain() -> tuple[int, IO[str]]:
+    """A ROS_DOMAIN_ID that no other test of this machine uses, and the lock that keeps it so until it is closed."""
+    folder = Path(tempfile.gettempdir()) / f"ros_domains_{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for domain in range(1, 101):
+        lock = (folder / str(domain)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        return domain, lock
+    raise RuntimeError(f"all domains are in use ({folder})")
 
 
 def image(pixels: np.ndarray, encoding: str, stamp_ns: int, frame_id: str = "camera_color_optical_frame") -> Image:
@@ -88,9 +102,9 @@ class Harness:
         launch: bool = True,
     ) -> None:
         use_image_profile()
-        self.domain = next(_domains)
+        self.domain, self._lock = own_domain()
         self.process: subprocess.Popen[bytes] | None = None
-        self.log = Path(os.environ.get("TMPDIR", "/tmp")) / f"tracker_node_{os.getpid()}_{self.domain}.log"
+        self.log = Path(tempfile.gettempdir()) / f"tracker_node_{os.getpid()}_{self.domain}.log"
         if launch:
             chosen = {"model": "balls", "autostart": True, **(parameters or {})}
             path = os.pathsep.join([str(HERE), str(ROOT), *sys.path[1:]])
@@ -130,6 +144,7 @@ class Harness:
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
+        self._lock.close()
         return status
 
     @property
