@@ -19,13 +19,17 @@ def pose(
     minutes: Annotated[float, typer.Option(help="Training time of both networks.")] = 35.0,
     refiner_fraction: Annotated[float, typer.Option(help="Share of the time for the refiner.")] = 0.3,
     batch_size: Annotated[int, typer.Option(help="Crops of a step.")] = 24,
+    frozen_groups: Annotated[int | None, typer.Option(help="Block groups that keep their start weights.")] = None,
     bf16: Annotated[bool | None, typer.Option(help="Compute in bfloat16; default: on a GPU only.")] = None,
+    evaluate_minutes: Annotated[float, typer.Option(help="Time between evaluations.")] = 8.0,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoints in the run folder.")] = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
 ) -> None:
     """Train the pose networks of a bundle; writes pose.safetensors and refiner.safetensors into the run folder."""
+    from dataclasses import replace
+
     import cv2
     import torch
 
@@ -47,8 +51,11 @@ def pose(
         refiner_fraction=refiner_fraction,
         batch_size=batch_size,
         bf16=where.type == "cuda" if bf16 is None else bf16,
+        evaluate_minutes=evaluate_minutes,
         seed=seed,
     )
+    if frozen_groups is not None:
+        options = replace(options, frozen_groups=frozen_groups)
     trainer = PoseTrainer(
         bundle.config.pose,
         bundle.objects,

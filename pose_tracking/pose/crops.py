@@ -198,8 +198,8 @@ def _crop_colour(
     if config.mask_background:
         area = np.zeros((side, side), np.uint8)
         area[y : y + color.shape[0], x : x + color.shape[1]] = mask
-        area = cv2.resize(area * 255, (config.size, config.size), interpolation=interpolation) >= 128
+        area = np.asarray(cv2.resize(area * 255, (config.size, config.size), interpolation=interpolation), np.uint8)
         kernel = np.ones((MASK_DILATION, MASK_DILATION), np.uint8)
-        crop[cv2.dilate(area.astype(np.uint8), kernel) == 0] = BLANK
+        crop[cv2.dilate(area, kernel) < 128] = BLANK
     mean, std = NORMALIZATION[config.normalization]
     return ((crop - mean) / std).transpose(2, 0, 1)

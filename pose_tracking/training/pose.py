@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +39,23 @@ class PoseTrainingOptions:
         24, "crops of a step; the public code collects 8 single ones, a batch here costs little more", range=(1, 1024)
     )
     crops_per_frame: int = option(6, "crops drawn from one decoded frame", range=(1, 64))
+    min_points: int = option(
+        128,
+        "fewest points of a step, the most is the crop's; the pooled feature learns to do with any",
+        range=(16, 4096),
+    )
     head_points: int = option(
         48, "points of a crop whose poses enter the loss; the others only shape the pooled feature", range=(1, 4096)
     )
     model_points: int = option(128, "surface points of an object in the loss", range=(16, 10000))
     lr: float = option(8e-4, "peak learning rate of AdamW", range=(1e-7, 1.0))
     trunk_lr: float = option(0.4, "factor on the learning rate of pre-trained weights", range=(0.0, 1.0))
+    frozen_groups: int = option(
+        3,
+        "block groups of a pre-trained trunk that keep their weights, with the stem; their gradients are half the time "
+        "of a step on a CPU; 0 trains all",
+        range=(0, 7),
+    )
     refiner_lr: float = option(8e-4, "peak learning rate of the refiner", range=(1e-7, 1.0))
     weight_decay: float = option(1e-3, "AdamW weight decay", range=(0.0, 1.0))
     confidence_weight: tuple[float, float] = option(
@@ -209,7 +220,11 @@ class PoseTrainer:
         self.metric = ObjectTargets(objects, 4 * options.model_points, closest).to(self.device)
         self.estimator = PoseNet(len(objects), config.encoder)
         if options.imagenet and isinstance(self.estimator.cnn, LightEncoder):
-            load_imagenet_weights(self.estimator.cnn.trunk)
+            trunk = self.estimator.cnn.trunk
+            load_imagenet_weights(trunk)
+            if options.frozen_groups:
+                for group in (trunk.stem, *trunk.stages[: options.frozen_groups]):
+                    group.requires_grad_(False)
         self.model = EstimatorTraining(self.estimator).to(self.device)
         self.refiner = PoseRefineNet(len(objects)).to(self.device)
         self.batches = PoseBatches(
@@ -279,8 +294,9 @@ class PoseTrainer:
         loop = self._loop(self.model, "estimator", minutes, options.lr, resume)
 
         def losses(batch: PoseBatch, step: int) -> dict[str, Tensor]:
-            batch = batch.to(self.device)
             draw = torch.Generator().manual_seed(step)
+            batch = batch.to(self.device)
+            batch = fewer_points(batch, options.min_points, draw)
             subset = torch.randperm(batch.points.shape[1], generator=draw)[: options.head_points].to(self.device)
             rotation, translation, confidence, coordinates = self.model(batch, subset)
             with torch.autocast(self.device.type, enabled=False):
@@ -406,11 +422,19 @@ class PoseTrainer:
         return report
 
 
+def fewer_points(batch: PoseBatch, fewest: int, draw: torch.Generator) -> PoseBatch:
+    """`batch` with a random number of its points, the same for all crops."""
+    count = batch.points.shape[1]
+    kept = int(torch.randint(min(fewest, count), count + 1, (1,), generator=draw))
+    subset = torch.randperm(count, generator=draw)[:kept].to(batch.points.device)
+    return replace(batch, points=batch.points[:, subset], choose=batch.choose[:, subset])
+
+
 def _repeat(batch: PoseBatch, times: int) -> PoseBatch:
-    """Each crop `times` times in a row; the colour crops, which no loss looks at, as they are."""
-    return PoseBatch(
-        batch.image,
-        batch.points,
-        batch.choose,
-        *(value.repeat_interleave(times, 0) for value in (batch.object_index, batch.target, batch.scale)),
+    """Objects, targets and scales of each crop `times` times in a row; what no loss looks at as it is."""
+    return replace(
+        batch,
+        object_index=batch.object_index.repeat_interleave(times, 0),
+        target=batch.target.repeat_interleave(times, 0),
+        scale=batch.scale.repeat_interleave(times, 0),
     )

@@ -18,7 +18,7 @@ from ..frame import RGBDFrame
 from ..geometry import make_transform
 from ..objects import ObjectSet
 from ..pose.config import CropConfig
-from ..pose.crops import CropBatch, make_crops
+from ..pose.crops import CropBatch, make_crops, square_of
 from .packed import PackedDataset
 
 
@@ -231,12 +231,12 @@ def augmented_crop(
 
 
 def _window(frame: RGBDFrame, mask: NDArray[np.bool_]) -> tuple[RGBDFrame, NDArray[np.bool_]]:
-    """The part of a frame around a mask, half its size wider on each side, as a frame of its own."""
+    """The part of a frame around a mask, a square of one and a half its longer side, as a frame of its own."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    pad = max(columns[-1] - columns[0], rows[-1] - rows[0]) // 2 + 8
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
+    left, top, side = square_of(box, 1.5)
     height, width = mask.shape
-    x0, x1 = max(int(columns[0]) - pad, 0), min(int(columns[-1]) + pad + 1, width)
-    y0, y1 = max(int(rows[0]) - pad, 0), min(int(rows[-1]) + pad + 1, height)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
     camera = frame.intrinsics
     camera = replace(camera, width=x1 - x0, height=y1 - y0, cx=camera.cx - x0, cy=camera.cy - y0)
     window = replace(frame, color=frame.color[y0:y1, x0:x1], depth=frame.depth[y0:y1, x0:x1], intrinsics=camera)
@@ -265,13 +265,13 @@ def _corrupt_mask(
     grow = int(np.rint(rng.uniform(-1, 1) * augmentation.mask_grow * size))
     if grow:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(grow) + 1, 2 * abs(grow) + 1))
-        out = cv2.dilate(out, kernel) if grow > 0 else cv2.erode(out, kernel)
+        out = np.asarray(cv2.dilate(out, kernel) if grow > 0 else cv2.erode(out, kernel), np.uint8)
     if rng.random() < augmentation.mask_coarse and out.any():
         columns, lines = np.flatnonzero(out.any(0)), np.flatnonzero(out.any(1))
         part = out[lines[0] : lines[-1] + 1, columns[0] : columns[-1] + 1]
         coarse = cv2.resize(part.astype(np.float32), (28, 28), interpolation=cv2.INTER_AREA)
-        coarse += rng.normal(0, 0.1, coarse.shape).astype(np.float32)
-        fine = cv2.resize(coarse, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        noisy = coarse + rng.standard_normal(coarse.shape, np.float32) * np.float32(0.1)
+        fine = cv2.resize(noisy, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
         out = np.zeros_like(out)
         out[lines[0] : lines[-1] + 1, columns[0] : columns[-1] + 1] = fine > 0.5
     return out > 0 if np.count_nonzero(out) >= area // 4 else mask
@@ -317,7 +317,8 @@ def _change_colors(
     strength = augmentation.color
     if rng.random() < augmentation.blur:
         sigma = float(rng.uniform(0.3, 1.5))
-        image = cv2.GaussianBlur(image.transpose(1, 2, 0), (0, 0), sigma).transpose(2, 0, 1)
+        blurred = cv2.GaussianBlur(image.transpose(1, 2, 0), (0, 0), sigma)
+        image = np.asarray(blurred, np.float32).transpose(2, 0, 1)
     if strength > 0:
         grey = image.mean(0, keepdims=True)
         image = grey + (image - grey) * np.float32(1 + rng.uniform(-1, 1) * strength)
