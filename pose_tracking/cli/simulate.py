@@ -1,0 +1,107 @@
+"""`pose-tracking simulate`: rendered RGB-D sequences and training frames of a model's objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from ..objects import ObjectSet
+    from ..simulation.backgrounds import RecordedBackgrounds
+
+FORMATS = ("bop", "bag", "packed")
+
+
+def simulate(
+    model: Annotated[str, typer.Option(help="Model bundle: a name or a folder.")],
+    out: Annotated[Path, typer.Option(help="Scene folder, bag folder or packed file to write; must not exist.")],
+    frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of frames.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same frames.")] = 0,
+    objects: Annotated[
+        Path | None, typer.Option(help="Folder of the meshes, for models that do not ship them.")
+    ] = None,
+    backgrounds: Annotated[
+        Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout to place the objects in.")
+    ] = None,
+    background_split: Annotated[
+        str, typer.Option(help="Which of them: train, test (every 5th, never trained on) or all.")
+    ] = "all",
+    fps: Annotated[float, typer.Option(min=0.1, max=240, help="Frame rate of a sequence in Hz.")] = 10.0,
+    format: Annotated[
+        str | None, typer.Option(help="bop, bag or packed; default: packed for a .zip name, otherwise bop.")
+    ] = None,
+    bag: Annotated[bool, typer.Option("--bag", help="Short for --format bag.")] = False,
+    random: Annotated[
+        bool, typer.Option("--random", help="Independent training frames in place of a sequence.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that render --random packed frames.")] = 1,
+) -> None:
+    """Render the objects of a model with ground truth: a sequence, or with --random training frames.
+
+    A sequence has 5 to 9 instances, one class three times, partly hidden behind each other, some of them moving, seen
+    by a moving camera. Packed training frames are resumable: the same command goes on where it was stopped.
+    """
+    if bag and format not in (None, "bag"):
+        raise ConfigError(f"--bag contradicts --format {format}")
+    kind = "bag" if bag else format or ("packed" if out.suffix == ".zip" else "bop")
+    if kind not in FORMATS:
+        raise ConfigError(f"--format {kind!r} is not one of {', '.join(FORMATS)}")
+    if kind != "packed" and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists already: choose another name or remove it")
+    if kind == "packed" and out.exists():
+        raise OutputError(f"{out}: exists already: choose another name or remove it")
+
+    from ..bundle import ModelBundle
+    from ..simulation.backgrounds import RecordedBackgrounds
+
+    known = ModelBundle.load(model, objects=objects, require_weights=False).objects
+    if not known.has_meshes:
+        raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
+    recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, background_split)
+    if random and kind == "packed":
+        from ..training.packed_rendering import render_packed
+
+        render_packed(known, None, seed, frames, out, backgrounds, background_split, processes)
+    else:
+        _write(known, recorded, out, kind, frames, seed, fps, random)
+    typer.echo(f"{out}: {frames} frames ({kind})")
+
+
+def _write(
+    known: ObjectSet,
+    recorded: RecordedBackgrounds | None,
+    out: Path,
+    kind: str,
+    frames: int,
+    seed: int,
+    fps: float,
+    random: bool,
+) -> None:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from tqdm import tqdm
+
+    from ..datasets.bag_writer import BagWriter
+    from ..datasets.bop import BopWriter
+    from ..datasets.sample import Sample
+    from ..simulation.random_scenes import random_frames
+    from ..simulation.sequence import SequenceConfig, SequenceSimulator
+    from ..training.packed import PackedWriter
+
+    # Opened first: an output that cannot be written shows at once, not after the scene has been laid out.
+    open_writer = {"bop": BopWriter, "packed": PackedWriter, "bag": lambda path: BagWriter(path, objects=known)}
+    writer: AbstractContextManager[Any] = open_writer[kind](out)
+    with writer as opened:
+        samples: Iterable[Sample]
+        if random:
+            samples = random_frames(known, None, seed, backgrounds=recorded, count=frames)
+        else:
+            samples = SequenceSimulator(known, SequenceConfig(frames=frames, fps=fps), seed, recorded)
+        for sample in tqdm(samples, total=frames, desc=out.name, unit="frame", disable=None):
+            opened.add(sample)
