@@ -122,9 +122,8 @@ def test_an_unfinished_scene_is_refused(tmp_path):
     writer.add(make_sample())
     with pytest.raises(DatasetError, match="no scene_camera.json"):
         BopScene(tmp_path / "s")
-    with pytest.raises(RuntimeError), BopWriter(tmp_path / "t") as broken:
-        broken.add(make_sample())
-        raise RuntimeError
+    with pytest.raises(AttributeError), BopWriter(tmp_path / "t") as broken:
+        [broken.add(sample) for sample in (make_sample(), None)]
     with pytest.raises(DatasetError, match="not complete"):
         BopScene(tmp_path / "t")
     writer.close()

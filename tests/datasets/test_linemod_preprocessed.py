@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from synthetic_samples import HEIGHT, INTRINSICS, WIDTH, make_sample
+
+from pose_tracking.datasets import LinemodPreprocessed
+from pose_tracking.errors import DatasetError
+
+
+def write_folder(root: Path, number: int, objects: list[int], images: int = 4) -> Path:
+    """An object folder in the layout of the DenseFusion archive, whose first image is make_sample(0), and so on."""
+    folder = root / "data" / f"{number:02d}"
+    for kind in ("rgb", "depth", "mask"):
+        (folder / kind).mkdir(parents=True)
+    truth, info = {}, {}
+    for k in range(images):
+        sample = make_sample(k)
+        cv2.imwrite(str(folder / "rgb" / f"{k:04d}.png"), sample.frame.color[:, :, ::-1])
+        cv2.imwrite(str(folder / "depth" / f"{k:04d}.png"), np.rint(sample.frame.depth * 1000).astype(np.uint16))
+        mask = sample.objects[0].mask.astype(np.uint8) * 255
+        cv2.imwrite(str(folder / "mask" / f"{k:04d}.png"), np.repeat(mask[:, :, None], 3, 2))
+        info[k] = {"cam_K": INTRINSICS.matrix.ravel().tolist(), "depth_scale": 1.0}
+        truth[k] = [
+            {
+                "cam_R_m2c": sample.objects[0].pose[:3, :3].ravel().tolist(),
+                "cam_t_m2c": (sample.objects[0].pose[:3, 3] * 1000).tolist(),
+                "obj_bb": [1 + i, 2, 30, 20],
+                "obj_id": obj_id,
+            }
+            for i, obj_id in enumerate(objects)
+        ]
+    (folder / "gt.yml").write_text(yaml.safe_dump(truth))
+    (folder / "info.yml").write_text(yaml.safe_dump(info))
+    (folder / "train.txt").write_text("0001\n")
+    (folder / "test.txt").write_text("0000\n0002\n0003\n")
+    return folder
+
+
+def test_the_test_split_is_the_default(tmp_path):
+    folder = write_folder(tmp_path, 6, [6])
+    scene = LinemodPreprocessed(folder)
+    assert [(s.scene_id, s.image_id) for s in scene] == [(6, 0), (6, 2), (6, 3)]
+    assert [s.frame.stamp_ns for s in scene] == [0, 10**8, 2 * 10**8]
+    sample, expected = scene[1], make_sample(2)
+    np.testing.assert_array_equal(sample.frame.color, expected.frame.color)
+    np.testing.assert_array_equal(sample.frame.depth, expected.frame.depth)
+    assert sample.frame.intrinsics == INTRINSICS
+    [item] = sample.objects
+    np.testing.assert_allclose(item.pose, expected.objects[0].pose, atol=1e-12)
+    np.testing.assert_array_equal(item.mask, expected.objects[0].mask)
+    np.testing.assert_array_equal(item.box, expected.objects[0].box)
+    assert item.visibility is None
+
+
+def test_other_splits(tmp_path):
+    folder = write_folder(tmp_path, 6, [6])
+    assert [s.image_id for s in LinemodPreprocessed(folder, "train")] == [1]
+    assert [s.image_id for s in LinemodPreprocessed(folder, "all")] == [0, 1, 2, 3]
+    with pytest.raises(DatasetError, match="unknown split 'val'"):
+        LinemodPreprocessed(folder, "val")
+
+
+def test_scene_2_lists_all_objects_and_only_its_own_is_taken(tmp_path):
+    folder = write_folder(tmp_path, 2, [1, 2, 5])
+    [own] = LinemodPreprocessed(folder)[0].objects
+    assert own.obj_id == 2
+    assert own.mask is not None
+    every = LinemodPreprocessed(folder, all_objects=True)[0].objects
+    assert [o.obj_id for o in every] == [1, 2, 5]
+    assert [o.mask is not None for o in every] == [False, True, False]
+    np.testing.assert_array_equal(every[2].box, [3, 2, 33, 22])
+
+
+def test_the_root_holds_all_objects(tmp_path):
+    for number in (5, 1):
+        write_folder(tmp_path, number, [number])
+    for path in (tmp_path, tmp_path / "data"):
+        samples = list(LinemodPreprocessed(path))
+        assert [s.scene_id for s in samples] == [1, 1, 1, 5, 5, 5]
+        assert np.all(np.diff([s.frame.stamp_ns for s in samples]) > 0)
+        assert samples[0].frame.color.shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "gt.yml").unlink(), "gt.yml: cannot be read"),
+        (lambda f: (f / "info.yml").write_text("{0: [1"), "info.yml: cannot be read"),
+        (lambda f: (f / "test.txt").unlink(), "test.txt: cannot be read"),
+        (lambda f: (f / "test.txt").write_text(""), "no images"),
+        (lambda f: (f / "test.txt").write_text("0099"), "image 99"),
+        (lambda f: (f / "rgb" / "0002.png").unlink(), "0002.png"),
+        (lambda f: (f / "depth" / "0002.png").write_bytes(b"\x89PNG\r\n\x1a\n"), "truncated"),
+        (lambda f: (f / "gt.yml").write_text((f / "gt.yml").read_text().replace("cam_R_m2c", "R")), "cam_R_m2c"),
+    ],
+)
+def test_damage_is_named(tmp_path, damage, message):
+    folder = write_folder(tmp_path, 6, [6])
+    damage(folder)
+    with pytest.raises(DatasetError, match=message) as caught:
+        list(LinemodPreprocessed(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_folder_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match="not a Linemod_preprocessed folder"):
+        LinemodPreprocessed(tmp_path)
