@@ -68,6 +68,7 @@ def segmentation(
         crops=replace(recipe.crops, batch=batch or (16 if gpu else recipe.crops.batch)),
         learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
         frozen_groups=recipe.frozen_groups if frozen_groups is None else frozen_groups,
+        learn_large_kernels=gpu,
         workers=workers if workers is not None else (8 if gpu else 0),
         validation_frames=validation_frames,
     )

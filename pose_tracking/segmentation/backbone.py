@@ -7,7 +7,8 @@ published it for mobile CPUs; convolutions of stride 2 pad as TensorFlow does ("
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -114,22 +115,52 @@ class EfficientNetLite0(nn.Module):
                 channels = outputs
             groups.append(nn.Sequential(*blocks))
         self.groups = nn.ModuleList(groups)
+        self.frozen_groups = 0
+        self.frozen_in_bf16 = False
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
         """(B, 3, H, W) normalised RGB to feature maps by stride."""
         wanted = {_GROUP_OF_STRIDE[s]: s for s in self.strides}
         out = OrderedDict()
-        x = self.stem(x)
+        with self._frozen_part():
+            x = self.stem(x)
+            for i, group in enumerate(self.groups[: self.frozen_groups]):
+                x = group(x)
+                if i in wanted:
+                    out[str(wanted[i])] = x.float()
+        x = x.float() if not torch.is_autocast_enabled(x.device.type) else x
         for i, group in enumerate(self.groups):
+            if i < self.frozen_groups:
+                continue
             x = group(x)
             if i in wanted:
                 out[str(wanted[i])] = x
         return out
 
-    def freeze(self, groups: int) -> None:
-        """Stop learning in the stem and the first `groups` block groups."""
-        for module in [self.stem, *self.groups[:groups]]:
-            module.requires_grad_(False)
+    @contextmanager
+    def _frozen_part(self) -> Iterator[None]:
+        """Frozen layers need no gradient and, in training, no more than half precision."""
+        if not self.frozen_groups:
+            yield
+            return
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.training and self.frozen_in_bf16):
+            yield
+
+    def freeze(self, groups: int, large_kernels: bool = False) -> None:
+        """Stop learning in the stem and the first `groups` block groups.
+
+        Args:
+            groups: 0 learns everything.
+            large_kernels: also fix the 5x5 depthwise kernels of the other groups. They are 3 % of the parameters,
+                but on a CPU their gradient, for which oneDNN has no fast path, takes half of the backward pass.
+        """
+        self.frozen_groups = groups
+        if groups:
+            for module in [self.stem, *self.groups[:groups]]:
+                module.requires_grad_(False)
+        for module in self.modules():
+            if large_kernels and isinstance(module, FrozenNormConv) and module.kernel == 5:
+                module.requires_grad_(False)
 
     @torch.no_grad()
     def load_imagenet(self) -> None:
@@ -187,9 +218,9 @@ class ResNet50(nn.Module):
                 out[str(stride)] = x
         return out
 
-    def freeze(self, groups: int) -> None:
-        """Stop learning in the stem and the first `groups` block groups."""
-        for module in [self.stem, *self.groups[:groups]]:
+    def freeze(self, groups: int, large_kernels: bool = False) -> None:
+        """Stop learning in the stem and the first `groups` block groups (0 learns everything)."""
+        for module in [self.stem, *self.groups[:groups]] if groups else []:
             module.requires_grad_(False)
 
 

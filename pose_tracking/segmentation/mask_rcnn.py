@@ -58,7 +58,8 @@ def build_mask_rcnn(config: SegmentationConfig, num_classes: int, **training: An
         box_score_thresh=config.score_threshold,
         box_nms_thresh=config.nms_iou,
         box_detections_per_img=config.max_detections,
-        mask_roi_pool=MultiScaleRoIAlign(names, config.mask_roi_size, 2),
+        # One sample a cell: a mask cell is finer than a pyramid pixel, and the backward pass on a CPU is slow.
+        mask_roi_pool=MultiScaleRoIAlign(names, config.mask_roi_size, 1),
         mask_head=MaskRCNNHeads(channels, mask_channels, 1),
         mask_predictor=MaskRCNNPredictor(mask_channels[-1], mask_channels[-1], num_classes + 1),
         **training,

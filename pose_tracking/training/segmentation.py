@@ -38,7 +38,11 @@ class SegmentationTraining:
     weight_decay: float = option(1e-4, "of AdamW", range=(0.0, 1.0))
     frozen_groups: int = option(2, "block groups after the stem that keep their ImageNet weights", range=(0, 7))
     anchor_samples: int = option(128, "anchors an image the proposal loss looks at", range=(2, 4096))
-    region_samples: int = option(48, "regions an image the heads are trained on, a quarter objects", range=(4, 4096))
+    learn_large_kernels: bool = option(
+        False,
+        "whether 5x5 depthwise kernels learn too: half of a CPU's backward pass",
+    )
+    region_samples: int = option(32, "regions an image the heads are trained on, a quarter objects", range=(4, 4096))
     proposals: int = option(150, "proposals an image to draw regions from", range=(1, 4096))
     workers: int = option(0, "processes that prepare batches", range=(0, 64))
     validation_frames: int = option(100, "most frames of an evaluation", unit="frames", range=(1, 1e6))
@@ -96,7 +100,8 @@ def train_segmentation(
         load_weights(model, start)
     elif pretrained and config.backbone == "efficientnet_lite0":
         model.backbone.body.load_imagenet()
-    model.backbone.body.freeze(training.frozen_groups)
+    model.backbone.body.freeze(training.frozen_groups, not training.learn_large_kernels)
+    model.backbone.body.frozen_in_bf16 = device.type == "cpu" and has_fast_bf16()
     model.to(device, memory_format=torch.channels_last)
 
     backbone = [p for p in model.backbone.body.parameters() if p.requires_grad]
@@ -130,6 +135,12 @@ def train_segmentation(
     if out is not None:
         export_half(loop.final_weights(), out, {"kind": "pose_tracking segmentation", "backbone": config.backbone})
     return metrics
+
+
+def has_fast_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 natively (AVX512-BF16); otherwise it is emulated and slow."""
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check and check())
 
 
 def build_training_model(config: SegmentationConfig, num_classes: int, training: SegmentationTraining) -> MaskRCNN:
