@@ -28,8 +28,11 @@ def simulate(
         Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout to place the objects in.")
     ] = None,
     background_split: Annotated[
-        str, typer.Option(help="Which of them: train, test (every 5th, never trained on) or all.")
-    ] = "all",
+        str | None,
+        typer.Option(
+            help="train, test (every 5th, never trained on) or all; default: train for --random, otherwise test."
+        ),
+    ] = None,
     fps: Annotated[float, typer.Option(min=0.1, max=240, help="Frame rate of a sequence in Hz.")] = 10.0,
     format: Annotated[
         str | None, typer.Option(help="bop, bag or packed; default: packed for a .zip name, otherwise bop.")
@@ -61,11 +64,12 @@ def simulate(
     known = ModelBundle.load(model, objects=objects, require_weights=False).objects
     if not known.has_meshes:
         raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
-    recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, background_split)
+    split = background_split or ("train" if random else "test")
+    recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
     if random and kind == "packed":
         from ..training.packed_rendering import render_packed
 
-        render_packed(known, None, seed, frames, out, backgrounds, background_split, processes)
+        render_packed(known, None, seed, frames, out, backgrounds, split, processes)
     else:
         _write(known, recorded, out, kind, frames, seed, fps, random)
     typer.echo(f"{out}: {frames} frames ({kind})")

@@ -83,18 +83,16 @@ def measure_depth(
     flying = edge & (chance < config.flying_pixels)
     out[flying] = low[flying] + rng.random(int(flying.sum()), dtype=np.float32) * (high - low)[flying]
     # Edge holes come in runs, not as salt and pepper.
-    runs = smooth_noise(rng, height, width, width // 6)
-    out[edge & (runs * 0.35 + 0.5 < config.edge_dropout)] = 0
+    out[edge & _patches(rng, depth.shape, width // 6, config.edge_dropout)] = 0
     if config.grazing_angle < 90:
         out[_grazing(depth, intrinsics, config.grazing_angle) & (chance < 0.8)] = 0
     if config.shadow_baseline:
         out[_projector_shadow(depth, intrinsics, config.shadow_baseline)] = 0
     if color is not None and (config.dark_dropout > 0 or config.specular_dropout > 0):
-        patches = smooth_noise(rng, height, width, width // 16)
         red, green, blue = cv2.split(color)
         darkness, brightness = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
-        out[(darkness < 28) & (patches * 0.35 + 0.5 < config.dark_dropout)] = 0
-        out[(brightness > 250) & (patches * 0.35 + 0.5 < config.specular_dropout)] = 0
+        out[(darkness < 28) & _patches(rng, depth.shape, width // 16, config.dark_dropout)] = 0
+        out[(brightness > 250) & _patches(rng, depth.shape, width // 16, config.specular_dropout)] = 0
     if config.speckle_dropout > 0:
         out[chance > 1 - config.speckle_dropout] = 0
     sigma = config.axial_base + config.axial_quadratic * np.maximum(out - 0.4, 0) ** 2
@@ -143,6 +141,14 @@ def jpeg(color: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """The image after JPEG compression at `quality` (1 to 100)."""
     encoded = cv2.imencode(".jpg", color[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _patches(rng: np.random.Generator, shape: tuple[int, ...], cells: int, share: float) -> NDArray[np.bool_]:
+    """(H, W) bool patches, about `cells` across the image, that cover `share` of it."""
+    if share <= 0:
+        return np.zeros(shape, bool)
+    noise = smooth_noise(rng, shape[0], shape[1], max(2, cells))
+    return np.asarray(noise <= np.quantile(noise[::5, ::5], min(share, 1.0)))
 
 
 def _shift_outlines(depth: NDArray[np.float32], config: SensorConfig, rng: np.random.Generator) -> NDArray[np.float32]:
