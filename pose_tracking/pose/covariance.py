@@ -32,13 +32,13 @@ class CovarianceConfig:
     """What the residuals do not tell about the uncertainty."""
 
     correlation_px: float = option(
-        2.0,
+        3.0,
         "pixels nearer than this share their depth error: so many fewer measurements count (Kinect smooths)",
         unit="px",
         range=(1.0, 50.0),
     )
     systematic: float = option(
-        0.0005,
+        0.0003,
         "standard deviation that no number of points averages out: mesh and calibration",
         unit="m",
         range=(0.0, 0.1),
