@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,21 @@ def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[\s\[<>=;!~]", requirement, maxsplit=1)[0].lower() for requirement in requirements}
 
 
-def imported_modules(*folders: Path) -> set[str]:
-    """Top-level modules that any file below the folders imports, at its top or within a function."""
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Top-level modules that a file imports, at its top or within a function."""
     found: set[str] = set()
-    for path in (p for folder in folders for p in folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                found.add(node.module.split(".")[0])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return frozenset(found)
+
+
+def imported_modules(*folders: Path) -> set[str]:
+    """Top-level modules from outside the standard library and this package that any file in the folders imports."""
+    found = {module for folder in folders for path in folder.rglob("*.py") for module in imports_of(path)}
     return found - set(sys.stdlib_module_names) - {"pose_tracking"}
 
 
