@@ -27,6 +27,8 @@ from .process import use_image_profile
 CLOCK_PERIOD = 0.01
 # Depth of the publishers' queues: half a second of images, so that a reliable subscriber that hiccups loses none.
 QUEUE_DEPTH = 15
+# Best-effort subscribers acknowledge nothing: seconds they have to take the last message.
+LINGER = 1.0
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,11 @@ class _Player:
             time.sleep(min(left, 0.1))
 
     def flush(self) -> None:
-        """Wait until reliable subscribers have the last messages: they would be lost with this process."""
+        """Wait until subscribers have the last messages: they would be lost with this process."""
         for publisher in self._publishers.values():
             if rclpy.ok():
                 publisher.wait_for_all_acked(Duration(seconds=2.0))
+        self.sleep_until(time.monotonic() + LINGER)
 
     def _messages(self) -> Iterator[tuple[Connection, int, Any]]:
         with bag_errors(self._path):
