@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -186,10 +186,13 @@ def mask_precision(
     config = replace(config, score_threshold=0.05, max_detections=max(config.max_detections, 50))
     segmenter = TorchvisionSegmenter(config, obj_ids, model, device)
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(limit, len(frames))).astype(int))
+    images: list[dict] = []
     annotations: list[dict] = []
     results: list[dict] = []
     for index in chosen:
         sample = frames[int(index)]
+        height, width = sample.frame.depth.shape
+        images.append({"id": int(index), "height": height, "width": width})
         for obj in sample.objects or []:
             if obj.obj_id not in obj_ids or obj.mask is None or not obj.mask.any():
                 continue
@@ -215,11 +218,11 @@ def mask_precision(
                     "segmentation": _encode(mask),
                 }
             )
-    return _average_precision(obj_ids, [int(i) for i in chosen], annotations, results)
+    return _average_precision(obj_ids, images, annotations, results)
 
 
 def _average_precision(
-    obj_ids: Sequence[int], images: Iterable[int], annotations: list[dict], results: list[dict]
+    obj_ids: Sequence[int], images: list[dict], annotations: list[dict], results: list[dict]
 ) -> dict[str, float]:
     if not results:
         return {"map": 0.0, "map50": 0.0}
@@ -227,7 +230,7 @@ def _average_precision(
         truth = COCO()
         truth.dataset = {
             "info": {},
-            "images": [{"id": i} for i in images],
+            "images": images,
             "categories": [{"id": int(i), "name": str(i)} for i in obj_ids],
             "annotations": annotations,
         }
