@@ -363,6 +363,7 @@ def _as_output_error(path: Path) -> Iterator[None]:
 def _save_weights(state: dict[str, Tensor], path: Path) -> None:
     with atomic_path(path) as temporary, _as_output_error(path):
         save_file({k: v.detach().contiguous().cpu() for k, v in state.items()}, temporary)
+        temporary.chmod(0o644)  # safetensors makes files only their owner may read
 
 
 def export_half(state: dict[str, Tensor], path: str | Path, metadata: dict[str, str] | None = None) -> None:
@@ -382,6 +383,7 @@ def export_half(state: dict[str, Tensor], path: str | Path, metadata: dict[str, 
         out[key] = value.contiguous()
     with atomic_path(path) as temporary, _as_output_error(Path(path)):
         save_file(out, temporary, metadata=metadata)
+        temporary.chmod(0o644)
 
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
