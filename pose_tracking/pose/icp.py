@@ -112,16 +112,16 @@ class IcpPolisher:
         poses = np.array(poses, np.float64)
         count = len(poses)
         fitness, rmse = np.zeros(count), np.full(count, np.nan)
-        points = np.asarray(points, np.float64)
-        points = points[np.isfinite(points).all(1)]
+        measured: Float = np.asarray(points, np.float64)
+        measured = measured[np.isfinite(measured).all(1)]
         model = self.objects[obj_id]
-        if not self.config.enabled or model.mesh_path is None or len(points) < self.config.min_points:
+        if not self.config.enabled or model.mesh_path is None or len(measured) < self.config.min_points:
             return PolishedPoses(poses, fitness, rmse)
         distances = self.config.final_distances if final else self.config.max_distances
         for k in range(count):
             if np.isfinite(poses[k]).all():
                 poses[k], fitness[k], rmse[k] = self._polish_one(
-                    self.surface(obj_id), points, poses[k], [d * model.diameter for d in distances]
+                    self.surface(obj_id), measured, poses[k], [d * model.diameter for d in distances]
                 )
         return PolishedPoses(poses, fitness, rmse)
 

@@ -242,7 +242,7 @@ def _normal_error(frame: RGBDFrame, rows: NDArray, cols: NDArray, normals: NDArr
 def _points(frame: RGBDFrame, rows: NDArray, cols: NDArray) -> Float:
     """(P, 3) measured points of pixels, NaN where there is none."""
     depth = frame.depth[rows, cols].astype(np.float64)
-    depth[~(depth > 0)] = np.nan
+    depth[~((depth > 0) & np.isfinite(depth))] = np.nan
     camera = frame.intrinsics
     return np.stack([(cols - camera.cx) / camera.fx * depth, (rows - camera.cy) / camera.fy * depth, depth], axis=1)
 
