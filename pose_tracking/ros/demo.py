@@ -97,7 +97,7 @@ def run_demo(options: DemoOptions, known_objects: ObjectSet | None = None) -> tu
 
 def simulate_bag(objects: ObjectSet, path: Path, frames: int, seed: int) -> Path:
     """Simulate a sequence of the objects into the bag `path`, in place of one of an earlier demo."""
-    from ..simulation import SequenceConfig, SequenceSimulator
+    from ..simulation.sequence import SequenceConfig, SequenceSimulator
 
     if (path / "metadata.yaml").is_file():
         try:

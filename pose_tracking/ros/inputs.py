@@ -77,10 +77,12 @@ class CameraInputs:
         )
         color_type = Image if values["color_transport"] == "raw" else CompressedImage
         depth_type = Image if values["depth_transport"] == "raw" else CompressedImage
+        # The executor serves what is ready in this order: camera_info comes before the images that it is about.
+        info = self._subscribe(CameraInfo, topics["camera_info"], self._info)
         self._subscriptions = [
             self._subscribe(color_type, topics["color"], self._color),
             self._subscribe(depth_type, topics["depth"], self._depth),
-            self._subscribe(CameraInfo, topics["camera_info"], self._info),
+            info,
         ]
         # Names as the graph knows them, after remapping.
         self.endpoints = [
