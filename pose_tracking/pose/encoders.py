@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ..networks.efficientnet_lite import EfficientNetLite0, efficientnet_lite0_features
 
 EMBEDDING_CHANNELS = 32
+TRUNK_RMS = 8.0  # size of the trunk's features with ImageNet weights: taken out, or colour would drown the points
 
 
 def build_encoder(name: str) -> nn.Module:
@@ -52,6 +53,13 @@ class LightEncoder(nn.Module):
         self.merge_8 = nn.Conv2d(width, width, 3, padding=1)
         self.merge_4 = nn.Conv2d(width, EMBEDDING_CHANNELS, 3, padding=1)
         self.final = nn.Conv2d(EMBEDDING_CHANNELS, EMBEDDING_CHANNELS, 1)
+        # He initialisation: there is no normalisation in the decoder to make up for a fading signal.
+        for conv in (*self.lateral, self.merge_8, self.merge_4, self.final):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+        with torch.no_grad():
+            for lateral in self.lateral:
+                lateral.weight /= TRUNK_RMS
 
     def forward(self, image: Tensor) -> Tensor:
         map_4, map_8, map_16 = (lateral(m) for lateral, m in zip(self.lateral, self.trunk(image), strict=True))

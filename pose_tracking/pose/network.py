@@ -39,6 +39,23 @@ def pointwise(conv: nn.Conv1d, x: Tensor, columns: slice = slice(None)) -> Tenso
     return F.linear(x, weight, conv.bias if columns == slice(None) else None)
 
 
+@torch.no_grad()
+def he_initialization(module: nn.Module) -> None:
+    """Weights that keep the size of the signal through layers with ReLU (He et al., ICCV 2015); biases zero.
+
+    These networks have no normalisation: torch's default fades differences between inputs tenfold every few layers.
+    """
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+# Points of an object measured in diameters have a standard deviation of about a third: as loud as colour, then.
+POINT_GAIN = 3.0
+
+
 class PoseNetFeatures(nn.Module):
     """Dense fusion of geometry and colour: per-point features and their mean."""
 
@@ -75,12 +92,23 @@ class PoseNet(nn.Module):
     def __init__(self, num_objects: int, encoder: str = "pspnet_resnet18") -> None:
         super().__init__()
         self.num_objects = num_objects
+        self.conv4_r: nn.Conv1d
+        self.conv4_t: nn.Conv1d
+        self.conv4_c: nn.Conv1d
         self.cnn = build_encoder(encoder)
         self.feat = PoseNetFeatures()
         for head, outputs in (("r", 4), ("t", 3), ("c", 1)):
             sizes = (LOCAL_CHANNELS + GLOBAL_CHANNELS, 640, 256, 128, num_objects * outputs)
             for layer in range(4):
-                self.add_module(f"conv{layer + 1}_{head}", nn.Conv1d(sizes[layer], sizes[layer + 1], 1))
+                conv = nn.Conv1d(sizes[layer], sizes[layer + 1], 1)
+                he_initialization(conv)
+                self.add_module(f"conv{layer + 1}_{head}", conv)
+        he_initialization(self.feat)
+        with torch.no_grad():
+            self.feat.conv1.weight *= POINT_GAIN
+            # Begin with the origin near the point and an undecided confidence, but with any rotation.
+            for last, gain in ((self.conv4_t, 0.1), (self.conv4_c, 0.1), (self.conv4_r, 0.7)):
+                last.weight *= gain
 
     def fuse(self, image: Tensor, points: Tensor, choose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Local (B, N, 384) and global (B, 1024) features and the (B, 32, N) embedding."""

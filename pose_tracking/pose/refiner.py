@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from .encoders import EMBEDDING_CHANNELS
 from .loss import rotation_from_quaternion
-from .network import pointwise
+from .network import POINT_GAIN, he_initialization, pointwise
 
 
 class RefinerFeatures(nn.Module):
@@ -44,6 +44,9 @@ class PoseRefineNet(nn.Module):
         self.conv1_r, self.conv1_t = nn.Linear(1024, 512), nn.Linear(1024, 512)
         self.conv2_r, self.conv2_t = nn.Linear(512, 128), nn.Linear(512, 128)
         self.conv3_r, self.conv3_t = nn.Linear(128, num_objects * 4), nn.Linear(128, num_objects * 3)
+        he_initialization(self)
+        with torch.no_grad():
+            self.feat.conv1.weight *= POINT_GAIN
         # Begin near "change nothing": from a random start a refiner first has to unlearn harm.
         for layer in (self.conv3_r, self.conv3_t):
             nn.init.normal_(layer.weight, std=1e-3)
