@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,10 @@ MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 @pytest.fixture(scope="module")
 def installed() -> dict[str, Path]:
     """Files of the installed distribution by the name they have below the prefix."""
-    try:
-        files = importlib.metadata.files("pose_tracking") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
+    # Not the metadata that a build left in the checkout, which comes first on sys.path.
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    found_there = importlib.metadata.distributions(name="pose_tracking", path=folders)
+    files = [file for distribution in found_there for file in distribution.files or []]
     located = [Path(str(file.locate())).resolve() for file in files]
     prefix = Path(sys.prefix).resolve()
     found = {str(path.relative_to(prefix)): path for path in located if path.is_relative_to(prefix)}
