@@ -175,6 +175,7 @@ class TrackerNode(LifecycleNode):
         self.destroy_node()
 
     def _unsubscribe(self) -> None:
+        self._silent = {}
         if self._inputs is not None:
             self._inputs.close()
             self._inputs = None
