@@ -85,7 +85,7 @@ def _write(
     fps: float,
     random: bool,
 ) -> None:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -99,9 +99,12 @@ def _write(
     from ..training.packed import PackedWriter
 
     # Opened first: an output that cannot be written shows at once, not after the scene has been laid out.
-    open_writer = {"bop": BopWriter, "packed": PackedWriter, "bag": lambda path: BagWriter(path, objects=known)}
-    writer: AbstractContextManager[Any] = open_writer[kind](out)
-    with writer as opened:
+    open_writer: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
+        "bop": BopWriter,
+        "packed": PackedWriter,
+        "bag": lambda path: BagWriter(path, objects=known),
+    }
+    with open_writer[kind](out) as opened:
         samples: Iterable[Sample]
         if random:
             samples = random_frames(known, None, seed, backgrounds=recorded, count=frames)

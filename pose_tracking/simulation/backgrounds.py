@@ -131,8 +131,8 @@ class RecordedBackgrounds:
         if augment and rng.random() < 0.5:
             # A wall behind the holes, so that "no depth" does not come to mean "background".
             wall = np.float32(rng.uniform(1.6, 3.5)) * (1 + 0.15 * (fractal_noise(rng, 1, 2) - 0.5))
-            wall = cv2.resize(wall, (intrinsics.width, intrinsics.height))
-            surface.depth = np.where(recorded, depth, wall).astype(np.float32)
+            behind = cv2.resize(wall, (intrinsics.width, intrinsics.height))
+            surface.depth = np.where(recorded, depth, behind).astype(np.float32)
         return Background(surface, plane, support, recorded)
 
     def _load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64] | None]:
@@ -170,12 +170,11 @@ def _reproject(
     shift = target[:2, 2] - scale * matrix[:2, 2]
     affine = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
     size = (intrinsics.width, intrinsics.height)
-    return (
-        cv2.warpAffine(
-            np.ascontiguousarray(color), affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        ),
-        cv2.warpAffine(np.ascontiguousarray(depth), affine, size, flags=cv2.INTER_NEAREST),
+    mirrored = cv2.warpAffine(
+        np.ascontiguousarray(color), affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
+    warped = cv2.warpAffine(np.ascontiguousarray(depth), affine, size, flags=cv2.INTER_NEAREST)
+    return np.asarray(mirrored, np.uint8), np.asarray(warped, np.float32)
 
 
 def _paint_plane(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +51,8 @@ def box(size: ArrayLike, paint: Paint, divisions: int = 1) -> Part:
         for i in range(divisions)
         for j in range(divisions)
     ]
-    vertices, faces = [], []
+    vertices: list[NDArray[np.float64]] = []
+    faces: list[Any] = []
     for axis in range(3):
         for sign in (-1, 1):
             side = np.empty((a.size, 3))
@@ -61,7 +63,7 @@ def box(size: ArrayLike, paint: Paint, divisions: int = 1) -> Part:
                 q = q if sign > 0 else q[::-1]
                 faces += [q[[0, 1, 2]], q[[0, 2, 3]]]
             vertices.append(side)
-    return part(np.concatenate(vertices) * size, faces, paint)
+    return part(np.concatenate(vertices) * size, np.array(faces), paint)
 
 
 def prism(outline: ArrayLike, depth: float, paint: Paint) -> Part:
@@ -86,7 +88,7 @@ def lathe(profile: ArrayLike, segments: int, paint: Paint) -> Part:
     vertices = [np.array([[0, 0, profile[0, 1]]])]
     vertices += [ring * r + [0, 0, z] for r, z in inner]
     vertices.append(np.array([[0, 0, profile[-1, 1]]]))
-    faces = []
+    faces: list[Any] = []
     here, after = np.arange(segments), (np.arange(segments) + 1) % segments
     last = 1 + len(inner) * segments
     for i, j in zip(here, after, strict=True):
@@ -95,7 +97,7 @@ def lathe(profile: ArrayLike, segments: int, paint: Paint) -> Part:
             low, high = 1 + k * segments, 1 + (k + 1) * segments
             faces += [[low + i, low + j, high + j], [low + i, high + j, high + i]]
         faces.append([last - segments + i, last - segments + j, last])
-    return part(np.concatenate(vertices), faces, paint)
+    return part(np.concatenate(vertices), np.array(faces), paint)
 
 
 def cylinder(radius: float, height: float, segments: int, paint: Paint, rings: int = 1) -> Part:
@@ -119,7 +121,8 @@ def tube(path: ArrayLike, radius: ArrayLike, segments: int, paint: Paint) -> Par
     ).reshape(-1, 3)
     vertices = np.concatenate([rings, path[:1], path[-1:]])
     here, after = np.arange(segments), (np.arange(segments) + 1) % segments
-    faces, first, last = [], len(rings), len(rings) + 1
+    faces: list[Any] = []
+    first, last = len(rings), len(rings) + 1
     for i, j in zip(here, after, strict=True):
         faces.append([first, i, j])
         for k in range(len(path) - 1):
@@ -127,7 +130,7 @@ def tube(path: ArrayLike, radius: ArrayLike, segments: int, paint: Paint) -> Par
             faces += [[low + i, high + j, low + j], [low + i, high + i, high + j]]
         end = (len(path) - 1) * segments
         faces.append([last, end + j, end + i])
-    return outward(part(vertices, faces, paint))
+    return outward(part(vertices, np.array(faces), paint))
 
 
 def ellipsoid(radii: ArrayLike, segments: int, paint: Paint) -> Part:
@@ -159,18 +162,7 @@ def build_mesh(parts: Sequence[Part], crease: float = 40.0) -> Mesh:
     keep = area > 1e-12
     faces, colors, cross, area = faces[keep], colors[keep], cross[keep], area[keep]
     normals = cross / area[:, None]
-    around: list[list[int]] = [[] for _ in vertices]
-    for index, face in enumerate(faces):
-        for corner in face:
-            around[corner].append(index)
-    corner_normals = np.empty((len(faces), 3, 3))
-    limit = np.cos(np.radians(crease))
-    for index, face in enumerate(faces):
-        for k, corner in enumerate(face):
-            near = np.array(around[corner])
-            near = near[normals[near] @ normals[index] >= limit]
-            total = cross[near].sum(0)
-            corner_normals[index, k] = total / np.linalg.norm(total)
+    corner_normals = _corner_normals(faces, cross, normals, np.cos(np.radians(crease)))
     # A corner is one vertex per position, normal and colour, so that colours meet in a sharp line.
     corners = np.concatenate(
         [
@@ -180,15 +172,36 @@ def build_mesh(parts: Sequence[Part], crease: float = 40.0) -> Mesh:
         ],
         axis=1,
     )
-    unique, index = np.unique(corners, axis=0, return_inverse=True)
+    unique, inverse = np.unique(corners, axis=0, return_inverse=True)
     position = unique[:, :3] - (unique[:, :3].min(0) + unique[:, :3].max(0)) / 2
     unit = unique[:, 3:6] / np.linalg.norm(unique[:, 3:6], axis=1, keepdims=True)
     return Mesh(
         position.astype(np.float32),
-        index.reshape(-1, 3).astype(np.int32),
+        inverse.reshape(-1, 3).astype(np.int32),
         unit.astype(np.float32),
         np.clip(unique[:, 6:], 0, 255).astype(np.uint8),
     )
+
+
+def _corner_normals(
+    faces: NDArray[np.int64], cross: NDArray[np.float64], normals: NDArray[np.float64], limit: float
+) -> NDArray[np.float64]:
+    """(F, 3, 3) unit normals of the faces' corners: area-weighted means over the faces around each corner whose
+    normals are within the angle of cosine `limit`.
+    """
+    vertex = faces.ravel()
+    order = np.argsort(vertex, kind="stable")
+    count = np.bincount(vertex)
+    start = np.cumsum(count) - count
+    # All pairs of corners that share a vertex.
+    repeats = count[vertex]
+    corner = np.repeat(np.arange(len(vertex)), repeats)
+    rank = np.arange(len(corner)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    neighbour = order[start[vertex[corner]] + rank] // 3
+    near = (normals[neighbour] * normals[corner // 3]).sum(1) >= limit
+    corner, neighbour = corner[near], neighbour[near]
+    total = np.stack([np.bincount(corner, cross[neighbour, axis], len(vertex)) for axis in range(3)], axis=1)
+    return (total / np.linalg.norm(total, axis=1, keepdims=True)).reshape(-1, 3, 3)
 
 
 def _without_hidden(parts: Sequence[Part], index: int) -> Part:

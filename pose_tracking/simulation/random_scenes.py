@@ -181,8 +181,9 @@ class RandomScenes:
             rotation = standing_rotation(plane[:3], rng)
             if -plane[3] / (plane[:3] @ ray) * ray[2] <= high + 0.1:
                 foot = -plane[3] / (plane[:3] @ ray) * ray
-                lowest = shape.lowest(rotation.T @ plane[:3])
-                return make_transform(rotation, foot - plane[:3] * lowest)
+                centre = foot - plane[:3] * shape.lowest(rotation.T @ plane[:3])
+                if centre[2] >= low:
+                    return make_transform(rotation, centre)
         rotation = Rotation.random(rng=rng).as_matrix()
         behind = float(depth[int(v), int(u)]) or high
         if near is not None and rng.random() < 0.7:

@@ -227,7 +227,7 @@ def _dot(a: Float32, b: Float32) -> Float32:
 
 def _unit(vectors: Float32) -> Float32:
     """(3, P) vectors made of unit length."""
-    return vectors / np.maximum(np.sqrt(_dot(vectors, vectors)), np.float32(1e-9))
+    return np.asarray(vectors / np.maximum(np.sqrt(_dot(vectors, vectors)), np.float32(1e-9)), np.float32)
 
 
 def soften_edges(image: Float32, index: NDArray[np.int16], sigma: float) -> Float32:
@@ -235,9 +235,9 @@ def soften_edges(image: Float32, index: NDArray[np.int16], sigma: float) -> Floa
     edge = np.zeros(index.shape, np.uint8)
     edge[:, 1:] |= (index[:, 1:] != index[:, :-1]).astype(np.uint8)
     edge[1:] |= (index[1:] != index[:-1]).astype(np.uint8)
-    edge = cv2.dilate(edge, np.ones((2, 2), np.uint8), anchor=(1, 1))
+    wide = cv2.dilate(edge, np.ones((2, 2), np.uint8), anchor=(1, 1))
     soft = cv2.GaussianBlur(image, (0, 0), sigma)
-    return np.where(edge[..., None] > 0, soft, image)
+    return np.where(wide[..., None] > 0, soft, image)
 
 
 def contact_shadows(image: Float32, surface: Surface, bodies: list[Body], intrinsics: CameraIntrinsics) -> Float32:

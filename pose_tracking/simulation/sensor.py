@@ -139,8 +139,9 @@ def measure_color(
 
 def jpeg(color: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """The image after JPEG compression at `quality` (1 to 100)."""
-    encoded = cv2.imencode(".jpg", color[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+    _, encoded = cv2.imencode(".jpg", color[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _patches(rng: np.random.Generator, shape: tuple[int, ...], cells: int, share: float) -> NDArray[np.bool_]:
@@ -157,7 +158,8 @@ def _shift_outlines(depth: NDArray[np.float32], config: SensorConfig, rng: np.ra
     cols, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     cols += config.lateral * smooth_noise(rng, height, width, width // 3)
     rows += config.lateral * smooth_noise(rng, height, width, width // 3)
-    return cv2.remap(depth, cols, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    shifted = cv2.remap(depth, cols, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(shifted, np.float32)
 
 
 def _grazing(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, limit: float) -> NDArray[np.bool_]:

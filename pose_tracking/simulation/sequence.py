@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..camera import CameraIntrinsics
 from ..config import option
-from ..datasets.sample import Sample
+from ..datasets.sample import GroundTruthObject, Sample
 from ..errors import ConfigError
 from ..frame import RGBDFrame
 from ..geometry import invert_transform, make_transform
@@ -147,19 +147,28 @@ class SequenceSimulator:
     def render(self, index: int) -> Sample:
         """Frame `index` with its ground truth."""
         rng = np.random.default_rng([self._seed, 2, index])
-        config, seconds = self.config, index / self.config.fps
-        camera_pose = self.path.pose(seconds)
-        background = self._world.render(camera_pose, self.intrinsics)
-        bodies = self._bodies(camera_pose, seconds)
-        surface = background.surface
-        draw(surface, bodies, self.intrinsics)
+        config, camera_pose = self.config, self.path.pose(index / self.config.fps)
+        surface, bodies, objects = self._scene(index)
         image = self._light(surface, bodies, camera_pose)
         image = soften_edges(image, surface.index, 0.7)
         color = measure_color(image, config.sensor, rng)
         depth = measure_depth(surface.depth, self.intrinsics, config.sensor, rng, color=color)
         stamp = START_NS + round(index * 1e9 / config.fps)
         frame = RGBDFrame(color, depth, self.intrinsics, stamp, camera_pose=camera_pose)
-        return Sample(frame, ground_truth(surface, bodies, config.min_visible))
+        return Sample(frame, objects)
+
+    def truth(self, index: int) -> list[GroundTruthObject]:
+        """Ground truth of frame `index` alone, at a fraction of the time a picture takes."""
+        return self._scene(index)[2]
+
+    def _scene(self, index: int) -> tuple[Surface, list[Body], list[GroundTruthObject]]:
+        """What the camera sees in frame `index`, before light."""
+        seconds = index / self.config.fps
+        camera_pose = self.path.pose(seconds)
+        surface = self._world.render(camera_pose, self.intrinsics).surface
+        bodies = self._bodies(camera_pose, seconds)
+        draw(surface, bodies, self.intrinsics)
+        return surface, bodies, ground_truth(surface, bodies, self.config.min_visible)
 
     def _light(self, surface: Surface, bodies: list[Body], camera_pose: Array) -> NDArray[np.float32]:
         """The lit image: one lamp that throws shadows, a weak one without, and ambient light."""

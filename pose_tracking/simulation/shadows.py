@@ -57,4 +57,4 @@ def shadow_map(
         borderValue=1e3,
     )
     lit = (z.reshape(shape) < seen + np.float32(bias)).astype(np.float32)
-    return cv2.GaussianBlur(lit, (0, 0), softness)
+    return np.asarray(cv2.GaussianBlur(lit, (0, 0), softness), np.float32)

@@ -15,7 +15,7 @@ BANK = 64
 def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
     """(height, width) float32 noise of unit variance or so whose features are 1/`cells` of the image wide."""
     small = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def fractal_noise(rng: np.random.Generator, cells: int = 3, octaves: int = 5) -> NDArray[np.float32]:
@@ -44,6 +44,7 @@ def random_texture(rng: np.random.Generator) -> NDArray[np.uint8]:
     """(SIZE, SIZE, 3) uint8 RGB texture of a random kind."""
     kind = rng.integers(9)
     a, b = random_color(rng), random_color(rng)
+    image: NDArray
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32) / SIZE
     if kind == 0:  # plain with a little grain
         image = a + rng.normal(0, 3, (SIZE, SIZE, 1))
