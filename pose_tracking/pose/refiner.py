@@ -49,7 +49,7 @@ class PoseRefineNet(nn.Module):
             self.feat.conv1.weight *= POINT_GAIN
         # Begin near "change nothing": from a random start a refiner first has to unlearn harm.
         for layer in (self.conv3_r, self.conv3_t):
-            nn.init.normal_(layer.weight, std=1e-3)
+            nn.init.normal_(layer.weight, std=1e-4)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
             self.conv3_r.bias[::4] = 1.0
