@@ -124,8 +124,8 @@ def test_it_ends_while_inference_is_busy():
 def test_without_autostart_it_waits_unconfigured():
     harness = Harness({"autostart": False})
     try:
+        assert harness.spin(lambda: harness.values("tracking").get("state") == "unconfigured", 60), harness.output
         assert harness.state() == "unconfigured"
         assert harness.node.count_publishers("/tracker/objects") == 0
-        assert harness.spin(lambda: harness.values("tracking").get("state") == "unconfigured", 5)
     finally:
         assert harness.close() == 0
