@@ -87,7 +87,7 @@ class PoseConfig:
         2, "passes of the refinement network (paper: 2; its LineMOD script runs 4)", range=(0, 16), runtime=True
     )
     refine_points: int = option(
-        128,
+        96,
         "points the refiner sees; the paper takes all 500, which is the dearest part of the stage on a CPU",
         range=(16, 4096),
     )

@@ -70,11 +70,11 @@ class PoseNetFeatures(nn.Module):
 
     def forward(self, points: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, 3) points and (B, N, 32) embedding to (B, N, 384) local and (B, 1024) global features."""
-        x, e = F.relu(pointwise(self.conv1, points)), F.relu(pointwise(self.e_conv1, embedding))
+        x, e = F.relu_(pointwise(self.conv1, points)), F.relu_(pointwise(self.e_conv1, embedding))
         early = torch.cat([x, e], -1)
-        x, e = F.relu(pointwise(self.conv2, x)), F.relu(pointwise(self.e_conv2, e))
+        x, e = F.relu_(pointwise(self.conv2, x)), F.relu_(pointwise(self.e_conv2, e))
         late = torch.cat([x, e], -1)
-        pooled = F.relu(pointwise(self.conv6, F.relu(pointwise(self.conv5, late)))).mean(1)
+        pooled = F.relu_(pointwise(self.conv6, F.relu_(pointwise(self.conv5, late)))).mean(1)
         return torch.cat([early, late], -1), pooled
 
 
@@ -121,8 +121,8 @@ class PoseNet(nn.Module):
         conv1, conv2, conv3, conv4 = (getattr(self, f"conv{layer}_{name}") for layer in range(1, 5))
         # The pooled feature is the same for all points, so its share of the first layer is computed once an object.
         shared = pointwise(conv1, pooled, slice(LOCAL_CHANNELS, None)) + conv1.bias
-        x = F.relu(pointwise(conv1, local, slice(LOCAL_CHANNELS)) + shared[:, None])
-        x = F.relu(pointwise(conv3, F.relu(pointwise(conv2, x))))
+        x = F.relu_(pointwise(conv1, local, slice(LOCAL_CHANNELS)) + shared[:, None])
+        x = F.relu_(pointwise(conv3, F.relu_(pointwise(conv2, x))))
         x = pointwise(conv4, x).float().unflatten(-1, (self.num_objects, -1))
         return x[torch.arange(len(x), device=x.device), :, object_index]
 

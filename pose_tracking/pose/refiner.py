@@ -24,10 +24,10 @@ class RefinerFeatures(nn.Module):
         self.conv6 = nn.Conv1d(512, 1024, 1)
 
     def forward(self, points: Tensor, embedding: Tensor) -> Tensor:
-        x1, e1 = F.relu(pointwise(self.conv1, points)), F.relu(pointwise(self.e_conv1, embedding))
-        x2, e2 = F.relu(pointwise(self.conv2, x1)), F.relu(pointwise(self.e_conv2, e1))
+        x1, e1 = F.relu_(pointwise(self.conv1, points)), F.relu_(pointwise(self.e_conv1, embedding))
+        x2, e2 = F.relu_(pointwise(self.conv2, x1)), F.relu_(pointwise(self.e_conv2, e1))
         x = torch.cat([x1, e1, x2, e2], -1)
-        return F.relu(pointwise(self.conv6, F.relu(pointwise(self.conv5, x)))).mean(1)
+        return F.relu_(pointwise(self.conv6, F.relu_(pointwise(self.conv5, x)))).mean(1)
 
 
 class PoseRefineNet(nn.Module):
@@ -63,8 +63,8 @@ class PoseRefineNet(nn.Module):
             object_index: (B,) int64 position of each object in the set.
         """
         feature = self.feat(points, embedding.transpose(1, 2))
-        rotation = self.conv3_r(F.relu(self.conv2_r(F.relu(self.conv1_r(feature)))))
-        translation = self.conv3_t(F.relu(self.conv2_t(F.relu(self.conv1_t(feature)))))
+        rotation = self.conv3_r(F.relu_(self.conv2_r(F.relu_(self.conv1_r(feature)))))
+        translation = self.conv3_t(F.relu_(self.conv2_t(F.relu_(self.conv1_t(feature)))))
         rows = torch.arange(len(points), device=points.device)
         rotation = rotation.float().unflatten(-1, (self.num_objects, 4))[rows, object_index]
         translation = translation.float().unflatten(-1, (self.num_objects, 3))[rows, object_index]
