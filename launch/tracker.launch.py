@@ -23,7 +23,7 @@ ARGUMENTS = (
     ("objects", "", PARAMETERS["objects"].help),
     ("camera", "default", f"camera preset ({', '.join(camera_presets())}) or a parameter file"),
     ("lambda", "", "share of motion in the association cost, 0 to 1; empty: what the model bundle says"),
-    ("device", "cpu", PARAMETERS["device"].help),
+    ("device", "auto", PARAMETERS["device"].help),
     ("rviz", "false", "whether to start RViz"),
     ("bag", "", "bag to replay into the node; empty: none"),
     ("rate", "1.0", "speed of the replay"),

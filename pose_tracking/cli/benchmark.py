@@ -23,7 +23,7 @@ def benchmark(
             help='"published": compare the published pose networks, one by one and batched, and the light one.'
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the rendered frames.")] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the figures to.")] = None,
@@ -37,7 +37,6 @@ def benchmark(
     from ..evaluation.benchmark import BenchmarkConfig, format_benchmark, run_benchmark
     from ..evaluation.output import check_writable
     from ..files import write_json
-    from ..training.loop import choose_device
 
     if networks not in (None, "published"):
         raise ConfigError(f"--networks {networks}: only 'published' is known")
@@ -50,7 +49,7 @@ def benchmark(
         objects=None if objects is None else str(objects),
         counts=tuple(sorted(set(counts or (1, 5, 8)))),
         frames=frames,
-        device=str(choose_device(device)),
+        device=device,
         threads=threads,
         seed=seed,
         networks=networks is not None,

@@ -20,7 +20,7 @@ def evaluate(
     min_visib: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Ignore ground truth less visible than this; unknown counts as 1.")
     ] = 0.3,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     motion_weight: Annotated[
         float | None,
         typer.Option("--lambda", min=0.0, max=1.0, help="Weight of motion against appearance; default: the bundle's."),
@@ -49,13 +49,13 @@ def evaluate(
     from ..evaluation import evaluate_to_folder
     from ..evaluation.table import format_table
     from ..pipeline import PoseTracker
-    from ..training.loop import choose_device, seed_everything
+    from ..training.loop import seed_everything
 
     if threads:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
     seed_everything(seed)
-    tracker = PoseTracker(ModelBundle.load(model, objects), str(choose_device(device)))
+    tracker = PoseTracker(ModelBundle.load(model, objects), device)
     if motion_weight is not None:
         tracker.configure(motion_weight=motion_weight)
     report = evaluate_to_folder(opened, tracker, out, min_visib=min_visib, max_frames=max_frames, video=video, fps=fps)

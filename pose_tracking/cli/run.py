@@ -21,7 +21,7 @@ def run(
     motion_weight: Annotated[
         float | None, typer.Option("--lambda", help="Share of motion in the association cost, 0 to 1.")
     ] = None,
-    device: Annotated[str, typer.Option(help='Torch device, e.g. "cpu" or "cuda:0".')] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     param: Annotated[
         list[str] | None, typer.Option(help="Any other parameter of the node, as name:=value; may be repeated.")
     ] = None,

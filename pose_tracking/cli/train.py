@@ -52,7 +52,8 @@ def segmentation(
 
     from ..bundle import ModelBundle
     from ..config import validate
-    from ..training.loop import LoopOptions, choose_device
+    from ..device import choose_device
+    from ..training.loop import LoopOptions
     from ..training.packed import PackedDataset
     from ..training.segmentation import SegmentationTraining, train_segmentation
 

@@ -34,7 +34,7 @@ def pose(
     import torch
 
     from ..bundle import ModelBundle
-    from ..training.loop import choose_device
+    from ..device import choose_device
     from ..training.packed import PackedDataset
     from ..training.pose import PoseTrainer, PoseTrainingOptions
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config import validate
+from ..device import choose_device
 from ..errors import ConfigError, FrameError
 from ..frame import RGBDFrame
 from ..results import Detection, Instances, TrackedObject
@@ -47,7 +48,7 @@ class PoseTracker:
 
     Args:
         bundle: objects, options and weights.
-        device: torch device of the networks, e.g. "cpu" or "cuda:0".
+        device: torch device of the networks, e.g. "cpu" or "cuda:0"; "auto" takes a GPU where there is one.
         segmenter, estimator: stages to use instead of the bundle's own.
 
     Example:
@@ -75,6 +76,7 @@ class PoseTracker:
     ) -> None:
         self.bundle = bundle
         self.objects = bundle.objects
+        device = str(choose_device(device))
         self.segmenter = segmenter or bundle.build_segmenter(device)
         self.estimator = estimator or bundle.build_pose_estimator(device)
         self.tracker = Tracker(bundle.config.tracking, bundle.objects)

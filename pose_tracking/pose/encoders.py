@@ -58,8 +58,9 @@ class LightEncoder(nn.Module):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)
         with torch.no_grad():
-            for lateral in self.lateral:
-                lateral.weight /= TRUNK_RMS
+            for lateral in self.lateral.children():
+                for weight in lateral.parameters():
+                    weight.div_(TRUNK_RMS)
 
     def forward(self, image: Tensor) -> Tensor:
         map_4, map_8, map_16 = (lateral(m) for lateral, m in zip(self.lateral, self.trunk(image), strict=True))

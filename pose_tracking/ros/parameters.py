@@ -97,7 +97,9 @@ class Parameter:
 _MODEL = (
     Parameter("model", "demo", "name or folder of the model bundle"),
     Parameter("objects", "", "folder with the meshes of a bundle that does not ship them; empty: the bundle's own"),
-    Parameter("device", "cpu", 'torch device of the networks, e.g. "cpu" or "cuda:0"'),
+    Parameter(
+        "device", "auto", 'torch device of the networks, e.g. "cpu" or "cuda:0"; "auto" takes a GPU where there is one'
+    ),
     Parameter("classes", (), "track only these classes; empty: all of the bundle", change=RUNTIME),
     Parameter("autostart", False, "configure and activate without being told (the launch file says true)", READ_ONLY),
 )

@@ -6,10 +6,17 @@ from typing import Protocol
 
 from ..frame import RGBDFrame
 from ..results import Instances
+from .config import SegmentationConfig
 
 
 class Segmenter(Protocol):
-    """Finds object instances in the colour image of a frame."""
+    """Finds object instances in the colour image of a frame.
+
+    Attributes:
+        config: options; may be replaced between two frames.
+    """
+
+    config: SegmentationConfig
 
     def segment(self, frame: RGBDFrame) -> Instances:
         """Instances in `frame`, best score first; any number of a class."""

@@ -47,6 +47,13 @@ class PoseFilter:
         config: noise and gate.
     """
 
+    _position: Float
+    _rotation: Float
+    _linear: Float
+    _angular: Float
+    _covariance: Float
+    _outliers: int
+
     def __init__(self, pose: Float, covariance: Float, symmetries: Float, config: TrackingConfig) -> None:
         self._symmetries = symmetries
         self._config = config

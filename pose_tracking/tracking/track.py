@@ -42,6 +42,7 @@ class Track:
         self._config = config
         self._model = model
         self._pose_filter: PoseFilter | None = None
+        self._detection: Detection | None = None
         self._age_frames = 0
         self._born = self._now = stamp
         self._pose_confidence = 0.0
@@ -79,7 +80,7 @@ class Track:
 
     def _see(self, detection: Detection) -> None:
         self.hits += 1
-        self._detection: Detection | None = detection
+        self._detection = detection
         self._score = detection.score
         self.gallery.add(detection.feature)
         if self.hits >= self._config.n_init:

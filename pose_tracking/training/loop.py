@@ -55,23 +55,6 @@ class LoopOptions:
     evaluate_minutes: float = option(10.0, "time between evaluations", unit="min", range=(0.01, 1e4))
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """The torch device called `name`; "auto" takes a GPU where there is one.
-
-    Raises:
-        ConfigError: unknown device, or one this machine does not have.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r} cannot be used ({reason}): try cpu, cuda or auto") from error
-    return device
-
-
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy's legacy generator (used by libraries only) and torch."""
     random.seed(seed)

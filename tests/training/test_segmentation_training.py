@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from shape_scenes import shape_scene
 
 from pose_tracking.datasets.sample import Sample
+from pose_tracking.device import choose_device
 from pose_tracking.errors import ConfigError, DatasetError
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.backbone import EfficientNetLite0
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter
-from pose_tracking.training.loop import LoopOptions, TrainingError, TrainingLoop, choose_device, export_half, read_log
+from pose_tracking.training.loop import LoopOptions, TrainingError, TrainingLoop, export_half, read_log
 from pose_tracking.training.segmentation import (
     SegmentationTraining,
     build_training_model,

@@ -1,0 +1,24 @@
+"""Which torch device the networks run on."""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import ConfigError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The torch device called `name`; "auto" takes a GPU where there is one.
+
+    Raises:
+        ConfigError: unknown device, or one this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used ({reason}): try cpu, cuda or auto") from error
+    return device
