@@ -18,6 +18,9 @@ def pose(
     objects: Annotated[Path | None, typer.Option(help="Folder of meshes, for bundles that do not ship them.")] = None,
     minutes: Annotated[float, typer.Option(help="Training time of both networks.")] = 35.0,
     refiner_fraction: Annotated[float, typer.Option(help="Share of the time for the refiner.")] = 0.3,
+    start: Annotated[
+        Path | None, typer.Option(help="Bundle or run folder whose networks to start from; its objects may differ.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Crops of a step.")] = 24,
     frozen_groups: Annotated[int | None, typer.Option(help="Block groups that keep their start weights.")] = None,
     bf16: Annotated[bool | None, typer.Option(help="Compute in bfloat16; default: on a GPU only.")] = None,
@@ -65,6 +68,8 @@ def pose(
         options,
         where,
     )
+    if start is not None:
+        trainer.start_from(start)
     report = trainer.run(resume)
     if report is None:
         typer.echo(f"stopped; continue with --resume (checkpoints in {out})")

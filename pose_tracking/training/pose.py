@@ -24,6 +24,7 @@ from ..pose.refiner import PoseRefineNet, refine
 from .loop import LoopOptions, TrainingLoop, export_half, seed_everything
 from .packed import PackedDataset
 from .pose_data import PoseAugmentation, PoseBatch, PoseBatches, validation_batches
+from .start import load_matching
 
 POSE_FILE, REFINER_FILE, REPORT_FILE = "pose.safetensors", "refiner.safetensors", "validation.json"
 CORRECT = 0.1  # ADD(-S) below this many diameters counts as correct (Hinterstoisser et al., ACCV 2012)
@@ -242,6 +243,16 @@ class PoseTrainer:
                 validation, objects, config.crop, options.batch_size, options.validation_crops
             )
         ]
+
+    def start_from(self, folder: str | Path) -> None:
+        """Start from the networks of another bundle or run, whatever its objects.
+
+        Raises:
+            BundleError: `folder` has no pose weights, or those of another encoder.
+        """
+        load_matching(self.estimator, Path(folder) / POSE_FILE)
+        if (Path(folder) / REFINER_FILE).is_file():
+            load_matching(self.refiner, Path(folder) / REFINER_FILE)
 
     def run(self, resume: bool = False) -> dict[str, float] | None:
         """Train both networks and export them; None where a signal stopped the run before its end.

@@ -19,9 +19,10 @@ from torchvision.models.detection import MaskRCNN
 from ..config import option
 from ..errors import DatasetError
 from ..segmentation.config import SegmentationConfig
-from ..segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, load_weights, to_network_input
+from ..segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
 from .loop import LoopOptions, TrainingLoop, export_half, seed_everything
 from .segmentation_crops import CropBatches, CropOptions, Crops, Joined, Samples
+from .start import load_matching
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def train_segmentation(
         validation: held-out frames for the mask average precision.
         out: half-precision safetensors to write at the end; the last weights, which the cosine schedule makes the
             best (``best.safetensors`` in `run_dir` is kept by the validation score).
-        start: weights to start from instead of the ImageNet ones.
+        start: weights to start from instead of the ImageNet ones, of any object set.
         pretrained: whether to start the backbone from ImageNet weights.
         resume: continue from the checkpoint in `run_dir`, if there is one.
         device: torch device.
@@ -97,7 +98,7 @@ def train_segmentation(
     seed_everything(seed)
     model = build_training_model(config, len(obj_ids), training)
     if start is not None:
-        load_weights(model, start)
+        load_matching(model, start)
     elif pretrained and config.backbone == "efficientnet_lite0":
         model.backbone.body.load_imagenet()
     model.backbone.body.freeze(training.frozen_groups, not training.learn_large_kernels)
