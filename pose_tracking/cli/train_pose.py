@@ -22,6 +22,8 @@ def pose(
         Path | None, typer.Option(help="Bundle or run folder whose networks to start from; its objects may differ.")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Crops of a step.")] = 24,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate of the estimator.")] = None,
+    augmentation: Annotated[float, typer.Option(min=0.0, help="Strength of augmentation; less learns faster.")] = 1.0,
     frozen_groups: Annotated[int | None, typer.Option(help="Block groups that keep their start weights.")] = None,
     bf16: Annotated[bool | None, typer.Option(help="Compute in bfloat16; default: on a GPU only.")] = None,
     evaluate_minutes: Annotated[float, typer.Option(help="Time between evaluations.")] = 8.0,
@@ -59,6 +61,8 @@ def pose(
     )
     if frozen_groups is not None:
         options = replace(options, frozen_groups=frozen_groups)
+    if lr is not None:
+        options = replace(options, lr=lr)
     trainer = PoseTrainer(
         bundle.config.pose,
         bundle.objects,

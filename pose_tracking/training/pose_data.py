@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -44,11 +44,17 @@ class PoseAugmentation:
         0.05, "standard deviation of the shift of the cloud against the crop, in diameters", range=(0.0, 1.0)
     )
 
+    def scaled(self, strength: float) -> PoseAugmentation:
+        """The same with every corruption times `strength`; which instances are taken stays."""
+        kept = {"min_visibility", "min_pixels"}
+        limits = {field.name: field.metadata["range"][1] for field in fields(self)}
+        changes = {
+            name: min(getattr(self, name) * strength, limit) for name, limit in limits.items() if name not in kept
+        }
+        return replace(self, **changes)
 
-NO_AUGMENTATION = PoseAugmentation(
-    mask_grow=0.0, mask_cut=0.0, mask_bleed=0.0, mask_coarse=0.0, box=0.0, rotation=0.0, color=0.0, blur=0.0,
-    depth_noise=0.0, depth_dropout=0.0, shift=0.0,
-)  # fmt: skip
+
+NO_AUGMENTATION = PoseAugmentation().scaled(0.0)
 
 
 @dataclass

@@ -224,3 +224,12 @@ def test_fewer_points_keeps_pairs(objects: ObjectSet, pack: PackedDataset) -> No
     assert fewer.choose.shape == (3, count)
     pairs = {(int(c), *p) for c, p in zip(batch.choose[0], batch.points[0].tolist(), strict=True)}
     assert {(int(c), *p) for c, p in zip(fewer.choose[0], fewer.points[0].tolist(), strict=True)} <= pairs
+
+
+def test_augmentation_strength_scales_corruption_only() -> None:
+    plain, strong = PoseAugmentation(), PoseAugmentation().scaled(100.0)
+    half = plain.scaled(0.5)
+    assert half.rotation == pytest.approx(plain.rotation / 2)
+    assert half.min_pixels == strong.min_pixels == plain.min_pixels
+    assert strong.mask_cut == 1.0  # probabilities stay probabilities
+    assert NO_AUGMENTATION.color == 0.0
