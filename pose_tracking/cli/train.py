@@ -32,7 +32,7 @@ def segmentation(
     steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoint in the run folder.")] = False,
     start: Annotated[
-        Path | None, typer.Option(help="Weights to start from, of any objects; default: ImageNet backbone.")
+        Path | None, typer.Option(help="Weights to start from; default: ImageNet backbone.")
     ] = None,
     pretrained: Annotated[bool, typer.Option(help="Start the backbone from ImageNet weights.")] = True,
     batch: Annotated[int | None, typer.Option(min=1, help="Crops in a batch; default 4, on a GPU 16.")] = None,
