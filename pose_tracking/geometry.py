@@ -50,3 +50,11 @@ def rotation_from_quaternion_xyzw(quaternion: ArrayLike) -> Array:
     """(..., 4) quaternions in ROS order xyzw, of any non-zero norm, to (..., 3, 3) rotation matrices."""
     quaternion = np.asarray(quaternion, float)
     return np.asarray(Rotation.from_quat(quaternion.reshape(-1, 4)).as_matrix()).reshape(*quaternion.shape[:-1], 3, 3)
+
+
+def view_rotation(centre: ArrayLike) -> Array:
+    """(3, 3) smallest rotation whose third column is the direction of `centre`: ``R_camera_crop``."""
+    x, y, z = np.asarray(centre, float) / np.linalg.norm(centre)
+    # Rodrigues' formula from (0, 0, 1) to (x, y, z); z > 0 in front of the camera, so that 1 + z is never small.
+    k = 1.0 / (1.0 + z)
+    return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]])

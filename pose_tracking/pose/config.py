@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..config import option
 from .covariance import CovarianceConfig
 from .icp import IcpConfig
+from .search import SearchConfig
 from .verification import VerificationConfig
 
 
@@ -95,4 +96,5 @@ class PoseConfig:
     verification: VerificationConfig = option(
         VerificationConfig(), "scoring of hypotheses by rendered depth and colour"
     )
+    search: SearchConfig = option(SearchConfig(), "search over rotations where no hypothesis fits the frame")
     covariance: CovarianceConfig = option(CovarianceConfig(), "uncertainty of the chosen pose")

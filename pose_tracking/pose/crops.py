@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frame import RGBDFrame
-from ..geometry import make_transform
+from ..geometry import make_transform, view_rotation
 from .config import CropConfig
 
 # Mean and standard deviation of each channel, RGB, in 0..255, and the colour that blanked pixels get.
@@ -176,14 +176,6 @@ def _choose(available: int, count: int, rng: np.random.Generator | None) -> NDAr
     if rng is not None:
         return np.sort(rng.choice(available, count, replace=False))
     return (np.arange(count) * available) // count
-
-
-def view_rotation(centre: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(3, 3) smallest rotation whose third column is the direction of `centre`: ``R_camera_crop``."""
-    x, y, z = np.asarray(centre, float) / np.linalg.norm(centre)
-    # Rodrigues' formula from (0, 0, 1) to (x, y, z); z > 0 in front of the camera, so that 1 + z is never small.
-    k = 1.0 / (1.0 + z)
-    return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]])
 
 
 def _crop_colour(

@@ -12,6 +12,7 @@ from ..objects import ObjectSet
 from ..results import Instances, PoseEstimate
 from .covariance import depth_covariance, hypotheses_covariance
 from .icp import IcpPolisher, object_points
+from .search import RotationSearch
 from .verification import Verification, Verifier, depth_sigma
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class PoseEstimator:
     """The pose stage.
 
     Where the object set has meshes, each hypothesis is polished by ICP and scored by rendered against measured depth
-    and colour; the best is polished once more on more points, and its score is the confidence. Without meshes the
+    and colour; where none fits, rotations found by a search over all of them join in. The best is polished once more,
+    and its score is the confidence. Without meshes the
     network's most confident pose and its confidence are handed out as they are.
     """
 
@@ -41,6 +43,7 @@ class PoseEstimator:
         self.predictor = predictor
         self.polisher = IcpPolisher(config.icp, objects)
         self.verifier = Verifier(config.verification, objects)
+        self.search = RotationSearch(config.search, objects)
 
     def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
         """Poses of the instances of one frame, in their order; None where the depth is too sparse for one.
@@ -88,6 +91,11 @@ class PoseEstimator:
         points = object_points(frame, mask, model.diameter, icp)
         polished = self.polisher.polish(obj_id, points, poses).poses
         checks = [self.verifier.verify(view, obj_id, pose) for pose in polished]
+        searching = self.config.search.enabled and len(points) >= icp.min_points
+        if searching and max(check.score for check in checks) < self.config.search.below:
+            found = self.polisher.polish(obj_id, points, self.search.candidates(obj_id, points, frame, mask)).poses
+            polished = np.concatenate([polished, found])
+            checks += [self.verifier.verify(view, obj_id, pose) for pose in found]
         best = int(np.argmax([check.score for check in checks]))
         pose, check = polished[best], checks[best]
 
