@@ -24,8 +24,8 @@ COMMANDS = {
 GROUPS = {"train": ("train", "app")}
 
 
-def build() -> typer.Typer:
-    """The command with all its sub-commands."""
+def build(only: str | None = None) -> typer.Typer:
+    """The command with all its sub-commands, or with the one that is about to run: importing all takes seconds."""
     app = typer.Typer(
         help="Track the 6D pose and identity of known objects in RGB-D images.",
         no_args_is_help=True,
@@ -33,9 +33,14 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
+    wanted = {only} if only in COMMANDS or only in GROUPS else {*COMMANDS, *GROUPS}
     for name, (module, function) in COMMANDS.items():
+        if name not in wanted:
+            continue
         app.command(name)(getattr(importlib.import_module(f"{__package__}.{module}"), function))
     for name, (module, function) in GROUPS.items():
+        if name not in wanted:
+            continue
         app.add_typer(getattr(importlib.import_module(f"{__package__}.{module}"), function), name=name)
     return app
 
@@ -53,7 +58,7 @@ def _options(version: bool = typer.Option(False, "--version", callback=_show_ver
 def main() -> int:
     """Entry point: an error that is the input's fault is one line and exit status 2."""
     try:
-        build()(standalone_mode=True)
+        build(sys.argv[1] if len(sys.argv) > 1 else None)(standalone_mode=True)
     except PoseTrackingError as error:
         print(f"pose-tracking: error: {error}", file=sys.stderr)
         return 2
