@@ -250,7 +250,8 @@ def _make_templates(model: ObjectModel, config: SearchConfig) -> Templates:
     distance = NOMINAL_DISTANCE * model.diameter
     centre = model.box_min + model.size / 2
     side = 256
-    camera = CameraIntrinsics(side, side, *[side * NOMINAL_DISTANCE * 0.75] * 2, *[(side - 1) / 2] * 2)
+    focal, middle = side * NOMINAL_DISTANCE * 0.75, (side - 1) / 2
+    camera = CameraIntrinsics(side, side, focal, focal, middle, middle)
     kept, points, normals = [], [], []
     for rotation in rotations:
         translation = np.array([0.0, 0.0, distance]) - rotation @ centre
