@@ -34,7 +34,7 @@ class BenchmarkConfig:
     objects: str | None = option(None, "folder with the meshes, for bundles that do not ship them")
     counts: tuple[int, ...] = option((1, 5, 8), "numbers of objects in view", range=(1, 100))
     frames: int = option(10, "timed frames for each number of objects", range=(1, 100000))
-    device: str = option("cpu", "torch device")
+    device: str = option("auto", "torch device; auto takes a GPU where there is one")
     threads: int = option(0, "CPU threads; 0 leaves it to torch", range=(0, 1024))
     seed: int = option(0, "seed of the frames", range=(0, 2**31 - 1))
     networks: bool = option(False, "compare the pose stage with the published networks, batched and one by one")

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..bundle import ModelBundle
 from ..datasets.sample import GroundTruthObject, Sample
+from ..device import choose_device
 from ..errors import PoseTrackingError
 from ..files import write_json
 from ..frame import RGBDFrame
@@ -89,9 +90,9 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
 
     if job["threads"]:
         torch.set_num_threads(job["threads"])
-    device = torch.device(job["device"])
+    device = choose_device(job["device"])
     bundle = ModelBundle.load(job["model"], job["objects"])
-    tracker = ExactCountTracker(bundle, job["device"])
+    tracker = ExactCountTracker(bundle, str(device))
     packed = PackedDataset(job["packed"])
     samples = [packed[i] for i in range(len(packed))]
     frames = dict(zip(job["counts"], np.array_split(np.arange(len(samples)), len(job["counts"])), strict=True))
@@ -111,7 +112,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         from .benchmark_networks import compare_networks
 
         most = samples[frames[max(job["counts"])][0]]
-        networks = compare_networks(bundle, most.frame, _instances(most), job["device"])
+        networks = compare_networks(bundle, most.frame, _instances(most), str(device))
     height, width = samples[0].frame.depth.shape
     return {
         "schema": 1,

@@ -88,9 +88,15 @@ class PoseConfig:
         2, "passes of the refinement network (paper: 2; its LineMOD script runs 4)", range=(0, 16), runtime=True
     )
     refine_points: int = option(
-        96,
+        48,
         "points the refiner sees; the paper takes all 500, which is the dearest part of the stage on a CPU",
         range=(16, 4096),
+    )
+    accept: float = option(
+        0.9,
+        "pose confidence at which no further hypothesis is tried: nine in ten right poses reach it, few wrong ones do",
+        range=(0.0, 1.01),
+        runtime=True,
     )
     icp: IcpConfig = option(IcpConfig(), "polishing of hypotheses on the measured depth")
     verification: VerificationConfig = option(

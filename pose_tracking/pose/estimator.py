@@ -13,7 +13,7 @@ from ..results import Instances, PoseEstimate
 from .covariance import depth_covariance, hypotheses_covariance
 from .icp import IcpPolisher, object_points
 from .search import RotationSearch
-from .verification import Verification, Verifier, depth_sigma
+from .verification import InstanceView, Verification, Verifier, depth_sigma
 
 if TYPE_CHECKING:
     from .config import PoseConfig
@@ -82,6 +82,16 @@ class PoseEstimator:
         pose, check, covariance = self._check(frame, obj_id, mask, poses, confidences)
         return PoseEstimate(pose, check.score, covariance, raw_poses[0], poses[0], check.features)
 
+    def _best(self, obj_id: int, view: InstanceView, points: Float, poses: Float) -> tuple[Float, Verification]:
+        """Polish (K, 4, 4) hypotheses in turn; the one that scores best, or the first that is good enough."""
+        tried: list[tuple[Float, Verification]] = []
+        for pose in poses:
+            polished = self.polisher.polish(obj_id, points, pose[None]).poses[0]
+            tried.append((polished, self.verifier.verify(view, obj_id, polished)))
+            if tried[-1][1].score >= self.config.accept:
+                break
+        return max(tried, key=_score)
+
     def _check(
         self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float
     ) -> tuple[Float, Verification, Float]:
@@ -89,15 +99,11 @@ class PoseEstimator:
         model, icp = self.objects[obj_id], self.config.icp
         view = self.verifier.view(frame, mask)
         points = object_points(frame, mask, model.diameter, icp)
-        polished = self.polisher.polish(obj_id, points, poses).poses
-        checks = [self.verifier.verify(view, obj_id, pose) for pose in polished]
-        searching = self.config.search.enabled and len(points) >= icp.min_points
-        if searching and max(check.score for check in checks) < self.config.search.below:
-            found = self.polisher.polish(obj_id, points, self.search.candidates(obj_id, points, frame, mask)).poses
-            polished = np.concatenate([polished, found])
-            checks += [self.verifier.verify(view, obj_id, pose) for pose in found]
-        best = int(np.argmax([check.score for check in checks]))
-        pose, check = polished[best], checks[best]
+        pose, check = self._best(obj_id, view, points, poses)
+        if self.config.search.enabled and len(points) >= icp.min_points and check.score < self.config.search.below:
+            candidates = self.search.candidates(obj_id, points, frame, mask)
+            if len(candidates):
+                pose, check = max((pose, check), self._best(obj_id, view, points, candidates), key=_score)
 
         final = self.polisher.polish(obj_id, points, pose[None], final=True).poses[0]
         final_check = self.verifier.verify(view, obj_id, final)
@@ -124,3 +130,7 @@ class PoseEstimator:
                 confidence=check.score,
             )
         return pose, check, covariance
+
+
+def _score(tried: tuple[Float, Verification]) -> float:
+    return tried[1].score

@@ -26,7 +26,7 @@ class IcpConfig:
     """How poses are polished against the measured points."""
 
     enabled: bool = option(True, "polish poses by ICP where the object set has meshes", runtime=True)
-    points: int = option(400, "measured points an ICP uses", range=(20, 5000))
+    points: int = option(200, "measured points an ICP uses", range=(20, 5000))
     model_points: int = option(2000, "surface samples per object", range=(100, 50000))
     max_distances: tuple[float, ...] = option(
         (0.2, 0.08, 0.04),

@@ -43,7 +43,7 @@ class SearchConfig:
         0.6, "search where the best hypothesis has a lower confidence than this", range=(0.0, 1.0), runtime=True
     )
     rotations: int = option(240, "rotations tried per object, spread evenly over SO(3)", range=(24, 5000))
-    keep: int = option(6, "rotations handed to ICP and the depth check", range=(1, 64), runtime=True)
+    keep: int = option(4, "rotations handed to ICP and the depth check", range=(1, 64), runtime=True)
     template_points: int = option(96, "points of an object as seen in each rotation", range=(16, 1000))
     points: int = option(64, "measured points compared with them", range=(16, 1000))
     aligned: int = option(60, "rotations aligned to the measured points before the last ranking", range=(1, 5000))
