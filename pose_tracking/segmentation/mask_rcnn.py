@@ -95,7 +95,7 @@ def to_network_input(
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in NORMALIZATION[config.backbone])
     batch = torch.zeros((len(images), 3, height, width), device=device)
     for i, image in enumerate(images):
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
         batch[i, :, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
     return ImageList(batch.to(memory_format=torch.channels_last), [image.shape[:2] for image in images])
 
