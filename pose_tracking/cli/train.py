@@ -31,9 +31,7 @@ def segmentation(
     minutes: Annotated[float | None, typer.Option(help="Stop after this many minutes in all.")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoint in the run folder.")] = False,
-    start: Annotated[
-        Path | None, typer.Option(help="Weights to start from; default: ImageNet backbone.")
-    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights to start from; default: ImageNet backbone.")] = None,
     pretrained: Annotated[bool, typer.Option(help="Start the backbone from ImageNet weights.")] = True,
     batch: Annotated[int | None, typer.Option(min=1, help="Crops in a batch; default 4, on a GPU 16.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate of AdamW.")] = None,
