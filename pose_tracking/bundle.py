@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -185,10 +185,3 @@ def find_bundle(name_or_path: str | Path) -> Path:
         return known[str(name_or_path)]
     listing = ", ".join(sorted(known)) or "none found"
     raise BundleError(f"unknown model {str(name_or_path)!r}: neither a bundle folder nor one of: {listing}")
-
-
-def bundle_defaults() -> dict[str, Any]:
-    """The options of a bundle whose YAML says nothing, for documentation."""
-    from dataclasses import asdict
-
-    return asdict(BundleConfig())

@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..config import validate
-from ..errors import BundleError
 from ..frame import RGBDFrame
 from ..geometry import make_transform
+from ..networks.weights import load_weights
 from ..objects import ObjectSet
 from ..results import Instances
 from .config import PoseConfig
@@ -217,34 +215,6 @@ def diverse_hypotheses(
         differs = difference > 1
         picks.append(int((confidence * differs).argmax() if bool(differs.any()) else difference.argmax()))
     return torch.tensor(picks + [picks[-1]] * (count - len(picks)), device=confidence.device)
-
-
-def load_weights(network: nn.Module, path: str | Path) -> None:
-    """Fill `network` from a safetensors file of any floating-point type.
-
-    Raises:
-        BundleError: missing or corrupt file, or tensors of another network.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise BundleError(f"{path}: missing weight file; train it or fetch the bundle again")
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: corrupt weight file ({error}); fetch the bundle again") from error
-    expected = network.state_dict()
-    for name in sorted(set(expected) ^ set(state)):
-        problem = "lacks" if name in expected else "has an unexpected"
-        raise BundleError(f"{path}: {problem} tensor {name}: the weights are of another network")
-    for name, tensor in expected.items():
-        if state[name].shape != tensor.shape:
-            raise BundleError(
-                f"{path}: tensor {name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}: "
-                "the weights are of another network or object set"
-            )
-        if not torch.isfinite(state[name]).all():
-            raise BundleError(f"{path}: tensor {name} is not finite: the training run diverged")
-    network.load_state_dict(state)
 
 
 def fuse_batch_norm(network: nn.Module) -> None:

@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -22,8 +20,8 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
-from ..errors import BundleError
 from ..frame import RGBDFrame
+from ..networks.weights import load_weights
 from ..results import Instances
 from .backbone import NORMALIZATION, FrozenNormConv, PyramidBackbone
 from .config import SegmentationConfig
@@ -98,35 +96,6 @@ def to_network_input(
         pixels = torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
         batch[i, :, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
     return ImageList(batch.to(memory_format=torch.channels_last), [image.shape[:2] for image in images])
-
-
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load safetensors weights (half or single precision) into `model`.
-
-    Raises:
-        BundleError: missing or corrupt file, or weights of another architecture or number of classes.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise BundleError(f"{path}: no such weight file")
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise BundleError(f"{path}: weight file is corrupt ({str(error).splitlines()[0]})") from error
-    own = model.state_dict()
-    missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
-    if missing or unknown:
-        name = (missing or unknown)[0]
-        raise BundleError(f"{path}: {'lacks' if missing else 'has unknown'} weight {name}: not for this configuration")
-    for key, value in state.items():
-        if value.shape != own[key].shape:
-            hint = "number of object classes" if "predictor" in key else "configuration"
-            raise BundleError(
-                f"{path}: weight {key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}: another {hint}"
-            )
-        if value.dtype.is_floating_point and not torch.isfinite(value).all():
-            raise BundleError(f"{path}: weight {key} has values that are not finite")
-    model.load_state_dict({k: v.float() if v.dtype.is_floating_point else v for k, v in state.items()})
 
 
 class TorchvisionSegmenter:

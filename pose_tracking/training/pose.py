@@ -14,12 +14,13 @@ from ..config import option, validate
 from ..errors import ConfigError
 from ..files import make_directory, write_json
 from ..networks.efficientnet_lite import load_imagenet_weights
+from ..networks.weights import load_weights
 from ..objects import ObjectSet
 from ..pose.config import PoseConfig
 from ..pose.encoders import LightEncoder
 from ..pose.loss import confidence_loss, rotation_from_quaternion
 from ..pose.network import GLOBAL_CHANNELS, LOCAL_CHANNELS, PoseNet
-from ..pose.predictor import load_weights, refine_all
+from ..pose.predictor import refine_all
 from ..pose.refiner import PoseRefineNet, refine
 from .loop import LoopOptions, TrainingLoop, export_half, seed_everything
 from .packed import PackedDataset
