@@ -350,6 +350,10 @@ def main(args: list[str] | None = None, make_tracker: Callable[[str, str, str], 
         return 2
     except ExternalShutdownException:
         pass
+    except Exception:
+        # A signal shuts the context down under whatever callback is running: what that raises then is no failure.
+        if rclpy.ok():
+            raise
     finally:
         if node is not None:
             node.close()
