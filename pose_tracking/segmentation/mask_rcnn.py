@@ -25,6 +25,7 @@ from ..networks.weights import load_weights
 from ..results import Instances
 from .backbone import NORMALIZATION, FrozenNormConv, PyramidBackbone
 from .config import SegmentationConfig
+from .depth import DEPTH_CHANNELS, camera_of_window, depth_channels
 
 
 def build_mask_rcnn(config: SegmentationConfig, num_classes: int, **training: Any) -> MaskRCNN:
@@ -62,6 +63,9 @@ def build_mask_rcnn(config: SegmentationConfig, num_classes: int, **training: An
         mask_predictor=MaskRCNNPredictor(mask_channels[-1], mask_channels[-1], num_classes + 1),
         **training,
     )
+    if config.depth:
+        # After everything else, so that the colour layers start with the same random weights with and without it.
+        model.backbone.add_depth()
     # Near-zero outputs at the start (as in Detectron): the default ones begin with a mask loss far above ln 2.
     heads = model.roi_heads
     for layer, deviation in (
@@ -84,17 +88,33 @@ def _to_float(module: nn.Module, inputs: Any, output: Any) -> Any:
 
 
 def to_network_input(
-    images: Sequence[NDArray[np.uint8]], config: SegmentationConfig, device: torch.device
+    images: Sequence[NDArray[np.uint8]],
+    config: SegmentationConfig,
+    device: torch.device,
+    depths: Sequence[NDArray[np.float32]] = (),
 ) -> ImageList:
-    """Normalise (H, W, 3) uint8 RGB images and pad them to a common size the pyramid can halve."""
+    """Normalise images and pad them to a common size the pyramid can halve.
+
+    Args:
+        images: (H, W, 3) uint8 RGB.
+        config: of the network that gets them.
+        device: where the tensors go.
+        depths: (6, H, W) depth channels (`depth_channels`) of every image where `config.depth` is on.
+
+    Returns:
+        (B, 3, H', W') float32, or (B, 9, H', W') with the depth channels after the colours.
+    """
     multiple = max(config.strides)
     height = -(-max(image.shape[0] for image in images) // multiple) * multiple
     width = -(-max(image.shape[1] for image in images) // multiple) * multiple
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in NORMALIZATION[config.backbone])
-    batch = torch.zeros((len(images), 3, height, width), device=device)
+    channels = 3 + DEPTH_CHANNELS if config.depth else 3
+    batch = torch.zeros((len(images), channels, height, width), device=device)
     for i, image in enumerate(images):
         pixels = torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
-        batch[i, :, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+        batch[i, :3, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+        if config.depth:
+            batch[i, 3:, : image.shape[0], : image.shape[1]] = torch.from_numpy(depths[i]).to(device)
     return ImageList(batch.to(memory_format=torch.channels_last), [image.shape[:2] for image in images])
 
 
@@ -134,16 +154,53 @@ class TorchvisionSegmenter:
     @torch.inference_mode()
     def segment(self, frame: RGBDFrame) -> Instances:
         """Instances in the colour image of `frame`, best score first."""
+        images, features = self._pyramid(frame)
+        proposals, _ = self.model.rpn(images, features)
+        boxes, labels, scores = self._classify(features, proposals, images.image_sizes)
+        return self._instances(frame, images, features, boxes, labels, scores)
+
+    @torch.inference_mode()
+    def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
+        """What the detector would say of given boxes: masks and RoIAlign features, without looking for objects itself.
+
+        Args:
+            frame: the frame.
+            boxes: (N, 4) (x_min, y_min, x_max, y_max) in pixels of the frame.
+            obj_ids: (N,) object of each box, whose mask is wanted.
+
+        Returns:
+            N instances in the order of `boxes`, all with score 1.
+        """
+        images, features = self._pyramid(frame)
+        height, width = frame.color.shape[:2]
+        ratio = np.array([images.image_sizes[0][1] / width, images.image_sizes[0][0] / height] * 2)
+        scaled = torch.as_tensor(np.asarray(boxes, float).reshape(-1, 4) * ratio, dtype=torch.float32).to(self.device)
+        index = {int(obj_id): i for i, obj_id in enumerate(self.obj_ids)}
+        labels = torch.tensor([index[int(i)] + 1 for i in obj_ids], dtype=torch.long, device=self.device)
+        return self._instances(frame, images, features, scaled, labels, torch.ones(len(labels)))
+
+    def _pyramid(self, frame: RGBDFrame) -> tuple[ImageList, OrderedDict[str, Tensor]]:
         height, width = frame.color.shape[:2]
         scale = min(1.0, self.config.max_width / width, self.config.max_height / height)
         image = frame.color
         if scale < 1:
             size = max(round(width * scale), 1), max(round(height * scale), 1)
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        images = to_network_input([image], self.config, self.device)
-        features: OrderedDict[str, Tensor] = self.model.backbone(images.tensors)
-        proposals, _ = self.model.rpn(images, features)
-        boxes, labels, scores = self._classify(features, proposals, images.image_sizes)
+        depths = [_channels_of(frame, image.shape[1], image.shape[0])] if self.config.depth else []
+        images = to_network_input([image], self.config, self.device, depths)
+        return images, self.model.backbone(images.tensors)
+
+    def _instances(
+        self,
+        frame: RGBDFrame,
+        images: ImageList,
+        features: OrderedDict[str, Tensor],
+        boxes: Tensor,
+        labels: Tensor,
+        scores: Tensor,
+    ) -> Instances:
+        """Features and full-size masks of boxes (N, 4) in network pixels with labels (N,) from 1."""
+        height, width = frame.color.shape[:2]
         if len(boxes) == 0:
             return Instances.empty(height, width, self.config.fpn_channels, self.config.roi_size)
         heads = self.model.roi_heads
@@ -151,7 +208,8 @@ class TorchvisionSegmenter:
         mask_features = heads.mask_roi_pool(features, [boxes], images.image_sizes)
         logits = heads.mask_predictor(heads.mask_head(mask_features))
         small = maskrcnn_inference(logits, [labels])[0][:, 0].cpu().numpy()
-        ratio = np.array([width / image.shape[1], height / image.shape[0]] * 2, np.float32)
+        rows, columns = images.image_sizes[0]
+        ratio = np.array([width / columns, height / rows] * 2, np.float32)
         full = boxes.cpu().numpy() * ratio
         masks = paste_masks(small, full, height, width, self.config.mask_threshold)
         return Instances(
@@ -178,6 +236,16 @@ class TorchvisionSegmenter:
         boxes, scores, labels = boxes[order], scores[order], labels[order]
         keep = suppress_across_classes(boxes, labels, config.cross_class_iou)[: config.max_detections]
         return boxes[keep], labels[keep], scores[keep]
+
+
+def _channels_of(frame: RGBDFrame, width: int, height: int) -> NDArray[np.float32]:
+    """(6, height, width) depth channels of `frame` at the size its colours have in the network."""
+    depth, camera = frame.depth, frame.intrinsics
+    if depth.shape != (height, width):
+        camera = camera_of_window(camera, 0, 0, depth.shape[1], depth.shape[0], (width, height))
+        # Nearest: a mean over an edge, or with the zeros of a hole, is no depth of anything.
+        depth = np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
+    return depth_channels(depth, camera)
 
 
 def suppress_across_classes(boxes: Tensor, labels: Tensor, iou: float) -> Tensor:

@@ -84,6 +84,21 @@ def test_features_come_from_the_one_forward_pass(segmenter: TorchvisionSegmenter
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (1280, 720)])
+def test_instances_at_the_boxes_found_are_the_instances_found(
+    segmenter: TorchvisionSegmenter, width: int, height: int
+) -> None:
+    frame = shape_scene(7, width, height).frame
+    found = segmenter.segment(frame)
+    again = segmenter.instances_at(frame, found.boxes, found.obj_ids)
+    assert 0 < len(found) == len(again)
+    np.testing.assert_array_equal(again.obj_ids, found.obj_ids)
+    np.testing.assert_allclose(again.boxes, found.boxes, atol=1e-3)
+    np.testing.assert_allclose(again.roi_features, found.roi_features, atol=1e-3)
+    assert (again.masks == found.masks).mean() > 0.999
+    assert len(segmenter.instances_at(frame, np.zeros((0, 4)), np.zeros(0, int))) == 0
+
+
 def test_several_instances_of_a_class_are_kept(segmenter: TorchvisionSegmenter) -> None:
     found = segmenter.segment(shape_scene(3).frame)
     _, counts = np.unique(found.obj_ids, return_counts=True)
