@@ -32,6 +32,9 @@ def segmentation(
     steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoint in the run folder.")] = False,
     start: Annotated[Path | None, typer.Option(help="Weights to start from; default: ImageNet backbone.")] = None,
+    depth: Annotated[
+        bool | None, typer.Option(help="Show the network the depth image too; default: as the bundle says.")
+    ] = None,
     pretrained: Annotated[bool, typer.Option(help="Start the backbone from ImageNet weights.")] = True,
     batch: Annotated[int | None, typer.Option(min=1, help="Crops in a batch; default 4, on a GPU 16.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate of AdamW.")] = None,
@@ -73,6 +76,9 @@ def segmentation(
         workers=workers if workers is not None else (8 if gpu else 0),
         validation_frames=validation_frames,
     )
+    config = bundle.config.segmentation
+    if depth is not None:
+        config = replace(config, depth=depth)
     loop = LoopOptions(
         steps=steps, minutes=minutes, bf16=gpu if bf16 is None else bf16, evaluate_minutes=evaluate_minutes
     )
@@ -83,7 +89,7 @@ def segmentation(
     if start is not None and not start.is_file():
         raise BundleError(f"{start}: no such weight file to start from")
     metrics = train_segmentation(
-        bundle.config.segmentation,
+        config,
         list(bundle.objects),
         [PackedDataset(path) for path in data],
         run_dir,

@@ -7,7 +7,7 @@ published it for mobile CPUs; convolutions of stride 2 pad as TensorFlow does ("
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from ..errors import BundleError
 from ..networks.efficientnet_lite import STAGE_OF_STRIDE, STAGES, imagenet_tensors
+from .depth import DepthBranch
 
 BN_EPSILON = 1e-3
 
@@ -108,24 +109,30 @@ class EfficientNetLite0(nn.Module):
         self.frozen_groups = 0
         self.frozen_in_bf16 = False
 
-    def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
-        """(B, 3, H, W) normalised RGB to feature maps by stride."""
+    def forward(self, x: Tensor, added: Mapping[int, Tensor] | None = None) -> OrderedDict[str, Tensor]:
+        """(B, 3, H, W) normalised RGB to feature maps by stride; maps in `added` are added to those of their stride."""
         wanted = {STAGE_OF_STRIDE[s]: s for s in self.strides}
+        extra = {STAGE_OF_STRIDE[s]: y for s, y in (added or {}).items()}
+        # Frozen groups above an added map pass its gradient on: only what lies below the first goes without.
+        frozen = min([self.frozen_groups, *(stage + 1 for stage in extra)])
         out = OrderedDict()
         with self._frozen_part():
             x = self.stem(x)
-            for i, group in enumerate(self.groups[: self.frozen_groups]):
-                x = group(x)
-                if i in wanted:
-                    out[str(wanted[i])] = x.float()
-        x = x.float() if not torch.is_autocast_enabled(x.device.type) else x
         for i, group in enumerate(self.groups):
-            if i < self.frozen_groups:
-                continue
-            x = group(x)
+            if i < frozen:
+                with self._frozen_part():
+                    x = group(x)
+            else:
+                x = group(self._learning_type(x))
+            if i in extra:
+                x = self._learning_type(x) + extra[i]
             if i in wanted:
-                out[str(wanted[i])] = x
+                out[str(wanted[i])] = self._learning_type(x)
         return out
+
+    @staticmethod
+    def _learning_type(x: Tensor) -> Tensor:
+        return x if torch.is_autocast_enabled(x.device.type) else x.float()
 
     @contextmanager
     def _frozen_part(self) -> Iterator[None]:
@@ -188,12 +195,14 @@ class ResNet50(nn.Module):
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.groups = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
 
-    def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
-        """(B, 3, H, W) normalised RGB to feature maps by stride."""
+    def forward(self, x: Tensor, added: Mapping[int, Tensor] | None = None) -> OrderedDict[str, Tensor]:
+        """(B, 3, H, W) normalised RGB to feature maps by stride; maps in `added` are added to those of their stride."""
         out = OrderedDict()
         x = self.stem(x)
         for stride, group in zip((4, 8, 16, 32), self.groups, strict=True):
             x = group(x)
+            if added and stride in added:
+                x = x + added[stride]
             if stride in self.strides:
                 out[str(stride)] = x
         return out
@@ -205,14 +214,33 @@ class ResNet50(nn.Module):
 
 
 class PyramidBackbone(nn.Module):
-    """A backbone and its feature pyramid; gives float32 maps by level, finest first, whatever it computes in."""
+    """A backbone and its feature pyramid; gives float32 maps by level, finest first, whatever it computes in.
+
+    Args:
+        name: of the backbone.
+        strides: of the pyramid's levels.
+        channels: of every level.
+
+    Attributes:
+        depth: the branch that sees the depth channels, or None (colour only).
+    """
 
     def __init__(self, name: str, strides: Sequence[int], channels: int):
         super().__init__()
         self.body: Any = EfficientNetLite0(strides) if name == "efficientnet_lite0" else ResNet50(strides)
         self.fpn = FeaturePyramidNetwork(self.body.out_channels, channels)
         self.out_channels = channels
+        self.depth: DepthBranch | None = None
+
+    def add_depth(self) -> None:
+        """Give the backbone its depth branch."""
+        self.depth = DepthBranch(self.body.CHANNELS, max(self.body.strides))
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
-        """(B, 3, H, W) normalised RGB, sides multiples of the coarsest stride, to (B, C, H/s, W/s) maps."""
-        return OrderedDict((k, v.float()) for k, v in self.fpn(self.body(x)).items())
+        """Images, sides multiples of the coarsest stride, to (B, C, H/s, W/s) maps.
+
+        Args:
+            x: (B, 3, H, W) normalised RGB, or with the depth channels (B, 9, H, W); see `to_network_input`.
+        """
+        added = None if self.depth is None else self.depth(x[:, 3:])
+        return OrderedDict((k, v.float()) for k, v in self.fpn(self.body(x[:, :3], added)).items())

@@ -20,6 +20,9 @@ class SegmentationConfig:
 
     backend: str = option("torchvision", "implementation of the detector", choices=("torchvision",))
     backbone: str = option("efficientnet_lite0", "feature extractor below the pyramid", choices=BACKBONES)
+    depth: bool = option(
+        False, "whether the network sees the depth image too (RGB-D), not the colours alone; fixed by its training"
+    )
     strides: tuple[int, ...] = option((8, 16, 32), "pyramid levels, finest first, each twice the one before", unit="px")
     fpn_channels: int = option(96, "channels of every pyramid level", range=(8, 512))
     anchor_sizes: tuple[float, ...] = option(

@@ -77,7 +77,7 @@ def train_segmentation(
         validation: held-out frames for the mask average precision.
         out: half-precision safetensors to write at the end; the last weights, which the cosine schedule makes the
             best (``best.safetensors`` in `run_dir` is kept by the validation score).
-        start: weights to start from instead of the ImageNet ones, of any object set.
+        start: weights to start from instead of the ImageNet ones, of any object set, with or without depth.
         pretrained: whether to start the backbone from ImageNet weights.
         resume: continue from the checkpoint in `run_dir`, if there is one.
         device: torch device.
@@ -115,7 +115,7 @@ def train_segmentation(
     loop = TrainingLoop(model, optimizer, run_dir, loop_options, device)
     if resume:
         loop.resume()
-    batches = CropBatches(frames, {obj_id: i for i, obj_id in enumerate(obj_ids)}, training.crops, seed)
+    batches = CropBatches(frames, {obj_id: i for i, obj_id in enumerate(obj_ids)}, training.crops, seed, config.depth)
 
     def compute_losses(batch: Crops, step: int) -> dict[str, Tensor]:
         # torchvision samples anchors and regions at random: seeded by step, a resumed run repeats itself.
@@ -134,7 +134,11 @@ def train_segmentation(
         "map50",
     )
     if out is not None:
-        export_half(loop.final_weights(), out, {"kind": "pose_tracking segmentation", "backbone": config.backbone})
+        export_half(
+            loop.final_weights(),
+            out,
+            {"kind": "pose_tracking segmentation", "backbone": config.backbone, "depth": str(config.depth).lower()},
+        )
     return metrics
 
 
@@ -160,7 +164,7 @@ def build_training_model(config: SegmentationConfig, num_classes: int, training:
 def losses(model: MaskRCNN, batch: Crops, config: SegmentationConfig, device: torch.device) -> dict[str, Tensor]:
     """The five losses of Mask R-CNN (He et al., 2017) on a batch; `model` must be in training mode."""
     targets = [{k: v.to(device) for k, v in target.items()} for target in batch.targets]
-    images = to_network_input(batch.images, config, device)
+    images = to_network_input(batch.images, config, device, batch.depths)
     features = model.backbone(images.tensors)
     proposals, proposal_losses = model.rpn(images, features, targets)
     _, head_losses = model.roi_heads(features, proposals, images.image_sizes, targets)

@@ -1,4 +1,4 @@
-"""Training crops for the detector: cut out of frames near their native scale, with augmented colours."""
+"""Training crops for the detector: cut out of frames near their native scale, with augmented colours and depth."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..camera import CameraIntrinsics
 from ..config import option
 from ..datasets.sample import Sample
+from ..segmentation.depth import camera_of_window, depth_channels
 
 IGNORED = -1  # label of objects too hidden or too small to ask for, but which are no background either
 
@@ -42,14 +44,27 @@ class CropOptions:
     color_jitter: float = option(0.25, "strength of brightness, contrast and tint changes", range=(0.0, 1.0))
     blur: float = option(0.3, "share of blurred crops", range=(0.0, 1.0))
     noise: float = option(8.0, "largest standard deviation of pixel noise, of 255", range=(0.0, 100.0))
+    depth_noise: float = option(
+        0.002, "largest standard deviation of depth noise at 1 m; grows with the square", unit="m", range=(0.0, 0.1)
+    )
+    depth_scale: float = option(0.005, "standard deviation of the depth's scale", range=(0.0, 0.2))
+    depth_holes: float = option(0.4, "share of the crops whose depth gets holes", range=(0.0, 1.0))
+    no_depth: float = option(0.1, "share of the crops without any depth", range=(0.0, 1.0))
 
 
 @dataclass
 class Crops:
-    """A batch: B images (H, W, 3) uint8 RGB and their torchvision targets (boxes, labels, masks)."""
+    """A batch of B crops.
+
+    Attributes:
+        images: (H, W, 3) uint8 RGB.
+        targets: of torchvision: boxes, labels, masks.
+        depths: (6, H, W) float32 depth channels (`depth_channels`); empty for a detector that sees colour only.
+    """
 
     images: list[NDArray[np.uint8]]
     targets: list[dict[str, Tensor]]
+    depths: list[NDArray[np.float32]]
 
 
 class CropBatches(Dataset[Crops]):
@@ -60,21 +75,28 @@ class CropBatches(Dataset[Crops]):
         class_of: class index, from 0, by object id; other objects become background.
         options: how to cut.
         seed: of the random choices.
+        depth: whether to make depth channels; the images are the same with and without.
     """
 
-    def __init__(self, frames: Samples, class_of: dict[int, int], options: CropOptions, seed: int) -> None:
+    def __init__(
+        self, frames: Samples, class_of: dict[int, int], options: CropOptions, seed: int, depth: bool = False
+    ) -> None:
         self.frames, self.class_of, self.options, self.seed = frames, class_of, options, seed
+        self.depth = depth
 
     def __getitem__(self, index: int) -> Crops:
         rng = np.random.default_rng((self.seed, index))
+        depth_rng = np.random.default_rng((self.seed, index, 1))
         options = self.options
-        batch = Crops([], [])
+        batch = Crops([], [], [])
         while len(batch.images) < options.batch:
             sample = self.frames[int(rng.integers(len(self.frames)))]
             for _ in range(min(options.crops_per_frame, options.batch - len(batch.images))):
-                image, target = cut(sample, self.class_of, options, rng)
+                image, target, depth, camera = cut(sample, self.class_of, options, rng)
                 batch.images.append(image)
                 batch.targets.append(target)
+                if self.depth:
+                    batch.depths.append(depth_channels(change_depth(depth, options, depth_rng), camera))
         return batch
 
     def stream(self, first: int, workers: int) -> Iterator[Crops]:
@@ -107,8 +129,8 @@ def _one_thread(worker: int) -> None:
 
 def cut(
     sample: Sample, class_of: dict[int, int], options: CropOptions, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], dict[str, Tensor]]:
-    """One random crop of `sample`: (H, W, 3) uint8 image and its target.
+) -> tuple[NDArray[np.uint8], dict[str, Tensor], NDArray[np.float32], CameraIntrinsics]:
+    """One random crop of `sample`: (H, W, 3) uint8 image, its target, its (H, W) depth in metres and its camera.
 
     Objects under `CropOptions.min_visibility` (what the crop cuts off counts as hidden) or `min_pixels` get the label
     `IGNORED`: torchvision then samples the boxes that lie on them neither as object nor as background.
@@ -131,6 +153,10 @@ def cut(
     image = cv2.resize(
         sample.frame.color[window], shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     )
+    # Nearest: a mean over an edge, or with the zeros of a hole, is no depth of anything.
+    depth = cv2.resize(sample.frame.depth[window], shape, interpolation=cv2.INTER_NEAREST)
+    left, top, across, down = int(corner[0]), int(corner[1]), int(size[0]), int(size[1])
+    camera = camera_of_window(sample.frame.intrinsics, left, top, across, down, shape)
     boxes, labels, masks = [], [], []
     for obj in objects:
         assert obj.mask is not None
@@ -151,7 +177,7 @@ def cut(
         "labels": torch.tensor(labels, dtype=torch.int64),
         "masks": torch.from_numpy(np.array(masks, np.uint8).reshape(-1, options.height, options.width)),
     }
-    return change_colors(np.asarray(image, np.uint8), options, rng), target
+    return change_colors(np.asarray(image, np.uint8), options, rng), target, np.asarray(depth, np.float32), camera
 
 
 def change_colors(image: NDArray[np.uint8], options: CropOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -173,6 +199,22 @@ def change_colors(image: NDArray[np.uint8], options: CropOptions, rng: np.random
     sigma = float(rng.uniform(0, options.noise))
     out += rng.standard_normal(out.shape, dtype=np.float32) * sigma
     return np.clip(out + 0.5, 0, 255).astype(np.uint8)
+
+
+def change_depth(depth: NDArray[np.float32], options: CropOptions, rng: np.random.Generator) -> NDArray[np.float32]:
+    """`depth` (H, W) in metres as a worse or a badly calibrated sensor reads it: noisier, with holes, or not at all."""
+    if rng.random() < options.no_depth:
+        return np.zeros_like(depth)
+    sigma = float(rng.uniform(0, options.depth_noise))
+    noise = rng.standard_normal(depth.shape, dtype=np.float32) * np.float32(sigma)
+    out = (depth + noise * depth * depth) * np.float32(np.exp(rng.normal(0, options.depth_scale)))
+    if rng.random() < options.depth_holes:
+        height, width = depth.shape
+        for _ in range(int(rng.integers(1, 6))):
+            centre = int(rng.integers(width)), int(rng.integers(height))
+            axes = int(rng.integers(2, max(width // 6, 3))), int(rng.integers(2, max(height // 6, 3)))
+            cv2.ellipse(out, centre, axes, float(rng.uniform(0, 180)), 0, 360, 0.0, -1)
+    return np.maximum(out, 0)
 
 
 class Joined:

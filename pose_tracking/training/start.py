@@ -19,7 +19,8 @@ def load_matching(model: nn.Module, weights: str | Path) -> list[str]:
         weights: safetensors file of a network of the same architecture, trained on any object set.
 
     Returns:
-        Names of the tensors that did not fit: the layers that have one output per object.
+        Names of the tensors that did not fit: the layers that have one output per object, and the depth branch where
+        the other network sees colour only.
 
     Raises:
         BundleError: unreadable file, or one of another architecture (less than half of the tensors fit).

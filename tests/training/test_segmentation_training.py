@@ -45,7 +45,7 @@ def test_crops_hold_what_the_boxes_say(scenes: list[Sample]) -> None:
     options = CropOptions(width=160, height=128)
     classes = {obj_id: i for i, obj_id in enumerate(OBJ_IDS)}
     for seed in range(20):
-        image, target = cut(scenes[seed % 6], classes, options, np.random.default_rng(seed))
+        image, target, _, _ = cut(scenes[seed % 6], classes, options, np.random.default_rng(seed))
         assert image.shape == (128, 160, 3)
         assert image.dtype == np.uint8
         assert target["masks"].shape == (len(target["boxes"]), 128, 160)
@@ -57,11 +57,11 @@ def test_crops_hold_what_the_boxes_say(scenes: list[Sample]) -> None:
 
 def test_hidden_and_small_objects_are_neither_object_nor_background(scenes: list[Sample]) -> None:
     options = CropOptions(width=320, height=240, scale=(1.0, 1.0), min_visibility=1.0)
-    _, target = cut(scenes[0], {2: 0, 5: 1, 7: 2}, options, np.random.default_rng(0))
+    _, target, _, _ = cut(scenes[0], {2: 0, 5: 1, 7: 2}, options, np.random.default_rng(0))
     hidden = sum((o.visibility or 0) < 1.0 for o in scenes[0].objects or [])
     assert (target["labels"] == IGNORED).sum() == hidden
     options = CropOptions(width=320, height=240, scale=(1.0, 1.0), min_pixels=10**6)
-    _, target = cut(scenes[0], {2: 0, 5: 1, 7: 2}, options, np.random.default_rng(0))
+    _, target, _, _ = cut(scenes[0], {2: 0, 5: 1, 7: 2}, options, np.random.default_rng(0))
     assert (target["labels"] == IGNORED).all()
 
 
