@@ -1,1 +1,19 @@
 """6D pose of detected instances: DenseFusion networks, refinement, ICP and the depth check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .densefusion import load_densefusion
+
+__all__ = ["load_densefusion"]
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: options of this room are read by programs that never load PyTorch.
+    if name == "load_densefusion":
+        from .densefusion import load_densefusion
+
+        return load_densefusion
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,15 +10,22 @@ from .icp import IcpConfig
 from .search import SearchConfig
 from .verification import VerificationConfig
 
+WINDOWS = ("square", "published_mask", "published_box")
+
 
 @dataclass(frozen=True)
 class CropConfig:
     """How instances become network input.
 
-    The defaults serve networks trained by this package. The published weights want ``size`` as trained (80 to 160),
-    ``normalization`` "raw_imagenet", ``unit`` "metre", and ``view_aligned``, ``centred`` and ``mask_background`` off.
+    The defaults serve networks trained by this package; `densefusion_bundle.RECIPES` has what the published ones want.
     """
 
+    window: str = option(
+        "square",
+        "what is cut out: a square around the box, resized to `size`; or as the published scripts, unscaled, sides "
+        "rounded up to 40 px: around the largest part of the mask (LineMOD) or around the box (YCB-Video)",
+        choices=WINDOWS,
+    )
     size: int = option(96, "side of the square colour crop after resizing", unit="px", range=(32, 512))
     margin: float = option(
         1.15, "side of the crop over the longer side of the box; room for a box that is too tight", range=(1.0, 3.0)
@@ -35,7 +42,7 @@ class CropConfig:
         0.75,
         "points farther than this from the median point are dropped, in object diameters (the paper has no gate)",
         unit="diameters",
-        range=(0.1, 10.0),
+        range=(0.1, 1000.0),
     )
     centred: bool = option(True, "subtract the median point from the cloud (the paper does not)")
     view_aligned: bool = option(
@@ -63,7 +70,7 @@ class PoseConfig:
     encoder: str = option(
         "light",
         "colour encoder: the published PSPNet-ResNet18, or EfficientNet-Lite0 which serves 2 cores",
-        choices=("light", "pspnet_resnet18"),
+        choices=("fused", "light", "pspnet_resnet18"),
     )
     crop: CropConfig = option(CropConfig(), "crops and point clouds of instances")
     hypotheses: int = option(

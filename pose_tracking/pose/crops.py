@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ NORMALIZATION = {
     "raw_imagenet": _IMAGENET,
 }
 BLANK = (127, 127, 127)
+BORDER_STEP = 40  # pixels; the published code's list of crop sides goes in these steps
+STRIDE = 8  # of the published encoder: sides are multiples of it
 MASK_DILATION = 5  # pixels of the crop, so that a mask a little too small does not cut the object
 
 
@@ -33,13 +36,14 @@ class CropBatch:
     aligned); lengths are in `scale` metres.
 
     Attributes:
-        image: (N, 3, S, S) float32 normalised colour.
+        image: (N, 3, H, W) float32 normalised colour; a crop smaller than others lies in the upper left corner.
         points: (N, P, 3) float32 in the crop frame.
-        choose: (N, P) int64 crop pixel ``row * S + column`` of each point.
+        choose: (N, P) int64 crop pixel ``row * width + column`` of each point, with the crop's own width.
         frame: (N, 4, 4) ``T_camera_crop``, metres.
         scale: (N,) metres per unit of `points`.
         camera_points: (N, P, 3) float32 metres in the optical frame.
         pixels: (N, P, 2) int64 (column, row) of each point in the frame.
+        sizes: (N, 2) int64 height and width of each crop.
         valid: (N,) bool, whether there was enough depth.
     """
 
@@ -50,22 +54,24 @@ class CropBatch:
     scale: NDArray[np.float64]
     camera_points: NDArray[np.float32]
     pixels: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     valid: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.valid)
 
     @classmethod
-    def allocate(cls, count: int, size: int, points: int) -> CropBatch:
+    def allocate(cls, count: int, height: int, width: int, points: int) -> CropBatch:
         """A batch of `count` rows that are not valid yet."""
         return cls(
-            np.zeros((count, 3, size, size), np.float32),
+            np.zeros((count, 3, height, width), np.float32),
             np.zeros((count, points, 3), np.float32),
             np.zeros((count, points), np.int64),
             np.tile(np.eye(4), (count, 1, 1)),
             np.ones(count),
             np.zeros((count, points, 3), np.float32),
             np.zeros((count, points, 2), np.int64),
+            np.tile(np.array([height, width], np.int64), (count, 1)),
             np.zeros(count, bool),
         )
 
@@ -105,10 +111,52 @@ def make_crops(
         config: sizes and switches.
         rng: draws the points at random (training); None takes them at even steps, the same every time.
     """
-    batch = CropBatch.allocate(len(boxes), config.size, config.points)
-    for row, (box, mask, diameter) in enumerate(zip(boxes, masks, diameters, strict=True)):
-        _fill(batch, row, frame, np.asarray(box, float), mask, float(diameter), config, rng)
+    windows = [window_of(np.asarray(box, float), mask, config) for box, mask in zip(boxes, masks, strict=True)]
+    height = max((window.crop_height for window in windows), default=config.size)
+    width = max((window.crop_width for window in windows), default=config.size)
+    batch = CropBatch.allocate(len(boxes), height, width, config.points)
+    for row, (window, mask, diameter) in enumerate(zip(windows, masks, diameters, strict=True)):
+        _fill(batch, row, frame, window, mask, float(diameter), config, rng)
     return batch
+
+
+class Window(NamedTuple):
+    """Part of the image that becomes a crop, in pixels, and the crop's size; may reach over the image."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    crop_width: int
+    crop_height: int
+
+
+def window_of(box: NDArray[np.floating], mask: NDArray[np.bool_], config: CropConfig) -> Window:
+    """What `config` cuts out for an instance with `box` and (H, W) `mask`."""
+    if config.window == "square":
+        left, top, side = square_of(box, config.margin)
+        return Window(left, top, side, side, config.size, config.size)
+    x0, y0, x1, y1 = largest_part(mask) if config.window == "published_mask" else (int(v) for v in box)
+    left, width = _published_span(x0, x1, mask.shape[1])
+    top, height = _published_span(y0, y1, mask.shape[0])
+    return Window(left, top, width, height, width, height)
+
+
+def largest_part(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom (exclusive) of the part of `mask` with the largest bounding box; zeros if empty."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = [cv2.boundingRect(contour) for contour in contours]
+    x, y, w, h = max(boxes, key=lambda box: box[2] * box[3], default=(0, 0, 0, 0))
+    return x, y, x + w, y + h
+
+
+def _published_span(low: int, high: int, limit: int) -> tuple[int, int]:
+    """Start and length along one axis: rounded up to the next step, around the middle, moved into the image."""
+    low, high = max(low, 0), min(high, limit - 1)
+    length = max(-(-(high - low) // BORDER_STEP), 1) * BORDER_STEP
+    length = max(min(length, limit // STRIDE * STRIDE), STRIDE)
+    start = (low + high) // 2 - length // 2
+    return max(min(start, limit - length), 0), length
 
 
 def square_of(box: NDArray[np.floating], margin: float) -> tuple[int, int, int]:
@@ -123,7 +171,7 @@ def _fill(
     batch: CropBatch,
     row: int,
     frame: RGBDFrame,
-    box: NDArray[np.floating],
+    window: Window,
     mask: NDArray[np.bool_],
     diameter: float,
     config: CropConfig,
@@ -131,8 +179,8 @@ def _fill(
 ) -> None:
     """Fill `row` of `batch`; leaves it as it is where there is too little depth."""
     height, width = frame.depth.shape
-    left, top, side = square_of(box, config.margin)
-    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
+    left, top = window.left, window.top
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + window.width, width), min(top + window.height, height)
     if x1 <= x0 or y1 <= y0:
         return
     mask = mask[y0:y1, x0:x1]
@@ -154,14 +202,16 @@ def _fill(
     rotation = view_rotation(centre) if config.view_aligned else np.eye(3)
     origin = centre if config.centred else np.zeros(3)
     scale = diameter if config.unit == "diameter" else 1.0
-    size = config.size
-    to_crop = size / side
-    crop_cols = np.clip(((cols + x0 - left + 0.5) * to_crop).astype(np.int64), 0, size - 1)
-    crop_rows = np.clip(((rows + y0 - top + 0.5) * to_crop).astype(np.int64), 0, size - 1)
+    crop_width, crop_height = window.crop_width, window.crop_height
+    to_crop = crop_width / window.width, crop_height / window.height
+    crop_cols = np.clip(((cols + x0 - left + 0.5) * to_crop[0]).astype(np.int64), 0, crop_width - 1)
+    crop_rows = np.clip(((rows + y0 - top + 0.5) * to_crop[1]).astype(np.int64), 0, crop_height - 1)
 
-    batch.image[row] = _crop_colour(frame.color[y0:y1, x0:x1], mask, (x0 - left, y0 - top), side, config)
+    crop = _crop_colour(frame.color[y0:y1, x0:x1], mask, (x0 - left, y0 - top), window, config)
+    batch.image[row, :, :crop_height, :crop_width] = crop
+    batch.sizes[row] = crop_height, crop_width
     batch.points[row] = (cloud - origin) @ rotation / scale
-    batch.choose[row] = crop_rows * size + crop_cols
+    batch.choose[row] = crop_rows * crop_width + crop_cols
     batch.frame[row] = make_transform(rotation, origin)
     batch.scale[row] = scale
     batch.camera_points[row] = cloud
@@ -179,18 +229,19 @@ def _choose(available: int, count: int, rng: np.random.Generator | None) -> NDAr
 
 
 def _crop_colour(
-    color: NDArray[np.uint8], mask: NDArray[np.bool_], offset: tuple[int, int], side: int, config: CropConfig
+    color: NDArray[np.uint8], mask: NDArray[np.bool_], offset: tuple[int, int], window: Window, config: CropConfig
 ) -> NDArray[np.float32]:
-    """(3, S, S) normalised crop; what lies outside the image or, if so configured, the mask is blank."""
-    canvas = np.full((side, side, 3), BLANK, np.uint8)
+    """(3, H, W) normalised crop; what lies outside the image or, if so configured, the mask is blank."""
+    size = window.crop_width, window.crop_height
+    canvas = np.full((window.height, window.width, 3), BLANK, np.uint8)
     x, y = offset
     canvas[y : y + color.shape[0], x : x + color.shape[1]] = color
-    interpolation = cv2.INTER_AREA if side > config.size else cv2.INTER_LINEAR
-    crop = cv2.resize(canvas, (config.size, config.size), interpolation=interpolation)
+    interpolation = cv2.INTER_AREA if window.width > window.crop_width else cv2.INTER_LINEAR
+    crop = cv2.resize(canvas, size, interpolation=interpolation)
     if config.mask_background:
-        area = np.zeros((side, side), np.uint8)
+        area = np.zeros((window.height, window.width), np.uint8)
         area[y : y + color.shape[0], x : x + color.shape[1]] = mask
-        area = np.asarray(cv2.resize(area * 255, (config.size, config.size), interpolation=interpolation), np.uint8)
+        area = np.asarray(cv2.resize(area * 255, size, interpolation=interpolation), np.uint8)
         kernel = np.ones((MASK_DILATION, MASK_DILATION), np.uint8)
         crop[cv2.dilate(area, kernel) < 128] = BLANK
     mean, std = NORMALIZATION[config.normalization]

@@ -6,6 +6,7 @@ object, and the pooled feature is a mean over however many points there are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from .encoders import EMBEDDING_CHANNELS, build_encoder, sample_embedding
 
 LOCAL_CHANNELS, GLOBAL_CHANNELS = 384, 1024
+ENCODER_PIXELS = 1 << 19  # of crops of different sizes that are encoded together: bounds the memory of large ones
 
 
 class PoseOutput(NamedTuple):
@@ -25,12 +27,14 @@ class PoseOutput(NamedTuple):
         translation: (B, N, 3) offset from the point to the object's origin.
         confidence: (B, N, 1), 0 to 1.
         embedding: (B, 32, N) colour embedding at the points, for the refiner.
+        coordinates: (B, N, 3) object coordinates of the points, from networks that give them.
     """
 
     rotation: Tensor
     translation: Tensor
     confidence: Tensor
     embedding: Tensor
+    coordinates: Tensor | None = None
 
 
 def pointwise(conv: nn.Conv1d, x: Tensor, columns: slice = slice(None)) -> Tensor:
@@ -110,9 +114,24 @@ class PoseNet(nn.Module):
             for last, gain in ((self.conv4_t, 0.1), (self.conv4_c, 0.1), (self.conv4_r, 0.7)):
                 last.weight *= gain
 
-    def fuse(self, image: Tensor, points: Tensor, choose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def embed(self, image: Tensor, choose: Tensor, sizes: Sequence[tuple[int, int]] | None = None) -> Tensor:
+        """(B, 32, N) colour embedding at the chosen pixels, see `most_confident`."""
+        if sizes is None:
+            return sample_embedding(self.cnn(image), choose, (image.shape[-2], image.shape[-1]))
+        embedding = image.new_zeros((len(image), EMBEDDING_CHANNELS, choose.shape[1]), dtype=torch.float32)
+        # Pooling sees the whole crop, so that padding would change it: one pass for each size that occurs.
+        for height, width in dict.fromkeys(sizes):
+            rows = torch.tensor([i for i, size in enumerate(sizes) if size == (height, width)], device=image.device)
+            for part in rows.split(max(ENCODER_PIXELS // (height * width), 1)):
+                crops = image[part, :, :height, :width]
+                embedding[part] = sample_embedding(self.cnn(crops), choose[part], (height, width))
+        return embedding
+
+    def fuse(
+        self, image: Tensor, points: Tensor, choose: Tensor, sizes: Sequence[tuple[int, int]] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Local (B, N, 384) and global (B, 1024) features and the (B, 32, N) embedding."""
-        embedding = sample_embedding(self.cnn(image), choose, (image.shape[-2], image.shape[-1]))
+        embedding = self.embed(image, choose, sizes)
         local, pooled = self.feat(points, embedding.transpose(1, 2))
         return local, pooled, embedding
 
@@ -140,16 +159,24 @@ class PoseNet(nn.Module):
         return PoseOutput(rotation, translation, confidence.sigmoid(), embedding.detach())
 
     def most_confident(
-        self, image: Tensor, points: Tensor, choose: Tensor, object_index: Tensor, count: int
+        self,
+        image: Tensor,
+        points: Tensor,
+        choose: Tensor,
+        object_index: Tensor,
+        count: int,
+        sizes: Sequence[tuple[int, int]] | None = None,
     ) -> tuple[PoseOutput, Tensor]:
         """`forward` cut to the `count` most confident points of each object, most confident first.
 
-        Rotation and translation are computed at those points only, which halves the time.
+        Rotation and translation are computed at those points only, which halves the time. Crops of different `sizes`
+        (height and width of each) lie in the upper left corners of `image`, and `choose` counts in each one's own
+        width; without `sizes` every crop fills its image.
 
         Returns:
             Output with N = min(count, N) but the embedding of all points, and the (B, count) indices of the points.
         """
-        local, pooled, embedding = self.fuse(image, points, choose)
+        local, pooled, embedding = self.fuse(image, points, choose, sizes)
         confidence = self.head("c", local, pooled, object_index).sigmoid()
         best, index = confidence[..., 0].topk(min(count, points.shape[1]), dim=1)
         local = local.gather(1, index[..., None].expand(-1, -1, local.shape[-1]))

@@ -21,6 +21,7 @@ from ..results import Instances
 from .config import PoseConfig
 from .crops import CropBatch, make_crops
 from .loss import rotation_from_quaternion
+from .light_network import LightPoseNet
 from .network import PoseNet
 from .refiner import PoseRefineNet, refine
 
@@ -71,7 +72,7 @@ class PosePredictor:
     ) -> None:
         validate(config, "pose")
         self.config, self.objects, self.device = config, objects, torch.device(device)
-        estimator = PoseNet(len(objects), config.encoder)
+        estimator = build_estimator(config.encoder, len(objects))
         refiner = PoseRefineNet(len(objects))
         load_weights(estimator, pose_weights)
         load_weights(refiner, refiner_weights)
@@ -103,12 +104,14 @@ class PosePredictor:
         config = self.config
         points = torch.from_numpy(crops.points).to(self.device)
         index = torch.tensor([self.objects.index_of(int(obj_id)) for obj_id in obj_ids], device=self.device)
+        sizes = [(int(height), int(width)) for height, width in crops.sizes]
         output, chosen = self.estimator.most_confident(
             torch.from_numpy(crops.image).to(self.device),
             points,
             torch.from_numpy(crops.choose).to(self.device),
             index,
             max(config.hypothesis_pool, config.hypotheses),
+            None if config.crop.window == "square" else sizes,
         )
         rotation = rotation_from_quaternion(output.rotation)
         translation = points.gather(1, chosen[..., None].expand(-1, -1, 3)) + output.translation
@@ -147,6 +150,11 @@ class PosePredictor:
             config.refine_iterations,
         )
         return raw, _to_numpy(*refined), confidence.float().cpu().numpy()
+
+
+def build_estimator(encoder: str, num_objects: int) -> PoseNet | LightPoseNet:
+    """The pose network with the encoder of that name; random weights."""
+    return LightPoseNet(num_objects) if encoder == "fused" else PoseNet(num_objects, encoder)
 
 
 def refine_all(
