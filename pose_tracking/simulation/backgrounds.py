@@ -124,7 +124,7 @@ class RecordedBackgrounds:
         image = color.astype(np.float32)
         if augment:
             if rng.random() < 0.45 and support.any() and plane is not None:
-                _paint_plane(image, support, plane, depth, intrinsics, rng)
+                paint_plane(image, support, PlaneTexture.random(plane[:3], rng), depth, intrinsics)
             image = _recolor(image, rng)
         surface.albedo = image
         recorded = depth > 0
@@ -177,19 +177,22 @@ def _reproject(
     return np.asarray(mirrored, np.uint8), np.asarray(warped, np.float32)
 
 
-def _paint_plane(
+def paint_plane(
     image: NDArray[np.float32],
     support: NDArray[np.bool_],
-    plane: NDArray[np.float64],
+    texture: PlaneTexture,
     depth: NDArray[np.float32],
     intrinsics: CameraIntrinsics,
-    rng: np.random.Generator,
+    flat: bool = False,
 ) -> None:
-    """Give the table of a recording another surface, keeping the light on it."""
-    colors = PlaneTexture.random(plane[:3], rng).colors(depth, intrinsics)
-    gray = image.mean(2)
-    light = cv2.GaussianBlur(np.where(support, gray, gray[support].mean()), (0, 0), 8) / max(gray[support].mean(), 1)
-    image[support] = np.clip(colors * light[..., None], 0, 255)[support]
+    """Give the plane of an image (H, W, 3) another surface, keeping the light on it unless `flat`."""
+    colors = texture.colors(depth, intrinsics)
+    if not flat:
+        gray = image.mean(2)
+        mean = max(float(gray[support].mean()), 1.0)
+        light = cv2.GaussianBlur(np.where(support, gray, mean).astype(np.float32), (0, 0), 8) / np.float32(mean)
+        colors = colors * light[..., None]
+    image[support] = np.clip(colors, 0, 255)[support]
 
 
 def _recolor(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -121,10 +121,24 @@ def _carries(points: Array, down: Array, centroid: Array) -> bool:
     return bool((outline.equations[:, :2] @ (centroid @ axes) + outline.equations[:, 2] < -5e-4).all())
 
 
-def stand(shape: Shape, rng: np.random.Generator) -> tuple[Array, Array]:
-    """A stable pose (4, 4) on z = 0 above the origin and its footprint (K, 2), m."""
-    directions, chances = resting_directions(shape)
-    down = directions[rng.choice(len(directions), p=chances)]
+def stand(
+    shape: Shape, rng: np.random.Generator, *, down: Array | None = None, upright: float = 0.0
+) -> tuple[Array, Array]:
+    """A stable pose (4, 4) on z = 0 above the origin and its footprint (K, 2), m.
+
+    Args:
+        shape: what stands.
+        rng: draws one of the `resting_directions`.
+        down: (3,) direction of the object frame that points down in place of a drawn one.
+        upright: chance to stand upright (-z down) at once, for shapes that can; else all ways are drawn from.
+    """
+    if down is None:
+        directions, chances = resting_directions(shape)
+        best = directions[directions[:, 2].argmin()]
+        if upright > 0 and best[2] < -0.97 and rng.random() < upright:
+            down = best
+        else:
+            down = directions[rng.choice(len(directions), p=chances)]
     z = -down
     x = np.cross(z, [1.0, 0, 0] if abs(z[0]) < 0.7 else [0, 1.0, 0])
     x /= np.linalg.norm(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -19,18 +19,26 @@ from ..geometry import make_transform
 from ..objects import ObjectSet
 from ..objects.raycasting import MeshRaycaster
 from .backgrounds import Background, RecordedBackgrounds
-from .clutter import Clutter
-from .renderer import Body, Light, Material, Surface, contact_shadows, draw, shade, soften_edges
+from .distractors import Distractors
+from .randomization import camouflage, cast_shadows, darken, expose, random_lights, random_material, random_sensor
+from .renderer import Body, Surface, contact_shadows, draw, shade, soften_edges
 from .rooms import draw_room
 from .sensor import SensorConfig, jpeg, measure_color, measure_depth
 from .shapes import Shape
+from .tabletop import Item, Tabletop
 
 Array = NDArray[np.float64]
+TABLE_ELEVATION = (16.0, 60.0)  # degrees from above at which a drawn table is seen
+MIN_TABLE = 0.06  # share of the picture that a table must cover to hold a layout
 
 
 @dataclass(frozen=True)
 class RandomSceneConfig:
-    """What random training frames look like."""
+    """What random training frames look like.
+
+    Each part of the randomisation has its switch: `jitter` 0 (light and material), `clutter` (0, 0), `recorded` 0,
+    `noise` 0 (sensor), `crowding` and `thin` 0 (occlusion), `tables` 0, `camouflage` and `dark` 0 (backgrounds).
+    """
 
     width: int = option(640, "image width", unit="px", range=(64, 4096))
     height: int = option(480, "image height", unit="px", range=(48, 4096))
@@ -40,8 +48,13 @@ class RandomSceneConfig:
     distance: tuple[float, float] = option((0.4, 1.4), "distance of object centres", unit="m", range=(0.05, 10))
     upright: float = option(0.5, "share of the objects that stand on the plane", range=(0, 1))
     crowding: float = option(0.55, "share of the objects put before or behind another one", range=(0, 1))
+    tables: float = option(0.4, "share of the frames in which all stand close together on a table", range=(0, 1))
+    thin: float = option(0.5, "share of the table frames with thin things that cut objects in two", range=(0, 1))
+    camouflage: float = option(0.2, "share of the frames whose table has the colours of an object", range=(0, 1))
+    dark: float = option(0.15, "share of the frames with a near black, featureless region", range=(0, 1))
     recorded: float = option(0.6, "share of the frames with a recorded background, where there are any", range=(0, 1))
-    jitter: float = option(1.0, "strength of colour and light variation", range=(0, 2))
+    jitter: float = option(1.0, "strength of colour and light variation; 0 is one plain light", range=(0, 2))
+    noise: float = option(1.0, "strength of all effects of `sensor`; 0 is a perfect sensor", range=(0, 2))
     min_visible: int = option(
         10, "instances with fewer visible pixels are left out of the truth", unit="px", range=(1, 10000)
     )
@@ -89,34 +102,68 @@ class RandomScenes:
         self.config = config or RandomSceneConfig()
         self._backgrounds = backgrounds
         self._shapes = {i: Shape.of(MeshRaycaster(m.mesh)) for i, m in objects.items() if m.mesh is not None}
-        self._clutter = Clutter(objects)
+        self._distractors = Distractors(objects)
 
     def render(self, seed: int, index: int) -> Sample:
         """Frame `index` of series `seed`; the same frame whenever and wherever it is rendered."""
         rng = np.random.default_rng([seed, index])
         config = self.config
         intrinsics = self._camera(rng)
-        if self._backgrounds is not None and rng.random() < config.recorded:
-            background = self._backgrounds.sample(intrinsics, rng)
+        background, table = self._background(intrinsics, rng)
+        wanted = self._wanted(rng)
+        if rng.random() < config.camouflage and wanted[0].obj_id:
+            camouflage(background, self._distractors.texture(wanted[0].obj_id, rng), intrinsics, rng)
+        if rng.random() < config.dark:
+            darken(background, rng)
+        if table is None:
+            bodies = self._scatter(wanted, background, intrinsics, rng)
         else:
-            background = draw_room(intrinsics, rng)
-        bodies = self._place(background, intrinsics, rng)
+            bodies = table.arrange(self._with_thin(wanted, rng), min(1.0, config.crowding * rng.uniform(0.7, 1.7)), rng)
         surface = background.surface
         draw(surface, bodies, intrinsics)
         lights, ambient = random_lights(rng, background, config.jitter)
+        shadows = None
+        if table is not None and bodies and rng.random() < 0.6:
+            shadows = cast_shadows(surface, bodies, lights, intrinsics, rng)
         image = shade(surface, intrinsics, lights, ambient)
+        if shadows is not None:
+            image *= shadows[..., None]
         if rng.random() < 0.7:
             image = contact_shadows(image, surface, bodies, intrinsics)
         image = soften_edges(image, surface.index, float(rng.uniform(0.5, 1.1)))
-        image = _expose(image, background, rng)
-        sensor = random_sensor(config.sensor, rng)
+        if config.jitter > 0:
+            image = expose(image, rng)
+        sensor = random_sensor(config.sensor, rng, config.noise)
         color = measure_color(image, sensor, rng)
-        if rng.random() < 0.5:
+        if config.noise > 0 and rng.random() < 0.5:
             color = jpeg(color, int(rng.integers(60, 96)))
         recorded = background.recorded & (surface.index < 0)
         depth = measure_depth(surface.depth, intrinsics, sensor, rng, color=color, protected=recorded)
         frame = RGBDFrame(color, depth, intrinsics, stamp_ns=index * 100_000_000)
         return Sample(frame, ground_truth(surface, bodies, config.min_visible))
+
+    def _background(self, intrinsics: CameraIntrinsics, rng: np.random.Generator) -> tuple[Background, Tabletop | None]:
+        """An empty scene, and its table where the frame is to be a table-top layout."""
+        config = self.config
+        wants_table = rng.random() < config.tables
+        background = None
+        if self._backgrounds is not None and rng.random() < config.recorded:
+            background = self._backgrounds.sample(intrinsics, rng)
+        elif not wants_table:
+            background = draw_room(intrinsics, rng)
+        if wants_table:
+            # A recording without room on its table, or a camera that looks past the drawn one, gets another try.
+            for _ in range(3):
+                if background is None:
+                    background = draw_room(intrinsics, rng, TABLE_ELEVATION)
+                if background.plane is not None:
+                    table = Tabletop(background, intrinsics, config.distance)
+                    if table.share > MIN_TABLE:
+                        return background, table
+                last, background = background, None
+            background = last
+        assert background is not None
+        return background, None
 
     def _camera(self, rng: np.random.Generator) -> CameraIntrinsics:
         config = self.config
@@ -130,44 +177,66 @@ class RandomScenes:
             config.height / 2 + float(rng.normal(0, 4)),
         )
 
-    def _place(self, background: Background, intrinsics: CameraIntrinsics, rng: np.random.Generator) -> list[Body]:
+    def _wanted(self, rng: np.random.Generator) -> list[Item]:
+        """What the frame is to show, in random order but for a known object first, where there is any."""
         config = self.config
         count = int(rng.integers(config.instances[0], config.instances[1] + 1))
         extra = int(rng.integers(config.clutter[0], config.clutter[1] + 1))
         # Few classes at a time make repeated ones.
         ids = rng.permutation(list(self.objects))[: int(rng.integers(2, len(self.objects) + 1))]
-        wanted = np.concatenate([rng.choice(ids, count), np.zeros(extra, int)])
+        wanted = rng.permutation(np.concatenate([rng.choice(ids, count), np.zeros(extra, int)]))
+        if count:
+            first = int(np.flatnonzero(wanted)[0])
+            wanted[[0, first]] = wanted[[first, 0]]
+        gloss = float(rng.choice([0.02, 0.1, 0.3, 0.6])) if config.jitter > 0 else 0.1
+        items = []
+        for obj_id in map(int, wanted):
+            if obj_id:
+                items.append(Item(self._shapes[obj_id], obj_id, random_material(rng, config.jitter, gloss)))
+            else:
+                shape, material = self._distractors.draw(rng)
+                items.append(Item(shape, 0, material))
+        return items
+
+    def _with_thin(self, wanted: list[Item], rng: np.random.Generator) -> list[Item]:
+        """`wanted` with, at times, a few thin things that stand before objects; they come last."""
+        if rng.random() >= self.config.thin:
+            return wanted
+        thin = [self._distractors.draw_thin(rng) for _ in range(int(rng.integers(1, 4)))]
+        return wanted + [Item(shape, 0, material, thin=True) for shape, material in thin]
+
+    def _scatter(
+        self, wanted: list[Item], background: Background, intrinsics: CameraIntrinsics, rng: np.random.Generator
+    ) -> list[Body]:
+        """Things in the air and on the plane, in any attitude."""
         bodies: list[Body] = []
         centres: list[tuple[Array, float]] = []
-        gloss = float(rng.choice([0.02, 0.1, 0.3, 0.6]))
-        for obj_id in rng.permutation(wanted):
-            if obj_id:
-                shape = self._shapes[int(obj_id)]
-                material = random_material(rng, config.jitter, gloss)
-            else:
-                shape, material = self._clutter.draw(rng)
+        for item in wanted:
+            shape = item.shape
             for _ in range(12):
-                pose = self._pose(shape, background, intrinsics, centres, rng)
+                pose = self._pose(item, background, intrinsics, centres, rng)
                 centre = pose[:3, 3]
                 if all(np.linalg.norm(centre - c) > 0.55 * (shape.radius + r) for c, r in centres):
-                    bodies.append(Body(shape.caster, pose, int(obj_id), None, material))
+                    bodies.append(Body(shape.caster, pose, item.obj_id, None, item.material))
                     centres.append((centre, shape.radius))
                     break
         return bodies
 
     def _pose(
         self,
-        shape: Shape,
+        item: Item,
         background: Background,
         intrinsics: CameraIntrinsics,
         centres: list[tuple[Array, float]],
         rng: np.random.Generator,
     ) -> Array:
-        config = self.config
+        config, shape = self.config, item.shape
         low, high = config.distance
         depth, plane = background.surface.depth, background.plane
         near = None
-        if centres and rng.random() < config.crowding:
+        # Distractors are worth most where they can be taken for a part of an object, or hide one.
+        crowding = config.crowding if item.obj_id else min(1.0, 1.4 * config.crowding)
+        if centres and rng.random() < crowding:
             near, near_radius = centres[rng.integers(len(centres))]
             if near[2] <= 0.05:
                 near = None
@@ -210,62 +279,6 @@ def standing_rotation(up: Array, rng: np.random.Generator) -> Array:
     return rotation
 
 
-def random_material(rng: np.random.Generator, jitter: float, gloss: float) -> Material:
-    """An object's own colours, jittered in brightness, saturation and a little in hue."""
-    bright = np.exp(rng.normal(0, 0.16 * jitter))
-    saturation = np.exp(rng.normal(0, 0.15 * jitter))
-    luma = np.array([0.299, 0.587, 0.114])
-    desaturate = np.outer(np.ones(3), luma)
-    hue = Rotation.from_rotvec(np.ones(3) / np.sqrt(3) * rng.normal(0, np.radians(4) * jitter)).as_matrix()
-    tint = bright * np.diag(np.exp(rng.normal(0, 0.04 * jitter, 3))) @ hue
-    tint = tint @ (saturation * np.eye(3) + (1 - saturation) * desaturate)
-    return Material(tint.astype(np.float32), gloss * float(rng.uniform(0.3, 1.2)), float(rng.uniform(8, 60)))
-
-
-def random_lights(
-    rng: np.random.Generator, background: Background, jitter: float = 1.0
-) -> tuple[list[Light], NDArray[np.float64]]:
-    """One to four lights above the scene and an ambient colour, of one or two colour temperatures."""
-    up = np.array([0.0, -0.8, -0.6]) if background.plane is None else background.plane[:3]
-    warmth = rng.normal(0, 0.10 * jitter)
-    white = np.array([1 + warmth, 1.0, 1 - warmth])
-    count = int(rng.integers(1, 5))
-    shares = rng.dirichlet(np.ones(count))
-    ambient_share = rng.uniform(0.25, 0.7)
-    level = float(np.exp(rng.normal(-0.1, 0.3 * jitter)))
-    lights = []
-    for share in shares:
-        direction = up / np.linalg.norm(up) + rng.normal(0, 0.55, 3)
-        direction /= np.linalg.norm(direction)
-        color = level * (1 - ambient_share) * 1.6 * share * white * np.exp(rng.normal(0, 0.05 * jitter, 3))
-        position = np.array([0, 0, 0.8]) + direction * rng.uniform(0.8, 3.0)
-        lights.append(Light(direction if rng.random() < 0.4 else position, color, bool(rng.random() < 0.4)))
-    for light in lights:
-        if light.directional:
-            light.position = light.position / np.linalg.norm(light.position)
-    return lights, level * ambient_share * white
-
-
-def random_sensor(base: SensorConfig, rng: np.random.Generator) -> SensorConfig:
-    """A sensor whose effects are between absent and twice as strong as in `base`."""
-    strength = rng.uniform(0.3, 1.8, 4)
-    return replace(
-        base,
-        axial_base=base.axial_base * strength[0],
-        axial_quadratic=base.axial_quadratic * strength[0],
-        lateral=base.lateral * strength[1],
-        edge_dropout=float(np.clip(base.edge_dropout * 2 * rng.random(), 0, 1)),
-        flying_pixels=float(np.clip(base.flying_pixels * strength[1], 0, 1)),
-        shadow_baseline=base.shadow_baseline * float(rng.choice([0, 0, 0.5, 1, 1, -0.7])),
-        dark_dropout=float(np.clip(base.dark_dropout * 2 * rng.random(), 0, 1)),
-        quantisation=str(rng.choice(["millimetre", "disparity", "disparity"]))
-        if base.quantisation != "none"
-        else "none",
-        color_noise=base.color_noise * strength[2],
-        blur=base.blur * strength[3] * 1.2,
-    )
-
-
 def ground_truth(surface: Surface, bodies: list[Body], min_visible: int) -> list[GroundTruthObject]:
     """What is visible of the known objects among `bodies`, largest first not implied; order of drawing."""
     out = []
@@ -279,16 +292,3 @@ def ground_truth(surface: Surface, bodies: list[Body], min_visible: int) -> list
         visibility = float(min(1.0, counts[number] / max(surface.silhouettes[number], 1)))
         out.append(GroundTruthObject(body.obj_id, body.pose, visibility, box, mask, body.instance_id))
     return out
-
-
-def _expose(image: NDArray[np.float32], background: Background, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Automatic exposure of the whole frame, imperfect as it is: a gain, a gamma and a white balance."""
-    mean = float(image.mean())
-    gain = np.clip(rng.uniform(85, 150) / max(mean, 1), 0.7, 1.6) if rng.random() < 0.7 else rng.uniform(0.6, 1.2)
-    gamma = rng.uniform(0.85, 1.2)
-    balance = np.exp(rng.normal(0, 0.04, 3)).astype(np.float32)
-    # A camera's response bends before it clips, so that white things keep some shape.
-    level = np.linspace(0, 1, 1024)[:, None] ** gamma * (gain * balance)
-    table = (255 * level / (1 + level**4) ** 0.25).astype(np.float32)
-    steps = (np.clip(image, 0, 255) * np.float32(1023 / 255) + np.float32(0.5)).astype(np.int16)
-    return np.stack([table[steps[..., c], c] for c in range(3)], axis=-1)

@@ -72,10 +72,14 @@ class Room:
         return Background(surface, table, support, np.zeros(surface.depth.shape, bool))
 
 
-def draw_room(intrinsics: CameraIntrinsics, rng: np.random.Generator) -> Background:
-    """A random room whose table's centre is 0.55 to 1.3 m before the camera, seen 15 to 75 degrees from above."""
+def draw_room(
+    intrinsics: CameraIntrinsics, rng: np.random.Generator, elevation: tuple[float, float] = (15.0, 75.0)
+) -> Background:
+    """A random room whose table's centre is 0.55 to 1.3 m before the camera, seen from above at `elevation` degrees."""
     room = Room(rng)
-    pose = looking_at(np.zeros(3), rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(15, 75)), rng.uniform(0.55, 1.3))
+    pose = looking_at(
+        np.zeros(3), rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(*elevation)), rng.uniform(0.55, 1.3)
+    )
     roll = rng.normal(0, np.radians(6))
     turn = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
     return room.render(make_transform(pose[:3, :3] @ turn, pose[:3, 3]), intrinsics)

@@ -20,7 +20,8 @@ from ..objects.raycasting import MeshRaycaster
 from .backgrounds import Background, RecordedBackgrounds
 from .clutter import Clutter
 from .layout import Placed, place
-from .random_scenes import ground_truth, random_material
+from .random_scenes import ground_truth
+from .randomization import random_material
 from .recorded_scene import RecordedScene
 from .renderer import Body, Light, Material, Surface, contact_shadows, draw, shade, soften_edges
 from .rooms import Room, looking_at
@@ -139,6 +140,12 @@ class SequenceSimulator:
 
     def __len__(self) -> int:
         return self.config.frames
+
+    @property
+    def tints(self) -> dict[int, NDArray[np.float32]]:
+        """(3, 3) colour matrix of every instance's material by instance id: what copies of one object differ in."""
+        materials = [m for entry, m in zip(self.placed, self._materials, strict=True) if entry.obj_id]
+        return {number: material.tint for number, material in enumerate(materials, start=1)}
 
     def __iter__(self) -> Iterator[Sample]:
         for index in range(self.config.frames):
