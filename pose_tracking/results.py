@@ -59,8 +59,8 @@ class PoseEstimate:
         confidence: 0 to 1; agreement of the rendered with the measured depth and colour where the object set has
             meshes, else the network's own confidence.
         covariance: (6, 6) of (x, y, z, rx, ry, rz) in the optical frame (m^2, rad^2), ROS convention.
-        raw_pose, refined_pose: (4, 4) the network's most confident pose, and the same after the refiner: kept so that
-            an evaluation can say what each step buys.
+        raw_pose, refined_pose, icp_pose: (4, 4) the network's most confident pose, the same after the refiner, and
+            that after ICP: kept so that an evaluation can say what each step buys. None where a step was not taken.
         fit: what the depth check measured (e.g. ``inlier_fraction``), empty without meshes.
     """
 
@@ -69,6 +69,7 @@ class PoseEstimate:
     covariance: Float
     raw_pose: Float | None = None
     refined_pose: Float | None = None
+    icp_pose: Float | None = None
     fit: dict[str, float] = field(default_factory=dict)
 
 

@@ -45,12 +45,15 @@ class Sample:
         objects: the annotated instances; None where the frame is not annotated at all.
         scene_id: BOP scene number; a change of it begins an unrelated sequence.
         image_id: BOP image number, or None where the source numbers no images.
+        complete: whether every known object in view is annotated, so that whatever else is found is wrong. Otherwise
+            nothing is said of the classes that are never annotated: real data often annotate one object a frame.
     """
 
     frame: RGBDFrame
     objects: list[GroundTruthObject] | None = None
     scene_id: int = 0
     image_id: int | None = None
+    complete: bool = False
 
 
 class Source(Protocol):

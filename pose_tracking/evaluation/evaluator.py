@@ -43,7 +43,7 @@ def evaluate(
     """
     from tqdm import tqdm
 
-    scorer = Scorer(tracker.objects, min_visib)
+    scorer = Scorer(tracker.objects, min_visib, threshold=tracker.option("min_pose_confidence"))
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
     tracker.reset()
@@ -57,7 +57,14 @@ def evaluate(
         except FrameError as error:
             image = number if sample.image_id is None else sample.image_id
             raise FrameError(f"{source.name}: scene {scene}, image {image}: {error}", error.reason) from error
-        result = FrameResult(sample.frame.stamp_ns, objects, tracker.report.seconds, tracker.report.rejected)
+        done = tracker.report
+        result = FrameResult(
+            sample.frame.stamp_ns,
+            objects,
+            done.seconds,
+            done.rejected,
+            candidates=[*done.detections, *done.rejected_detections],
+        )
         scorer.add(sample, result)
         if on_frame is not None:
             on_frame(sample, result)

@@ -105,7 +105,8 @@ def _stage_table(recalls: dict[str, float | None]) -> str:
     names = {
         "network": "most confident pose",
         "refined": "after the refiner",
-        "estimated": "after ICP and depth check",
+        "icp": "that after ICP",
+        "estimated": "chosen and accepted by the depth check",
         "published": "smoothed by the track",
     }
     return _table([names[s] for s in recalls], [[_number(v, ".1%") for v in recalls.values()]])

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results import TrackedObject
+from ..results import Detection, TrackedObject
+from .confidence import ConfidenceTally
 from .tracking_metrics import METRICS
 
 SCHEMA = 1
 OBJECT_KEYS = ("name", "instances", "detected", "add_s_recall", "add_s_recall_detected", "median_add_m")
 STAGES = ("segmentation", "pose", "tracking", "total")
 # Poses a result may carry, in the order the pipeline makes them; see `scorer.stage_poses`.
-POSE_STAGES = ("network", "refined", "estimated", "published")
+POSE_STAGES = ("network", "refined", "icp", "estimated", "published")
 
 
 @dataclass
@@ -28,12 +29,14 @@ class FrameResult:
         objects: every object after the frame: observed ones are its detections, confirmed ones the tracks.
         stage_times: seconds by stage (`STAGES`), as far as known.
         rejected: number of detections that were thrown away, by reason.
+        candidates: all detections before the pose confidence was asked, or None where only `objects` is known.
     """
 
     stamp_ns: int
     objects: list[TrackedObject]
     stage_times: Mapping[str, float] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
+    candidates: Sequence[Detection] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class ObjectTally:
         detections, false_positives, ignored: estimates of this class, those that stand for nothing, and those on
             ignored ground truth.
         errors: ADD(-S) in metres of each detected instance, by pose stage; infinite where the estimate has no pose.
-        annotated: whether the class occurs in the ground truth at all, ignored instances included.
+        annotated: whether the class occurs in the ground truth at all, ignored instances included, or is known not to
+            be there.
+        confidences: of the poses before the confidence was asked, by what they turned out to be.
     """
 
     name: str
@@ -89,12 +94,17 @@ class ObjectTally:
     ignored: int = 0
     errors: dict[str, list[float]] = field(default_factory=dict)
     annotated: bool = False
+    confidences: ConfidenceTally = field(default_factory=ConfidenceTally)
 
     def recall(self, errors: Sequence[float], denominator: int) -> float | None:
         """Share of `denominator` with an error below a tenth of the diameter; None where it cannot be told."""
         if not self.has_mesh or denominator == 0:
             return None
         return float(np.count_nonzero(np.asarray(errors) < 0.1 * self.diameter)) / denominator
+
+    def stage_recalls(self) -> dict[str, float | None]:
+        """Recall, misses counted, of each pose stage that is known."""
+        return {s: self.recall(self.errors[s], self.instances) for s in POSE_STAGES if s in self.errors}
 
     def scores(self) -> dict[str, Any]:
         """The entry of this object in ``report.json`` (keys `OBJECT_KEYS`)."""
@@ -138,6 +148,22 @@ def mean_entry(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         values = [entry[key] for entry in entries if entry[key] is not None]
         mean[key] = float(np.mean(values)) if values else None
     return mean
+
+
+def all_instances(tallies: Sequence[ObjectTally], stages: Sequence[str]) -> dict[str, Any]:
+    """Recall over the instances of all objects together, in total and by pose stage; misses are failures."""
+    instances = sum(t.instances for t in tallies)
+
+    def recall(stage: str) -> float | None:
+        right = sum(np.count_nonzero(np.asarray(t.errors.get(stage, [])) < 0.1 * t.diameter) for t in tallies)
+        return right / instances if instances else None
+
+    return {
+        "instances": instances,
+        "detected": sum(t.detected for t in tallies),
+        "add_s_recall": recall("scored"),
+        "add_s_recall_by_stage": {stage: recall(stage) for stage in stages},
+    }
 
 
 def latency_entry(stage_times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | None]]:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from ..datasets.sample import GroundTruthObject, Sample
 from ..geometry import transform_points
 from ..objects import ObjectSet
-from ..results import TrackedObject
+from ..pipeline.config import PipelineConfig
+from ..results import Detection, TrackedObject
 from ..visualization.overlay import box_corners
 from . import results
+from .confidence import judge_pose, pooled
 from .matching import MIN_IOU, FrameMatches, Region, mask_box, match_frame
 from .pose_metrics import PoseScorer
 from .results import POSE_STAGES, FrameResult, ObjectTally, PoseRow, Report, TrackRow
@@ -22,6 +24,7 @@ from .tracking_metrics import IdentifiedBox, TrackingAccumulator
 Float = NDArray[np.float64]
 OnFrame = Callable[[Sample, FrameResult], None]
 MIN_VISIBILITY = 0.3
+MIN_POSE_CONFIDENCE = PipelineConfig().min_pose_confidence
 
 
 class Scorer:
@@ -34,18 +37,26 @@ class Scorer:
         objects: the object set of the model; annotations of other objects are left out.
         min_visib: ground truth less visible than this is ignored throughout; unknown visibility counts as 1.
         min_iou: smallest mask (or box) IoU of a detection with its instance.
+        threshold: pose confidence from which a pose was accepted.
     """
 
-    def __init__(self, objects: ObjectSet, min_visib: float = MIN_VISIBILITY, min_iou: float = MIN_IOU) -> None:
+    def __init__(
+        self,
+        objects: ObjectSet,
+        min_visib: float = MIN_VISIBILITY,
+        min_iou: float = MIN_IOU,
+        threshold: float = MIN_POSE_CONFIDENCE,
+    ) -> None:
         self.objects = objects
         self.min_visib = min_visib
         self.min_iou = min_iou
+        self.threshold = threshold
         self._pose_scorers = {obj_id: PoseScorer(model) for obj_id, model in objects.items()}
         self._tallies = {
             obj_id: ObjectTally(model.name, model.diameter, self._pose_scorers[obj_id].points is not None)
             for obj_id, model in objects.items()
         }
-        self._masks = MaskAveragePrecision()
+        self._masks, self._candidate_masks = MaskAveragePrecision(), MaskAveragePrecision()
         self._tracking: list[tuple[list[IdentifiedBox], list[IdentifiedBox]]] = []
         self._poses: list[PoseRow] = []
         self._tracks: list[TrackRow] = []
@@ -74,6 +85,9 @@ class Scorer:
         if sample.objects is None:
             return None
         self._annotated_frames += 1
+        if sample.complete:
+            for tally in self._tallies.values():
+                tally.annotated = True
         self._foreign |= {truth.obj_id for truth in sample.objects} - set(self.objects)
         truths = [truth for truth in sample.objects if truth.obj_id in self.objects]
         truth_regions = [self._truth_region(truth, sample) for truth in truths]
@@ -81,6 +95,10 @@ class Scorer:
         matches = match_frame(regions, truth_regions, self.min_iou)
         self._masks.add(regions, truth_regions)
         self._tally(detected, truths, truth_regions, matches)
+        candidates = result.candidates
+        if candidates is None:
+            candidates = [o.detection for o in detected if o.detection is not None]
+        self._tally_candidates([c for c in candidates if c.obj_id in self.objects], truths, truth_regions)
         nowhere = np.zeros(4)
         self._tracking.append(
             (
@@ -141,18 +159,46 @@ class Scorer:
             tally = self._tallies[detected[e].obj_id]
             tally.detected += 1
             self._confidences["hits"].append(detected[e].pose_confidence)
-            known: dict[int, float | None] = {}  # several stages often share one pose
-            for stage, pose in stage_poses(detected[e]).items():
-                if pose is None and stage != "scored":
-                    continue
-                if pose is None:
-                    error: float | None = np.inf if tally.has_mesh else None
-                elif id(pose) in known:
-                    error = known[id(pose)]
-                else:
-                    error = known[id(pose)] = self._pose_scorers[truths[t].obj_id](pose, truths[t].pose)
-                if error is not None:
-                    tally.errors.setdefault(stage, []).append(error)
+            self._add_errors(stage_poses(detected[e]), truths[t])
+
+    def _tally_candidates(
+        self, candidates: list[Detection], truths: list[GroundTruthObject], regions: list[Region]
+    ) -> None:
+        """What the detections were worth before the pose confidence was asked."""
+        found = [Region(c.obj_id, np.asarray(c.box, float), c.mask, float(c.score)) for c in candidates]
+        self._candidate_masks.add(found, regions)
+        matches = match_frame(found, regions, self.min_iou)
+        for e, t in matches.hits:
+            self._add_errors(network_poses(candidates[e]), truths[t])
+        on_instance = {e for e, _ in matches.hits}
+        for e, candidate in enumerate(candidates):
+            tally = self._tallies[candidate.obj_id]
+            if candidate.pose is None or e in matches.ignored or not tally.annotated:
+                continue
+            kind = judge_pose(
+                candidate.pose.pose,
+                e in on_instance,
+                [truth for truth in truths if truth.obj_id == candidate.obj_id],
+                self._pose_scorers[candidate.obj_id],
+            )
+            if kind is not None:
+                tally.confidences.add(kind, candidate.pose.confidence)
+
+    def _add_errors(self, poses: Mapping[str, Float | None], truth: GroundTruthObject) -> None:
+        """Count the ADD(-S) of one found instance in each stage of `poses`."""
+        tally = self._tallies[truth.obj_id]
+        known: dict[int, float | None] = {}  # several stages often share one pose
+        for stage, pose in poses.items():
+            if pose is None and stage != "scored":
+                continue
+            if pose is None:
+                error: float | None = np.inf if tally.has_mesh else None
+            elif id(pose) in known:
+                error = known[id(pose)]
+            else:
+                error = known[id(pose)] = self._pose_scorers[truth.obj_id](pose, truth.pose)
+            if error is not None:
+                tally.errors.setdefault(stage, []).append(error)
 
     def _truth_region(self, truth: GroundTruthObject, sample: Sample) -> Region:
         visibility = 1.0 if truth.visibility is None else truth.visibility
@@ -206,11 +252,10 @@ class Scorer:
         """What goes beyond the schema; see docs of the keys in `report.html`."""
         frames, annotated = max(len(self._frames), 1), max(self._annotated_frames, 1)
         scored = {o: t for o, t in self._tallies.items() if t.annotated}
-        by_stage = {
-            stage: {str(o): t.recall(t.errors[stage], t.instances) for o, t in scored.items() if stage in t.errors}
-            for stage in POSE_STAGES
-        }
-        means = {stage: [v for v in recalls.values() if v is not None] for stage, recalls in by_stage.items()}
+        present = [t for t in self._tallies.values() if t.instances and t.has_mesh]
+        stages = [s for s in POSE_STAGES if any(s in t.errors for t in present)]
+        # An object that is never found has no errors: its recall is 0 in every stage.
+        by_stage = {s: [t.recall(t.errors.get(s, []), t.instances) for t in present] for s in stages}
         return {
             "min_visib": self.min_visib,
             "annotated_frames": self._annotated_frames,
@@ -225,12 +270,17 @@ class Scorer:
                     "detections_per_frame": t.detections / frames,
                     "false_positives": t.false_positives if t.annotated else None,
                     "on_ignored": t.ignored if t.annotated else None,
+                    "add_s_recall_by_stage": t.stage_recalls(),
+                    "confidence": t.confidences.result(self.threshold),
                 }
                 for o, t in self._tallies.items()
             },
             "add_s_recall_by_stage": {
-                stage: float(np.mean(values)) if values else None for stage, values in means.items()
+                stage: float(np.mean(by_stage[stage])) if stage in by_stage else None for stage in POSE_STAGES
             },
+            "all_instances": results.all_instances(present, stages),
+            "confidence": pooled([t.confidences for t in self._tallies.values()]).result(self.threshold),
+            "segmentation_before_pose_check": self._candidate_masks.result(),
             "median_pose_confidence": {
                 kind: float(np.median(values)) if values else None for kind, values in self._confidences.items()
             },
@@ -278,17 +328,28 @@ def stage_poses(tracked: TrackedObject) -> dict[str, Float | None]:
     """The poses an object carries, by the step that made them.
 
     ``scored`` is the pose the report is about: the estimate of this frame's detection, or, where only the published
-    object is at hand (over DDS), the track's smoothed pose. ``network``, ``refined`` and ``estimated`` are the most
-    confident pose of the network, the same after the refiner, and after the choice by depth and colour; ``published``
-    is the smoothed pose of the track.
+    object is at hand (over DDS), the track's smoothed pose. ``estimated`` is the pose chosen and accepted by
+    depth and colour; ``published`` is the smoothed pose of the track.
     """
     poses: dict[str, Float | None] = {"scored": tracked.pose, "published": tracked.pose}
     if tracked.detection is not None:
         estimate = tracked.detection.pose
         poses["scored"] = None if estimate is None else estimate.pose
         if estimate is not None:
-            poses |= {"network": estimate.raw_pose, "refined": estimate.refined_pose, "estimated": estimate.pose}
+            poses["estimated"] = estimate.pose
     return poses
+
+
+def network_poses(detection: Detection) -> dict[str, Float | None]:
+    """The poses on the way to the estimate, each step by itself, whether the estimate was accepted or not.
+
+    ``network``, ``refined`` and ``icp`` are the most confident pose of the network, the same after the refiner, and
+    that after ICP.
+    """
+    estimate = detection.pose
+    if estimate is None:
+        return {}
+    return {"network": estimate.raw_pose, "refined": estimate.refined_pose, "icp": estimate.icp_pose}
 
 
 def _region(tracked: TrackedObject) -> Region:

@@ -36,11 +36,13 @@ class FrameReport:
         seconds: wall time by stage (`STAGES`).
         rejected: detections dropped before tracking, by reason.
         detections: the detections that were tracked.
+        rejected_detections: those dropped for their pose confidence.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     detections: list[Detection] = field(default_factory=list)
+    rejected_detections: list[Detection] = field(default_factory=list)
 
 
 class PoseTracker:
@@ -49,7 +51,8 @@ class PoseTracker:
     Args:
         bundle: objects, options and weights.
         device: torch device of the networks, e.g. "cpu" or "cuda:0"; "auto" takes a GPU where there is one.
-        segmenter, estimator: stages to use instead of the bundle's own.
+        segmenter, estimator: stages to use instead of the bundle's own. With another segmenter the bundle's identity
+            embedding is not used, because it is made for the features of the bundle's own.
 
     Example:
         >>> tracker = PoseTracker(ModelBundle.load("demo"))  # doctest: +SKIP
@@ -79,7 +82,11 @@ class PoseTracker:
         device = str(choose_device(device))
         self.segmenter = segmenter or bundle.build_segmenter(device)
         self.estimator = estimator or bundle.build_pose_estimator(device)
-        self.tracker = Tracker(bundle.config.tracking, bundle.objects)
+        self.embedding = bundle.build_appearance(device) if segmenter is None else None
+        tracking = bundle.config.tracking
+        if self.embedding is not None:
+            tracking = replace(tracking, appearance_gate=tracking.embedding_gate)
+        self.tracker = Tracker(tracking, bundle.objects)
         self.config = bundle.config.pipeline
         self.report = FrameReport()
         self._obj_ids = np.array(list(bundle.objects))
@@ -173,26 +180,27 @@ class PoseTracker:
 
     def _estimate(self, frame: RGBDFrame, instances: Instances, report: FrameReport) -> list[Detection]:
         estimates = self.estimator.estimate(frame, instances)
-        features = descriptors(instances)
+        features = descriptors(instances, self.embedding)
         # Without meshes nothing has checked the pose, so its confidence cannot be a reason to drop the object.
         floor = self.config.min_pose_confidence if self.objects.has_meshes else 0.0
         detections = []
         for i, estimate in enumerate(estimates):
             if estimate is None and not self.config.keep_without_pose:
                 report.rejected["no_pose"] += 1
-            elif estimate is not None and estimate.confidence < floor:
+                continue
+            detection = Detection(
+                obj_id=int(instances.obj_ids[i]),
+                score=float(instances.scores[i]),
+                box=instances.boxes[i].astype(np.float64),
+                feature=features[i],
+                pose=estimate,
+                mask=instances.masks[i],
+            )
+            if estimate is not None and estimate.confidence < floor:
                 report.rejected["pose_confidence"] += 1
+                report.rejected_detections.append(detection)
             else:
-                detections.append(
-                    Detection(
-                        obj_id=int(instances.obj_ids[i]),
-                        score=float(instances.scores[i]),
-                        box=instances.boxes[i].astype(np.float64),
-                        feature=features[i],
-                        pose=estimate,
-                        mask=instances.masks[i],
-                    )
-                )
+                detections.append(detection)
         return detections
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .predictor import PoseHypotheses
 
 Float = NDArray[np.float64]
+# A polished pose (4, 4) and what the frame says of it.
+Checked = tuple[Float, Verification]
 
 
 class Predictor(Protocol):
@@ -65,50 +67,80 @@ class PoseEstimator:
     def _estimate_one(
         self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], hypotheses: PoseHypotheses, i: int
     ) -> PoseEstimate | None:
-        usable = np.isfinite(hypotheses.poses[i]).all(axis=(1, 2)) & (hypotheses.poses[i][:, 2, 3] > 0)
-        if not usable.any():
+        poses, raw_poses, confidences = _usable(hypotheses, i)
+        if len(poses) == 0:
             return None
-        poses = np.asarray(hypotheses.poses[i][usable], np.float64)
-        raw_poses = np.asarray(hypotheses.raw_poses[i][usable], np.float64)
-        confidences = np.asarray(hypotheses.confidences[i][usable], np.float64)
-        order = np.argsort(-confidences, kind="stable")
-        poses, raw_poses, confidences = poses[order], raw_poses[order], confidences[order]
         if self.objects[obj_id].mesh_path is None:
             confidence = float(np.clip(confidences[0], 0.0, 1.0))
             covariance = hypotheses_covariance(
                 self.config.covariance, self.objects[obj_id], poses, confidences, confidence
             )
             return PoseEstimate(poses[0], confidence, covariance, raw_poses[0], poses[0])
-        pose, check, covariance = self._check(frame, obj_id, mask, poses, confidences)
-        return PoseEstimate(pose, check.score, covariance, raw_poses[0], poses[0], check.features)
+        pose, check, covariance, icp_pose = self._check(frame, obj_id, mask, poses, confidences)
+        return PoseEstimate(pose, check.score, covariance, raw_poses[0], poses[0], icp_pose, check.features)
 
-    def _best(self, obj_id: int, view: InstanceView, points: Float, poses: Float) -> tuple[Float, Verification]:
-        """Polish (K, 4, 4) hypotheses in turn; the one that scores best, or the first that is good enough."""
-        tried: list[tuple[Float, Verification]] = []
+    def try_all(self, frame: RGBDFrame, instances: Instances) -> list[list[Checked]]:
+        """All that `estimate` could choose from: each hypothesis and each find of the search, polished and checked.
+
+        Meant for calibration: no early end, so that what is tried does not depend on the confidence to be fitted.
+        Needs meshes; an instance without a usable pose has an empty list.
+        """
+        if len(instances) == 0:
+            return []
+        hypotheses = self.predictor.predict(frame, instances)
+        everything = []
+        for i, (obj_id, mask) in enumerate(zip(instances.obj_ids.tolist(), instances.masks, strict=True)):
+            poses = _usable(hypotheses, i)[0] if hypotheses.valid[i] else []
+            tried: list[Checked] = []
+            if len(poses):
+                view = self.verifier.view(frame, mask)
+                points = object_points(frame, mask, self.objects[obj_id].diameter, self.config.icp)
+                tried = self._try(obj_id, view, points, np.asarray(poses), np.inf)
+                found = self._search(obj_id, points, frame, mask)
+                tried += self._try(obj_id, view, points, found, np.inf)
+                tried.append(self._finish(obj_id, view, points, max(tried, key=_score)))
+            everything.append(tried)
+        return everything
+
+    def _try(self, obj_id: int, view: InstanceView, points: Float, poses: Float, enough: float) -> list[Checked]:
+        """Polish and check (K, 4, 4) hypotheses in turn, until one scores `enough`."""
+        tried: list[Checked] = []
         for pose in poses:
             polished = self.polisher.polish(obj_id, points, pose[None]).poses[0]
             tried.append((polished, self.verifier.verify(view, obj_id, polished)))
-            if tried[-1][1].score >= self.config.accept:
+            if tried[-1][1].score >= enough:
                 break
-        return max(tried, key=_score)
+        return tried
+
+    def _search(self, obj_id: int, points: Float, frame: RGBDFrame, mask: NDArray[np.bool_]) -> Float:
+        """(K, 4, 4) finds of the rotation search; none where it is off or has too little to go by."""
+        if not self.config.search.enabled or len(points) < self.config.icp.min_points:
+            return np.zeros((0, 4, 4))
+        return self.search.candidates(obj_id, points, frame, mask)
+
+    def _finish(self, obj_id: int, view: InstanceView, points: Float, chosen: Checked) -> Checked:
+        """The chosen pose after the last ICP, unless the frame then says less for it."""
+        final = self.polisher.polish(obj_id, points, chosen[0][None], final=True).poses[0]
+        check = self.verifier.verify(view, obj_id, final)
+        return (final, check) if check.score >= chosen[1].score else chosen
 
     def _check(
         self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float
-    ) -> tuple[Float, Verification, Float]:
-        """Polish and score the hypotheses (K, 4, 4); the best pose, what the frame says of it, its covariance."""
+    ) -> tuple[Float, Verification, Float, Float]:
+        """Polish and score the hypotheses (K, 4, 4).
+
+        Returns:
+            the best pose, what the frame says of it, its covariance, and the first hypothesis after ICP.
+        """
         model, icp = self.objects[obj_id], self.config.icp
         view = self.verifier.view(frame, mask)
         points = object_points(frame, mask, model.diameter, icp)
-        pose, check = self._best(obj_id, view, points, poses)
-        if self.config.search.enabled and len(points) >= icp.min_points and check.score < self.config.search.below:
-            candidates = self.search.candidates(obj_id, points, frame, mask)
-            if len(candidates):
-                pose, check = max((pose, check), self._best(obj_id, view, points, candidates), key=_score)
-
-        final = self.polisher.polish(obj_id, points, pose[None], final=True).poses[0]
-        final_check = self.verifier.verify(view, obj_id, final)
-        if final_check.score >= check.score:
-            pose, check = final, final_check
+        tried = self._try(obj_id, view, points, poses, self.config.accept)
+        icp_pose = tried[0][0]
+        if max(check.score for _, check in tried) < self.config.search.below:
+            found = self._search(obj_id, points, frame, mask)
+            tried += self._try(obj_id, view, points, found, self.config.accept)
+        pose, check = self._finish(obj_id, view, points, max(tried, key=_score))
         if not icp.enabled:
             covariance = hypotheses_covariance(
                 self.config.covariance,
@@ -129,8 +161,18 @@ class PoseEstimator:
                 max_distance=max(icp.final_distances[-1] * model.diameter, icp.min_distance),
                 confidence=check.score,
             )
-        return pose, check, covariance
+        return pose, check, covariance, icp_pose
 
 
-def _score(tried: tuple[Float, Verification]) -> float:
+def _usable(hypotheses: PoseHypotheses, i: int) -> tuple[Float, Float, Float]:
+    """Poses (K, 4, 4), raw poses (K, 4, 4) and confidences (K,) of instance `i`, the most confident first."""
+    usable = np.isfinite(hypotheses.poses[i]).all(axis=(1, 2)) & (hypotheses.poses[i][:, 2, 3] > 0)
+    poses = np.asarray(hypotheses.poses[i][usable], np.float64)
+    raw_poses = np.asarray(hypotheses.raw_poses[i][usable], np.float64)
+    confidences = np.asarray(hypotheses.confidences[i][usable], np.float64)
+    order = np.argsort(-confidences, kind="stable")
+    return poses[order], raw_poses[order], confidences[order]
+
+
+def _score(tried: Checked) -> float:
     return tried[1].score

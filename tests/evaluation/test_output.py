@@ -41,8 +41,12 @@ class Replay:
     def __init__(self, objects, answers):
         self.objects, self.bundle = objects, SimpleNamespace(name="test")
         self.answers, self.resets = answers, []
-        self.report = SimpleNamespace(seconds={}, rejected={})
+        self.report = SimpleNamespace(seconds={}, rejected={}, detections=[], rejected_detections=[])
         self.done = 0
+
+    def option(self, name):
+        assert name == "min_pose_confidence"
+        return 0.5
 
     def reset(self):
         self.resets.append(self.done)
@@ -51,7 +55,13 @@ class Replay:
         frame.check()
         answer = self.answers[self.done]
         self.done += 1
-        self.report = SimpleNamespace(seconds=answer.stage_times, rejected={"pose_confidence": 1})
+        detections = [o.detection for o in answer.objects if o.detection is not None]
+        self.report = SimpleNamespace(
+            seconds=answer.stage_times,
+            rejected={"pose_confidence": 1},
+            detections=detections,
+            rejected_detections=[],
+        )
         return answer.objects
 
 

@@ -212,10 +212,12 @@ def test_pose_stages(objects):
     estimate.pose = pose_at(0.2)  # the smoothed pose lags behind
     estimate.detection.pose.raw_pose = pose_at(0.1)
     estimate.detection.pose.refined_pose = pose_at(0.001)
+    estimate.detection.pose.icp_pose = pose_at(0.05)
     data = run(objects, [([estimate], [truth(1, box_at(0))])])
     assert data["extra"]["add_s_recall_by_stage"] == {
         "network": 0.0,
         "refined": 1.0,
+        "icp": 0.0,
         "estimated": 1.0,
         "published": 0.0,
     }
