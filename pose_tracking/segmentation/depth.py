@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -19,6 +20,9 @@ from torch import Tensor, nn
 from ..camera import CameraIntrinsics
 
 DEPTH_CHANNELS = 6
+
+_Image: TypeAlias = NDArray[np.float32]
+_ZERO = cv2.BORDER_CONSTANT  # beyond the image lies nothing
 
 # Pixels of the halved image, i.e. about 10 of the image: 1.5 mm of noise at 1 m turn the normal by 2 degrees.
 NORMAL_WINDOW = 5
@@ -41,51 +45,55 @@ def depth_channels(depth: NDArray[np.float32], intrinsics: CameraIntrinsics) -> 
         1 relief, i.e. depth against its surroundings (farther is positive, 1 is 5 cm, clipped), 2 to 4 unit surface
         normal towards the camera in the optical frame (zero where too few neighbours have a reading), 5 validity.
     """
-    height, width = depth.shape
-    out = np.zeros((DEPTH_CHANNELS, height, width), np.float32)
+    out = np.zeros((DEPTH_CHANNELS, *depth.shape), np.float32)
     valid = np.isfinite(depth) & (depth > 0)
     if not valid.any():
         return out
-    mask = valid.astype(np.float32)
-    z = np.where(valid, depth, np.float32(1))
+    # Written in place throughout: fresh memory costs more than the arithmetic.
+    mask = out[5]
+    mask[:] = valid
+    z = np.where(valid, depth, np.float32(1)).astype(np.float32, copy=False)
     focal = float(np.sqrt(intrinsics.fx * intrinsics.fy))
     centre, spread = LOG_PIXEL_SIZE
     cv2.log(z, out[0])
     out[0] -= np.float32(np.log(focal) + centre)
-    out[0] *= mask / np.float32(spread)
-    out[1] = _relief(z, mask, 2 * max(round(RELIEF_ANGLE * focal / 2), 1) + 1)
-    out[2:5] = _normals(mask / z, mask, intrinsics)
-    out[5] = mask
+    out[0] *= np.float32(1 / spread)
+    out[0] *= mask
+    _relief(z, mask, 2 * max(round(RELIEF_ANGLE * focal / 2), 1) + 1, out[1])
+    np.divide(mask, z, out=z)
+    _normals(z, mask, intrinsics, out[2:5])
     return out
 
 
-def _relief(z: NDArray[np.float32], mask: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """(H, W) depth less its mean over the valid pixels of a square, in units of `RELIEF_RANGE`, clipped."""
-    total = cv2.boxFilter(z * mask, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    total /= np.maximum(cv2.boxFilter(mask, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT), 1)
-    np.subtract(z, total, out=total)
-    total *= mask / np.float32(RELIEF_RANGE)
-    return np.clip(total, -1, 1, out=total)
+def _relief(z: _Image, mask: _Image, side: int, out: _Image) -> None:
+    """Depth less its mean over the valid pixels of a square, in units of `RELIEF_RANGE`, clipped, into (H, W) `out`."""
+    count = cv2.boxFilter(mask, -1, (side, side), normalize=False, borderType=_ZERO)
+    total = cv2.boxFilter(np.multiply(z, mask, out=out), -1, (side, side), normalize=False, borderType=_ZERO)
+    np.divide(total, np.maximum(count, 1, out=count), out=total)
+    np.subtract(z, total, out=out)
+    out *= np.float32(1 / RELIEF_RANGE)
+    out *= mask
+    np.clip(out, -1, 1, out=out)
 
 
-def _normals(inverse: NDArray[np.float32], mask: NDArray[np.float32], camera: CameraIntrinsics) -> NDArray[np.float32]:
-    """(3, H, W) unit normals towards the camera; zero where too few pixels of the window are valid.
+def _normals(inverse: _Image, mask: _Image, camera: CameraIntrinsics, out: _Image) -> None:
+    """Unit normals towards the camera into (3, H, W) `out`; zero where too few pixels of the window are valid.
 
     The inverse depth of a plane is linear in the pixel coordinates, so that a line fit over the valid pixels of the
-    window (weighted least squares) is exact for planes of any slope. Half the resolution is a quarter of the work and
+    window (weighted least squares) is exact for planes of any slope, single missing pixels aside. Half the resolution is a quarter of the work and
     loses nothing that the window leaves.
     """
     height, width = mask.shape
     size = max(width // 2, 1), max(height // 2, 1)
     camera = camera_of_window(camera, 0, 0, width, height, size)
     weight = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-    inverse = cv2.resize(inverse, size, interpolation=cv2.INTER_AREA)  # the sum over valid pixels, as the weight
+    inverse = np.asarray(cv2.resize(inverse, size, interpolation=cv2.INTER_AREA))  # summed like the weight
     half = NORMAL_WINDOW // 2
     ramp = np.arange(-half, half + 1, dtype=np.float32)
     ones, square = np.ones_like(ramp), ramp * ramp
 
-    def moment(image: NDArray[np.float32], across: NDArray[np.float32], down: NDArray[np.float32]) -> NDArray:
-        return cv2.sepFilter2D(image, cv2.CV_32F, across, down, borderType=cv2.BORDER_CONSTANT)
+    def moment(image: Any, across: _Image, down: _Image) -> Any:
+        return cv2.sepFilter2D(image, cv2.CV_32F, across, down, borderType=_ZERO)
 
     count = moment(weight, ones, ones)
     share = 1 / np.maximum(count, np.float32(0.1))
@@ -103,15 +111,15 @@ def _normals(inverse: NDArray[np.float32], mask: NDArray[np.float32], camera: Ca
     slope_y = (yw * xx - xw * xy) * scale
     columns = np.arange(size[0], dtype=np.float32) - np.float32(camera.cx)
     rows = np.arange(size[1], dtype=np.float32)[:, None] - np.float32(camera.cy)
-    normal_x, normal_y = slope_x * np.float32(camera.fx), slope_y * np.float32(camera.fy)
     normal_z = mean - slope_x * (columns + x) - slope_y * (rows + y)
-    length = np.sqrt(normal_x * normal_x + normal_y * normal_y + normal_z * normal_z)
+    slope_x *= np.float32(camera.fx)
+    slope_y *= np.float32(camera.fy)
+    length = np.sqrt(slope_x * slope_x + slope_y * slope_y + normal_z * normal_z)
     scale = known / -np.maximum(length, np.float32(1e-9))
-    out = np.empty((3, height, width), np.float32)
-    for plane, normal in zip(out, (normal_x, normal_y, normal_z), strict=True):
-        cv2.resize(normal * scale, (width, height), plane, interpolation=cv2.INTER_NEAREST)
+    for plane, normal in zip(out, (slope_x, slope_y, normal_z), strict=True):
+        normal *= scale
+        cv2.resize(normal, (width, height), plane, interpolation=cv2.INTER_NEAREST)
         plane *= mask
-    return out
 
 
 def camera_of_window(
