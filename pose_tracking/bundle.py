@@ -5,24 +5,27 @@ Layout of ``models/<name>/``::
     bundle.yaml               objects, segmentation, pose, tracking and pipeline options
     models_info.json          BOP: diameters, extents, symmetries
     meshes/obj_NNNNNN.ply     optional; without them `objects` names a folder that has them
-    segmentation.safetensors  Mask R-CNN
+    segmentation.safetensors  Mask R-CNN; with `segmenter: detectron2` its config.yaml and model_final.pth instead
     pose.safetensors          DenseFusion estimator
     refiner.safetensors       DenseFusion refiner
+    appearance.safetensors    optional: identity embedding; without it the detector's pooled features serve
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from .config import from_mapping, option
-from .errors import BundleError
+from .errors import BundleError, ConfigError
+from .files import write_text
 from .objects import ObjectSet
 from .pipeline.config import PipelineConfig
 from .pose.config import PoseConfig
@@ -31,6 +34,7 @@ from .tracking.config import TrackingConfig
 
 if TYPE_CHECKING:
     from .pose.estimator import PoseEstimator
+    from .segmentation.embedding import AppearanceEmbedding
     from .segmentation.segmenter import Segmenter
 
 SCHEMA = 1
@@ -45,6 +49,9 @@ class ObjectsConfig:
     models_info: str = option("models_info.json", "BOP models_info file, relative to the bundle")
     meshes: str | None = option(None, "mesh folder relative to the bundle, or null where they are not shipped")
     unit: str = option("mm", "unit of models_info and meshes", choices=("mm", "m"))
+    segmented: tuple[int, ...] = option(
+        (), "object ids of the segmentation's classes, in their order, where it knows others than `names` too"
+    )
     download: str | None = option(None, "argument of `pose-tracking download` that brings the meshes")
 
 
@@ -84,6 +91,8 @@ class ModelBundle:
     @property
     def segmentation_weights(self) -> Path:
         """Mask R-CNN weights file."""
+        if self.config.segmentation.backend == "detectron2":
+            return self.path / self.config.segmentation.detectron2.weights
         return self.path / "segmentation.safetensors"
 
     @property
@@ -95,6 +104,11 @@ class ModelBundle:
     def refiner_weights(self) -> Path:
         """DenseFusion refiner weights file."""
         return self.path / "refiner.safetensors"
+
+    @property
+    def appearance_weights(self) -> Path:
+        """Weights file of the identity embedding; a bundle need not have one."""
+        return self.path / "appearance.safetensors"
 
     @classmethod
     def load(
@@ -119,7 +133,7 @@ class ModelBundle:
             raise BundleError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
         if not isinstance(values, Mapping):
             raise BundleError(f"{file}: is not a mapping of options")
-        config = from_mapping(BundleConfig, values, str(file))
+        config = from_mapping(BundleConfig, _with_segmenter(values, path), str(file))
         meshes: Path | None = path / config.objects.meshes if config.objects.meshes else None
         if objects is not None:
             meshes = Path(objects)
@@ -137,9 +151,39 @@ class ModelBundle:
 
     def build_segmenter(self, device: str = "cpu") -> Segmenter:
         """The instance segmentation with its weights on `device`."""
+        if self.config.segmentation.backend == "detectron2":
+            from .segmentation.detectron2 import Detectron2Segmenter
+
+            options = self.config.segmentation
+            names = {obj_id: model.name for obj_id, model in self.objects.items()}
+            return Detectron2Segmenter(
+                options, names, self.path / options.detectron2.config, self.segmentation_weights, device
+            )
         from .segmentation.mask_rcnn import TorchvisionSegmenter
 
-        return TorchvisionSegmenter(self.config.segmentation, list(self.objects), self.segmentation_weights, device)
+        # The pipeline drops detections of objects that are not in the set.
+        obj_ids = self.config.objects.segmented or tuple(self.objects)
+        return TorchvisionSegmenter(self.config.segmentation, obj_ids, self.segmentation_weights, device)
+
+    def build_appearance(self, device: str = "cpu") -> AppearanceEmbedding | None:
+        """The identity embedding with its weights on `device`, or None where the bundle has none.
+
+        Raises:
+            BundleError: the file is corrupt, or was trained on the features of another detector.
+        """
+        if not self.appearance_weights.is_file():
+            return None
+        from .networks.weights import fingerprint
+        from .segmentation.embedding import load_embedding, trained_for
+
+        embedding = load_embedding(self.appearance_weights, device)
+        detector = trained_for(self.appearance_weights)
+        if detector and detector != fingerprint(self.segmentation_weights):
+            raise BundleError(
+                f"{self.appearance_weights}: was trained on other weights than {self.segmentation_weights.name}: "
+                "repeat `train appearance`, or remove it to use pooled features"
+            )
+        return embedding
 
     def build_pose_estimator(self, device: str = "cpu") -> PoseEstimator:
         """The pose estimation with its weights on `device`."""
@@ -149,6 +193,59 @@ class ModelBundle:
         config = self.config.pose
         predictor = PosePredictor(config, self.objects, self.pose_weights, self.refiner_weights, device)
         return PoseEstimator(config, self.objects, predictor)
+
+
+def _with_segmenter(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Contents of ``bundle.yaml`` with the short form ``segmenter: NAME`` and the backend's own defaults filled in.
+
+    A detectron2 config has its own thresholds; they hold wherever the bundle states none.
+    """
+    values, file = dict(values), path / CONFIG_FILE
+    section = values.get("segmentation", {})
+    if not isinstance(section, Mapping):
+        return values
+    if "segmenter" in values:
+        name = values.pop("segmenter")
+        if section.get("backend", name) != name:
+            raise ConfigError(
+                f"{file}: segmenter = {name!r} but segmentation: backend = {section['backend']!r}: state one of them"
+            )
+        section = {**section, "backend": name}
+    if section.get("backend") == "detectron2":
+        from .segmentation.detectron2_files import inference_options
+
+        backend = from_mapping(SegmentationConfig, section, f"{file}.segmentation").detectron2
+        section = {**inference_options(path / backend.config), **section}
+    return {**values, "segmentation": section}
+
+
+def write_option(bundle: str | Path, section: str, name: str, value: float | int | bool | str) -> None:
+    """Set one option in a section of a bundle's ``bundle.yaml``, comments and layout of the file kept.
+
+    Raises:
+        BundleError: the file is laid out in a way that this cannot edit; the message says what to write by hand.
+    """
+    file = Path(bundle) / CONFIG_FILE
+    text = file.read_text()
+    entry = f"  {name}: {yaml.safe_dump(value).splitlines()[0]}\n"
+    heading = re.search(rf"^{section}:[ \t]*(#.*)?\n", text, re.MULTILINE)
+    if heading is None:
+        edited = f"{text.rstrip()}\n{section}:\n{entry}"
+    else:
+        start = heading.end()
+        body = re.match(r"(?:[ \t]+.*\n|[ \t]*(?:#.*)?\n)*", text[start:] + "\n")
+        end = start + (body.end() if body else 0)
+        inside, found = re.subn(rf"^[ ]+{name}:.*\n", entry, text[start:end], count=1, flags=re.MULTILINE)
+        edited = text[:start] + (inside if found else entry + inside) + text[end:]
+    wanted = yaml.safe_load(text)
+    wanted[section] = {**(wanted.get(section) or {}), name: value}
+    try:
+        changed = yaml.safe_load(edited)
+    except yaml.YAMLError:
+        changed = None
+    if changed != wanted:
+        raise BundleError(f"{file}: cannot be edited; set {section}: {{{name}: {value}}} by hand")
+    write_text(file, edited)
 
 
 def search_path() -> list[Path]:

@@ -110,3 +110,5 @@ def segmentation(
 
 if importlib.util.find_spec(f"{__package__}.train_pose") is not None:
     app.command("pose")(importlib.import_module(f"{__package__}.train_pose").pose)
+if importlib.util.find_spec(f"{__package__}.train_appearance") is not None:
+    app.command("appearance")(importlib.import_module(f"{__package__}.train_appearance").appearance)

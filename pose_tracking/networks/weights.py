@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -39,3 +40,12 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         if not torch.isfinite(state[name]).all():
             raise BundleError(f"{path}: weight {name} is not finite: the training run diverged")
     network.load_state_dict(state)
+
+
+def fingerprint(path: str | Path) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a weight file: tells whether it is still the one it was."""
+    with Path(path).open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]

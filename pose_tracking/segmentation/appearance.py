@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..results import Instances
 
+if TYPE_CHECKING:
+    from .embedding import AppearanceEmbedding
 
-def descriptors(instances: Instances) -> NDArray[np.float32]:
-    """One descriptor per instance: its RoIAlign features averaged over its mask, of unit length.
 
-    The mask is resampled to the RoI grid by area, so that a cell counts as far as the object covers it and the
-    background does not leak in. Where the mask covers nothing of the box, all cells count alike.
+def descriptors(instances: Instances, embedding: AppearanceEmbedding | None = None) -> NDArray[np.float32]:
+    """One descriptor per instance, of unit length.
+
+    Without `embedding` it is the RoIAlign features averaged over the mask. Either way a cell of the RoI grid counts
+    as far as the object covers it, so that the background does not leak in; where the mask covers nothing of the
+    box, all cells count alike.
 
     Returns:
-        (N, C) float32; a row is zero only where the features themselves are.
+        (N, D) float32; without an embedding D is the number of channels, and a row is zero where the features are.
     """
-    count, channels, grid = instances.roi_features.shape[:3]
-    out = np.zeros((count, channels), np.float32)
-    for i in range(count):
-        weights = mask_on_grid(instances.masks[i], instances.boxes[i], grid)
-        if weights.sum() < 1e-3:
-            weights = np.ones_like(weights)
-        out[i] = (instances.roi_features[i] * weights).sum((1, 2)) / weights.sum()
-    norm = np.linalg.norm(out, axis=1, keepdims=True)
-    return out / np.maximum(norm, 1e-12)
+    weights = grid_masks(instances)
+    if embedding is not None:
+        return embedding.embed(instances.roi_features, weights)
+    return pooled(instances.roi_features, weights)
+
+
+def pooled(features: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, C) unit-length means of (N, C, S, S) features, weighted by (N, S, S) masks; empty masks count as full."""
+    weights = np.where(masks.sum((1, 2), keepdims=True) < 1e-3, np.float32(1), masks)
+    out = np.einsum("nchw,nhw->nc", features, weights)
+    out /= weights.sum((1, 2))[:, None]
+    return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def grid_masks(instances: Instances) -> NDArray[np.float32]:
+    """(N, S, S) share of every cell of the instances' RoI grids that their masks cover."""
+    grid = instances.roi_features.shape[2]
+    found = [mask_on_grid(mask, box, grid) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
+    return np.stack(found) if found else np.zeros((0, grid, grid), np.float32)
 
 
 def mask_on_grid(mask: NDArray[np.bool_], box: NDArray[np.float32], grid: int) -> NDArray[np.float32]:

@@ -25,6 +25,12 @@ class TrackingConfig:
         range=(0.1, 1000.0),
     )  # fmt: skip
     appearance_gate: float = option(0.2, "cosine distance beyond which a pair is impossible", range=(1e-3, 2.0))
+    embedding_gate: float = option(
+        0.6,
+        "takes the place of appearance_gate where the bundle has a trained embedding, whose distances are larger; "
+        "`train appearance` writes the one that fits",
+        range=(1e-3, 2.0),
+    )
     iou_gate: float = option(0.7, "largest 1 - IoU of a match in the IoU stage", range=(0.0, 1.0))
     n_init: int = option(3, "detections until a track is confirmed", unit="frames", range=(1, 100))
     max_age: int = option(30, "processed frames a confirmed track outlives unseen", unit="frames", range=(1, 10000))
