@@ -42,6 +42,7 @@ def pose(
     from ..device import choose_device
     from ..training.packed import PackedDataset
     from ..training.pose import PoseTrainer, PoseTrainingOptions
+    from ..training.pose_data import PoseAugmentation
 
     if threads:
         torch.set_num_threads(threads)
@@ -71,6 +72,7 @@ def pose(
         out,
         options,
         where,
+        PoseAugmentation().scaled(augmentation),
     )
     if start is not None:
         trainer.start_from(start)

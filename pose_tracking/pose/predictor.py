@@ -18,10 +18,11 @@ from ..geometry import make_transform
 from ..networks.weights import load_weights
 from ..objects import ObjectSet
 from ..results import Instances
+from .alignment import align
 from .config import PoseConfig
 from .crops import CropBatch, make_crops
-from .loss import rotation_from_quaternion
 from .light_network import LightPoseNet
+from .loss import rotation_from_quaternion
 from .network import PoseNet
 from .refiner import PoseRefineNet, refine
 
@@ -116,6 +117,12 @@ class PosePredictor:
         rotation = rotation_from_quaternion(output.rotation)
         translation = points.gather(1, chosen[..., None].expand(-1, -1, 3)) + output.translation
         confidence = output.confidence[..., 0]
+        if output.coordinates is not None:
+            # All points together say more than the best one alone, so their pose leads, with the best one's confidence.
+            aligned = align(output.coordinates, points)
+            rotation = torch.cat([aligned[:, None, :3, :3], rotation], 1)
+            translation = torch.cat([aligned[:, None, :3, 3], translation], 1)
+            confidence = torch.cat([confidence[:, :1], confidence], 1)
 
         picks = []
         for row, obj_id in enumerate(obj_ids):

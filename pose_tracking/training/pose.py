@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from ..config import option, validate
 from ..errors import ConfigError
 from ..files import make_directory, write_json
-from ..networks.efficientnet_lite import load_imagenet_weights
+from ..networks.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
 from ..networks.weights import load_weights
 from ..objects import ObjectSet
+from ..pose.alignment import align
 from ..pose.config import PoseConfig
 from ..pose.encoders import LightEncoder
+from ..pose.light_network import LightPoseNet
 from ..pose.loss import confidence_loss, rotation_from_quaternion
 from ..pose.network import GLOBAL_CHANNELS, LOCAL_CHANNELS, PoseNet
-from ..pose.predictor import refine_all
+from ..pose.predictor import build_estimator, refine_all
 from ..pose.refiner import PoseRefineNet, refine
 from .loop import LoopOptions, TrainingLoop, export_half, seed_everything
 from .packed import PackedDataset
@@ -67,9 +69,13 @@ class PoseTrainingOptions:
         unit="diameters",
         range=(1e-4, 1.0),
     )
-    coordinate_weight: float = option(
-        0.3, "weight of the object-coordinate loss, whose head is dropped after training", range=(0.0, 10.0)
+    plain_weight: float = option(
+        1.0,
+        "weight of the distances beside the loss of the paper, which has none: there a point that has lost confidence "
+        "learns next to nothing, which is most points for most of a short training",
+        range=(0.0, 10.0),
     )
+    coordinate_weight: float = option(1.0, "weight of the object-coordinate loss (not in the paper)", range=(0.0, 10.0))
     symmetric_loss: str = option(
         "listed",
         "distance of symmetric objects: smallest over the listed symmetries, or to the closest point (paper)",
@@ -85,17 +91,18 @@ class PoseTrainingOptions:
 
 
 class EstimatorTraining(nn.Module):
-    """The estimator with a head that predicts object coordinates of the points.
+    """The estimator, with a head that predicts object coordinates of the points where it has none of its own.
 
-    The head gives the features a dense target from the first step on; it is not part of what is shipped.
+    The coordinates give the features a dense target from the first step on; the extra head is not shipped.
     """
 
-    def __init__(self, estimator: PoseNet) -> None:
+    def __init__(self, estimator: PoseNet | LightPoseNet) -> None:
         super().__init__()
         self.estimator = estimator
-        self.coordinates = nn.Sequential(
-            nn.Linear(LOCAL_CHANNELS + GLOBAL_CHANNELS, 128), nn.ReLU(), nn.Linear(128, estimator.num_objects * 3)
-        )
+        if isinstance(estimator, PoseNet):
+            self.coordinates = nn.Sequential(
+                nn.Linear(LOCAL_CHANNELS + GLOBAL_CHANNELS, 128), nn.ReLU(), nn.Linear(128, estimator.num_objects * 3)
+            )
 
     def train(self, mode: bool = True) -> EstimatorTraining:
         """Training mode in which batch statistics stay those of ImageNet: crops of one frame are too alike."""
@@ -108,6 +115,11 @@ class EstimatorTraining(nn.Module):
     def forward(self, batch: PoseBatch, subset: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rotation (B, M, 4), translation (B, M, 3), confidence (B, M) and coordinates (B, M, 3) at (M,) points."""
         net = self.estimator
+        if isinstance(net, LightPoseNet):
+            out = net(batch.image, batch.points, batch.choose, batch.object_index, subset)
+            assert out.coordinates is not None
+            translation = batch.points[:, subset] + out.translation
+            return out.rotation, translation, out.confidence[..., 0], out.coordinates
         local, pooled, _ = net.fuse(batch.image, batch.points, batch.choose)
         local = local[:, subset]
         rotation, offset, confidence = (net.head(name, local, pooled, batch.object_index) for name in "rtc")
@@ -153,14 +165,15 @@ class PoseTrainer:
         closest = options.symmetric_loss == "closest"
         self.targets = ObjectTargets(objects, options.model_points, closest).to(self.device)
         self.metric = ObjectTargets(objects, 4 * options.model_points, closest).to(self.device)
-        self.estimator = PoseNet(len(objects), config.encoder)
-        if options.imagenet and isinstance(self.estimator.cnn, LightEncoder):
-            trunk = self.estimator.cnn.trunk
+        self.estimator = build_estimator(config.encoder, len(objects))
+        trunk = _trunk(self.estimator)
+        if options.imagenet and trunk is not None:
             load_imagenet_weights(trunk)
             if options.frozen_groups:
                 for group in (trunk.stem, *trunk.stages[: options.frozen_groups]):
                     group.requires_grad_(False)
-        self.model = EstimatorTraining(self.estimator).to(self.device)
+        # Depthwise convolutions on a CPU are half as slow again in the other layout.
+        self.model = EstimatorTraining(self.estimator).to(self.device, memory_format=torch.channels_last)
         self.refiner = PoseRefineNet(len(objects)).to(self.device)
         self.batches = PoseBatches(
             packs,
@@ -250,7 +263,7 @@ class PoseTrainer:
                 weight = first * (last / first) ** loop.progress
                 coordinate = coordinate_loss(batch, subset, coordinates, self.targets)
                 return {
-                    "pose": confidence_loss(distances, confidence, weight),
+                    "pose": confidence_loss(distances, confidence, weight) + options.plain_weight * distances.mean(),
                     "coordinates": options.coordinate_weight * coordinate,
                     "_distance": distances.mean(),
                     "_confidence": confidence.mean(),
@@ -337,6 +350,9 @@ class PoseTrainer:
             rotation = rotation_from_quaternion(output.rotation)
             translation = batch.points.gather(1, chosen[..., None].expand(-1, -1, 3)) + output.translation
             found[""].append(self.metric.add_s(batch, rotation[:, 0], translation[:, 0]))
+            if output.coordinates is not None:
+                pose = align(output.coordinates, batch.points)
+                found.setdefault("_aligned", []).append(self.metric.add_s(batch, pose[:, :3, :3], pose[:, :3, 3]))
             if refined:
                 count = min(self.config.refine_points, batch.points.shape[1])
                 subset = torch.linspace(0, batch.points.shape[1] - 1, count, device=self.device).long()
@@ -365,6 +381,13 @@ class PoseTrainer:
             report[f"median{suffix}"] = float(errors.median())
             report.update({f"{name}{suffix}": recall for name, recall in recalls.items()})
         return report
+
+
+def _trunk(estimator: PoseNet | LightPoseNet) -> EfficientNetLite0 | None:
+    """The part of the network that ImageNet weights fit, if it has one."""
+    if isinstance(estimator, LightPoseNet):
+        return estimator.trunk
+    return estimator.cnn.trunk if isinstance(estimator.cnn, LightEncoder) else None
 
 
 def fewer_points(batch: PoseBatch, fewest: int, draw: torch.Generator) -> PoseBatch:

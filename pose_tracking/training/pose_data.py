@@ -26,7 +26,7 @@ from .packed import PackedDataset
 class PoseAugmentation:
     """How far training crops stray from the rendered truth."""
 
-    min_visibility: float = option(0.2, "instances less visible than this are left out", range=(0.0, 1.0))
+    min_visibility: float = option(0.25, "instances less visible than this are left out", range=(0.0, 1.0))
     min_pixels: int = option(120, "instances with fewer visible pixels are left out", unit="px", range=(1, 1e6))
     mask_grow: float = option(
         0.06, "masks shrink or grow by up to this, in square roots of their area", range=(0.0, 0.5)
