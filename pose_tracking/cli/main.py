@@ -20,6 +20,7 @@ COMMANDS = {
     "replay": ("replay", "replay"),
     "benchmark": ("benchmark", "benchmark"),
     "download": ("download", "download"),
+    "import-densefusion": ("import_densefusion", "import_densefusion"),
 }
 GROUPS = {"train": ("train", "app")}
 

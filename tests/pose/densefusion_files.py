@@ -60,10 +60,14 @@ def refiner_state(num_objects: int) -> dict[str, Tensor]:
     return {name: weight("refiner." + name, shape) for name, shape in shapes.items()}
 
 
-def write_checkpoints(folder: Path, num_objects: int, zip_format: bool = True) -> tuple[Path, Path]:
-    """Estimator and refiner files in `folder`."""
+def write_checkpoints(
+    folder: Path, num_objects: int, zip_format: bool = True, color_gain: float = 1.0
+) -> tuple[Path, Path]:
+    """Estimator and refiner files in `folder`; images are meant to be of the order of 1 / `color_gain`."""
     paths = folder / "pose_model.pth", folder / "pose_refine_model.pth"
-    for path, state in zip(paths, (estimator_state(num_objects), refiner_state(num_objects)), strict=True):
+    estimator = estimator_state(num_objects)
+    estimator["cnn.model.module.feats.conv1.weight"] *= color_gain
+    for path, state in zip(paths, (estimator, refiner_state(num_objects)), strict=True):
         torch.save(state, path, _use_new_zipfile_serialization=zip_format)
     return paths
 
