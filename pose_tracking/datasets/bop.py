@@ -86,6 +86,11 @@ class BopScene:
             self._images.extend(replace(image, stamp_ns=image.stamp_ns + start) for image in images)
         self.depth_scale = min(image.depth_scale for image in self._images)
 
+    @property
+    def image_ids(self) -> list[int]:
+        """Image numbers in the order of the samples; those of different scenes may be equal."""
+        return [image.image_id for image in self._images]
+
     def __len__(self) -> int:
         return len(self._images)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,13 @@ class PackedSource:
     def __len__(self) -> int:
         return len(self._samples)
 
+    def __getitem__(self, index: int) -> Sample:
+        # The frames are unrelated: each is a scene of its own, with everything in it annotated.
+        return replace(self._samples[index], scene_id=index, complete=True)
+
     def __iter__(self) -> Iterator[Sample]:
         for index in range(len(self)):
-            yield self._samples[index]
+            yield self[index]
 
 
 def open_source(path: str | Path) -> Source:

@@ -62,8 +62,16 @@ def render_html(report: Report, pictures: Sequence[Picture] = (), note: str = ""
         "symmetric objects), a missed instance counting as a failure; “of detected” leaves misses out, as the "
         "evaluator of DenseFusion does. The median is over detected instances.</p>"
     )
-    parts += ["<h3>What each step of the pose stage buys</h3>", _stage_table(extra["add_s_recall_by_stage"])]
-    parts += ["<h2>Segmentation</h2>", _table(["mask mAP 0.50:0.95", "mask mAP 0.50"], [data["segmentation"].values()])]
+    parts += ["<h3>What each step of the pose stage buys</h3>", _stage_table(report)]
+    before = extra["segmentation_before_pose_check"].values()
+    parts += [
+        "<h2>Segmentation</h2>",
+        _table(
+            ["", "mask mAP 0.50:0.95", "mask mAP 0.50"],
+            [["detections", *data["segmentation"].values()], ["before the pose check", *before]],
+        ),
+    ]
+    parts += ["<h2>Pose confidence</h2>", _confidence_table(report)]
     tracking = data["tracking"]
     parts += [
         "<h2>Tracking</h2>",
@@ -101,7 +109,8 @@ def _pose_table(data: dict[str, Any]) -> str:
     return _table(head, rows, last_class="mean")
 
 
-def _stage_table(recalls: dict[str, float | None]) -> str:
+def _stage_table(report: Report) -> str:
+    extra = report.data["extra"]
     names = {
         "network": "most confident pose",
         "refined": "after the refiner",
@@ -109,7 +118,38 @@ def _stage_table(recalls: dict[str, float | None]) -> str:
         "estimated": "chosen and accepted by the depth check",
         "published": "smoothed by the track",
     }
-    return _table([names[s] for s in recalls], [[_number(v, ".1%") for v in recalls.values()]])
+    entries = [
+        (tally.name, extra["objects"][str(obj_id)]["add_s_recall_by_stage"])
+        for obj_id, tally in report.tallies.items()
+        if tally.instances
+    ]
+    entries.append(("all instances", extra["all_instances"]["add_s_recall_by_stage"]))
+    entries.append(("mean of the objects", extra["add_s_recall_by_stage"]))
+    rows = [[name, *(_number(recalls.get(s), ".1%") for s in names)] for name, recalls in entries]
+    return _table(["object", *names.values()], rows, last_class="mean")
+
+
+def _confidence_table(report: Report) -> str:
+    extra = report.data["extra"]
+    entries = [(tally.name, extra["objects"][str(obj_id)]["confidence"]) for obj_id, tally in report.tallies.items()]
+    entries = [(name, e) for name, e in entries if e["right"] + e["wrong"] + e["absent"]]
+    entries.append(("all", extra["confidence"]))
+    rows = [
+        [
+            name,
+            *(e[key] for key in ("right", "wrong", "absent")),
+            *(_number(e[key], ".3f") for key in ("roc_auc", "roc_auc_wrong", "roc_auc_absent")),
+            *(_number(e[key], ".1%") for key in ("precision", "recall")),
+        ]
+        for name, e in entries
+    ]
+    head = ["object", "right", "wrong", "not there", "ROC AUC", "against wrong", "against not there"]
+    threshold = extra["confidence"]["threshold"]
+    note = (
+        '<p class="note">Every pose before the confidence was asked; right is ADD(-S) below a tenth of the diameter. '
+        f"Precision and recall of the poses with a confidence of at least {threshold:g}.</p>"
+    )
+    return _table([*head, "precision", "recall"], rows, last_class="mean") + note
 
 
 def _detection_table(report: Report) -> str:

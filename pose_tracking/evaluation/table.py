@@ -25,7 +25,24 @@ def format_table(data: dict[str, Any]) -> str:
                     f"{_millimetres(entry['median_add_m']):>14}"
                 )
         segmentation, tracking = data["segmentation"], data["tracking"]
-        lines.append(f"masks     mAP {_percent(segmentation['map'])}  mAP50 {_percent(segmentation['map50'])}")
+        everything = extra["all_instances"]
+        if everything["instances"]:
+            lines.append(
+                f"{'all':<{width}} {_count(everything['instances']):>9} {_count(everything['detected']):>8} "
+                f"{_percent(everything['add_s_recall']):>7}"
+            )
+            names = {"network": "raw", "refined": "refined", "icp": "ICP", "estimated": "verified"}
+            for label, by_stage in (("all", everything), ("mean", extra)):
+                stages = by_stage["add_s_recall_by_stage"]
+                known = "  ".join(f"{n} {_percent(stages[s])}" for s, n in names.items() if stages.get(s) is not None)
+                if known:
+                    lines.append(f"stages    {known}  ({label})")
+        before = extra["segmentation_before_pose_check"]
+        lines.append(
+            f"masks     mAP {_percent(segmentation['map'])}  mAP50 {_percent(segmentation['map50'])}"
+            f"  (before the pose check {_percent(before['map'])}, {_percent(before['map50'])})"
+        )
+        lines += _confidence(extra["confidence"])
         if extra["tracking_note"]:
             lines.append(f"tracking  not scored: {extra['tracking_note']}")
         else:
@@ -46,6 +63,14 @@ def format_table(data: dict[str, Any]) -> str:
     if stages:
         lines.append("median ms " + ", ".join(stages))
     return "\n".join(lines)
+
+
+def _confidence(figures: dict[str, Any]) -> list[str]:
+    if figures["roc_auc"] is None:
+        return []
+    counts = f"{figures['right']} right poses against {figures['wrong']} wrong and {figures['absent']} false"
+    at = f"precision {_percent(figures['precision'])}, recall {_percent(figures['recall'])}"
+    return [f"confidence  ROC AUC {figures['roc_auc']:.3f} ({counts}); at {figures['threshold']:g} {at}"]
 
 
 def _percent(value: float | None) -> str:

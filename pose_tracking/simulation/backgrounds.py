@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..camera import CameraIntrinsics
+from ..datasets.selection import SPLITS, in_split
 from ..errors import DatasetError
 from .planes import PlaneTexture, find_plane, on_plane
 from .renderer import Surface
 from .textures import fractal_noise
-
-# Recorded backgrounds whose index divides by this are for testing and never trained on.
-HELD_OUT_EVERY = 5
-SPLITS = ("train", "test", "all")
 
 
 @dataclass
@@ -31,12 +28,14 @@ class Background:
             None where there is none.
         support: (H, W) bool pixels of the plane.
         recorded: (H, W) bool pixels that hold a real sensor's reading.
+        quantum: depth step of that sensor over the squared depth (1/m), or None without one.
     """
 
     surface: Surface
     plane: NDArray[np.float64] | None
     support: NDArray[np.bool_]
     recorded: NDArray[np.bool_]
+    quantum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,7 @@ class RecordedBackgrounds:
             raise DatasetError(
                 f"{folder}: no RGB-D backgrounds (expected BOP scenes with rgb/, depth/, scene_camera.json)"
             )
-        self._recordings = [
-            r for key, r in recordings if split == "all" or (key % HELD_OUT_EVERY == 0) == (split == "test")
-        ]
+        self._recordings = [r for key, r in recordings if in_split(key, split)]
         if not self._recordings:
             raise DatasetError(f"{folder}: its {len(recordings)} frames leave none for background split {split!r}")
         self._loaded: dict[int, tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64] | None]] = {}
@@ -114,10 +111,13 @@ class RecordedBackgrounds:
             matrix[0, 2] = color.shape[1] - 1 - matrix[0, 2]
             plane = None if plane is None else plane * [-1, 1, 1, 1]
         color, depth = _reproject(color, depth, matrix, intrinsics)
+        factor = 1.0
         if augment:
             factor = float(rng.uniform(0.85, 1.5))
             depth = depth * np.float32(factor)
             plane = None if plane is None else np.append(plane[:3], plane[3] * factor)
+        # Steps of an eighth of a pixel over a baseline of 75 mm, as all sensors of the first Kinect's kind have them.
+        quantum = 0.125 / (0.075 * matrix[0, 0] * factor)
         support = on_plane(depth, plane, intrinsics)
         surface = Surface.empty(intrinsics.height, intrinsics.width)
         surface.depth = depth
@@ -133,7 +133,7 @@ class RecordedBackgrounds:
             wall = np.float32(rng.uniform(1.6, 3.5)) * (1 + 0.15 * (fractal_noise(rng, 1, 2) - 0.5))
             behind = cv2.resize(wall, (intrinsics.width, intrinsics.height))
             surface.depth = np.where(recorded, depth, behind).astype(np.float32)
-        return Background(surface, plane, support, recorded)
+        return Background(surface, plane, support, recorded, float(quantum))
 
     def _load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64] | None]:
         if index not in self._loaded:

@@ -242,3 +242,61 @@ def test_latency_is_null_where_unknown(objects):
     data = scorer.report("bag", "m").data
     assert data["latency_ms"]["total"] == {"median": None, "p99": None}
     assert data["fps"] is None
+
+
+def candidates_of(objects_and_rejected, **fields):
+    """A frame result whose candidates are the detections of all given objects, of which the first are accepted."""
+    accepted, rejected = objects_and_rejected
+    out = result(0, accepted)
+    out.candidates = [o.detection for o in (*accepted, *rejected)]
+    return out
+
+
+def with_confidence(tracked_object, confidence):
+    tracked_object.detection.pose.confidence = confidence
+    return tracked_object
+
+
+def test_confidence_is_judged_before_it_was_asked(objects):
+    """Right .9 and .4 (rejected), wrong .6, not there .3 (rejected): 3 of the 4 pairs are in order."""
+    scorer = Scorer(objects)
+    accepted = [
+        with_confidence(tracked(1, box_at(0)), 0.9),
+        with_confidence(tracked(1, box_at(50), pose_at(0.05, 0.05), track_id=2), 0.6),
+    ]
+    rejected = [
+        with_confidence(tracked(2, box_at(100)), 0.4),
+        with_confidence(tracked(2, box_at(120, 90), pose_at(0.3)), 0.3),
+    ]
+    for thing in rejected:
+        thing.detection.pose.raw_pose = thing.detection.pose.pose
+    truths = [truth(1, box_at(0)), truth(1, box_at(50), pose_at(0.2), instance_id=2), truth(2, box_at(100))]
+    scorer.add(sample(0, truths), candidates_of((accepted, rejected)))
+    data = scorer.report("made up", "test").data
+    figures = data["extra"]["confidence"]
+    assert (figures["right"], figures["wrong"], figures["absent"]) == (2, 1, 1)
+    assert figures["roc_auc"] == 0.75
+    assert figures["roc_auc_absent"] == 1.0
+    assert (figures["precision"], figures["recall"]) == (0.5, 0.5)
+    assert data["extra"]["objects"]["1"]["confidence"]["roc_auc"] == 1.0
+    # What was rejected counts in the steps before the rejection, and as a failure after it.
+    assert data["extra"]["objects"]["2"]["add_s_recall_by_stage"]["network"] == 1.0
+    assert data["pose"]["objects"]["2"]["add_s_recall"] == 0.0
+    assert data["extra"]["all_instances"]["add_s_recall"] == pytest.approx(1 / 3)
+    assert data["extra"]["segmentation_before_pose_check"]["map50"] > data["segmentation"]["map50"]
+
+
+def test_classes_that_never_occur_are_false_where_the_annotation_is_complete(objects):
+    estimates = [tracked(1, box_at(0)), tracked(2, box_at(50), track_id=2)]
+    for complete, false in ((False, 0), (True, 1)):
+        scorer = Scorer(objects)
+        scorer.add(sample(0, [truth(1, box_at(0))], complete=complete), result(0, estimates))
+        extra = scorer.report("made up", "test").data["extra"]
+        assert extra["false_positives_per_frame"] == false
+        assert extra["confidence"]["absent"] == false
+
+    scorer = Scorer(objects)
+    scorer.add(sample(0, [], complete=True), result(0, estimates))
+    extra = scorer.report("stills", "test").data["extra"]
+    assert extra["false_positives_per_frame"] == 2
+    assert extra["confidence"]["absent"] == 2

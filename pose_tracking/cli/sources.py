@@ -1,0 +1,68 @@
+"""What the commands that run the pipeline take as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..datasets.sample import Source
+    from ..objects import ObjectSet
+
+SOURCE_HELP = (
+    "BOP scene or split, Linemod_preprocessed folder, bag, packed file, or simulated:SEED (simulated:90001-90005: five "
+    "sequences), rendered on the fly."
+)
+
+
+def open_sources(
+    texts: Sequence[str],
+    objects: Callable[[], ObjectSet],
+    *,
+    backgrounds: Path | None = None,
+    background_split: str = "test",
+    frames: int = 100,
+    split: str = "all",
+    absent: bool = False,
+    complete: bool = False,
+    limit: int | None = None,
+) -> list[Source]:
+    """Open what was named on the command line.
+
+    Args:
+        texts: paths, or ``simulated:SEEDS``.
+        objects: gives the object set, asked only where something is to be simulated.
+        backgrounds, background_split: recorded stills for what is simulated.
+        frames: length of a simulated sequence.
+        split, absent, complete: see `datasets.selection`; simulated sequences have neither splits nor lack anything.
+        limit: at most so many frames of each source, spread evenly; of each sequence where it is simulated.
+
+    Raises:
+        PoseTrackingError: something cannot be opened.
+    """
+    from ..datasets import open_source
+    from ..datasets.selection import Part, split_indices, spread
+
+    sources: list[Source] = []
+    for text in texts:
+        if text.startswith("simulated:"):
+            from ..simulation.backgrounds import RecordedBackgrounds
+            from ..simulation.sequence import SequenceConfig
+            from ..simulation.source import SimulatedSequences, parse_seeds
+
+            seeds = parse_seeds(text)
+            stills = None if backgrounds is None else RecordedBackgrounds(backgrounds, background_split)
+            config = SequenceConfig(frames=frames)
+            simulated = SimulatedSequences(objects(), seeds, config, stills)
+            starts = range(0, len(simulated), frames)
+            some = [start + i for start in starts for i in spread(range(frames), limit or frames)]
+            sources.append(simulated if limit is None else Part(simulated, some))
+            continue
+        opened = open_source(text)
+        chosen = split_indices(opened, split)
+        chosen = chosen if limit is None else spread(chosen, limit)
+        if len(chosen) < len(opened) or absent or complete:
+            opened = Part(opened, chosen, absent=absent, complete=complete)
+        sources.append(opened)
+    return sources
