@@ -80,8 +80,8 @@ def _normals(inverse: _Image, mask: _Image, camera: CameraIntrinsics, out: _Imag
     """Unit normals towards the camera into (3, H, W) `out`; zero where too few pixels of the window are valid.
 
     The inverse depth of a plane is linear in the pixel coordinates, so that a line fit over the valid pixels of the
-    window (weighted least squares) is exact for planes of any slope, single missing pixels aside. Half the resolution is a quarter of the work and
-    loses nothing that the window leaves.
+    window (weighted least squares) is exact for planes of any slope, single missing pixels aside. Half the resolution
+    is a quarter of the work and loses nothing that the window leaves.
     """
     height, width = mask.shape
     size = max(width // 2, 1), max(height // 2, 1)
