@@ -19,6 +19,7 @@ from ..results import Detection, Instances, TrackedObject
 from ..segmentation.appearance import descriptors
 from ..segmentation.gating import gate
 from ..tracking import Tracker
+from .duplicates import without_duplicates
 
 if TYPE_CHECKING:
     from ..bundle import ModelBundle
@@ -201,7 +202,10 @@ class PoseTracker:
                 report.rejected_detections.append(detection)
             else:
                 detections.append(detection)
-        return detections
+        keep = without_duplicates(detections, self.objects)
+        if not keep.all():
+            report.rejected["duplicate"] += int(np.count_nonzero(~keep))
+        return [detection for detection, kept in zip(detections, keep, strict=True) if kept]
 
 
 @contextmanager

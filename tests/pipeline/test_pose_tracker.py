@@ -6,6 +6,7 @@ Segmentation and pose are replaced by the ground truth of a hand-made scene, so 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +17,12 @@ from pose_tracking.camera import CameraIntrinsics
 from pose_tracking.errors import ConfigError, FrameError
 from pose_tracking.frame import RGBDFrame
 from pose_tracking.geometry import make_transform
+from pose_tracking.networks.weights import fingerprint
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.results import Instances, PoseEstimate
 from pose_tracking.segmentation.config import SegmentationConfig
+from pose_tracking.segmentation.embedding import AppearanceEmbedding
+from pose_tracking.training.loop import export_half
 
 CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 32.0, 24.0)
 
@@ -136,3 +140,21 @@ def test_an_unusable_frame_leaves_the_tracks_alone() -> None:
     with pytest.raises(FrameError):
         tracker.update(replace(frame(2), depth=np.zeros((48, 64), np.float32)))
     assert [t.hits for t in tracker.update(frame(3))] == [2, 2]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_tracker_gets_the_embedding_of_a_bundle_that_has_one(
+    trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = ModelBundle.load("demo", require_weights=False)
+    (tmp_path / "segmentation.safetensors").write_bytes(b"any")
+    if trained:
+        weights = AppearanceEmbedding(8).state_dict()
+        detector = fingerprint(tmp_path / "segmentation.safetensors")
+        export_half(weights, tmp_path / "appearance.safetensors", {"detector": detector})
+    monkeypatch.setattr(ModelBundle, "build_segmenter", lambda *_: FixedSegmenter())
+    tracker = PoseTracker(replace(bundle, path=tmp_path), estimator=FixedEstimator({1: 0.9, 4: 0.8}))  # type: ignore[arg-type]
+    options = bundle.config.tracking
+    assert tracker.tracker.config.appearance_gate == (options.embedding_gate if trained else options.appearance_gate)
+    tracker.update(frame())
+    assert {d.feature.shape for d in tracker.report.detections} == {(128,) if trained else (8,)}
