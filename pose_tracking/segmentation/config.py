@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config import option
 from ..errors import ConfigError
 
 BACKBONES = ("efficientnet_lite0", "resnet50")
+BACKENDS = ("torchvision", "detectron2")
+
+
+@dataclass(frozen=True)
+class Detectron2Config:
+    """Where a bundle has its detectron2 training; used with ``backend: detectron2`` only."""
+
+    config: str = option("config.yaml", "complete config of the training, relative to the bundle")
+    weights: str = option("model_final.pth", "checkpoint of the training, relative to the bundle")
+    thing_classes: tuple[str, ...] = option(
+        (), "class names in the order of the training; empty: metadata of the config's datasets, where registered"
+    )
 
 
 @dataclass(frozen=True)
@@ -18,7 +30,8 @@ class SegmentationConfig:
     far smaller, so that a 640x480 frame takes a fraction of a second without a GPU and the weights fit in 10 MB.
     """
 
-    backend: str = option("torchvision", "implementation of the detector", choices=("torchvision",))
+    backend: str = option("torchvision", "implementation of the detector", choices=BACKENDS)
+    detectron2: Detectron2Config = field(default_factory=Detectron2Config)
     backbone: str = option("efficientnet_lite0", "feature extractor below the pyramid", choices=BACKBONES)
     depth: bool = option(
         False, "whether the network sees the depth image too (RGB-D), not the colours alone; fixed by its training"
