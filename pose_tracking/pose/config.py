@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config import option
+from ..errors import ConfigError
 from .covariance import CovarianceConfig
 from .icp import IcpConfig
 from .search import SearchConfig
@@ -111,3 +112,10 @@ class PoseConfig:
     )
     search: SearchConfig = option(SearchConfig(), "search over rotations where no hypothesis fits the frame")
     covariance: CovarianceConfig = option(CovarianceConfig(), "uncertainty of the chosen pose")
+
+    def __post_init__(self) -> None:
+        if self.encoder == "fused" and self.crop.window != "square":
+            raise ConfigError(
+                f"crop: window = {self.crop.window!r} with encoder 'fused', which takes square crops only; set "
+                "window: square"
+            )

@@ -115,12 +115,12 @@ def import_densefusion(
     known = ObjectSet.load(folder / MODELS_INFO, folder, names=names, unit=unit)
     _check_same_objects(known, source)
 
-    networks = load_densefusion(pose, refiner, len(object_ids))
+    pose_net, refine_net = load_densefusion(pose, refiner, len(object_ids))
     order = [list(object_ids).index(obj_id) for obj_id in kept]
     with atomic_path(out) as temporary, output_errors(out):
         temporary.mkdir()
-        for network, file in zip(networks, ("pose.safetensors", "refiner.safetensors"), strict=True):
-            _save(select_outputs(network, order), temporary / file)
+        _save(select_outputs(pose_net, order), temporary / "pose.safetensors")
+        _save(select_outputs(refine_net, order), temporary / "refiner.safetensors")
         _copy_segmentation(source, temporary)
         _copy_objects(folder, kept, temporary)
         config = _config(source, out.name, Path(pose).name, names, unit, RECIPES[recipe])

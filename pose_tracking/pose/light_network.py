@@ -9,17 +9,29 @@ in NOCS, Wang et al., CVPR 2019), gives every point a dense target and a pose by
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..networks.efficientnet_lite import EfficientNetLite0, efficientnet_lite0_features
 from .encoders import EMBEDDING_CHANNELS, TRUNK_RMS, sample_embedding
-from .network import POINT_GAIN, PoseOutput
+from .network import POINT_GAIN
 
 STRIDE = 4  # of the finest map
 OUTPUTS = (4, 3, 1, 3)  # rotation, translation, confidence, object coordinates
 HIDDEN = 128
+
+
+class CoordinateOutput(NamedTuple):
+    """`PoseOutput` and the (B, N, 3) object coordinates of the points."""
+
+    rotation: Tensor
+    translation: Tensor
+    confidence: Tensor
+    embedding: Tensor
+    coordinates: Tensor
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -78,7 +90,7 @@ class LightPoseNet(nn.Module):
 
     def forward(
         self, image: Tensor, points: Tensor, choose: Tensor, object_index: Tensor, subset: Tensor | None = None
-    ) -> PoseOutput:
+    ) -> CoordinateOutput:
         """Poses at all points, or at those numbered `subset`, while all of them shape the features.
 
         Args:
@@ -109,11 +121,11 @@ class LightPoseNet(nn.Module):
         rotation, translation, confidence, coordinates = out.split(OUTPUTS, -1)
         # What a point is on the object is what a refiner needs to know of it.
         embedding = torch.cat([coordinates, hidden[..., : EMBEDDING_CHANNELS - 3].float()], -1).transpose(1, 2)
-        return PoseOutput(rotation, translation, confidence.sigmoid(), embedding.detach(), coordinates)
+        return CoordinateOutput(rotation, translation, confidence.sigmoid(), embedding.detach(), coordinates)
 
     def most_confident(
         self, image: Tensor, points: Tensor, choose: Tensor, object_index: Tensor, count: int
-    ) -> tuple[PoseOutput, Tensor]:
+    ) -> tuple[CoordinateOutput, Tensor]:
         """`forward` cut to the `count` most confident points of each object, most confident first.
 
         Returns:

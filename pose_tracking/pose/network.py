@@ -27,14 +27,17 @@ class PoseOutput(NamedTuple):
         translation: (B, N, 3) offset from the point to the object's origin.
         confidence: (B, N, 1), 0 to 1.
         embedding: (B, 32, N) colour embedding at the points, for the refiner.
-        coordinates: (B, N, 3) object coordinates of the points, from networks that give them.
     """
 
     rotation: Tensor
     translation: Tensor
     confidence: Tensor
     embedding: Tensor
-    coordinates: Tensor | None = None
+
+    @property
+    def coordinates(self) -> None:
+        """This network gives no object coordinates, see `light_network.CoordinateOutput`."""
+        return None
 
 
 def pointwise(conv: nn.Conv1d, x: Tensor, columns: slice = slice(None)) -> Tensor:

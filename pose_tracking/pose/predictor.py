@@ -21,9 +21,9 @@ from ..results import Instances
 from .alignment import align
 from .config import PoseConfig
 from .crops import CropBatch, make_crops
-from .light_network import LightPoseNet
+from .light_network import CoordinateOutput, LightPoseNet
 from .loss import rotation_from_quaternion
-from .network import PoseNet
+from .network import PoseNet, PoseOutput
 from .refiner import PoseRefineNet, refine
 
 # Crops that go through the encoder together: bounds the memory of a frame crowded with instances.
@@ -105,15 +105,14 @@ class PosePredictor:
         config = self.config
         points = torch.from_numpy(crops.points).to(self.device)
         index = torch.tensor([self.objects.index_of(int(obj_id)) for obj_id in obj_ids], device=self.device)
-        sizes = [(int(height), int(width)) for height, width in crops.sizes]
-        output, chosen = self.estimator.most_confident(
-            torch.from_numpy(crops.image).to(self.device),
-            points,
-            torch.from_numpy(crops.choose).to(self.device),
-            index,
-            max(config.hypothesis_pool, config.hypotheses),
-            None if config.crop.window == "square" else sizes,
-        )
+        image, choose = (torch.from_numpy(array).to(self.device) for array in (crops.image, crops.choose))
+        pool = max(config.hypothesis_pool, config.hypotheses)
+        output: PoseOutput | CoordinateOutput
+        if isinstance(self.estimator, PoseNet) and config.crop.window != "square":
+            sizes = [(int(height), int(width)) for height, width in crops.sizes]
+            output, chosen = self.estimator.most_confident(image, points, choose, index, pool, sizes)
+        else:
+            output, chosen = self.estimator.most_confident(image, points, choose, index, pool)
         rotation = rotation_from_quaternion(output.rotation)
         translation = points.gather(1, chosen[..., None].expand(-1, -1, 3)) + output.translation
         confidence = output.confidence[..., 0]
