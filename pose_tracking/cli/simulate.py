@@ -12,6 +12,8 @@ from ..errors import ConfigError, OutputError
 if TYPE_CHECKING:
     from ..objects import ObjectSet
     from ..simulation.backgrounds import RecordedBackgrounds
+    from ..simulation.random_scenes import RandomSceneConfig
+    from ..simulation.sequence import SequenceConfig
 
 FORMATS = ("bop", "bag", "packed")
 
@@ -42,11 +44,22 @@ def simulate(
         bool, typer.Option("--random", help="Independent training frames in place of a sequence.")
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes that render --random packed frames.")] = 1,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change an option of the scene, e.g. tables=0, clutter=0,0 or sensor.blur=0.",
+        ),
+    ] = None,
 ) -> None:
     """Render the objects of a model with ground truth: a sequence, or with --random training frames.
 
     A sequence has 5 to 9 instances, one class three times, partly hidden behind each other, some of them moving, seen
     by a moving camera. Packed training frames are resumable: the same command goes on where it was stopped.
+
+    Each part of the training frames' randomisation can be switched off: jitter=0 (light and material), clutter=0,0,
+    recorded=0 (backgrounds), camouflage=0 and dark=0, noise=0 (sensor), crowding=0 and thin=0 (occlusion), tables=0.
     """
     if bag and format not in (None, "bag"):
         raise ConfigError(f"--bag contradicts --format {format}")
@@ -60,7 +73,13 @@ def simulate(
 
     from ..bundle import ModelBundle
     from ..simulation.backgrounds import RecordedBackgrounds
+    from ..simulation.random_scenes import RandomSceneConfig
+    from ..simulation.sequence import SequenceConfig
+    from .settings import with_settings
 
+    scene: RandomSceneConfig | SequenceConfig
+    scene = RandomSceneConfig() if random else SequenceConfig(frames=frames, fps=fps)
+    scene = with_settings(scene, settings or [])
     known = ModelBundle.load(model, objects=objects, require_weights=False).objects
     if not known.has_meshes:
         raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
@@ -69,9 +88,10 @@ def simulate(
     if random and kind == "packed":
         from ..training.packed_rendering import render_packed
 
-        render_packed(known, None, seed, frames, out, backgrounds, split, processes)
+        assert isinstance(scene, RandomSceneConfig)
+        render_packed(known, scene, seed, frames, out, backgrounds, split, processes)
     else:
-        _write(known, recorded, out, kind, frames, seed, fps, random)
+        _write(known, recorded, out, kind, scene, seed, frames)
     typer.echo(f"{out}: {frames} frames ({kind})")
 
 
@@ -80,10 +100,9 @@ def _write(
     recorded: RecordedBackgrounds | None,
     out: Path,
     kind: str,
-    frames: int,
+    scene: RandomSceneConfig | SequenceConfig,
     seed: int,
-    fps: float,
-    random: bool,
+    frames: int,
 ) -> None:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
@@ -94,8 +113,8 @@ def _write(
     from ..datasets.bag_writer import BagWriter
     from ..datasets.bop import BopWriter
     from ..datasets.sample import Sample
-    from ..simulation.random_scenes import random_frames
-    from ..simulation.sequence import SequenceConfig, SequenceSimulator
+    from ..simulation.random_scenes import RandomSceneConfig, random_frames
+    from ..simulation.sequence import SequenceSimulator
     from ..training.packed import PackedWriter
 
     # Opened first: an output that cannot be written shows at once, not after the scene has been laid out.
@@ -106,9 +125,9 @@ def _write(
     }
     with open_writer[kind](out) as opened:
         samples: Iterable[Sample]
-        if random:
-            samples = random_frames(known, None, seed, backgrounds=recorded, count=frames)
+        if isinstance(scene, RandomSceneConfig):
+            samples = random_frames(known, scene, seed, backgrounds=recorded, count=frames)
         else:
-            samples = SequenceSimulator(known, SequenceConfig(frames=frames, fps=fps), seed, recorded)
+            samples = SequenceSimulator(known, scene, seed, recorded)
         for sample in tqdm(samples, total=frames, desc=out.name, unit="frame", disable=None):
             opened.add(sample)

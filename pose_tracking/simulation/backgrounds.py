@@ -17,6 +17,9 @@ from .planes import PlaneTexture, find_plane, on_plane
 from .renderer import Surface
 from .textures import fractal_noise
 
+# Depth step over squared depth (1/m) of the first Kinect and its kin: an eighth of a pixel, 75 mm, 580 px.
+KINECT_QUANTUM = 0.125 / (0.075 * 580)
+
 
 @dataclass
 class Background:
@@ -116,8 +119,7 @@ class RecordedBackgrounds:
             factor = float(rng.uniform(0.85, 1.5))
             depth = depth * np.float32(factor)
             plane = None if plane is None else np.append(plane[:3], plane[3] * factor)
-        # Steps of an eighth of a pixel over a baseline of 75 mm, as all sensors of the first Kinect's kind have them.
-        quantum = 0.125 / (0.075 * matrix[0, 0] * factor)
+        quantum = KINECT_QUANTUM / factor
         support = on_plane(depth, plane, intrinsics)
         surface = Surface.empty(intrinsics.height, intrinsics.width)
         surface.depth = depth

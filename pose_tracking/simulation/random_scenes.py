@@ -133,7 +133,7 @@ class RandomScenes:
         image = soften_edges(image, surface.index, float(rng.uniform(0.5, 1.1)))
         if config.jitter > 0:
             image = expose(image, rng)
-        sensor = random_sensor(config.sensor, rng, config.noise)
+        sensor = random_sensor(config.sensor, rng, config.noise, background.quantum, intrinsics)
         color = measure_color(image, sensor, rng)
         if config.noise > 0 and rng.random() < 0.5:
             color = jpeg(color, int(rng.integers(60, 96)))

@@ -59,8 +59,18 @@ def random_lights(rng: np.random.Generator, background: Background, jitter: floa
     return lights, level * ambient_share * white
 
 
-def random_sensor(base: SensorConfig, rng: np.random.Generator, noise: float = 1.0) -> SensorConfig:
-    """A sensor whose effects are between absent and twice as strong as in `base`, times `noise`; 0 is a perfect one."""
+def random_sensor(
+    base: SensorConfig,
+    rng: np.random.Generator,
+    noise: float = 1.0,
+    quantum: float | None = None,
+    intrinsics: CameraIntrinsics | None = None,
+) -> SensorConfig:
+    """A sensor whose effects are between absent and twice as strong as in `base`, times `noise`; 0 is a perfect one.
+
+    Before a recorded background (`quantum`, see `Background`) it has the steps and the smooth noise of the sensor that
+    recorded it, so that what is drawn cannot be told from what is recorded by the grain of its depth.
+    """
     strength = noise * rng.uniform(0.3, 1.8, 4)
     sensor = replace(
         base,
@@ -81,6 +91,13 @@ def random_sensor(base: SensorConfig, rng: np.random.Generator, noise: float = 1
     )
     if noise == 0:
         return replace(sensor, shadow_baseline=0.0, grazing_angle=90.0, quantisation="none")
+    # Block matching leaves patches of a few pixels with one error; white noise as in `base` is the other extreme.
+    if quantum is not None or rng.random() < 0.5:
+        correlation, width = float(rng.uniform(0.95, 1.0)), int(rng.integers(4, 10))
+        sensor = replace(sensor, axial_correlation=correlation, axial_width=width)
+    if quantum is not None and intrinsics is not None and base.quantisation != "none":
+        step = quantum * intrinsics.fx * base.disparity_baseline
+        sensor = replace(sensor, quantisation="disparity", disparity_step=step)
     return sensor
 
 

@@ -26,6 +26,7 @@ class SensorConfig:
     axial_correlation: float = option(
         0.6, "share of the axial noise that neighbouring pixels have in common", range=(0, 1)
     )
+    axial_width: int = option(3, "width of the patches that have noise in common", unit="px", range=(1, 50))
     lateral: float = option(0.7, "lateral noise (sigma): jagged outlines", unit="px", range=(0, 5))
     edge_dropout: float = option(0.35, "probability that a pixel at a depth step has no reading", range=(0, 1))
     flying_pixels: float = option(
@@ -98,7 +99,7 @@ def measure_depth(
     sigma = config.axial_base + config.axial_quadratic * np.maximum(out - 0.4, 0) ** 2
     common = np.float32(config.axial_correlation)
     noise = common * cv2.resize(
-        rng.standard_normal((height // 3, width // 3), dtype=np.float32),
+        rng.standard_normal((height // config.axial_width, width // config.axial_width), dtype=np.float32),
         (width, height),
         interpolation=cv2.INTER_LINEAR,
     ) + np.sqrt(1 - common**2, dtype=np.float32) * rng.standard_normal((height, width), dtype=np.float32)

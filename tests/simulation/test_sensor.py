@@ -139,3 +139,32 @@ def test_jpeg_keeps_the_picture_roughly():
     assert out.shape == gradient.shape
     assert np.abs(out.astype(int) - gradient).mean() < 3
     assert (out != gradient).any()
+
+
+def test_before_a_recorded_background_the_grain_of_the_depth_is_a_real_sensors():
+    """Second differences along rows of recorded tables are zero in 45 to 65 % of the pixels, 1.2 mm at 1 m else."""
+    from pose_tracking.simulation.backgrounds import KINECT_QUANTUM
+    from pose_tracking.simulation.randomization import random_sensor
+
+    shares, spreads = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        sensor = random_sensor(SensorConfig(), rng, 1.0, KINECT_QUANTUM, CAMERA)
+        slope = np.linspace(0.9, 1.1, CAMERA.height, dtype=np.float32)[:, None]
+        depth = measure_depth(np.repeat(slope, CAMERA.width, 1), CAMERA, sensor, rng)
+        middle, read = depth[:, 1:-1], (depth[:, 2:] > 0) & (depth[:, 1:-1] > 0) & (depth[:, :-2] > 0)
+        second = (middle - (depth[:, 2:] + depth[:, :-2]) / 2)[read]
+        shares.append(np.mean(np.abs(second) < 1e-4))
+        spreads.append(second[np.abs(second) < 0.01].std())
+    assert 0.4 < np.mean(shares) < 0.75
+    assert 0.0006 < np.mean(spreads) < 0.0018
+    assert max(shares) < 0.95  # never without noise
+
+
+def test_a_perfect_sensor_changes_nothing():
+    from pose_tracking.simulation.randomization import random_sensor
+
+    rng = np.random.default_rng(0)
+    sensor = random_sensor(SensorConfig(), rng, 0.0, 0.003, CAMERA)
+    depth = rng.uniform(0.5, 2.0, (CAMERA.height, CAMERA.width)).astype(np.float32)
+    np.testing.assert_array_equal(measure_depth(depth, CAMERA, sensor, rng), depth)

@@ -26,7 +26,7 @@ def shapes(demo_objects):
     return {i: Shape.of(MeshRaycaster(m.mesh)) for i, m in demo_objects.items()}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_everything_stands_on_the_table_apart_from_the_rest(shapes, seed):
     rng = np.random.default_rng(seed)
@@ -37,22 +37,21 @@ def test_everything_stands_on_the_table_apart_from_the_rest(shapes, seed):
     items = [Item(shapes[int(i)], int(i), Material()) for i in rng.integers(1, 7, 8)]
     bodies = table.arrange(items, 0.7, rng)
     up, offset = background.plane[:3], background.plane[3]
-    feet = []
+    centres = []
     for body in bodies:
         height = transform_points(body.pose, body.caster.mesh.vertices) @ up + offset
         assert height.min() == pytest.approx(0, abs=1e-5)  # neither floats nor sinks
         np.testing.assert_allclose(body.pose[:3, :3] @ body.pose[:3, :3].T, np.eye(3), atol=1e-9)
-        feet.append(body.pose[:3, 3])
-    # Footprints do not meet, so nothing stands in the middle of anything else.
-    for a in range(len(feet)):
+        centres.append(body.pose[:3, 3])
+    for a in range(len(centres)):  # footprints do not meet, so nothing stands in the middle of anything else
         for b in range(a):
-            assert np.linalg.norm(feet[a] - feet[b]) > 0.02
+            assert np.linalg.norm(centres[a] - centres[b]) > 0.02
 
 
 def test_about_a_third_of_the_objects_is_partly_hidden(demo_objects):
     scenes = RandomScenes(demo_objects, CONFIG)
-    seen = [o.visibility for index in range(16) for o in scenes.render(3, index).objects]
-    assert len(seen) > 80
+    seen = [o.visibility for index in range(10) for o in scenes.render(3, index).objects]
+    assert len(seen) > 50
     assert 0.2 < np.mean(np.array(seen) < 0.9) < 0.65
 
 
@@ -61,7 +60,7 @@ def test_thin_things_cut_objects_in_two(demo_objects):
 
     def cut(config):
         scenes, count = RandomScenes(demo_objects, config), 0
-        for index in range(12):
+        for index in range(6):
             for entry in scenes.render(5, index).objects:
                 _, _, stats, _ = cv2.connectedComponentsWithStats(entry.mask.astype(np.uint8))
                 count += (stats[1:, cv2.CC_STAT_AREA] > 20).sum() > 1

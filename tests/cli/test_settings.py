@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from pose_tracking.cli.settings import with_settings
+from pose_tracking.errors import ConfigError
+from pose_tracking.simulation.random_scenes import RandomSceneConfig
+
+
+def test_options_of_a_config_and_of_the_configs_in_it_are_set():
+    config = with_settings(
+        RandomSceneConfig(), ["tables=0", "clutter=0,2", "sensor.blur=0.25", "sensor.quantisation=none", "jitter = 0.5"]
+    )
+    assert config.tables == 0.0
+    assert config.clutter == (0, 2)
+    assert config.sensor.blur == 0.25
+    assert config.sensor.quantisation == "none"
+    assert config.jitter == 0.5
+    assert config.crowding == RandomSceneConfig().crowding
+    assert with_settings(config, []) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tables", "is not NAME=VALUE"),
+        ("=1", "is not NAME=VALUE"),
+        ("tabels=1", "unknown option 'tabels'"),
+        ("tables=2", "tables = 2.0 is outside 0 to 1"),
+        ("tables=many", "'many' is not of type float"),
+        ("clutter=1,2,3", "does not have 2 entries"),
+        ("tables.x=1", "'tables' is not a group of options"),
+        ("sensor.blur=[", "cannot be read as a value"),
+    ],
+)
+def test_what_cannot_be_set_is_named(text, message):
+    with pytest.raises(ConfigError, match=message):
+        with_settings(RandomSceneConfig(), [text])
