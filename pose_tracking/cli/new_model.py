@@ -1,0 +1,86 @@
+"""`pose-tracking new-model`: a model bundle, ready for training, from a folder of meshes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..objects.new_model import NewObject
+
+
+def new_model(
+    meshes: Annotated[Path, typer.Option(help="Folder of PLY, OBJ, STL or GLB files, one object each.")],
+    unit: Annotated[str, typer.Option(help="Unit of the meshes: mm or m.")],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Option(help="Class names, separated by commas: one for each mesh in order, or FILE=NAME."),
+    ] = None,
+    symmetry: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=none, proposed, shape (colour not counted), continuous:x|y|z or discrete:N:x|y|z; NAME may be "
+            "all. May be given several times. Default: of a models_info.json beside the meshes, otherwise proposed."
+        ),
+    ] = None,
+    centre: Annotated[
+        bool, typer.Option("--centre", help="Move each origin to the middle of its mesh's bounding box.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle if it is there.")] = False,
+    preview: Annotated[bool, typer.Option(help="Render the objects and their symmetries into BUNDLE/preview.")] = True,
+    description: Annotated[str, typer.Option(help="What the bundle is for.")] = "",
+) -> None:
+    """Make a model bundle from CAD files: check the meshes, propose symmetries, show them, write the folder.
+
+    Look at BUNDLE/preview/index.html before training: a symmetry that is not there makes poses ambiguous, one that is
+    missed makes training fight itself.
+    """
+    from ..objects.new_model import new_model as make
+
+    given = [name.strip() for entry in names or () for name in entry.split(",") if name.strip()]
+    objects = make(
+        meshes,
+        unit,
+        out,
+        names=given,
+        symmetry=symmetry or (),
+        centre=centre,
+        overwrite=overwrite,
+        preview=preview,
+        description=description,
+    )
+    typer.echo(format_table(objects))
+    typer.echo(f"{out}: {len(objects)} objects" + (f"; look at {out / 'preview' / 'index.html'}" if preview else ""))
+
+
+def format_table(objects: list[NewObject]) -> str:
+    """One line an object, its notes below it."""
+    header = ("name", "id", "diameter", "faces", "watertight", "symmetries")
+    rows = [
+        (
+            new.name,
+            str(new.obj_id),
+            f"{new.diameter * 1e3:.1f} mm",
+            str(len(new.mesh.faces)),
+            "yes" if new.topology.watertight else "no",
+            _symmetries(new),
+        )
+        for new in objects
+    ]
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(header, widths, strict=True)).rstrip()]
+    for new, row in zip(objects, rows, strict=True):
+        lines.append("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+        lines += [f"    - {note}" for note in new.notes]
+    return "\n".join(lines)
+
+
+def _symmetries(new: NewObject) -> str:
+    if not new.symmetries:
+        return "none"
+    if new.choice == "proposed":
+        return ", ".join(map(str, new.proposal.axes))
+    return new.choice

@@ -1,0 +1,208 @@
+"""Reading mesh files as users have them: any unit, welded or not, coloured by vertex, material or texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MeshError
+
+Array = NDArray[np.float64]
+
+SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
+MATERIAL_SUFFIXES = (".obj", ".glb", ".gltf")  # formats with materials and textures
+GREY = 128
+# Faces a textured mesh is divided into, so that vertex colours can hold the picture.
+TEXTURE_FACES = 20_000
+WELD = 1e-6  # of the extent: vertices that close are one
+
+
+@dataclass
+class RawMesh:
+    """A mesh as its file has it.
+
+    Attributes:
+        vertices: (V, 3) in the unit of the file.
+        faces: (F, 3) vertex indices.
+        colors: (V, 3) uint8 RGB, mid grey where the file has no colour.
+        colored: whether the file has colour.
+        notes: what was done to it, for people.
+    """
+
+    vertices: Array
+    faces: NDArray[np.int64]
+    colors: NDArray[np.uint8]
+    colored: bool
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def extent(self) -> float:
+        """Diagonal of the bounding box."""
+        return float(np.linalg.norm(self.vertices.max(0) - self.vertices.min(0)))
+
+
+def read_mesh_file(path: str | Path) -> RawMesh:
+    """Read a PLY, OBJ, STL or GLB file; textures and material colours become vertex colours.
+
+    Faces without area and vertices without a face are dropped; vertices at one place with one colour are welded (STL
+    has three for every face).
+
+    Raises:
+        MeshError: missing, unreadable or empty file, or coordinates that are not finite.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise MeshError(f"{path}: format is not one of {', '.join(s[1:].upper() for s in SUFFIXES)}")
+    if not path.is_file():
+        raise MeshError(f"{path}: no such mesh file")
+    parts = _read_materials(path) if path.suffix.lower() in MATERIAL_SUFFIXES else [_read_plain(path)]
+    parts = [part for part in parts if len(part.faces)]
+    if not parts:
+        raise MeshError(f"{path}: no triangles could be read (corrupt file or not a mesh)")
+    first = np.cumsum([0, *(len(p.vertices) for p in parts)])
+    raw = RawMesh(
+        np.concatenate([p.vertices for p in parts]),
+        np.concatenate([p.faces + start for p, start in zip(parts, first, strict=False)]),
+        np.concatenate([p.colors for p in parts]),
+        any(p.colored for p in parts),
+        list(dict.fromkeys(note for p in parts for note in p.notes)),
+    )
+    if not np.isfinite(raw.vertices).all():
+        raise MeshError(f"{path}: has vertices that are not finite")
+    return _clean(raw, path)
+
+
+def _read_plain(path: Path) -> RawMesh:
+    import open3d as o3d
+
+    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+        raw = o3d.io.read_triangle_mesh(path)
+    return _raw(raw)
+
+
+def _raw(raw: Any) -> RawMesh:
+    """Open3D's legacy mesh, without its textures."""
+    vertices = np.asarray(raw.vertices, dtype=np.float64)
+    colored = raw.has_vertex_colors()
+    colors = np.full(vertices.shape, GREY, np.uint8)
+    if colored:
+        colors = np.clip(np.asarray(raw.vertex_colors) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return RawMesh(vertices, np.asarray(raw.triangles, dtype=np.int64), colors, colored)
+
+
+def _read_materials(path: Path) -> list[RawMesh]:
+    import open3d as o3d
+
+    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+        model = o3d.io.read_triangle_model(path)
+    parts = []
+    bases = [np.asarray(m.base_color, float)[:3] for m in model.materials]
+    several = len({tuple(b.round(3)) for b in bases}) > 1
+    for entry in model.meshes:
+        part = _raw(entry.mesh)
+        known = 0 <= entry.material_idx < len(model.materials)
+        base = bases[entry.material_idx] if known else np.ones(3)
+        image = model.materials[entry.material_idx].albedo_img if known else None
+        texture = None if image is None else np.asarray(image)
+        if texture is not None and texture.size and entry.mesh.has_triangle_uvs():
+            part = _bake(part, np.asarray(entry.mesh.triangle_uvs, dtype=np.float64), texture, base)
+        elif part.colored:
+            part.colors = (part.colors * base).astype(np.uint8)
+        # A single white or default grey material is no colour, but what a converter writes where there is none.
+        elif several or (known and np.ptp(base) > 0.02):
+            part.colors = np.tile(_srgb(base), (len(part.vertices), 1))
+            part.colored = True
+        parts.append(part)
+    return parts
+
+
+def _srgb(linear: Array) -> NDArray[np.uint8]:
+    return np.clip(np.asarray(linear) * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def _bake(part: RawMesh, uvs: Array, texture: NDArray[Any], base: Array) -> RawMesh:
+    """Divide the faces until vertex colours can hold the picture, and sample the texture at their corners.
+
+    Args:
+        part: the mesh.
+        uvs: (3F, 2) texture coordinates of the corners, v upwards.
+        texture: (H, W) or (H, W, C) uint8, its first row at v = 1.
+        base: (3,) factor of the texture.
+    """
+    import cv2
+
+    corners = part.vertices[part.faces]  # (F, 3, 3)
+    corner_uv = uvs.reshape(-1, 3, 2)
+    while len(corners) * 4 <= TEXTURE_FACES:
+        corners, corner_uv = _quarter(corners), _quarter(corner_uv)
+    image = np.atleast_3d(texture)[:, :, :3].astype(np.float32)
+    if texture.dtype == np.uint16:
+        image /= 257
+    image = np.repeat(image, 3, 2) if image.shape[2] == 1 else image
+    height, width = image.shape[:2]
+    # Average over what one vertex stands for; a single texel of a fine texture would be noise.
+    edge = np.linalg.norm((corner_uv[:, 0] - corner_uv[:, 1]) * (width, height), axis=1)
+    step = max(1, int(np.median(edge) / 2))
+    if step > 1:
+        size = (max(1, width // step), max(1, height // step))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        height, width = image.shape[:2]
+    flat = corner_uv.reshape(-1, 2)
+    wrapped = flat - np.floor(flat)
+    # A coordinate of exactly one is the far border of the picture, not the near one of its repetition.
+    wrapped[(wrapped == 0) & (flat > 0)] = 1.0
+    x = wrapped[:, 0] * width - 0.5
+    y = (1 - wrapped[:, 1]) * height - 0.5
+    maps = [np.ascontiguousarray(m.reshape(-1, 1), np.float32) for m in (x, y)]
+    colors = _remap(image, *maps).reshape(-1, 3) * base
+    faces = np.arange(3 * len(corners)).reshape(-1, 3)
+    notes = [f"texture of {texture.shape[1]} x {texture.shape[0]} baked to vertex colours"]
+    return RawMesh(corners.reshape(-1, 3), faces, np.clip(colors + 0.5, 0, 255).astype(np.uint8), True, notes)
+
+
+def _remap(image: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    import cv2
+
+    # OpenCV's remap takes at most 32767 rows.
+    rows = [
+        cv2.remap(image, x[i : i + 30_000], y[i : i + 30_000], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for i in range(0, len(x), 30_000)
+    ]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _quarter(corners: Array) -> Array:
+    """(F, 3, K) corners of triangles to (4F, 3, K): each cut at the middles of its edges."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+    return np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+
+
+def weld(
+    vertices: Array, faces: NDArray[np.int64], *labels: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which vertices to keep, and the faces over them, where vertices at one place with equal `labels` are one."""
+    extent = float(np.linalg.norm(np.ptp(vertices, axis=0))) or 1.0
+    cells = np.round((vertices - vertices.min(0)) / (WELD * extent)).astype(np.int64)
+    keys = np.concatenate([cells, *(label.astype(np.int64) for label in labels)], 1)
+    _, kept, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return kept, inverse.reshape(-1)[faces]
+
+
+def _clean(raw: RawMesh, path: Path) -> RawMesh:
+    kept, faces = weld(raw.vertices, raw.faces, raw.colors)
+    vertices, colors = raw.vertices[kept], raw.colors[kept]
+    corners = vertices[faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    good = area > 1e-12 * raw.extent**2
+    if not good.any():
+        raise MeshError(f"{path}: all {len(faces)} triangles have no area")
+    dropped = int((~good).sum())
+    if dropped:
+        raw.notes.append(f"{dropped} faces without area dropped")
+    used, faces = np.unique(faces[good], return_inverse=True)
+    return RawMesh(vertices[used], faces.reshape(-1, 3), colors[used], raw.colored, raw.notes)
