@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("run", "run"),
     "demo": ("demo", "demo"),
     "evaluate": ("evaluate", "evaluate"),
+    "new-model": ("new_model", "new_model"),
     "simulate": ("simulate", "simulate"),
     "to-bag": ("to_bag", "to_bag"),
     "replay": ("replay", "replay"),
