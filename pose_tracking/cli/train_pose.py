@@ -14,8 +14,13 @@ def pose(
     model: Annotated[str, typer.Option(help="Bundle whose networks are trained: a name or a folder.")],
     data: Annotated[list[Path], typer.Option(help="Packed frames to train on; may be given several times.")],
     val: Annotated[list[Path], typer.Option(help="Packed frames to evaluate on, not among the others.")],
-    out: Annotated[Path, typer.Option(help="Run folder: checkpoints, curves and the exported weights.")],
+    run_dir: Annotated[
+        Path, typer.Option("--run-dir", "--out", help="Folder for checkpoints, log, curves and the weights.")
+    ],
     objects: Annotated[Path | None, typer.Option(help="Folder of meshes, for bundles that do not ship them.")] = None,
+    weights_dir: Annotated[
+        Path | None, typer.Option(help="Folder the weights are copied to at the end; default: the bundle's own.")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Training time of both networks.")] = 35.0,
     refiner_fraction: Annotated[float, typer.Option(help="Share of the time for the refiner.")] = 0.3,
     start: Annotated[
@@ -32,7 +37,7 @@ def pose(
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
 ) -> None:
-    """Train the pose networks of a bundle; writes pose.safetensors and refiner.safetensors into the run folder."""
+    """Train the pose networks of a bundle; writes pose.safetensors and refiner.safetensors into the bundle."""
     from dataclasses import replace
 
     import cv2
@@ -69,7 +74,7 @@ def pose(
         bundle.objects,
         [PackedDataset(path) for path in data],
         [PackedDataset(path) for path in val],
-        out,
+        run_dir,
         options,
         where,
         PoseAugmentation().scaled(augmentation),
@@ -78,7 +83,25 @@ def pose(
         trainer.start_from(start)
     report = trainer.run(resume)
     if report is None:
-        typer.echo(f"stopped; continue with --resume (checkpoints in {out})")
+        typer.echo(f"stopped; continue with --resume (checkpoints in {run_dir})")
         return
+    written = _copy_weights(run_dir, weights_dir or bundle.path)
     for name, value in report.items():
         typer.echo(f"{name:24s} {value:.3f}")
+    typer.echo(", ".join(f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in written))
+
+
+def _copy_weights(source: Path, target: Path) -> list[Path]:
+    """Copy both weight files, each whole or not at all; returns where they are."""
+    import shutil
+
+    from ..files import atomic_path
+    from ..training.pose import POSE_FILE, REFINER_FILE
+
+    written = []
+    for name in (POSE_FILE, REFINER_FILE):
+        if source.resolve() != target.resolve():
+            with atomic_path(target / name) as temporary:
+                shutil.copyfile(source / name, temporary)
+        written.append(target / name)
+    return written

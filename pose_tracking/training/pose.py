@@ -214,7 +214,7 @@ class PoseTrainer:
         """
         make_directory(self.run_dir)
         if not resume and any(self.run_dir.glob("*/checkpoint.json")):
-            raise ConfigError(f"{self.run_dir}: holds another training run; give --resume or another --out")
+            raise ConfigError(f"{self.run_dir}: holds another training run; give --resume or another --run-dir")
         if not self._train_estimator(resume):
             return None
         if self.options.refiner_fraction > 0 and not self._train_refiner(resume):
