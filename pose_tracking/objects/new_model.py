@@ -268,6 +268,8 @@ def new_model(
         raise ConfigError(f"--unit {unit!r} is not one of {', '.join(UNIT_SCALE)}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise OutputError(f"{out}: exists already: choose another name, or pass --overwrite to replace it")
+    if overwrite and out.is_dir() and any(out.iterdir()) and not (out / "bundle.yaml").is_file():
+        raise OutputError(f"{out}: is no bundle (no bundle.yaml), so it is not replaced: remove it, or choose another")
     if out.exists() and meshes.resolve().is_relative_to(out.resolve()):
         raise OutputError(f"{out}: holds the meshes that are read: choose another folder")
     found = find_meshes(meshes, names)
