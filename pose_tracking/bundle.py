@@ -226,14 +226,14 @@ def write_option(bundle: str | Path, section: str, name: str, value: float | int
         BundleError: the file is laid out in a way that this cannot edit; the message says what to write by hand.
     """
     file = Path(bundle) / CONFIG_FILE
-    text = file.read_text()
+    text = file.read_text().rstrip("\n") + "\n"
     entry = f"  {name}: {yaml.safe_dump(value).splitlines()[0]}\n"
     heading = re.search(rf"^{section}:[ \t]*(#.*)?\n", text, re.MULTILINE)
     if heading is None:
-        edited = f"{text.rstrip()}\n{section}:\n{entry}"
+        edited = f"{text}{section}:\n{entry}"
     else:
         start = heading.end()
-        body = re.match(r"(?:[ \t]+.*\n|[ \t]*(?:#.*)?\n)*", text[start:] + "\n")
+        body = re.match(r"(?:[ \t]+.*\n|[ \t]*(?:#.*)?\n)*", text[start:])
         end = start + (body.end() if body else 0)
         inside, found = re.subn(rf"^[ ]+{name}:.*\n", entry, text[start:end], count=1, flags=re.MULTILINE)
         edited = text[:start] + (inside if found else entry + inside) + text[end:]

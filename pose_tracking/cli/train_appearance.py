@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from ..errors import BundleError, ConfigError
 
 
 def appearance(
@@ -65,6 +65,8 @@ def appearance(
     if val and not data:
         raise ConfigError("--val needs --data; simulated sequences are held out by --held-out")
     bundle = ModelBundle.load(model, objects, require_weights=False)
+    if not bundle.segmentation_weights.is_file():
+        raise BundleError(f"{bundle.segmentation_weights}: missing: `train segmentation` comes first")
     where = choose_device(device)
     options = IdentityOptions(sequences=sequences, held_out=held_out, frames=frames)
     recipe, loop = AppearanceTraining(), LoopOptions(steps=steps, evaluate_minutes=1.0)
@@ -84,6 +86,9 @@ def appearance(
         train, measured, run_dir, loop,
         training=recipe, out=written, detector=detector, resume=resume, device=where, seed=seed,
     )  # fmt: skip
+    if embedding is None or (ablation and unmasked is None):
+        typer.echo(f"stopped; continue with --resume (checkpoints in {run_dir})")
+        return
     rows = compare(measured, embedding, unmasked)
     table = format_table(rows)
     write_json(run_dir / "identity.json", without_nan(rows))

@@ -89,7 +89,7 @@ def train_appearance(
     resume: bool = False,
     device: torch.device | str = "cpu",
     seed: int = 0,
-) -> AppearanceEmbedding:
+) -> AppearanceEmbedding | None:
     """Train an embedding and export its weights.
 
     Args:
@@ -105,7 +105,7 @@ def train_appearance(
         seed: of weights and batches.
 
     Returns:
-        The trained embedding.
+        The trained embedding, or None where a signal ended the run early: nothing is exported then.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -159,6 +159,8 @@ def train_appearance(
         }
 
     loop.run(batches, compute_losses, evaluate, "auc_any")
+    if loop.progress < 1:
+        return None
     weights = {k.removeprefix("embedding."): v for k, v in loop.final_weights().items() if k.startswith("embedding.")}
     if out is not None:
         export_half(weights, out, {"kind": "pose_tracking appearance", "detector": detector})

@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -33,6 +35,7 @@ from ..results import Instances
 from ..segmentation.appearance import grid_masks
 from ..simulation.backgrounds import RecordedBackgrounds
 from ..simulation.sequence import SequenceConfig, SequenceSimulator
+from .packed import PackedDataset
 
 HELD_OUT_SEED = 500_000  # added to the seed of held-out sequences
 
@@ -184,14 +187,15 @@ def recorded_sequences(path: str | Path, frames: int) -> Iterator[list[Sample]]:
 
     A new one begins where the scene changes or time does not go on.
     """
-    source = open_source(path)
     current: list[Sample] = []
     # Frames are kept while a sequence lasts: long ones are thinned as they grow, so that memory does not.
     step, seen = 1, 0
-    for sample in source:
-        if current and (sample.scene_id != current[-1].scene_id or sample.frame.stamp_ns <= current[-1].frame.stamp_ns):
+    last: Sample | None = None
+    for sample in _samples(Path(path)):
+        if last and (sample.scene_id != last.scene_id or sample.frame.stamp_ns <= last.frame.stamp_ns):
             yield _thin(current, frames)
             current, step, seen = [], 1, 0
+        last = sample
         if seen % step == 0:
             current.append(sample)
             if len(current) >= 4 * frames:
@@ -199,6 +203,16 @@ def recorded_sequences(path: str | Path, frames: int) -> Iterator[list[Sample]]:
         seen += 1
     if current:
         yield _thin(current, frames)
+
+
+def _samples(path: Path) -> Iterator[Sample]:
+    if path.suffix != ".zip":
+        yield from open_source(path)
+        return
+    # `open_source` takes packed frames for unrelated ones, which those of a sequence are not.
+    packed = PackedDataset(path)
+    for index in range(len(packed)):
+        yield packed[index]
 
 
 def _thin(samples: list[Sample], frames: int) -> list[Sample]:
@@ -273,7 +287,7 @@ def collect(
         else:
             # Spawned, because Open3D and OpenCV do not survive a fork once their threads run.
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(processes, context, initializer=_start, initargs=(source, folder)) as pool:
+            with ProcessPoolExecutor(processes, context, initializer=_start_one, initargs=(source, folder)) as pool:
                 for _ in pool.map(_simulate, missing):
                     bar.update()
     return _load(folder, jobs, False), _load(folder, jobs, True)
@@ -340,6 +354,13 @@ def _start(source: FeatureSource, folder: Path) -> None:
     recorded = None if source.backgrounds is None else RecordedBackgrounds(source.backgrounds, "train")
     held_out = None if source.backgrounds is None else RecordedBackgrounds(source.backgrounds, "test")
     _worker.update(source=source, folder=folder, backgrounds=(recorded, held_out), segmenter=_segmenter(source))
+
+
+def _start_one(source: FeatureSource, folder: Path) -> None:
+    """The same for one process of several, which share out the cores by themselves."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _start(source, folder)
 
 
 def _simulate(job: tuple[int, bool]) -> None:

@@ -87,7 +87,7 @@ def identity_scores(descriptors: NDArray, observations: Observations, gate: floa
             "same_class": copies,
             "material_differs": copies & (difference >= DIFFERENT),
             "material_alike": copies & (difference < DIFFERENT),
-            "lookalike_class": partner[:, None] == objects[None],
+            "lookalike_class": (partner[:, None] == objects[None]) | (objects[:, None] == partner[None]),
             "any": ~is_same,
         }
         same.append(similarity[is_same & once])
