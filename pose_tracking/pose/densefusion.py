@@ -1,13 +1,10 @@
 """Checkpoints of the public DenseFusion code (Wang et al., CVPR 2019) as networks of this package.
 
-The files are pickles. They are read with PyTorch's restricted unpickler, which knows tensors and plain containers only:
-whatever else a file asks for is refused before anything of it runs.
+The files are pickles, read as plain weights: what else a file asks for is refused before anything of it runs.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import BundleError
+from ..networks.checkpoints import read_pickle
 from .network import PoseNet
 from .refiner import PoseRefineNet
 
@@ -27,6 +25,8 @@ UNUSED = frozenset(f"cnn.classifier.{layer}.{kind}" for layer in (0, 2) for kind
 # Last layers and their outputs per object.
 ESTIMATOR_OUTPUTS = {"conv4_r": 4, "conv4_t": 3, "conv4_c": 1}
 REFINER_OUTPUTS = {"conv3_r": 4, "conv3_t": 3}
+
+FIX = "fetch the checkpoint again, or save the network's state_dict() with torch.save where you trust the file"
 
 PathLike = str | Path
 
@@ -83,35 +83,7 @@ def read_checkpoint(path: PathLike) -> dict[str, Tensor]:
         BundleError: the file is missing, empty, damaged, or holds anything else.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BundleError(f"{path}: no such checkpoint file; give the .pth file itself")
-    if path.stat().st_size == 0:
-        raise BundleError(f"{path}: is empty; fetch the checkpoint again")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BundleError(f"{path}: {_refusal(str(error))}") from error
-    except Exception as error:  # a damaged file can fail anywhere in the reader, with any type of error
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
-        raise BundleError(
-            f"{path}: is damaged or no PyTorch checkpoint ({reason}); fetch it again, or save the network's "
-            "state_dict() with torch.save"
-        ) from error
-    return _tensors(content, path)
-
-
-def _refusal(message: str) -> str:
-    """One line for what PyTorch's restricted unpickler has to say in many."""
-    wanted = re.search(r"(?:GLOBAL|class|function|call)\s+([\w.]+\.[\w.]+)", message)
-    if wanted is None:
-        return (
-            "refused: its pickle holds more than weights, or is damaged; nothing of it was executed; "
-            "save the network's state_dict() with torch.save, or fetch the file again"
-        )
-    return (
-        f"refused: its pickle asks for {wanted[1].rstrip('.')}, and only weights are read; nothing of it was "
-        "executed; save the network's state_dict() with torch.save where you trust the file"
-    )
+    return _tensors(read_pickle(path, FIX), path)
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:

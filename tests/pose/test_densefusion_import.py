@@ -153,7 +153,7 @@ def test_a_malicious_pickle_is_refused_unexecuted(form: str, tmp_path: Path) -> 
         path.write_bytes(pickle.dumps(content["payload"], protocol=2))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
-    with pytest.raises(BundleError, match=r"evil.pth: refused.*nothing of it was executed") as error:
+    with pytest.raises(BundleError, match=r"evil.pth: refused, nothing of it was run") as error:
         read_checkpoint(path)
     assert "\n" not in str(error.value)
     assert not marker.exists()
@@ -179,8 +179,8 @@ def test_mistakes_are_named_in_one_line(files: tuple[Path, Path], tmp_path: Path
         ((pose, other, 3), r"other.pth: is for 2 objects.*3 were given"),
         ((refiner, pose, 3), r"is a refiner's checkpoint.*POSE first"),
         ((pose, pose, 3), r"is an estimator's checkpoint.*POSE first"),
-        ((pose, tmp_path / "none.pth", 3), r"none.pth: no such checkpoint file"),
-        ((pose, tmp_path, 3), r"no such checkpoint file"),
+        ((pose, tmp_path / "none.pth", 3), r"none.pth: no such checkpoint"),
+        ((pose, tmp_path, 3), r"no such checkpoint"),
         ((pose, refiner, 0), r"num_objects = 0"),
     ):
         with pytest.raises(BundleError, match=message) as error:
