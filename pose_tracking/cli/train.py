@@ -64,6 +64,8 @@ def segmentation(
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
     bundle = ModelBundle.load(model, require_weights=False)
+    if bundle.config.segmentation.backend != "torchvision":
+        raise ConfigError(f"{bundle.path}: its segmenter is {bundle.config.segmentation.backend}: train it with that")
     where = choose_device(device)
     gpu = where.type == "cuda"
     recipe = SegmentationTraining()
@@ -112,3 +114,5 @@ if importlib.util.find_spec(f"{__package__}.train_pose") is not None:
     app.command("pose")(importlib.import_module(f"{__package__}.train_pose").pose)
 if importlib.util.find_spec(f"{__package__}.train_appearance") is not None:
     app.command("appearance")(importlib.import_module(f"{__package__}.train_appearance").appearance)
+if importlib.util.find_spec(f"{__package__}.train_all") is not None:
+    app.command("all")(importlib.import_module(f"{__package__}.train_all").train_all)

@@ -1,0 +1,60 @@
+"""`pose-tracking train all`: frames, both networks, appearance and calibration in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train_all(
+    model: Annotated[str, typer.Option(help="Bundle to train: a name or a folder.")],
+    minutes: Annotated[float, typer.Option(min=1.0, help="Time for everything, on the cores there are.")] = 110.0,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder of frames, checkpoints and curves; default: runs/<name>.")
+    ] = None,
+    objects: Annotated[Path | None, typer.Option(help="Folder of meshes, for bundles that do not ship them.")] = None,
+    backgrounds: Annotated[
+        Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout to place the objects in.")
+    ] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Processes that render; default: all cores.")] = None,
+    appearance: Annotated[bool, typer.Option(help="Train the appearance embedding too.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of frames and weights.")] = 0,
+) -> None:
+    """Render frames, train the detector, the pose networks and the appearance embedding, and calibrate the confidence.
+
+    The same command goes on where it was stopped. The weights are written into the bundle.
+    """
+    import os
+    import signal
+    import sys
+
+    from ..bundle import ModelBundle
+    from ..device import choose_device
+    from ..errors import ConfigError
+    from ..training.walk import WalkPlan, load_plan, run_steps, steps_of
+    from .main import COMMANDS
+
+    bundle = ModelBundle.load(model, objects, require_weights=False)
+    if not bundle.objects.has_meshes:
+        raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
+    cores = os.cpu_count() or 1
+    folder = run_dir or Path("runs") / bundle.path.name
+    plan = WalkPlan(
+        str(bundle.path),
+        minutes,
+        None if objects is None else str(objects),
+        None if backgrounds is None else str(backgrounds),
+        processes or cores,
+        choose_device(device).type == "cpu" and cores > 1,
+        appearance,
+        device,
+        seed,
+    )
+    load_plan(folder, plan)
+    # Leaving through SystemExit stops the trainings as well, which save their state first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    run_steps(steps_of(plan, folder, tuple(COMMANDS)), folder)
+    typer.echo(f"{bundle.path}: trained; measure it with pose-tracking evaluate")
