@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": ("demo", "demo"),
     "evaluate": ("evaluate", "evaluate"),
     "new-model": ("new_model", "new_model"),
+    "calibrate": ("calibrate", "calibrate"),
     "simulate": ("simulate", "simulate"),
     "to-bag": ("to_bag", "to_bag"),
     "replay": ("replay", "replay"),

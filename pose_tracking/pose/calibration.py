@@ -17,19 +17,21 @@ from .verification import FEATURES
 
 Float = NDArray[np.float64]
 
-# Smallest and largest weight of each feature. Missing depth is kept mild: shiny objects lose depth and are still there.
-# The visible area always counts a little: few pixels agree by chance.
+# Smallest and largest weight of each feature. Pixels without depth are kept mild: shiny objects lose depth and are
+# still there. Every kind of evidence always counts a little, for what renders never show (other clutter, other light)
+# may still come: few pixels agree by chance, and a table may have the colour of an object but not its shape.
 LIMITS: dict[str, tuple[float, float]] = {
     "inlier_fraction": (0.0, 20.0),
     "violated_fraction": (-20.0, 0.0),
-    "coverage": (0.0, 20.0),
-    "missing_fraction": (-3.0, 0.0),
+    "sunken_fraction": (-20.0, 0.0),
+    "coverage": (2.0, 20.0),
+    "blind_fraction": (-4.0, -1.0),
     "visible_fraction": (0.0, 20.0),
-    "residual": (-15.0, 0.0),
-    "normal_error": (-12.0, 0.0),
-    "chroma_error": (-25.0, 0.0),
-    "texture_error": (-10.0, 0.0),
-    "brightness_error": (-6.0, 0.0),
+    "residual": (-15.0, -2.0),
+    "normal_error": (-12.0, -2.0),
+    "chroma_error": (-25.0, -2.0),
+    "texture_error": (-25.0, -2.0),
+    "brightness_error": (-6.0, -2.0),
     "log_visible": (0.5, 5.0),
 }
 
@@ -45,6 +47,7 @@ def fit_calibration(
     groups: ArrayLike | None = None,
     sample_weights: ArrayLike | None = None,
     regularization: float = 1e-3,
+    prior: Sequence[float] | None = None,
 ) -> tuple[float, tuple[float, ...]]:
     """Fit `VerificationConfig.bias` and `.weights`.
 
@@ -56,6 +59,7 @@ def fit_calibration(
             weights change.
         sample_weights: (M,) importance; right and wrong hypotheses are balanced on top.
         regularization: L2 penalty of the weights of the standardised features.
+        prior: weights, in the order of `FEATURES`, that they are drawn to; None: to 0.
 
     Returns:
         bias and weights, the latter in the order of `FEATURES`.
@@ -69,13 +73,14 @@ def fit_calibration(
         raise ConfigError(f"calibration: {len(values)} features but {len(right)} labels, {len(importance)} weights")
     if right.all() or not right.any():
         raise ConfigError("calibration: needs right and wrong hypotheses, got only one kind")
-    bias, weights = _logistic(values, right, importance, regularization)
+    drawn_to = np.zeros(len(FEATURES)) if prior is None else np.asarray(prior, float)
+    bias, weights = _logistic(values, right, importance, regularization, drawn_to)
     if groups is not None:
         instance = np.unique(np.asarray(groups), return_inverse=True)[1]
         for _ in range(6):
             logit = values @ weights + bias
             best = np.concatenate([_best(logit, right, instance), _best(logit, ~right, instance)])
-            bias, weights = _logistic(values[best], right[best], importance[best], regularization)
+            bias, weights = _logistic(values[best], right[best], importance[best], regularization, drawn_to)
     return float(bias), tuple(float(w) for w in weights)
 
 
@@ -94,7 +99,9 @@ def _best(logit: Float, among: NDArray[np.bool_], instance: NDArray[np.intp]) ->
     return index[np.unique(instance[index], return_index=True)[1]]
 
 
-def _logistic(values: Float, right: NDArray[np.bool_], importance: Float, regularization: float) -> tuple[float, Float]:
+def _logistic(
+    values: Float, right: NDArray[np.bool_], importance: Float, regularization: float, prior: Float
+) -> tuple[float, Float]:
     """Bias and weights of a logistic regression within `LIMITS`, both labels weighing the same."""
     importance = np.where(right, importance / importance[right].sum(), importance / importance[~right].sum()) / 2
     mean, scale = values.mean(0), values.std(0) + 1e-6
@@ -103,10 +110,11 @@ def _logistic(values: Float, right: NDArray[np.bool_], importance: Float, regula
 
     def loss(parameters: Float) -> tuple[float, Float]:
         margin = sign * (design @ parameters)
-        penalty = regularization * float(parameters[:-1] @ parameters[:-1])
+        off = parameters[:-1] - prior * scale
+        penalty = regularization * float(off @ off)
         slope = -sign * importance / (1 + np.exp(np.clip(margin, -50, 50)))
         gradient = design.T @ slope
-        gradient[:-1] += 2 * regularization * parameters[:-1]
+        gradient[:-1] += 2 * regularization * off
         return float(importance @ np.logaddexp(0, -margin)) + penalty, gradient
 
     bounds = [(LIMITS[name][0] * s, LIMITS[name][1] * s) for name, s in zip(FEATURES, scale, strict=True)]

@@ -101,8 +101,8 @@ class PoseConfig:
         range=(16, 4096),
     )
     accept: float = option(
-        0.9,
-        "pose confidence at which no further hypothesis is tried: nine in ten right poses reach it, few wrong ones do",
+        0.8,
+        "pose confidence at which no further hypothesis is tried: most right poses reach it, hardly any wrong ones do",
         range=(0.0, 1.01),
         runtime=True,
     )

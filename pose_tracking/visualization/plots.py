@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .colors import color_of
 
@@ -84,6 +85,26 @@ def track_timelines(report: Report) -> bytes | None:
     hidden = len(seen) - len(shown)
     axes.set(xlabel="frame" + (f" ({hidden} shorter tracks left out)" if hidden else ""), xlim=(-1, len(frames)))
     axes.invert_yaxis()
+    return _png(figure)
+
+
+def reliability(confidences: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> bytes:
+    """How often (N,) poses of each confidence are right, and how the confidences of right and other poses spread."""
+    figure = _figure(8, 3.4)
+    left, spread = figure.subplots(1, 2)
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.digitize(confidences, edges) - 1, 0, bins - 1)
+    filled = [b for b in range(bins) if (place == b).any()]
+    means = [confidences[place == b].mean() for b in filled]
+    shares = [right[place == b].mean() for b in filled]
+    left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    left.plot(means, shares, marker="o")
+    for x, y, b in zip(means, shares, filled, strict=True):
+        left.annotate(str(int((place == b).sum())), (x, y), textcoords="offset points", xytext=(4, -10), fontsize=7)
+    left.set(xlabel="confidence", ylabel="share of right poses", xlim=(0, 1), ylim=(0, 1.02))
+    spread.hist([confidences[right], confidences[~right]], bins=edges, label=["right", "wrong or not there"])
+    spread.set(xlabel="confidence", ylabel="poses", yscale="symlog")
+    spread.legend(fontsize=8, loc="upper center")
     return _png(figure)
 
 

@@ -35,8 +35,8 @@ def test_weights_stay_within_their_limits() -> None:
     # The labels are turned round: nothing may then be learnt from coverage or colour.
     bias, weights = fit_calibration(rows, np.repeat([False, True], 100))
     by_name = dict(zip(FEATURES, weights, strict=True))
-    assert by_name["coverage"] == pytest.approx(0, abs=1e-6)
-    assert by_name["chroma_error"] == pytest.approx(0, abs=1e-6)
+    assert by_name["coverage"] == pytest.approx(LIMITS["coverage"][0], abs=1e-6)
+    assert by_name["chroma_error"] == pytest.approx(LIMITS["chroma_error"][1], abs=1e-6)
     for name, (low, high) in LIMITS.items():
         assert low - 1e-6 <= by_name[name] <= high + 1e-6
     assert np.isfinite(bias)
@@ -79,3 +79,14 @@ def test_feature_matrix_and_auc() -> None:
     assert roc_auc([1, 2], [3, 4]) == 0.0
     assert roc_auc([1, 1], [1, 1]) == 0.5
     assert set(LIMITS) == set(FEATURES)
+
+
+def test_little_evidence_stays_near_the_prior() -> None:
+    rng = np.random.default_rng(4)
+    labels = np.arange(40) % 2 == 0
+    rows = [sample(bool(label), rng) for label in labels]
+    prior = VerificationConfig().weights
+    near = fit_calibration(rows, labels, regularization=10.0, prior=prior)[1]
+    np.testing.assert_allclose(near, prior, atol=0.5)
+    free = fit_calibration(rows, labels, regularization=1e-4, prior=prior)[1]
+    assert np.abs(np.subtract(free, prior)).max() > 2

@@ -179,7 +179,7 @@ def test_mistakes_are_named_in_one_line(files: tuple[Path, Path], tmp_path: Path
         ((pose, other, 3), r"other.pth: is for 2 objects.*3 were given"),
         ((refiner, pose, 3), r"is a refiner's checkpoint.*POSE first"),
         ((pose, pose, 3), r"is an estimator's checkpoint.*POSE first"),
-        ((pose, tmp_path / "none.pth", 3), r"none.pth: no such checkpoint"),
+        ((pose, tmp_path / "none.pth", 3), r"none.pth: missing: no such checkpoint"),
         ((pose, tmp_path, 3), r"no such checkpoint"),
         ((pose, refiner, 0), r"num_objects = 0"),
     ):

@@ -23,7 +23,7 @@ FRACTIONS = (
     "inlier_fraction",
     "violated_fraction",
     "coverage",
-    "missing_fraction",
+    "blind_fraction",
     "visible_fraction",
     "occluded_fraction",
 )
@@ -115,7 +115,7 @@ def test_missing_depth_is_missing_however_it_is_written(verifier: Verifier, bad:
     depth = frame.depth.copy()
     depth[np.random.default_rng(0).random(depth.shape) < 0.5] = bad
     result = verifier.verify(verifier.view(replace(frame, depth=depth), mask), STEPS, pose)
-    assert 0.35 < result.features["missing_fraction"] < 0.65
+    assert 0.35 < result.features["blind_fraction"] < 0.65
     assert result.features["violated_fraction"] < 0.1
     assert np.isfinite([result.features[name] for name in FEATURES]).all()
 
@@ -197,3 +197,33 @@ def test_a_thin_mask_keeps_its_pixels(verifier: Verifier) -> None:
     mask = np.zeros((CAMERA.height, CAMERA.width), bool)
     mask[50:90, 100:102] = True
     assert verifier.view(frame, mask).core_px == mask.sum()
+
+
+def test_a_pose_sunk_into_the_table_is_told_from_a_hidden_one(verifier: Verifier) -> None:
+    """Half of the object behind something near to it, or far before it."""
+    pose = random_pose(np.random.default_rng(8))
+    frame, (mask,) = render([(STEPS, pose)])
+    rows, cols = np.nonzero(mask)
+    hidden = mask & (np.arange(mask.shape[1]) > np.median(cols))
+    scores = {}
+    for gap in (0.012, 0.15):
+        depth = frame.depth.copy()
+        depth[hidden] -= gap
+        result = verifier.verify(verifier.view(replace(frame, depth=depth), mask & ~hidden), STEPS, pose)
+        scores[gap] = result.score
+        assert 0.35 < result.features["occluded_fraction"] < 0.65
+        assert (result.features["sunken_fraction"] > 0.3) == (gap < 0.1)
+    assert scores[0.012] < scores[0.15]
+
+
+def test_smooth_shading_is_no_texture_error(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(9))
+    frame, (mask,) = render([(STEPS, pose)])
+    patched = frame.color.copy()
+    patch = mask & (np.arange(mask.shape[1]) > np.median(np.nonzero(mask)[1]))
+    patched[patch] = np.roll(patched[patch], 1, axis=1)
+    errors = [
+        verifier.verify(verifier.view(replace(frame, color=color), mask), STEPS, pose).features["texture_error"]
+        for color in (frame.color, patched)
+    ]
+    assert errors[0] < 0.1 < 0.2 < errors[1]

@@ -1,0 +1,103 @@
+"""`pose-tracking calibrate`: fit a bundle's pose confidence to its own networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .sources import SOURCE_HELP, open_sources
+
+
+def calibrate(
+    model: Annotated[str, typer.Option(help="Model bundle: a name or a folder; its bundle.yaml is changed.")],
+    data: Annotated[
+        list[str],
+        typer.Option(help=f"Annotated frames that training never saw; may be repeated. {SOURCE_HELP}"),
+    ],
+    absent: Annotated[
+        list[str] | None,
+        typer.Option(help="Frames without any object of the model: what is found there is false; may be repeated."),
+    ] = None,
+    absent_split: Annotated[
+        str, typer.Option(help="Which of them, by image number: train, test or all; leave test for `evaluate`.")
+    ] = "train",
+    objects: Annotated[
+        Path | None, typer.Option(help="Folder with the meshes, for bundles that do not ship them.")
+    ] = None,
+    backgrounds: Annotated[
+        Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout, for simulated sequences.")
+    ] = None,
+    frames: Annotated[
+        int, typer.Option(min=1, help="Frames of each source or simulated sequence, spread evenly.")
+    ] = 20,
+    out: Annotated[Path, typer.Option(help="Folder for calibration.json and reliability.png.")] = Path("calibration"),
+    write: Annotated[bool, typer.Option(help="Write the weights into bundle.yaml.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that draws numbers.")] = 0,
+) -> None:
+    """Fit the pose confidence, so that it tells right poses from wrong ones and from objects that are not there.
+
+    Runs the bundle's segmentation and pose stage, labels every pose hypothesis by the ground truth, fits the weights of
+    the depth check and writes them into bundle.yaml. The report compares the confidence before and after, the latter
+    on scenes left out of the fit. Annotation must be complete: what is found and not annotated counts as false.
+    """
+    import cv2
+    import torch
+    from tqdm import tqdm
+
+    from ..bundle import CONFIG_FILE, ModelBundle
+    from ..bundle_edit import set_options
+    from ..device import choose_device
+    from ..evaluation.calibration import Collector, Gathered
+    from ..evaluation.calibration import calibrate as fit
+    from ..evaluation.output import check_writable
+    from ..files import atomic_path, write_json
+    from ..training.loop import seed_everything
+    from ..visualization.plots import reliability
+
+    check_writable(out)
+    if threads:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+    seed_everything(seed)
+    bundle = ModelBundle.load(model, objects)
+    sources = open_sources(data, lambda: bundle.objects, backgrounds=backgrounds, limit=frames)
+    sources += open_sources(absent or [], lambda: bundle.objects, split=absent_split, absent=True, limit=frames)
+    chosen = str(choose_device(device))
+    collector = Collector(bundle.build_segmenter(chosen), bundle.build_pose_estimator(chosen), bundle.objects)
+    gathered = Gathered()
+    with tqdm(total=sum(len(source) for source in sources), desc="calibrate", unit="frame", disable=None) as bar:
+        for number, source in enumerate(sources):
+            for sample in source:
+                gathered.add([sample], number, collector)
+                bar.update()
+    calibration = fit(gathered, bundle.config.pipeline.min_pose_confidence)
+    write_json(
+        out / "calibration.json", {"model": bundle.name, "data": [*data, *(absent or [])], **calibration.figures}
+    )
+    with atomic_path(out / "reliability.png") as path:
+        path.write_bytes(reliability(calibration.confidences, calibration.right))
+    for name in ("before", "after_cross_validated"):
+        figures = calibration.figures[name]
+        precision, recall, auc = (figures[key] for key in ("precision", "recall", "roc_auc"))
+        typer.echo(
+            f"{name.replace('_', ' '):<21} ROC AUC {_text(auc, '.3f')}  right {figures['right']}, wrong "
+            f"{figures['wrong']}, false {figures['absent']}; at {figures['threshold']:g} precision "
+            f"{_text(precision, '.1%')}, recall {_text(recall, '.1%')}"
+        )
+    if write:
+        rounded = [round(weight, 2) for weight in calibration.weights]
+        set_options(
+            bundle.path / CONFIG_FILE,
+            ("pose", "verification"),
+            {"bias": round(calibration.bias, 2), "weights": rounded},
+        )
+        typer.echo(f"written: {bundle.path / CONFIG_FILE}")
+    typer.echo(f"report: {out / 'calibration.json'}, {out / 'reliability.png'}")
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,58 @@
+"""Editing options of a bundle.yaml in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pose_tracking.bundle_edit import set_options
+from pose_tracking.errors import BundleError, ConfigError
+
+SECTION = ("pose", "verification")
+HEAD = "schema: 1\nname: test  # a comment\n"
+
+
+TEXTS = {
+    "nothing of it": HEAD,
+    "other options": HEAD + "pose:\n  hypotheses: 3  # few\n\n# the end\ntracking:\n  motion_weight: 0.3\n",
+    "both": HEAD
+    + "pose:\n  verification:\n    max_rays: 300\n    bias: -3.0 # old\n    weights: [1, 2,\n      3]\n  hypotheses: 2\n",
+    "a block list": HEAD
+    + "pose:\n    verification:\n        weights:\n        - 1\n        - 2\n"
+    + "    # inner comment\n    hypotheses: 2\n",
+    "no last newline": HEAD + "pose:\n  verification:\n    max_rays: 300\n    # trailing",
+}
+
+
+@pytest.mark.parametrize("text", list(TEXTS.values()), ids=list(TEXTS))
+def test_sets_the_options_and_nothing_else(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "bundle.yaml"
+    file.write_text(text)
+    wanted = yaml.safe_load(text)
+    wanted.setdefault("pose", {}).setdefault("verification", {}).update({"bias": -1.5, "weights": [0.5, -2.0]})
+    set_options(file, SECTION, {"bias": -1.5, "weights": [0.5, -2.0]})
+    assert yaml.safe_load(file.read_text()) == wanted
+    for comment in ("# a comment", "# few", "# the end", "# inner comment", "# old", "# trailing"):
+        assert (comment in text) == (comment in file.read_text())
+    before = file.read_text()
+    set_options(file, SECTION, {"bias": -1.5, "weights": [0.5, -2.0]})
+    assert file.read_text() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle.yaml"]
+
+
+def test_what_would_not_load_is_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.yaml"
+    file.write_text(HEAD)
+    with pytest.raises(ConfigError, match="bias"):
+        set_options(file, SECTION, {"bias": 1e6})
+    with pytest.raises(ConfigError, match="unknown option 'biass'"):
+        set_options(file, SECTION, {"biass": 1.0})
+    assert file.read_text() == HEAD
+    file.write_text("- 1\n")
+    with pytest.raises(BundleError, match="not a mapping"):
+        set_options(file, SECTION, {"bias": 1.0})
+    file.write_text("pose: {verification: {bias: 1.0}}\n")
+    set_options(file, SECTION, {"bias": 2.0})
+    assert yaml.safe_load(file.read_text()) == {"pose": {"verification": {"bias": 2.0}}}

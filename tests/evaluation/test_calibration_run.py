@@ -1,0 +1,55 @@
+"""Calibrating a bundle: from gathered hypotheses to weights and figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pose_tracking.errors import ConfigError
+from pose_tracking.evaluation.calibration import Gathered, calibrate
+from pose_tracking.pose.verification import FEATURES
+
+
+def gathered(scenes: int = 4, per_scene: int = 30) -> Gathered:
+    """Instances with one right and two wrong hypotheses, or three false ones; the old scores are noise."""
+    rng = np.random.default_rng(0)
+    out = Gathered(frames=scenes * 5)
+    for number in range(scenes * per_scene):
+        present = number % 3 > 0
+        for k in range(3):
+            right = present and k == 0
+            row = dict.fromkeys(FEATURES, 0.5) | {"visible_px": 500.0}
+            row["coverage"] = float(np.clip(rng.normal(0.9 if right else 0.6, 0.07), 0, 1))
+            row["violated_fraction"] = float(np.clip(rng.normal(0.05 if right else 0.3, 0.1), 0, 1))
+            out.features.append(row)
+            out.kinds.append("right" if right else "wrong" if present else "absent")
+            out.scores.append(float(rng.random()))
+            out.instances.append(number)
+            out.scenes.append((0, number // per_scene))
+    return out
+
+
+def test_a_calibration_chooses_and_tells_apart_better() -> None:
+    result = calibrate(gathered(), 0.5)
+    before, after = result.figures["before"], result.figures["after_cross_validated"]
+    assert before["right"] + before["wrong"] == after["right"] + after["wrong"] == 80
+    assert after["right"] > 75 > 50 > before["right"]
+    assert after["roc_auc"] > 0.95 > before["roc_auc"]
+    assert after["precision"] > 0.9
+    assert after["recall"] > 0.9
+    assert len(result.confidences) == result.figures["detections"] == 120
+    assert result.right.sum() == after["right"]
+    assert tuple(result.figures["weights"]) == FEATURES
+    assert result.figures["weights"]["coverage"] > 2
+
+
+def test_too_little_data_is_refused() -> None:
+    few = gathered(scenes=1, per_scene=6)
+    with pytest.raises(ConfigError, match="4 right and 14 other hypotheses in 5 frames are too few"):
+        calibrate(few, 0.5)
+
+
+def test_one_scene_is_split_by_detections() -> None:
+    result = calibrate(gathered(scenes=1, per_scene=60), 0.5)
+    assert result.figures["scenes"] == 1
+    assert result.figures["after_cross_validated"]["roc_auc"] > 0.9
