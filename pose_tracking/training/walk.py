@@ -78,7 +78,7 @@ def steps_of(plan: WalkPlan, folder: Path, commands: Sequence[str] = ()) -> list
     Args:
         plan: what to do.
         folder: work folder: frames, runs and markers.
-        commands: further commands that exist; "calibrate" is run last where it does.
+        commands: further commands that exist; "calibrate" is run last where it does, on simulated sequences.
     """
     model = ["--model", plan.model]
     objects = ["--objects", plan.objects] if plan.objects else []
@@ -111,7 +111,9 @@ def steps_of(plan: WalkPlan, folder: Path, commands: Sequence[str] = ()) -> list
         more = ["--run-dir", str(folder / "appearance"), "--processes", str(plan.processes), "--device", plan.device]
         steps.append([Step("appearance", ("train", "appearance", *model, *objects, *backgrounds, *more, "--resume"))])
     if "calibrate" in commands:
-        steps.append([Step("calibrate", ("calibrate", *model, *objects))])
+        # Sequences of their own: neither frames of the trainings nor the seeds `evaluate` is usually given.
+        more = ["--data", "simulated:70001-70006", "--device", plan.device, "--out", str(folder / "calibration")]
+        steps.append([Step("calibrate", ("calibrate", *model, *objects, *backgrounds, *more))])
     return steps
 
 
