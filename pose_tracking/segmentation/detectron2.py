@@ -82,8 +82,7 @@ class Detectron2Segmenter:
             predictor.test_score_thresh, predictor.test_nms_thresh = config.score_threshold, config.nms_iou
             # Near-duplicates of two classes are thinned out below, so that as many may still be dropped.
             predictor.test_topk_per_image = config.max_detections * (2 if suppresses else 1)
-        images = model.preprocess_image([{"image": self._network_image(frame.color)}])
-        features = model.backbone(images.tensor)
+        images, features = self._features(frame)
         proposals, _ = model.proposal_generator(images, features, None)
         results, _ = model.roi_heads(images, features, proposals, None)
         found = results[0]
@@ -93,11 +92,45 @@ class Detectron2Segmenter:
         known = torch.from_numpy(self.obj_ids != IGNORED).to(self.device)
         return self._instances(frame, features, found[known[found.pred_classes]])
 
-    def _network_image(self, color: NDArray[np.uint8]) -> Tensor:
-        """(3, h, w) float32 image in the channel order and size of the network."""
-        image = np.ascontiguousarray(color[:, :, ::-1] if self._input_format == "BGR" else color)
-        image = self._resize.get_transform(image).apply_image(image)
-        return torch.as_tensor(image.astype(np.float32).transpose(2, 0, 1))
+    @torch.inference_mode()
+    def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
+        """What the detector would say of given boxes: masks and RoIAlign features, without looking for objects itself.
+
+        Args:
+            frame: the frame.
+            boxes: (N, 4) (x_min, y_min, x_max, y_max) in pixels of the frame.
+            obj_ids: (N,) object of each box, whose mask is wanted.
+
+        Returns:
+            N instances in the order of `boxes`, all with score 1, the boxes cut off at the border of the image.
+
+        Raises:
+            ValueError: a box has no area within the image.
+        """
+        from detectron2.structures import Boxes
+        from detectron2.structures import Instances as NetworkInstances
+
+        images, features = self._features(frame)
+        rows, columns = images.image_sizes[0]
+        ratio = np.array([columns / frame.color.shape[1], rows / frame.color.shape[0]] * 2)
+        scaled = Boxes(torch.as_tensor(np.asarray(boxes, float).reshape(-1, 4) * ratio, dtype=torch.float32))
+        scaled.clip((rows, columns))
+        if not bool(scaled.nonempty().all()):
+            raise ValueError(f"box {np.asarray(boxes)[int(scaled.nonempty().int().argmin())]} is outside of the image")
+        classes = {int(obj_id): i for i, obj_id in enumerate(self.obj_ids) if obj_id != IGNORED}
+        given = NetworkInstances((rows, columns))
+        given.pred_boxes = scaled.to(self.device)
+        given.scores = torch.ones(len(scaled), device=self.device)
+        given.pred_classes = torch.tensor([classes[int(i)] for i in obj_ids], dtype=torch.long, device=self.device)
+        return self._instances(frame, features, self.model.roi_heads.forward_with_given_boxes(features, [given])[0])
+
+    def _features(self, frame: RGBDFrame) -> tuple[Any, dict[str, Tensor]]:
+        """The image in the channel order and size of the network (detectron2's `ImageList`), and its feature maps."""
+        color = np.ascontiguousarray(frame.color[:, :, ::-1] if self._input_format == "BGR" else frame.color)
+        color = self._resize.get_transform(color).apply_image(color)
+        image = torch.as_tensor(color.astype(np.float32).transpose(2, 0, 1))
+        images = self.model.preprocess_image([{"image": image}])
+        return images, self.model.backbone(images.tensor)
 
     def _instances(self, frame: RGBDFrame, features: dict[str, Tensor], found: Any) -> Instances:
         """Full-size masks and RoI features of detectron2's `Instances` in network pixels."""

@@ -1,11 +1,8 @@
-"""The detectron2 backend: what needs no detectron2 always, the rest against the real library where it is installed."""
+"""The detectron2 backend against the real library; skipped where that is not installed."""
 
 from __future__ import annotations
 
-import pickle
 import shutil
-import sys
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,255 +11,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from shape_scenes import shape_scene
 
 from pose_tracking.bundle import ModelBundle, find_bundle
-from pose_tracking.errors import BundleError, ConfigError
+from pose_tracking.errors import BundleError
 from pose_tracking.segmentation.detectron2 import Detectron2Segmenter, build_config
 from pose_tracking.segmentation.detectron2_files import (
-    IGNORED,
-    class_map,
     inference_options,
-    read_checkpoint,
     read_config,
 )
 
 CLASSES = ("square", "unknown thing", "disc", "triangle")
 NAMES = {2: "disc", 5: "square", 7: "triangle"}
-
-CONFIG_YAML = {
-    "VERSION": 2,
-    "MODEL": {"ROI_HEADS": {"SCORE_THRESH_TEST": 0.11, "NMS_THRESH_TEST": 0.4}},
-    "TEST": {"DETECTIONS_PER_IMAGE": 17},
-}
-
-
-def demo_with_detectron2(folder: Path, config: dict[str, Any] | None = None, **changes: Any) -> Path:
-    """The demo bundle in `folder`, its segmenter replaced by detectron2's files (the checkpoint is an empty file)."""
-    bundle = folder / "mine"
-    shutil.copytree(find_bundle("demo"), bundle)
-    (bundle / "segmentation.safetensors").unlink()
-    values = yaml.safe_load((bundle / "bundle.yaml").read_text())
-    values.pop("segmentation", None)
-    (bundle / "bundle.yaml").write_text(yaml.safe_dump({**values, **changes}))
-    (bundle / "config.yaml").write_text(yaml.safe_dump(config or CONFIG_YAML))
-    (bundle / "model_final.pth").touch()
-    return bundle
-
-
-# -- which segmenter a bundle asks for
-
-
-@pytest.mark.parametrize("changes", [{"segmenter": "detectron2"}, {"segmentation": {"backend": "detectron2"}}])
-def test_both_spellings_choose_detectron2_with_its_own_thresholds(tmp_path: Path, changes: dict[str, Any]) -> None:
-    bundle = ModelBundle.load(demo_with_detectron2(tmp_path, **changes))
-    config = bundle.config.segmentation
-    assert config.backend == "detectron2"
-    assert bundle.segmentation_weights.name == "model_final.pth"
-    assert (config.score_threshold, config.nms_iou, config.max_detections) == (0.11, 0.4, 17)
-    assert config.cross_class_iou == 1.0
-
-
-def test_thresholds_of_the_bundle_win(tmp_path: Path) -> None:
-    changes = {"segmentation": {"backend": "detectron2", "score_threshold": 0.6, "cross_class_iou": 0.8}}
-    config = ModelBundle.load(demo_with_detectron2(tmp_path, **changes)).config.segmentation
-    assert (config.score_threshold, config.nms_iou, config.cross_class_iou) == (0.6, 0.4, 0.8)
-
-
-def test_files_may_lie_elsewhere(tmp_path: Path) -> None:
-    folder = demo_with_detectron2(tmp_path)
-    (folder / "run").mkdir()
-    (folder / "config.yaml").rename(folder / "run" / "c.yaml")
-    (folder / "model_final.pth").rename(folder / "run" / "w.pth")
-    values = yaml.safe_load((folder / "bundle.yaml").read_text())
-    values["segmentation"] = {"backend": "detectron2", "detectron2": {"config": "run/c.yaml", "weights": "run/w.pth"}}
-    (folder / "bundle.yaml").write_text(yaml.safe_dump(values))
-    bundle = ModelBundle.load(folder)
-    assert bundle.segmentation_weights == folder / "run" / "w.pth"
-
-
-def test_two_spellings_must_not_contradict_each_other(tmp_path: Path) -> None:
-    folder = demo_with_detectron2(tmp_path, segmenter="detectron2", segmentation={"backend": "torchvision"})
-    with pytest.raises(ConfigError, match=r"segmenter = 'detectron2' but .*'torchvision'"):
-        ModelBundle.load(folder)
-
-
-def test_unknown_segmenter_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'yolo' is not one of torchvision, detectron2"):
-        ModelBundle.load(demo_with_detectron2(tmp_path, segmenter="yolo"))
-
-
-@pytest.mark.parametrize("name", ["config.yaml", "model_final.pth"])
-def test_missing_files_are_named(tmp_path: Path, name: str) -> None:
-    folder = demo_with_detectron2(tmp_path, segmenter="detectron2")
-    (folder / name).unlink()
-    with pytest.raises(BundleError, match=f"{name}: missing"):
-        ModelBundle.load(folder)
-
-
-@pytest.fixture
-def no_detectron2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every import of detectron2 fails, as where it is not installed."""
-    loaded = [name for name in sys.modules if name.split(".")[0] == "detectron2"]
-    for name in {*loaded, "detectron2", "detectron2.modeling"}:
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.mark.usefixtures("no_detectron2")
-def test_without_detectron2_the_error_says_how_to_install_it(tmp_path: Path) -> None:
-    bundle = ModelBundle.load(demo_with_detectron2(tmp_path, segmenter="detectron2"))
-    with pytest.raises(BundleError, match=r"segmenter is detectron2.*pip install.*docs/installation\.md") as error:
-        bundle.build_segmenter("cpu")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.usefixtures("no_detectron2")
-def test_a_torchvision_bundle_does_not_need_detectron2() -> None:
-    bundle = ModelBundle.load("demo")
-    assert bundle.config.segmentation.backend == "torchvision"
-    assert hasattr(bundle.build_segmenter("cpu"), "segment")
-
-
-# -- config.yaml
-
-
-def test_absent_thresholds_are_detectron2s_defaults(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("MODEL: {}\n")
-    options = inference_options(tmp_path / "config.yaml")
-    assert (options["score_threshold"], options["nms_iou"], options["max_detections"]) == (0.05, 0.5, 100)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("MODEL: [", "cannot be read"),
-        ("MODEL: !!python/object/apply:os.system ['true']", "cannot be read.*python/object"),
-        ("model: {_target_: x}", "has no section MODEL"),
-        ("- 1", "has no section MODEL"),
-        ("_BASE_: ../Base.yaml\nMODEL: {}", r"is not complete.*cfg\.dump\(\)"),
-    ],
-)
-def test_unusable_configs_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(text)
-    with pytest.raises(BundleError, match=message) as error:
-        read_config(path)
-    assert "\n" not in str(error.value)
-
-
-def test_thresholds_out_of_range_name_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("MODEL: {}\nTEST: {DETECTIONS_PER_IMAGE: -1}")
-    with pytest.raises(ConfigError, match=r"config\.yaml: max_detections = -1 is outside"):
-        inference_options(path)
-
-
-# -- classes by name
-
-
-def test_classes_are_matched_by_name_whatever_their_order() -> None:
-    obj_ids, ignored = class_map(CLASSES, NAMES, "the training")
-    assert obj_ids.tolist() == [5, IGNORED, 2, 7]
-    assert ignored == ("unknown thing",)
-
-
-@given(st.permutations(sorted(NAMES) + [-1, -2]))
-def test_every_order_of_the_classes_finds_every_object(order: list[int]) -> None:
-    obj_ids, ignored = class_map([NAMES.get(i, f"other {i}") for i in order], NAMES, "the training")
-    assert [i for i in obj_ids if i != IGNORED] == [i for i in order if i > 0]
-    assert len(ignored) == 2
-
-
-def test_an_object_without_a_class_lists_both_sides() -> None:
-    with pytest.raises(BundleError, match=r"'triangle'.*disc, square, triangle; .* of the training are square, disc"):
-        class_map(("square", "disc"), NAMES, "the training")
-
-
-@pytest.mark.parametrize(("classes", "names"), [(("a", "a"), {1: "a"}), (("a", "b"), {1: "a", 2: "a"})])
-def test_names_must_be_unique(classes: tuple[str, ...], names: dict[int, str]) -> None:
-    with pytest.raises(BundleError, match="two classes called 'a'"):
-        class_map(classes, names, "the training")
-
-
-# -- model_final.pth
-
-
-class Harmful:
-    """Would create a file when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickle_that_wants_more_is_refused_before_anything_runs(tmp_path: Path, zipped: bool) -> None:
-    trap, path = tmp_path / "trap", tmp_path / "model_final.pth"
-    torch.save({"model": {"w": torch.ones(1)}, "x": Harmful(trap)}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(BundleError, match="refused, nothing of it was run") as error:
-        read_checkpoint(path)
-    assert not trap.exists()
-    assert "\n" not in str(error.value)
-
-
-def test_pickles_of_the_model_zoo_are_refused_by_name_and_by_content(tmp_path: Path) -> None:
-    content = pickle.dumps({"model": {"w": np.ones(3, np.float32)}, "__author__": "Detectron2 Model Zoo"}, protocol=2)
-    for name, message in (("model_final.pkl", "model zoo are pickles of NumPy arrays"), ("model_final.pth", "refused")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(BundleError, match=message) as error:
-            read_checkpoint(tmp_path / name)
-        assert "state_dict()" in str(error.value)
-
-
-def test_weights_are_found_in_a_checkpoint_of_the_trainer(tmp_path: Path) -> None:
-    path = tmp_path / "model_final.pth"
-    model = OrderedDict(
-        {
-            "module.a.weight": torch.ones(2),
-            "module.pixel_mean": torch.ones(3),
-            "module.proposal_generator.anchor_generator.cell_anchors.0": torch.ones(3, 4),
-        }
-    )
-    trainer = {"iteration": 9, "hooks": {"LRScheduler": {"base_lrs": [0.02]}}, "_trainer": {"optimizer": {"state": {}}}}
-    torch.save({"model": model, "trainer": trainer, "iteration": 9}, path)
-    state = read_checkpoint(path)
-    assert list(state) == ["a.weight"]
-    torch.save({"a.weight": torch.ones(2)}, path)
-    assert list(read_checkpoint(path)) == ["a.weight"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"model": {"w": torch.tensor([1.0, float("nan")])}}, "weight w is not finite"),
-        ({"model": {"w": 3}}, "entry 'w' is a int, not a weight"),
-        ({"model": {}}, "has no weights"),
-        ([1], "has no weights"),
-    ],
-)
-def test_contents_without_usable_weights_are_refused(tmp_path: Path, content: Any, message: str) -> None:
-    torch.save(content, tmp_path / "model_final.pth")
-    with pytest.raises(BundleError, match=message):
-        read_checkpoint(tmp_path / "model_final.pth")
-
-
-def test_damaged_files_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model_final.pth"
-    torch.save({"model": {"w": torch.ones(1000)}}, path)
-    whole = path.read_bytes()
-    for content in (b"", b"no pickle", whole[: len(whole) // 2]):
-        path.write_bytes(content)
-        with pytest.raises(BundleError, match="model_final.pth") as error:
-            read_checkpoint(path)
-        assert "\n" not in str(error.value)
-
-
-# -- against the real library
-
 
 KINDS = {
     "fpn-bgr": {"INPUT.FORMAT": "BGR"},
@@ -309,7 +69,7 @@ def save_training(folder: Path, kind: str) -> Path:
         "MODEL.RPN.POST_NMS_TOPK_TEST": 60,
         "TEST.DETECTIONS_PER_IMAGE": 20,
         "INPUT.MIN_SIZE_TEST": 140,
-        "INPUT.MAX_SIZE_TEST": 170,
+        "INPUT.MAX_SIZE_TEST": 160,
         "MODEL.PIXEL_STD": [58.0, 57.0, 57.0],
         "DATASETS.TRAIN": ["shapes_of_no_catalog"],
         **KINDS[kind],
@@ -355,7 +115,7 @@ def test_instances_equal_those_of_the_default_predictor(tmp_path: Path, kind: st
     cfg = get_cfg()
     cfg.merge_from_file(str(folder / "config.yaml"))
     cfg.MODEL.WEIGHTS = str(folder / "model_final.pth")
-    predictor, segmenter = DefaultPredictor(cfg), segmenter_of(folder)
+    predictor, segmenter, ignored = DefaultPredictor(cfg), segmenter_of(folder), 0
     for seed, (width, height) in enumerate([(320, 240), (200, 333), (97, 64)]):
         frame = shape_scene(seed, 320, 240).frame
         frame = replace(frame, color=np.ascontiguousarray(np.resize(frame.color, (height, width, 3))))
@@ -363,20 +123,20 @@ def test_instances_equal_those_of_the_default_predictor(tmp_path: Path, kind: st
         known = np.isin(truth.pred_classes.numpy(), [0, 2, 3])
         found = segmenter.segment(frame)
         assert len(found) == known.sum() > 2
-        assert len(truth) > len(found)  # there were some of the class the bundle does not know
+        ignored += len(truth) - len(found)
         np.testing.assert_array_equal(found.boxes, truth.pred_boxes.tensor.numpy()[known])
         np.testing.assert_array_equal(found.scores, truth.scores.numpy()[known])
         np.testing.assert_array_equal(found.masks, truth.pred_masks.numpy()[known])
         np.testing.assert_array_equal(found.obj_ids, np.array([5, 0, 2, 7])[truth.pred_classes.numpy()[known]])
         assert (np.diff(found.scores) <= 0).all()
-        assert 0.02 < found.masks.mean() < 0.98
-        assert (found.masks.any((1, 2)).mean()) > 0.5
+        assert found.masks.any((1, 2)).mean() > 0.5
         assert found.masks.shape == (len(found), height, width)
         assert found.masks.dtype == bool
         assert found.roi_features.ndim == 4
         assert len(found.roi_features) == len(found)
         assert found.roi_features.shape[2:] == ((14, 14) if kind == "c4" else (7, 7))
         assert found.roi_features.std() > 0
+    assert ignored > 0 or kind == "c4"  # the random weights of the others also find the class that is not mapped
 
 
 def test_features_are_those_of_the_one_forward_pass(trained: Path) -> None:
@@ -390,8 +150,7 @@ def test_features_are_those_of_the_one_forward_pass(trained: Path) -> None:
     finally:
         hook.remove()
     assert len(maps) == 1
-    # 320x240 is scaled to 170x128 (the longer side is the limit).
-    boxes = found.boxes * np.array([170 / 320, 128 / 240] * 2, np.float32)
+    boxes = found.boxes * np.float32(0.5)  # 320x240 is scaled to 160x120: the longer side is the limit
     with torch.no_grad():
         pyramid = [maps[0][name].clone() for name in ("p2", "p3", "p4", "p5")]
         expected = segmenter.model.roi_heads.box_pooler(pyramid, [Boxes(torch.from_numpy(boxes))])
@@ -486,19 +245,36 @@ def test_weights_of_another_network_are_refused(trained: Path, tmp_path: Path) -
 
 def test_a_config_is_never_read_with_the_unsafe_loader(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(
-        (trained / "config.yaml").read_text() + f"X: !!python/object/apply:pathlib.Path.touch [{tmp_path}/t]"
-    )
+    harm = f"X: !!python/object/apply:os.mkdir [{tmp_path}/trap]"
+    path.write_text((trained / "config.yaml").read_text() + harm)
     with pytest.raises(BundleError, match="cannot be read"):
         build_config(path)
-    assert not (tmp_path / "t").exists()
+    assert not (tmp_path / "trap").exists()
+
+
+def test_given_boxes_are_described_as_found_ones(trained: Path) -> None:
+    segmenter, frame = segmenter_of(trained), shape_scene(6).frame
+    found = segmenter.segment(frame)
+    again = segmenter.instances_at(frame, found.boxes, found.obj_ids)
+    np.testing.assert_array_equal(again.obj_ids, found.obj_ids)
+    np.testing.assert_allclose(again.boxes, found.boxes, atol=1e-3)
+    np.testing.assert_allclose(again.roi_features, found.roi_features, atol=1e-3)
+    assert (again.masks == found.masks).mean() > 0.999
+    assert (again.scores == 1).all()
+    none = segmenter.instances_at(frame, np.zeros((0, 4)), np.zeros(0, np.int64))
+    assert none.roi_features.shape == (0, *found.roi_features.shape[1:])
+    outside = np.array([[-50.0, -50.0, -10.0, -10.0]])
+    with pytest.raises(ValueError, match="box"):
+        segmenter.instances_at(frame, outside, found.obj_ids[:1])
 
 
 def test_a_bundle_runs_end_to_end_with_it(trained: Path, tmp_path: Path) -> None:
     names = ["mug_blue", "mug_red", "top", "truck"]
-    folder = demo_with_detectron2(tmp_path, segmenter="detectron2")
+    folder = tmp_path / "mine"
+    shutil.copytree(find_bundle("demo"), folder, ignore=shutil.ignore_patterns("segmentation.safetensors"))
     values = yaml.safe_load((folder / "bundle.yaml").read_text())
     values["objects"]["names"] = dict(enumerate(names, 1))
+    values["segmenter"] = "detectron2"
     values["segmentation"] = {"detectron2": {"thing_classes": names[::-1]}}
     (folder / "bundle.yaml").write_text(yaml.safe_dump(values))
     for name in ("config.yaml", "model_final.pth"):
