@@ -46,14 +46,16 @@ def set_options(path: str | Path, section: tuple[str, ...], options: Mapping[str
 
 def _set(text: str, keys: tuple[str, ...], value: Any) -> str:
     """`text` with one option set."""
-    node = yaml.compose(text)
+    node: yaml.Node | None = yaml.compose(text)
+    end = len(text)
     for depth, name in enumerate(keys):
         entries = node.value if isinstance(node, yaml.MappingNode) else []
         found = next(((key, entry) for key, entry in entries if key.value == name), None)
         if found is None:
             return _insert(text, node, keys[depth:], value, depth)
         key, node = found
-    return text[: key.end_mark.index] + f": {_flow(value)}" + text[_end(node) :]
+        end = _end(node)
+    return text[: key.end_mark.index] + f": {_flow(value)}" + text[end:]
 
 
 def _insert(text: str, node: yaml.Node | None, keys: tuple[str, ...], value: Any, depth: int) -> str:

@@ -255,7 +255,7 @@ class Scorer:
         present = [t for t in self._tallies.values() if t.instances and t.has_mesh]
         stages = [s for s in POSE_STAGES if any(s in t.errors for t in present)]
         # An object that is never found has no errors: its recall is 0 in every stage.
-        by_stage = {s: [t.recall(t.errors.get(s, []), t.instances) for t in present] for s in stages}
+        by_stage = {s: [t.recall(t.errors.get(s, []), t.instances) or 0.0 for t in present] for s in stages}
         return {
             "min_visib": self.min_visib,
             "annotated_frames": self._annotated_frames,

@@ -90,12 +90,12 @@ class PoseEstimator:
         hypotheses = self.predictor.predict(frame, instances)
         everything = []
         for i, (obj_id, mask) in enumerate(zip(instances.obj_ids.tolist(), instances.masks, strict=True)):
-            poses = _usable(hypotheses, i)[0] if hypotheses.valid[i] else []
+            poses = _usable(hypotheses, i)[0] if hypotheses.valid[i] else np.zeros((0, 4, 4))
             tried: list[Checked] = []
             if len(poses):
                 view = self.verifier.view(frame, mask)
                 points = object_points(frame, mask, self.objects[obj_id].diameter, self.config.icp)
-                tried = self._try(obj_id, view, points, np.asarray(poses), np.inf)
+                tried = self._try(obj_id, view, points, poses, np.inf)
                 found = self._search(obj_id, points, frame, mask)
                 tried += self._try(obj_id, view, points, found, np.inf)
                 tried.append(self._finish(obj_id, view, points, max(tried, key=_score)))

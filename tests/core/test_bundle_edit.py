@@ -17,11 +17,8 @@ HEAD = "schema: 1\nname: test  # a comment\n"
 TEXTS = {
     "nothing of it": HEAD,
     "other options": HEAD + "pose:\n  hypotheses: 3  # few\n\n# the end\ntracking:\n  motion_weight: 0.3\n",
-    "both": HEAD
-    + "pose:\n  verification:\n    max_rays: 300\n    bias: -3.0 # old\n    weights: [1, 2,\n      3]\n  hypotheses: 2\n",
-    "a block list": HEAD
-    + "pose:\n    verification:\n        weights:\n        - 1\n        - 2\n"
-    + "    # inner comment\n    hypotheses: 2\n",
+    "both": f"{HEAD}pose:\n  verification:\n    bias: -3.0 # old\n    weights: [1, 2,\n      3]\n  hypotheses: 2\n",
+    "a list": f"{HEAD}pose:\n    verification:\n        weights:\n        - 1\n        - 2\n    # inner comment\n",
     "no last newline": HEAD + "pose:\n  verification:\n    max_rays: 300\n    # trailing",
 }
 
