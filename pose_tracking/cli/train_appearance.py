@@ -97,4 +97,10 @@ def appearance(
     if out is None:
         write_option(bundle.path, "tracking", "embedding_gate", gate)
     typer.echo(table)
+    before, after = (rows[name]["auc"]["same_class"] for name in ("pooled features, masked", "embedding, masked"))
+    if not after > before:
+        typer.echo(
+            f"no better than the pooled features (AUC of copies {after:.3f} against {before:.3f}): train on more "
+            f"--sequences, or remove {written} to keep the pooled features"
+        )
     typer.echo(f"{written}: {written.stat().st_size / 1e6:.2f} MB; tracking: embedding_gate {gate:g}")

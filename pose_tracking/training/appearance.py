@@ -18,7 +18,6 @@ from ..config import option
 from ..errors import DatasetError
 from ..segmentation.appearance import pooled
 from ..segmentation.embedding import DIMENSIONS, AppearanceEmbedding
-from ..tracking.config import TrackingConfig
 from .appearance_data import Observations
 from .identity_scores import identity_scores
 from .loop import LoopOptions, TrainingLoop, export_half, seed_everything
@@ -187,10 +186,9 @@ def compare(
 ) -> dict[str, dict[str, Any]]:
     """`identity_scores` of the pooled features and the embeddings, each with and without the mask."""
     features, masks = held_out.features.astype(np.float32), held_out.masks.astype(np.float32)
-    gate = TrackingConfig().appearance_gate
     rows = {
-        "pooled features, whole box": identity_scores(pooled(features, np.ones_like(masks)), held_out, gate),
-        "pooled features, masked": identity_scores(pooled(features, masks), held_out, gate),
+        "pooled features, whole box": identity_scores(pooled(features, np.ones_like(masks)), held_out),
+        "pooled features, masked": identity_scores(pooled(features, masks), held_out),
     }
     if unmasked is not None:
         rows["embedding, whole box"] = identity_scores(embed_all(unmasked, held_out, False), held_out)
