@@ -18,6 +18,13 @@ class PipelineConfig:
         range=(0.0, 1.0),
         runtime=True,
     )
+    min_unchecked_score: float = option(
+        0.5,
+        "detections of a lower detector score are dropped where no mesh lets the frame check their pose; with meshes "
+        "the detector's own threshold may be far lower",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
     keep_without_pose: bool = option(
         False, "track detections whose depth is too sparse for a pose; they carry no pose", runtime=True
     )

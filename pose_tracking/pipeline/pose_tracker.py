@@ -175,6 +175,11 @@ class PoseTracker:
     def _segment(self, frame: RGBDFrame, report: FrameReport) -> Instances:
         instances = self.segmenter.segment(frame)
         instances = instances.select(np.isin(instances.obj_ids, self._obj_ids))
+        if not self.objects.has_meshes:
+            sure = instances.scores >= self.config.min_unchecked_score
+            if not sure.all():
+                report.rejected["unchecked_score"] += int(np.count_nonzero(~sure))
+                instances = instances.select(sure)
         instances, rejected = gate(instances, frame, self.objects, self.segmenter.config)
         report.rejected.update(rejected)
         return instances

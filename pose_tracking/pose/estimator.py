@@ -58,15 +58,14 @@ class PoseEstimator:
             return []
         hypotheses = self.predictor.predict(frame, instances)
         return [
-            self._estimate_one(frame, int(instances.obj_ids[i]), instances.masks[i], hypotheses, i)
-            if hypotheses.valid[i]
-            else None
+            self._estimate_one(frame, instances, hypotheses, i) if hypotheses.valid[i] else None
             for i in range(len(instances))
         ]
 
     def _estimate_one(
-        self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], hypotheses: PoseHypotheses, i: int
+        self, frame: RGBDFrame, instances: Instances, hypotheses: PoseHypotheses, i: int
     ) -> PoseEstimate | None:
+        obj_id, mask = int(instances.obj_ids[i]), instances.masks[i]
         poses, raw_poses, confidences = _usable(hypotheses, i)
         if len(poses) == 0:
             return None
@@ -76,7 +75,8 @@ class PoseEstimator:
                 self.config.covariance, self.objects[obj_id], poses, confidences, confidence
             )
             return PoseEstimate(poses[0], confidence, covariance, raw_poses[0], poses[0])
-        pose, check, covariance, icp_pose = self._check(frame, obj_id, mask, poses, confidences)
+        likely = float(instances.scores[i]) >= self.config.search.min_score
+        pose, check, covariance, icp_pose = self._check(frame, obj_id, mask, poses, confidences, likely)
         return PoseEstimate(pose, check.score, covariance, raw_poses[0], poses[0], icp_pose, check.features)
 
     def try_all(self, frame: RGBDFrame, instances: Instances) -> list[list[Checked]]:
@@ -125,9 +125,9 @@ class PoseEstimator:
         return (final, check) if check.score >= chosen[1].score else chosen
 
     def _check(
-        self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float
+        self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float, search: bool
     ) -> tuple[Float, Verification, Float, Float]:
-        """Polish and score the hypotheses (K, 4, 4).
+        """Polish and score the hypotheses (K, 4, 4), and where none fits and `search` is on, those of the search.
 
         Returns:
             the best pose, what the frame says of it, its covariance, and the first hypothesis after ICP.
@@ -137,7 +137,7 @@ class PoseEstimator:
         points = object_points(frame, mask, model.diameter, icp)
         tried = self._try(obj_id, view, points, poses, self.config.accept)
         icp_pose = tried[0][0]
-        if max(check.score for _, check in tried) < self.config.search.below:
+        if search and max(check.score for _, check in tried) < self.config.search.below:
             found = self._search(obj_id, points, frame, mask)
             tried += self._try(obj_id, view, points, found, self.config.accept)
         pose, check = self._finish(obj_id, view, points, max(tried, key=_score))

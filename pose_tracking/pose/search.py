@@ -42,6 +42,12 @@ class SearchConfig:
     below: float = option(
         0.6, "search where the best hypothesis has a lower confidence than this", range=(0.0, 1.0), runtime=True
     )
+    min_score: float = option(
+        0.35,
+        "search only for detections of at least this detector score: the many unlikely ones would take all the time",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
     rotations: int = option(240, "rotations tried per object, spread evenly over SO(3)", range=(24, 5000))
     keep: int = option(4, "rotations handed to ICP and the depth check", range=(1, 64), runtime=True)
     template_points: int = option(96, "points of an object as seen in each rotation", range=(16, 1000))

@@ -100,6 +100,16 @@ def test_without_meshes_nothing_is_dropped_for_its_confidence() -> None:
     assert len(tracker.update(frame())) == 2
 
 
+def test_without_meshes_doubtful_detections_are_dropped_and_counted() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.9})
+    tracker.config = replace(tracker.config, min_unchecked_score=0.85)
+    assert len(tracker.update(frame(1))) == 2
+    models = {i: replace(model, mesh_path=None) for i, model in tracker.objects.items()}
+    tracker.objects = type(tracker.objects)(models)
+    assert [t.obj_id for t in tracker.update(frame(2)) if t.is_observed] == [1]
+    assert tracker.report.rejected == {"unchecked_score": 1}
+
+
 def test_class_subset() -> None:
     tracker = pipeline({1: 0.9, 4: 0.9})
     tracker.set_classes(["truck"])
