@@ -149,7 +149,7 @@ def _bake(part: RawMesh, uvs: Array, texture: NDArray[Any], base: Array) -> RawM
     step = max(1, int(np.median(edge) / 2))
     if step > 1:
         size = (max(1, width // step), max(1, height // step))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
         height, width = image.shape[:2]
     flat = corner_uv.reshape(-1, 2)
     wrapped = flat - np.floor(flat)

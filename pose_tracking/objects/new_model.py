@@ -227,7 +227,7 @@ def prepare_object(
     return new
 
 
-def annotations(folder: Path) -> dict[int, dict[str, Any]]:
+def read_annotations(folder: Path) -> dict[int, dict[str, Any]]:
     """Entries of the ``models_info.json`` in `folder` (a BOP models folder), or nothing.
 
     Raises:
@@ -274,7 +274,7 @@ def new_model(
         raise OutputError(f"{out}: holds the meshes that are read: choose another folder")
     found = find_meshes(meshes, names)
     choices = _choices(symmetry, {i: name for i, (name, _) in found.items()})
-    annotated = {i: {**e, **_scaled(e, UNIT_SCALE[unit] * 1e3)} for i, e in annotations(meshes).items()}
+    annotated = {i: {**e, **_scaled(e, UNIT_SCALE[unit] * 1e3)} for i, e in read_annotations(meshes).items()}
     objects: list[NewObject] = []
     with tqdm(found.items(), unit="mesh", disable=None) as bar:
         for obj_id, (name, path) in bar:

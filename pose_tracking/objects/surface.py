@@ -94,7 +94,8 @@ class VisibleSurface:
         share = 0.0
         if self.colors is not None:
             share = float((self.color_differences(transform, count) > color_difference).mean())
-        return float(distance.mean()), *(float(v) for v in np.percentile(distance, [95, 99])), share
+        p95, p99 = np.percentile(distance, [95, 99])
+        return float(distance.mean()), float(p95), float(p99), share
 
     def color_differences(self, transform: Array, count: int) -> Array:
         """(count,) CIELAB distances between samples and the surface they are moved to; 0 for a mesh without colour."""

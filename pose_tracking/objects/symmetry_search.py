@@ -214,7 +214,7 @@ def _candidates(surface: VisibleSurface) -> Iterator[tuple[Array, int]]:
         moved = np.einsum("dij,nj->dni", rotations, points)
         distance, _ = tree.query(moved.reshape(-1, 3), distance_upper_bound=0.5 * surface.diameter)
         mean = np.minimum(distance, 0.5 * surface.diameter).reshape(len(directions), -1).mean(1) / surface.diameter
-        scored += [(float(mean[i]), i, fold) for i in np.flatnonzero(mean < COARSE_LIMIT)]
+        scored += [(float(mean[i]), int(i), fold) for i in np.flatnonzero(mean < COARSE_LIMIT)]
     taken: list[int] = []
     # The coordinate axes come first of what is equally good: people read them more easily.
     for _, i, fold in sorted(scored, key=lambda s: (s[0] * (0.7 if s[1] < 3 else 1.0), s[1])):
