@@ -150,6 +150,7 @@ def train_appearance(
         return {"identity": every, "lookalike": training.lookalike_weight * alike}
 
     def evaluate(current: nn.Module) -> dict[str, float]:
+        assert isinstance(current, _Trained)
         scores = identity_scores(embed_all(current.embedding, held_out, training.masked), held_out)
         return {
             "auc_copies": scores["auc"]["same_class"],
