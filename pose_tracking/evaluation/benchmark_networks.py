@@ -26,7 +26,7 @@ from ..pose.crops import make_crops
 from ..pose.encoders import sample_embedding
 from ..pose.loss import rotation_from_quaternion
 from ..pose.network import PoseNet
-from ..pose.predictor import PosePredictor
+from ..pose.predictor import PosePredictor, build_estimator
 from ..pose.refiner import PoseRefineNet, points_in_pose_frame
 from ..results import Instances
 
@@ -69,7 +69,7 @@ def compare_networks(bundle: ModelBundle, frame: RGBDFrame, instances: Instances
     variants: dict[str, Callable[[], object]] = {
         "published, one by one": lambda: predict_one_by_one(published, frame, instances),
         "published, batched": lambda: published.predict(frame, instances),
-        "light encoder, batched": lambda: light_predictor.predict(frame, instances),
+        "light network, batched": lambda: light_predictor.predict(frame, instances),
         f"as in the bundle ({own.encoder}, {crop.size} px, {crop.points} points)": lambda: own_predictor.predict(
             frame, instances
         ),
@@ -95,7 +95,7 @@ def random_predictor(config: PoseConfig, objects: ObjectSet, folder: Path, devic
     """A predictor with random weights, made repeatable by a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        networks = {"pose": PoseNet(len(objects), config.encoder), "refiner": PoseRefineNet(len(objects))}
+        networks = {"pose": build_estimator(config.encoder, len(objects)), "refiner": PoseRefineNet(len(objects))}
     for name, network in networks.items():
         save_file(network.state_dict(), folder / f"{name}.safetensors")
     return PosePredictor(config, objects, folder / "pose.safetensors", folder / "refiner.safetensors", device)
@@ -120,9 +120,9 @@ def predict_one_by_one(predictor: PosePredictor, frame: RGBDFrame, instances: In
             torch.from_numpy(array).to(predictor.device) for array in (crops.image, crops.points, crops.choose)
         )
         index = torch.tensor([objects.index_of(int(obj_id))], device=predictor.device)
-        rotations, offsets, confidences, embedding = published_forward(
-            predictor.estimator, image, points, choose, index
-        )
+        network = predictor.estimator
+        assert isinstance(network, PoseNet)  # what is published has no other
+        rotations, offsets, confidences, embedding = published_forward(network, image, points, choose, index)
         best = int(confidences[0].argmax())
         rotation = rotation_from_quaternion(rotations[:, best])
         translation = points[:, best] + offsets[:, best]

@@ -70,8 +70,9 @@ class PoseConfig:
 
     encoder: str = option(
         "light",
-        "colour encoder: the published PSPNet-ResNet18, or EfficientNet-Lite0 which serves 2 cores",
-        choices=("fused", "light", "pspnet_resnet18"),
+        "the published network on its PSPNet-ResNet18, or a light one on EfficientNet-Lite0 that serves 2 cores and "
+        "learns from far fewer samples (see `light_network`)",
+        choices=("light", "pspnet_resnet18"),
     )
     crop: CropConfig = option(CropConfig(), "crops and point clouds of instances")
     hypotheses: int = option(
@@ -114,8 +115,8 @@ class PoseConfig:
     covariance: CovarianceConfig = option(CovarianceConfig(), "uncertainty of the chosen pose")
 
     def __post_init__(self) -> None:
-        if self.encoder == "fused" and self.crop.window != "square":
+        if self.encoder == "light" and self.crop.window != "square":
             raise ConfigError(
-                f"crop: window = {self.crop.window!r} with encoder 'fused', which takes square crops only; set "
+                f"crop: window = {self.crop.window!r} with encoder 'light', which takes square crops only; set "
                 "window: square"
             )

@@ -58,7 +58,7 @@ def load_densefusion(pose_path: PathLike, refiner_path: PathLike, num_objects: i
     _check_outputs(estimator, ESTIMATOR_OUTPUTS, num_objects, Path(pose_path))
     _check_outputs(refiner, REFINER_OUTPUTS, num_objects, Path(refiner_path))
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
-        pose_net, refine_net = PoseNet(num_objects, ENCODER), PoseRefineNet(num_objects)
+        pose_net, refine_net = PoseNet(num_objects), PoseRefineNet(num_objects)
     _fill(pose_net, estimator, Path(pose_path))
     _fill(refine_net, refiner, Path(refiner_path))
     return pose_net, refine_net

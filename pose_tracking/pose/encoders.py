@@ -1,4 +1,4 @@
-"""Colour encoders of the pose network: crop in, 32-channel embedding out."""
+"""The colour encoder of the published pose network: crop in, 32-channel embedding out; and reading such maps."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..networks.efficientnet_lite import EfficientNetLite0, efficientnet_lite0_features
-
 EMBEDDING_CHANNELS = 32
-TRUNK_RMS = 8.0  # size of the trunk's features with ImageNet weights: taken out, or colour would drown the points
-
-
-def build_encoder(name: str) -> nn.Module:
-    """The encoder called "light" or "pspnet_resnet18"; random weights.
-
-    Every encoder maps (B, 3, H, W) normalised colour to (B, 32, h, w); `sample_embedding` reads a map of any h, w.
-    """
-    return {"light": LightEncoder, "pspnet_resnet18": PSPNetResNet18}[name]()
 
 
 def sample_embedding(feature_map: Tensor, choose: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -41,33 +30,6 @@ def sample_embedding(feature_map: Tensor, choose: Tensor, image_size: tuple[int,
     column, row = choose % width, torch.div(choose, width, rounding_mode="floor")
     grid = torch.stack([(2 * column + 1) / width - 1, (2 * row + 1) / height - 1], dim=-1)[:, None]
     return F.grid_sample(feature_map, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]
-
-
-class LightEncoder(nn.Module):
-    """EfficientNet-Lite0 to stride 16 and a top-down path to a 32-channel map at stride 4."""
-
-    def __init__(self, width: int = 64) -> None:
-        super().__init__()
-        self.trunk: EfficientNetLite0 = efficientnet_lite0_features((4, 8, 16))
-        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in self.trunk.out_channels)
-        self.merge_8 = nn.Conv2d(width, width, 3, padding=1)
-        self.merge_4 = nn.Conv2d(width, EMBEDDING_CHANNELS, 3, padding=1)
-        self.final = nn.Conv2d(EMBEDDING_CHANNELS, EMBEDDING_CHANNELS, 1)
-        # He initialisation: there is no normalisation in the decoder to make up for a fading signal.
-        for conv in (*self.lateral, self.merge_8, self.merge_4, self.final):
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            nn.init.zeros_(conv.bias)
-        with torch.no_grad():
-            for lateral in self.lateral.children():
-                for weight in lateral.parameters():
-                    weight.div_(TRUNK_RMS)
-
-    def forward(self, image: Tensor) -> Tensor:
-        map_4, map_8, map_16 = (lateral(m) for lateral, m in zip(self.lateral, self.trunk(image), strict=True))
-        x = map_8 + F.interpolate(map_16, size=map_8.shape[-2:], mode="bilinear", align_corners=False)
-        x = F.relu(self.merge_8(F.relu(x)))
-        x = map_4 + F.interpolate(x, size=map_4.shape[-2:], mode="bilinear", align_corners=False)
-        return self.final(F.relu(self.merge_4(F.relu(x))))
 
 
 class _BasicBlock(nn.Module):

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..networks.efficientnet_lite import EfficientNetLite0, efficientnet_lite0_features
-from .encoders import EMBEDDING_CHANNELS, TRUNK_RMS, sample_embedding
+from .encoders import EMBEDDING_CHANNELS, sample_embedding
 from .network import POINT_GAIN
 
 STRIDE = 4  # of the finest map
 OUTPUTS = (4, 3, 1, 3)  # rotation, translation, confidence, object coordinates
 HIDDEN = 128
+TRUNK_RMS = 8.0  # size of the trunk's features with ImageNet weights: taken out, or colour would drown the points
 
 
 class CoordinateOutput(NamedTuple):

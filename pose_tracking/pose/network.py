@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .encoders import EMBEDDING_CHANNELS, build_encoder, sample_embedding
+from .encoders import EMBEDDING_CHANNELS, PSPNetResNet18, sample_embedding
 
 LOCAL_CHANNELS, GLOBAL_CHANNELS = 384, 1024
 ENCODER_PIXELS = 1 << 19  # of crops of different sizes that are encoded together: bounds the memory of large ones
@@ -93,16 +93,15 @@ class PoseNet(nn.Module):
 
     Args:
         num_objects: objects of the set; each has its own outputs of the last layer.
-        encoder: name of the colour encoder, see `build_encoder`.
     """
 
-    def __init__(self, num_objects: int, encoder: str = "pspnet_resnet18") -> None:
+    def __init__(self, num_objects: int) -> None:
         super().__init__()
         self.num_objects = num_objects
         self.conv4_r: nn.Conv1d
         self.conv4_t: nn.Conv1d
         self.conv4_c: nn.Conv1d
-        self.cnn = build_encoder(encoder)
+        self.cnn = PSPNetResNet18()
         self.feat = PoseNetFeatures()
         for head, outputs in (("r", 4), ("t", 3), ("c", 1)):
             sizes = (LOCAL_CHANNELS + GLOBAL_CHANNELS, 640, 256, 128, num_objects * outputs)

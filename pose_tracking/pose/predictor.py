@@ -160,7 +160,7 @@ class PosePredictor:
 
 def build_estimator(encoder: str, num_objects: int) -> PoseNet | LightPoseNet:
     """The pose network with the encoder of that name; random weights."""
-    return LightPoseNet(num_objects) if encoder == "fused" else PoseNet(num_objects, encoder)
+    return LightPoseNet(num_objects) if encoder == "light" else PoseNet(num_objects)
 
 
 def refine_all(

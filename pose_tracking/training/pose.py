@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from ..config import option, validate
 from ..errors import ConfigError
 from ..files import make_directory, write_json
-from ..networks.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
+from ..networks.efficientnet_lite import load_imagenet_weights
 from ..networks.weights import load_weights
 from ..objects import ObjectSet
 from ..pose.alignment import align
 from ..pose.config import PoseConfig
-from ..pose.encoders import LightEncoder
 from ..pose.light_network import LightPoseNet
 from ..pose.loss import confidence_loss, rotation_from_quaternion
 from ..pose.network import GLOBAL_CHANNELS, LOCAL_CHANNELS, PoseNet
@@ -166,8 +165,8 @@ class PoseTrainer:
         self.targets = ObjectTargets(objects, options.model_points, closest).to(self.device)
         self.metric = ObjectTargets(objects, 4 * options.model_points, closest).to(self.device)
         self.estimator = build_estimator(config.encoder, len(objects))
-        trunk = _trunk(self.estimator)
-        if options.imagenet and trunk is not None:
+        if options.imagenet and isinstance(self.estimator, LightPoseNet):
+            trunk = self.estimator.trunk
             load_imagenet_weights(trunk)
             if options.frozen_groups:
                 for group in (trunk.stem, *trunk.stages[: options.frozen_groups]):
@@ -309,16 +308,20 @@ class PoseTrainer:
 
     @torch.no_grad()
     def _starts(self, batch: PoseBatch, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Two starts per crop: the most confident pose, and one of the next ones with a perturbation."""
+        """Two starts per crop: the pose that the predictor refines first, and one of the others with a perturbation."""
         output, chosen = self.estimator.most_confident(batch.image, batch.points, batch.choose, batch.object_index, 16)
         count = batch.points.shape[1]
         subset = torch.randperm(count, generator=draw)[: self.config.refine_points].to(self.device)
         rows = torch.arange(len(batch), device=self.device)
         other = torch.randint(chosen.shape[1], (len(batch),), generator=draw).to(self.device)
         picks = torch.stack([torch.zeros_like(other), other], 1)
-        rotation = rotation_from_quaternion(output.rotation[rows[:, None], picks]).flatten(0, 1)
+        rotation = rotation_from_quaternion(output.rotation[rows[:, None], picks])
         anchors = batch.points[rows[:, None], chosen[rows[:, None], picks]]
-        translation = (anchors + output.translation[rows[:, None], picks]).flatten(0, 1)
+        translation = anchors + output.translation[rows[:, None], picks]
+        if output.coordinates is not None:
+            first = align(output.coordinates, batch.points)
+            rotation[:, 0], translation[:, 0] = first[:, :3, :3], first[:, :3, 3]
+        rotation, translation = rotation.flatten(0, 1), translation.flatten(0, 1)
         unit = (self.targets.diameters[batch.object_index] / batch.scale).repeat_interleave(2)
         size = torch.tensor([0.0, 1.0], device=self.device).repeat(len(batch))[:, None]
         turn = torch.cat(
@@ -352,7 +355,8 @@ class PoseTrainer:
             found[""].append(self.metric.add_s(batch, rotation[:, 0], translation[:, 0]))
             if output.coordinates is not None:
                 pose = align(output.coordinates, batch.points)
-                found.setdefault("_aligned", []).append(self.metric.add_s(batch, pose[:, :3, :3], pose[:, :3, 3]))
+                rotation, translation = pose[:, None, :3, :3], pose[:, None, :3, 3]
+                found.setdefault("_aligned", []).append(self.metric.add_s(batch, rotation[:, 0], translation[:, 0]))
             if refined:
                 count = min(self.config.refine_points, batch.points.shape[1])
                 subset = torch.linspace(0, batch.points.shape[1] - 1, count, device=self.device).long()
@@ -381,13 +385,6 @@ class PoseTrainer:
             report[f"median{suffix}"] = float(errors.median())
             report.update({f"{name}{suffix}": recall for name, recall in recalls.items()})
         return report
-
-
-def _trunk(estimator: PoseNet | LightPoseNet) -> EfficientNetLite0 | None:
-    """The part of the network that ImageNet weights fit, if it has one."""
-    if isinstance(estimator, LightPoseNet):
-        return estimator.trunk
-    return estimator.cnn.trunk if isinstance(estimator.cnn, LightEncoder) else None
 
 
 def fewer_points(batch: PoseBatch, fewest: int, draw: torch.Generator) -> PoseBatch:

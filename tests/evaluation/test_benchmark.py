@@ -25,6 +25,7 @@ from pose_tracking.evaluation.benchmark_networks import (
 from pose_tracking.evaluation.benchmark_worker import add_truth, peak_memory_mb
 from pose_tracking.frame import RGBDFrame
 from pose_tracking.pose.network import PoseNet
+from pose_tracking.pose.predictor import build_estimator
 from pose_tracking.results import Instances
 
 
@@ -49,14 +50,14 @@ def random_bundle(tmp_path_factory) -> Path:
     bundle = ModelBundle.load(folder, require_weights=False)
     torch.manual_seed(0)
     save_file(build_mask_rcnn(bundle.config.segmentation, 2).state_dict(), bundle.segmentation_weights)
-    save_file(PoseNet(2, bundle.config.pose.encoder).state_dict(), bundle.pose_weights)
+    save_file(build_estimator(bundle.config.pose.encoder, 2).state_dict(), bundle.pose_weights)
     save_file(PoseRefineNet(2).state_dict(), bundle.refiner_weights)
     return folder
 
 
 def test_published_forward_gives_the_same_numbers():
     torch.manual_seed(0)
-    network = PoseNet(3, "light").eval()
+    network = PoseNet(3).eval()
     image, points = torch.randn(2, 3, 96, 96), torch.randn(2, 40, 3)
     choose, index = torch.randint(0, 96 * 96, (2, 40)), torch.tensor([2, 0])
     with torch.inference_mode():

@@ -22,10 +22,10 @@ def _inputs(batch: int, points: int = 40, size: int = 48, seed: int = 0) -> tupl
     )
 
 
-@pytest.fixture(scope="module", params=["light", "pspnet_resnet18"])
-def pose_net(request: pytest.FixtureRequest) -> PoseNet:
+@pytest.fixture(scope="module")
+def pose_net() -> PoseNet:
     torch.manual_seed(1)
-    return PoseNet(OBJECTS, request.param).eval()
+    return PoseNet(OBJECTS).eval()
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_most_confident_is_a_cut_of_forward(pose_net: PoseNet) -> None:
 
 
 def test_names_are_those_of_the_released_checkpoints() -> None:
-    net, refiner = PoseNet(13, "pspnet_resnet18"), PoseRefineNet(13)
+    net, refiner = PoseNet(13), PoseRefineNet(13)
     names = {k: tuple(v.shape) for k, v in net.state_dict().items()}
     assert names["feat.conv1.weight"] == (64, 3, 1)
     assert names["feat.e_conv2.weight"] == (128, 64, 1)
@@ -110,11 +110,10 @@ def test_names_are_those_of_the_released_checkpoints() -> None:
     assert sizes["conv3_r.weight"] == (52, 128)
 
 
-def test_light_networks_fit_their_budget() -> None:
+def test_refiner_fits_its_budget() -> None:
     def megabytes(module: torch.nn.Module) -> float:
         return sum(2 * t.numel() for t in module.state_dict().values()) / 1e6
 
-    assert megabytes(PoseNet(8, "light")) < 9.58
     assert megabytes(PoseRefineNet(8)) < 3.89
 
 
