@@ -26,7 +26,7 @@ class IcpConfig:
     """How poses are polished against the measured points."""
 
     enabled: bool = option(True, "polish poses by ICP where the object set has meshes", runtime=True)
-    points: int = option(200, "measured points an ICP uses", range=(20, 5000))
+    points: int = option(400, "measured points an ICP uses", range=(20, 5000))
     model_points: int = option(2000, "surface samples per object", range=(100, 50000))
     max_distances: tuple[float, ...] = option(
         (0.2, 0.08, 0.04),
@@ -34,7 +34,9 @@ class IcpConfig:
         range=(0.001, 2.0),
     )
     final_distances: tuple[float, ...] = option(
-        (0.05, 0.03), "the same for the last ICP of the chosen pose", range=(0.001, 2.0)
+        (0.1, 0.05),
+        "the same for the last ICP of the chosen pose; narrower ones follow the bias of real depth at the outline",
+        range=(0.001, 2.0),
     )
     iterations: int = option(12, "iterations per stage", range=(1, 200))
     min_distance: float = option(
