@@ -22,3 +22,11 @@ def choose_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device {name!r} cannot be used ({reason}): try cpu, cuda or auto") from error
     return device
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 natively, so that it saves time: GPUs, and CPUs with AVX512-BF16."""
+    if device.type != "cpu":
+        return True
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check and check())

@@ -39,7 +39,7 @@ def segmentation(
     batch: Annotated[int | None, typer.Option(min=1, help="Crops in a batch; default 4, on a GPU 16.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate of AdamW.")] = None,
     frozen_groups: Annotated[int | None, typer.Option(help="Block groups that keep their start weights.")] = None,
-    bf16: Annotated[bool | None, typer.Option(help="Compute in bfloat16; default: on a GPU only.")] = None,
+    bf16: Annotated[bool | None, typer.Option(help="Mixed precision in bfloat16; default: where it is native.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that prepare batches; default 0, on a GPU 8.")] = None,
     evaluate_minutes: Annotated[float, typer.Option(help="Time between evaluations.")] = 10.0,
     validation_frames: Annotated[int, typer.Option(help="Most frames of an evaluation.")] = 100,
@@ -55,7 +55,7 @@ def segmentation(
 
     from ..bundle import ModelBundle
     from ..config import validate
-    from ..device import choose_device
+    from ..device import choose_device, computes_bf16
     from ..training.loop import LoopOptions
     from ..training.packed import PackedDataset
     from ..training.segmentation import SegmentationTraining, train_segmentation
@@ -82,7 +82,10 @@ def segmentation(
     if depth is not None:
         config = replace(config, depth=depth)
     loop = LoopOptions(
-        steps=steps, minutes=minutes, bf16=gpu if bf16 is None else bf16, evaluate_minutes=evaluate_minutes
+        steps=steps,
+        minutes=minutes,
+        bf16=computes_bf16(where) if bf16 is None else bf16,
+        evaluate_minutes=evaluate_minutes,
     )
     validate(recipe, "train segmentation")
     validate(loop, "train segmentation")

@@ -22,15 +22,15 @@ def pose(
         Path | None, typer.Option(help="Folder the weights are copied to at the end; default: the bundle's own.")
     ] = None,
     minutes: Annotated[float, typer.Option(help="Training time of both networks.")] = 35.0,
-    refiner_fraction: Annotated[float, typer.Option(help="Share of the time for the refiner.")] = 0.3,
+    refiner_fraction: Annotated[float, typer.Option(help="Share of the time for the refiner.")] = 0.12,
     start: Annotated[
         Path | None, typer.Option(help="Bundle or run folder whose networks to start from; its objects may differ.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Crops of a step.")] = 24,
+    batch_size: Annotated[int, typer.Option(help="Crops of a step.")] = 32,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate of the estimator.")] = None,
-    augmentation: Annotated[float, typer.Option(min=0.0, help="Strength of augmentation; less learns faster.")] = 1.0,
+    augmentation: Annotated[float, typer.Option(min=0.0, help="Strength of augmentation; less learns faster.")] = 0.7,
     frozen_groups: Annotated[int | None, typer.Option(help="Block groups that keep their start weights.")] = None,
-    bf16: Annotated[bool | None, typer.Option(help="Compute in bfloat16; default: on a GPU only.")] = None,
+    bf16: Annotated[bool | None, typer.Option(help="Mixed precision in bfloat16; default: where it is native.")] = None,
     evaluate_minutes: Annotated[float, typer.Option(help="Time between evaluations.")] = 8.0,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoints in the run folder.")] = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
@@ -44,7 +44,7 @@ def pose(
     import torch
 
     from ..bundle import ModelBundle
-    from ..device import choose_device
+    from ..device import choose_device, computes_bf16
     from ..training.packed import PackedDataset
     from ..training.pose import PoseTrainer, PoseTrainingOptions
     from ..training.pose_data import PoseAugmentation
@@ -61,7 +61,7 @@ def pose(
         minutes=minutes,
         refiner_fraction=refiner_fraction,
         batch_size=batch_size,
-        bf16=where.type == "cuda" if bf16 is None else bf16,
+        bf16=computes_bf16(where) if bf16 is None else bf16,
         evaluate_minutes=evaluate_minutes,
         seed=seed,
     )

@@ -38,9 +38,9 @@ class PoseTrainingOptions:
     """How the pose networks are trained."""
 
     minutes: float = option(35.0, "training time of both networks", unit="min", range=(0.01, 1e5))
-    refiner_fraction: float = option(0.3, "share of the time for the refiner", range=(0.0, 0.9))
+    refiner_fraction: float = option(0.12, "share of the time for the refiner", range=(0.0, 0.9))
     batch_size: int = option(
-        24, "crops of a step; the public code collects 8 single ones, a batch here costs little more", range=(1, 1024)
+        32, "crops of a step; the public code collects 8 single ones, a batch here costs little more", range=(1, 1024)
     )
     crops_per_frame: int = option(6, "crops drawn from one decoded frame", range=(1, 64))
     min_points: int = option(
@@ -52,7 +52,7 @@ class PoseTrainingOptions:
         48, "points of a crop whose poses enter the loss; the others only shape the pooled feature", range=(1, 4096)
     )
     model_points: int = option(128, "surface points of an object in the loss", range=(16, 10000))
-    lr: float = option(8e-4, "peak learning rate of AdamW", range=(1e-7, 1.0))
+    lr: float = option(1e-3, "peak learning rate of AdamW", range=(1e-7, 1.0))
     trunk_lr: float = option(0.4, "factor on the learning rate of pre-trained weights", range=(0.0, 1.0))
     frozen_groups: int = option(
         3,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 
 from ..config import option
+from ..device import computes_bf16
 from ..errors import DatasetError
 from ..segmentation.config import SegmentationConfig
 from ..segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
@@ -102,7 +103,7 @@ def train_segmentation(
     elif pretrained and config.backbone == "efficientnet_lite0":
         model.backbone.body.load_imagenet()
     model.backbone.body.freeze(training.frozen_groups, not training.learn_large_kernels)
-    model.backbone.body.frozen_in_bf16 = device.type == "cpu" and has_fast_bf16()
+    model.backbone.body.frozen_in_bf16 = device.type == "cpu" and computes_bf16(device)
     model.to(device, memory_format=torch.channels_last)
 
     backbone = [p for p in model.backbone.body.parameters() if p.requires_grad]
@@ -140,12 +141,6 @@ def train_segmentation(
             {"kind": "pose_tracking segmentation", "backbone": config.backbone, "depth": str(config.depth).lower()},
         )
     return metrics
-
-
-def has_fast_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 natively (AVX512-BF16); otherwise it is emulated and slow."""
-    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(check and check())
 
 
 def build_training_model(config: SegmentationConfig, num_classes: int, training: SegmentationTraining) -> MaskRCNN:
