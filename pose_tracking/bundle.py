@@ -14,7 +14,6 @@ Layout of ``models/<name>/``::
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ import yaml
 
 from .config import from_mapping, option
 from .errors import BundleError, ConfigError
-from .files import write_text
 from .objects import ObjectSet
 from .pipeline.config import PipelineConfig
 from .pose.config import PoseConfig
@@ -133,7 +131,7 @@ class ModelBundle:
             raise BundleError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
         if not isinstance(values, Mapping):
             raise BundleError(f"{file}: is not a mapping of options")
-        config = from_mapping(BundleConfig, _with_segmenter(values, path), str(file))
+        config = read_options(values, path)
         meshes: Path | None = path / config.objects.meshes if config.objects.meshes else None
         if objects is not None:
             meshes = Path(objects)
@@ -195,6 +193,15 @@ class ModelBundle:
         return PoseEstimator(config, self.objects, predictor)
 
 
+def read_options(values: Mapping[str, Any], path: Path) -> BundleConfig:
+    """The checked options of the contents of ``bundle.yaml`` in folder `path`.
+
+    Raises:
+        ConfigError: an option is unknown or out of range.
+    """
+    return from_mapping(BundleConfig, _with_segmenter(values, path), str(path / CONFIG_FILE))
+
+
 def _with_segmenter(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Contents of ``bundle.yaml`` with the short form ``segmenter: NAME`` and the backend's own defaults filled in.
 
@@ -217,35 +224,6 @@ def _with_segmenter(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
         backend = from_mapping(SegmentationConfig, section, f"{file}.segmentation").detectron2
         section = {**inference_options(path / backend.config), **section}
     return {**values, "segmentation": section}
-
-
-def write_option(bundle: str | Path, section: str, name: str, value: float | int | bool | str) -> None:
-    """Set one option in a section of a bundle's ``bundle.yaml``, comments and layout of the file kept.
-
-    Raises:
-        BundleError: the file is laid out in a way that this cannot edit; the message says what to write by hand.
-    """
-    file = Path(bundle) / CONFIG_FILE
-    text = file.read_text().rstrip("\n") + "\n"
-    entry = f"  {name}: {yaml.safe_dump(value).splitlines()[0]}\n"
-    heading = re.search(rf"^{section}:[ \t]*(#.*)?\n", text, re.MULTILINE)
-    if heading is None:
-        edited = f"{text}{section}:\n{entry}"
-    else:
-        start = heading.end()
-        body = re.match(r"(?:[ \t]+.*\n|[ \t]*(?:#.*)?\n)*", text[start:])
-        end = start + (body.end() if body else 0)
-        inside, found = re.subn(rf"^[ ]+{name}:.*\n", entry, text[start:end], count=1, flags=re.MULTILINE)
-        edited = text[:start] + (inside if found else entry + inside) + text[end:]
-    wanted = yaml.safe_load(text)
-    wanted[section] = {**(wanted.get(section) or {}), name: value}
-    try:
-        changed = yaml.safe_load(edited)
-    except yaml.YAMLError:
-        changed = None
-    if changed != wanted:
-        raise BundleError(f"{file}: cannot be edited; set {section}: {{{name}: {value}}} by hand")
-    write_text(file, edited)
 
 
 def search_path() -> list[Path]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from .config import from_mapping
 from .errors import BundleError
 from .files import write_text
 
@@ -22,7 +21,7 @@ def set_options(path: str | Path, section: tuple[str, ...], options: Mapping[str
         BundleError: the file is no YAML mapping, or the result would not be a valid bundle.
         ConfigError: an option is unknown or out of range.
     """
-    from .bundle import BundleConfig
+    from .bundle import read_options
 
     path = Path(path)
     try:
@@ -32,14 +31,20 @@ def set_options(path: str | Path, section: tuple[str, ...], options: Mapping[str
         raise BundleError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
     target = wanted
     for name in section:
-        target = target.setdefault(name, {}) if isinstance(target, dict) else None
+        if isinstance(target, dict) and target.get(name) is None:
+            target[name] = {}
+        target = target.get(name) if isinstance(target, dict) else None
     if not isinstance(target, dict):
         raise BundleError(f"{path}: {'.'.join(section)} is not a mapping of options")
     target.update(options)
-    from_mapping(BundleConfig, wanted, str(path))
-    for name, value in options.items():
-        text = _set(text, (*section, name), value)
-    if yaml.safe_load(text) != wanted:
+    read_options(wanted, path.parent)
+    try:
+        for name, value in options.items():
+            text = _set(text, (*section, name), value)
+        edited = yaml.safe_load(text)
+    except yaml.YAMLError:
+        edited = None
+    if edited != wanted:
         raise BundleError(f"{path}: cannot be edited in place; write its {'.'.join(section)} section as a block")
     write_text(path, text)
 
@@ -47,24 +52,26 @@ def set_options(path: str | Path, section: tuple[str, ...], options: Mapping[str
 def _set(text: str, keys: tuple[str, ...], value: Any) -> str:
     """`text` with one option set."""
     node: yaml.Node | None = yaml.compose(text)
-    end = len(text)
+    end, column = len(text), 0
     for depth, name in enumerate(keys):
         entries = node.value if isinstance(node, yaml.MappingNode) else []
         found = next(((key, entry) for key, entry in entries if key.value == name), None)
         if found is None:
-            return _insert(text, node, keys[depth:], value, depth)
+            return _insert(text, node, keys[depth:], value, column)
         key, node = found
-        end = _end(node)
+        end, column = _end(node), key.start_mark.column + 2
     return text[: key.end_mark.index] + f": {_flow(value)}" + text[end:]
 
 
-def _insert(text: str, node: yaml.Node | None, keys: tuple[str, ...], value: Any, depth: int) -> str:
-    """Add missing `keys` at the end of the mapping `node`."""
-    column = node.value[0][0].start_mark.column if isinstance(node, yaml.MappingNode) and node.value else 2 * depth
+def _insert(text: str, node: yaml.Node | None, keys: tuple[str, ...], value: Any, column: int) -> str:
+    """Add missing `keys` at the end of the mapping `node`, or at `column` where there is nothing in it yet."""
+    inner = column > 0
+    if isinstance(node, yaml.MappingNode) and node.value:
+        column = node.value[0][0].start_mark.column
     lines = [" " * (column + 2 * i) + f"{key}:" for i, key in enumerate(keys)]
     lines[-1] += f" {_flow(value)}"
     end = len(text)
-    if isinstance(node, yaml.MappingNode) and node.value and depth:
+    if node is not None and inner:
         line_end = text.find("\n", _end(node))
         end = len(text) if line_end < 0 else line_end
     before = text[:end].rstrip()

@@ -44,7 +44,8 @@ def appearance(
     import cv2
     import torch
 
-    from ..bundle import ModelBundle, write_option
+    from ..bundle import CONFIG_FILE, ModelBundle
+    from ..bundle_edit import set_options
     from ..config import validate
     from ..device import choose_device
     from ..files import write_json, write_text
@@ -95,7 +96,7 @@ def appearance(
     write_text(run_dir / "identity.md", table + "\n")
     gate = round(min(max(rows["embedding, masked"]["gate"], 1e-3), 2.0), 3)
     if out is None:
-        write_option(bundle.path, "tracking", "embedding_gate", gate)
+        set_options(bundle.path / CONFIG_FILE, ("tracking",), {"embedding_gate": gate})
     typer.echo(table)
     before, after = (rows[name]["auc"]["same_class"] for name in ("pooled features, masked", "embedding, masked"))
     if not after > before:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pose_tracking.bundle import BundleConfig, ModelBundle, find_bundle, known_bundles, write_option
+from pose_tracking.bundle import BundleConfig, ModelBundle, find_bundle, known_bundles
 from pose_tracking.config import from_mapping
 from pose_tracking.errors import BundleError, ConfigError, MeshError, PoseTrackingError
 from pose_tracking.networks.weights import fingerprint
@@ -149,31 +149,3 @@ def test_an_embedding_of_another_detector_is_refused(tmp_path: Path) -> None:
     bundle = ModelBundle.load(with_embedding(tmp_path, "0" * 16), require_weights=False)
     with pytest.raises(BundleError, match="repeat `train appearance`"):
         bundle.build_appearance()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "name: x\n",
-        "name: x",
-        "tracking:\n  max_age: 12 # frames\nname: x\n",
-        "# mine\ntracking: # and its options\n  max_age: 12\n\n  embedding_gate: 0.9\n  n_init: 2\nname: x\n",
-        "tracking:\n  embedding_gate: 0.9",
-        "tracking:\n",
-    ],
-)
-def test_an_option_is_written_in_its_place(tmp_path: Path, text: str) -> None:
-    (tmp_path / "bundle.yaml").write_text(text)
-    wanted = yaml.safe_load(text)
-    wanted["tracking"] = {**(wanted.get("tracking") or {}), "embedding_gate": 0.35}
-    write_option(tmp_path, "tracking", "embedding_gate", 0.35)
-    written = (tmp_path / "bundle.yaml").read_text()
-    assert yaml.safe_load(written) == wanted
-    assert [line for line in text.splitlines() if "#" in line] == [n for n in written.splitlines() if "#" in n]
-
-
-def test_a_yaml_that_cannot_be_edited_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "bundle.yaml").write_text("tracking: {max_age: 12}\n")
-    with pytest.raises(BundleError, match="by hand"):
-        write_option(tmp_path, "tracking", "embedding_gate", 0.35)
-    assert (tmp_path / "bundle.yaml").read_text() == "tracking: {max_age: 12}\n"
