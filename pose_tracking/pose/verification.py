@@ -63,10 +63,10 @@ class VerificationConfig:
     shape_tolerance: float = option(
         0.025, "depth difference as a share of the diameter that still agrees (mesh and pose errors)", range=(0.0, 0.5)
     )
-    # Fitted with `calibration.fit_calibration` on the hypotheses of both bundles for simulated sequences, on those for nine
-    # detections of a real frame, and on false detections on a real shelf. The weights of the pattern and of what is sunk
-    # were held at -12: real light and sensors are less alike to the model than renders are. `pose-tracking calibrate`
-    # fits them to a bundle's own networks.
+    # Fitted with `calibration.fit_calibration` on the hypotheses of both bundles for simulated sequences, on those for
+    # nine detections of a real frame, and on false detections on a real shelf. The weights of the pattern and of what
+    # is sunk were held at -12: real light and sensors are less alike to the model than renders are.
+    # `pose-tracking calibrate` fits them to a bundle's own networks.
     bias: float = option(-8.2, "constant of the logistic score", range=(-100.0, 100.0))
     weights: tuple[float, ...] = option(
         (6.5, -12.9, -12.0, 3.4, -3.1, 1.4, -2.8, -2.0, -2.0, -12.0, -2.0, 0.5),
