@@ -89,7 +89,7 @@ def appearance(
     )  # fmt: skip
     if embedding is None or (ablation and unmasked is None):
         typer.echo(f"stopped; continue with --resume (checkpoints in {run_dir})")
-        return
+        raise typer.Exit(130)
     rows = compare(measured, embedding, unmasked)
     table = format_table(rows)
     write_json(run_dir / "identity.json", without_nan(rows))

@@ -84,7 +84,7 @@ def pose(
     report = trainer.run(resume)
     if report is None:
         typer.echo(f"stopped; continue with --resume (checkpoints in {run_dir})")
-        return
+        raise typer.Exit(130)
     written = _copy_weights(run_dir, weights_dir or bundle.path)
     for name, value in report.items():
         typer.echo(f"{name:24s} {value:.3f}")

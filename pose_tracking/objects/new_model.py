@@ -354,6 +354,7 @@ def _write(objects: Sequence[NewObject], out: Path, overwrite: bool, preview: bo
                 "meshes": "meshes",
                 "unit": "mm",
             },
+            "segmentation": {"depth": True},  # as in the shipped bundles
         }
         write_text(folder / CONFIG_FILE, yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=110))
         if preview:

@@ -65,7 +65,7 @@ def train_segmentation(
     resume: bool = False,
     device: torch.device | str = "cpu",
     seed: int = 0,
-) -> dict[str, float]:
+) -> dict[str, float] | None:
     """Train a detector and export its weights.
 
     Args:
@@ -85,7 +85,8 @@ def train_segmentation(
         seed: of weights, batches and sampling.
 
     Returns:
-        The last evaluation: ``map`` and ``map50`` (masks); {} without `validation`.
+        The last evaluation: ``map`` and ``map50`` (masks); {} without `validation`. None where a signal stopped the
+        run before its end: nothing is exported then.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -134,6 +135,8 @@ def train_segmentation(
         evaluate if validation is not None else None,
         "map50",
     )
+    if loop.progress < 1:
+        return None
     if out is not None:
         export_half(
             loop.final_weights(),

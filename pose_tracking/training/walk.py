@@ -6,7 +6,9 @@ any time and goes on where it was.
 
 from __future__ import annotations
 
+import ctypes
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ FRAME_SECONDS = 0.35  # to render and pack one training frame on one core
 VALIDATION_FRAMES = 120
 TRAIN_SEED, VALIDATION_SEED = 1, 777
 PLAN_FILE = "plan.json"
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class StepError(PoseTrackingError):
@@ -159,7 +162,7 @@ def run_steps(steps: Sequence[Sequence[Step]], folder: Path) -> None:
                 alone = len(waiting) == 1
                 print(f"== {step.name}" + ("" if alone else f" (progress in {log})"), flush=True)
                 output = None if alone else stack.enter_context(log.open("a"))
-                process = subprocess.Popen(command, stdout=output, stderr=output)
+                process = subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=_end_with_parent)
                 stack.callback(_end, process)
                 running.append((step, process, log if not alone else None))
             for step, process, log_path in running:
@@ -168,6 +171,12 @@ def run_steps(steps: Sequence[Sequence[Step]], folder: Path) -> None:
                     where = "see above" if log_path is None else f"see {log_path}"
                     raise StepError(f"{step.name}: ended with status {code}, {where}; the same command goes on")
                 write_text(_marker(folder, step), " ".join(step.arguments) + "\n")
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process when its parent is gone, killed too: a second run must not meet the first one's."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

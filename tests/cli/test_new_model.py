@@ -58,6 +58,7 @@ def test_a_folder_of_meshes_becomes_a_bundle(meshes: Path, tmp_path: Path) -> No
     assert "2-fold about x" in text
     bundle = ModelBundle.load(out, require_weights=False)
     assert [(i, m.name) for i, m in bundle.objects.items()] == [(1, "brick"), (2, "wedge")]
+    assert bundle.config.segmentation.depth
     brick, wedge = bundle.objects[1], bundle.objects[2]
     assert brick.diameter == pytest.approx(np.linalg.norm(SIZE) / 1e3, rel=1e-4)
     assert (len(brick.symmetries), len(wedge.symmetries)) == (4, 1)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,10 +108,26 @@ def test_a_few_steps_lower_the_loss(scenes: list[Sample], tmp_path: Path) -> Non
     )  # fmt: skip
     history = [r["loss"] for r in read_log(tmp_path / "run" / "log.jsonl") if "loss" in r]
     assert np.mean(history[-2:]) < 0.75 * history[0]
+    assert metrics is not None
     assert set(metrics) == {"map", "map50"}
     assert (tmp_path / "run" / "loss.png").stat().st_size > 1000
     assert all(v.dtype == torch.float16 for v in load_file(out).values())
     TorchvisionSegmenter(CONFIG, OBJ_IDS, out).segment(scenes[0].frame)
+
+
+def test_a_stopped_run_exports_nothing(scenes: list[Sample], tmp_path: Path) -> None:
+    class Stops(list[Sample]):
+        def __getitem__(self, index: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().__getitem__(index)
+
+    out = tmp_path / "segmentation.safetensors"
+    options = LoopOptions(steps=30)
+    assert train_segmentation(
+        CONFIG, OBJ_IDS, [Stops(scenes)], tmp_path / "run", options, training=RECIPE, out=out, pretrained=False
+    ) is None  # fmt: skip
+    assert not out.exists()
+    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["step"] == 1
 
 
 def test_frozen_layers_do_not_move(scenes: list[Sample], tmp_path: Path) -> None:
@@ -211,9 +230,6 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, ema: float) ->
 
 
 def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
-    import os
-    import signal
-
     run = Regression(tmp_path, steps=1000)
     original = run.losses
 

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,3 +85,32 @@ def test_steps_side_by_side_write_logs(tmp_path: Path) -> None:
 def test_a_step_without_its_result_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="frames: ended with status 0"):
         run_steps([[Step("frames", ("--version",), tmp_path / "frames.zip")]], tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process learns of its parent's end on Linux only")
+def test_a_step_ends_with_a_killed_walk() -> None:
+    """Repeating the command must not meet a training that goes on in the same folder."""
+    parent = (
+        "import subprocess, time; from pose_tracking.training.walk import _end_with_parent\n"
+        "print(subprocess.Popen(['sleep', '60'], preexec_fn=_end_with_parent).pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        assert Path(f"/proc/{child}").exists()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    for _ in range(100):
+        if not _runs(child):
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the step went on without its walk")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
