@@ -12,7 +12,7 @@ class PipelineConfig:
     """What a detection must pass before it is tracked."""
 
     min_pose_confidence: float = option(
-        0.5,
+        0.3,
         "detections whose pose confidence is lower are dropped and counted; only where the bundle has meshes, since "
         "the network's own confidence does not tell an absent object from a present one (DenseFusion #76)",
         range=(0.0, 1.0),

@@ -125,9 +125,9 @@ class PoseEstimator:
         return (final, check) if check.score >= chosen[1].score else chosen
 
     def _check(
-        self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float, search: bool
+        self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float, likely: bool
     ) -> tuple[Float, Verification, Float, Float]:
-        """Polish and score the hypotheses (K, 4, 4), and where none fits and `search` is on, those of the search.
+        """Polish and score the hypotheses (K, 4, 4), and where none fits those of the search; two only if not `likely`.
 
         Returns:
             the best pose, what the frame says of it, its covariance, and the first hypothesis after ICP.
@@ -135,9 +135,9 @@ class PoseEstimator:
         model, icp = self.objects[obj_id], self.config.icp
         view = self.verifier.view(frame, mask)
         points = object_points(frame, mask, model.diameter, icp)
-        tried = self._try(obj_id, view, points, poses, self.config.accept)
+        tried = self._try(obj_id, view, points, poses if likely else poses[:2], self.config.accept)
         icp_pose = tried[0][0]
-        if search and max(check.score for _, check in tried) < self.config.search.below:
+        if likely and max(check.score for _, check in tried) < self.config.search.below:
             found = self._search(obj_id, points, frame, mask)
             tried += self._try(obj_id, view, points, found, self.config.accept)
         pose, check = self._finish(obj_id, view, points, max(tried, key=_score))

@@ -44,7 +44,8 @@ class SearchConfig:
     )
     min_score: float = option(
         0.35,
-        "search only for detections of at least this detector score: the many unlikely ones would take all the time",
+        "detections of a lower detector score get two hypotheses checked and no search: the many unlikely ones "
+        "would take all the time",
         range=(0.0, 1.0),
         runtime=True,
     )

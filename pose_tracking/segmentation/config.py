@@ -52,15 +52,16 @@ class SegmentationConfig:
     max_height: int = option(480, "higher images are scaled down to this", unit="px", range=(64, 4096))
     proposals: int = option(150, "regions the box head looks at", range=(1, 2000))
     score_threshold: float = option(
-        0.2,
+        0.1,
         "least score of a detection; low, because the pose check sorts out what is not there",
         range=(0.0, 1.0),
         runtime=True,
     )
     nms_iou: float = option(0.5, "boxes of one class that overlap more are one object", range=(0.0, 1.0), runtime=True)
     cross_class_iou: float = option(
-        0.7,
-        "boxes of different classes that overlap more are one object, and the better score wins; 1 keeps both",
+        1.0,
+        "boxes of different classes that overlap more are one object, and the better score wins; 1 keeps both, for the "
+        "pose check to decide",
         range=(0.0, 1.0),
         runtime=True,
     )
