@@ -38,10 +38,11 @@ from .transform_tree import TransformTree
 
 __all__ = ["BagReader", "BagWriter", "bag_errors", "open_bag"]
 
-# What the libraries below raise on a damaged file, besides errors of their own: they parse without checking.
+# What the libraries below raise on a damaged file, besides errors of their own: they parse without checking, and ask
+# for as much memory as a damaged length says.
 _DAMAGE = (
     AnyReaderError, ReaderError, SerdeError, TypesysError, apsw.Error, struct.error, OSError,
-    AssertionError, AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError,
+    AssertionError, AttributeError, EOFError, IndexError, KeyError, MemoryError, TypeError, ValueError,
 )  # fmt: skip
 
 
