@@ -115,9 +115,7 @@ def test_truncated_and_missing_files_are_clear_errors(tmp_path):
 
 
 def test_rendering_resumes_and_does_not_depend_on_the_chunks(demo_objects, tmp_path, monkeypatch):
-    demo_objects = ObjectSet(
-        {i: demo_objects[i] for i in (3, 5)}
-    )  # clutter takes after every object
+    demo_objects = ObjectSet({i: demo_objects[i] for i in (3, 5)})  # clutter takes after every object
     monkeypatch.setattr(packed_rendering, "CHUNK", 2)
     path, rendered = tmp_path / "frames.zip", []
     render = RandomScenes.render
