@@ -20,6 +20,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from pose_tracking.errors import ConfigError
 from pose_tracking.ros.process import start_node
 from pose_tracking.ros.tracker_node import TrackerNode
+from pose_tracking.segmentation.config import SegmentationConfig
 
 
 def run_node(parameters, arguments=()):
@@ -83,7 +84,7 @@ def test_parameters_at_the_start_are_checked_and_widened():
             assert node.get_parameter("lambda").value == 1.0
             assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
             assert node.get_parameter("lambda").value == 1.0
-            assert node.get_parameter("score_threshold").value == 0.5
+            assert node.get_parameter("score_threshold").value == SegmentationConfig().score_threshold
             assert list(node.get_parameter("classes").value) == ["red_ball"]
             node.close()
         finally:
