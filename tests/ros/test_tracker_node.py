@@ -230,7 +230,7 @@ def test_a_qos_mismatch_is_named():
     harness = Harness({"qos_reliability": "reliable"}, reliability=ReliabilityPolicy.BEST_EFFORT)
     try:
         assert harness.spin(
-            lambda: harness.status("inputs") is not None and "QoS mismatch" in harness.status("inputs").message, 30
+            lambda: harness.status("inputs") is not None and "QoS mismatch" in harness.status("inputs").message, 120
         ), harness.output
         message = harness.status("inputs").message
         assert "/camera/depth/image_raw is silent" in message
