@@ -172,7 +172,7 @@ class PoseTrainer:
                 for group in (trunk.stem, *trunk.stages[: options.frozen_groups]):
                     group.requires_grad_(False)
         # Depthwise convolutions on a CPU are half as slow again in the other layout.
-        self.model = EstimatorTraining(self.estimator).to(self.device, memory_format=torch.channels_last)
+        self.model = EstimatorTraining(self.estimator).to(self.device).to(memory_format=torch.channels_last)
         self.refiner = PoseRefineNet(len(objects)).to(self.device)
         self.batches = PoseBatches(
             packs,

@@ -258,15 +258,15 @@ def with_confidence(tracked_object, confidence):
 
 
 def test_confidence_is_judged_before_it_was_asked(objects):
-    """Right .9 and .4 (rejected), wrong .6, not there .3 (rejected): 3 of the 4 pairs are in order."""
+    """Right .9 and .25 (rejected), wrong .6, not there .1 (rejected): 3 of the 4 pairs are in order."""
     scorer = Scorer(objects)
     accepted = [
         with_confidence(tracked(1, box_at(0)), 0.9),
         with_confidence(tracked(1, box_at(50), pose_at(0.05, 0.05), track_id=2), 0.6),
     ]
     rejected = [
-        with_confidence(tracked(2, box_at(100)), 0.4),
-        with_confidence(tracked(2, box_at(120, 90), pose_at(0.3)), 0.3),
+        with_confidence(tracked(2, box_at(100)), 0.25),
+        with_confidence(tracked(2, box_at(120, 90), pose_at(0.3)), 0.1),
     ]
     for thing in rejected:
         thing.detection.pose.raw_pose = thing.detection.pose.pose
