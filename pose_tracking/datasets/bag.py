@@ -42,7 +42,7 @@ __all__ = ["BagReader", "BagWriter", "bag_errors", "open_bag"]
 # for as much memory as a damaged length says.
 _DAMAGE = (
     AnyReaderError, ReaderError, SerdeError, TypesysError, apsw.Error, struct.error, OSError,
-    AssertionError, AttributeError, EOFError, IndexError, KeyError, MemoryError, TypeError, ValueError,
+    AssertionError, AttributeError, EOFError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError,
 )  # fmt: skip
 
 

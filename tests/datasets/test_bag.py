@@ -255,6 +255,7 @@ def good_bag(tmp_path_factory, request) -> Path:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**31))
 @example(560)  # a record of 700 GB
+@example(1_944_897_648)  # a length beyond any memory
 def test_a_damaged_bag_raises_nothing_else(good_bag, seed):
     rng = np.random.default_rng(seed)
     [data] = [p for p in good_bag.iterdir() if p.suffix in (".mcap", ".db3")]
