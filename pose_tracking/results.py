@@ -81,7 +81,7 @@ class Detection:
         obj_id: BOP object id.
         score: detection score, 0 to 1.
         box: (4,) (x_min, y_min, x_max, y_max) in pixels.
-        feature: (D,) appearance descriptor; need not be normalised.
+        feature: (D,) appearance descriptor, need not be normalised; None where appearance was not looked at.
         pose: estimate, or None where the depth was too sparse for one.
         mask: (H, W) bool, or None.
     """
@@ -89,7 +89,7 @@ class Detection:
     obj_id: int
     score: float
     box: Float
-    feature: NDArray[np.float32]
+    feature: NDArray[np.float32] | None
     pose: PoseEstimate | None = None
     mask: NDArray[np.bool_] | None = None
 

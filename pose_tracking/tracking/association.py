@@ -25,13 +25,15 @@ def association_cost(
     """(T, D) cost in 0..1 of the pairs that pass both gates, infinite for the others.
 
     Args:
-        motion: (T, D) squared Mahalanobis distances.
-        appearance: (T, D) smallest cosine distances.
+        motion: (T, D) squared Mahalanobis distances, or these over their gate with a gate of 1.
+        appearance: (T, D) smallest cosine distances; NaN where unknown: motion alone counts then.
         motion_weight: lambda, 0 to 1.
         motion_gate, appearance_gate: largest admissible distances.
     """
-    cost = motion_weight * motion / motion_gate + (1 - motion_weight) * appearance / appearance_gate
-    possible = (motion <= motion_gate) & (appearance <= appearance_gate)
+    near = np.where(motion <= motion_gate, motion, 0.0) / motion_gate
+    alike = np.where(np.isnan(appearance), near, appearance / appearance_gate)
+    cost = motion_weight * near + (1 - motion_weight) * alike
+    possible = (motion <= motion_gate) & ~(appearance > appearance_gate)
     return np.where(possible, np.minimum(cost, 1.0), np.inf)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 Float = NDArray[np.float64]
 
@@ -57,21 +56,20 @@ def project(mean: Float, covariance: Float) -> tuple[Float, Float]:
 
 
 def update(mean: Float, covariance: Float, measurement: Float) -> tuple[Float, Float]:
-    """Correct one track's mean (8,) and covariance (8, 8) by a measurement (4,)."""
+    """Correct means (..., 8) and covariances (..., 8, 8), each by its own measurement (..., 4)."""
     expected, innovation = project(mean, covariance)
-    gain = np.linalg.solve(innovation, covariance[:, :4].T).T
-    corrected = covariance - gain @ innovation @ gain.T
-    return mean + gain @ (measurement - expected), (corrected + corrected.T) / 2
+    gain = np.swapaxes(np.linalg.solve(innovation, covariance[..., :4, :]), -1, -2)
+    corrected = covariance - gain @ innovation @ np.swapaxes(gain, -1, -2)
+    moved = mean + (gain @ (measurement - expected)[..., None])[..., 0]
+    return moved, (corrected + np.swapaxes(corrected, -1, -2)) / 2
 
 
 def squared_mahalanobis(mean: Float, covariance: Float, measurements: Float) -> Float:
     """(T, D) squared Mahalanobis distances of D measurements (x, y, a, h) to T tracks."""
-    distances = np.empty((len(mean), len(measurements)))
     expected, innovation = project(mean, covariance)
-    for row, (center, factor) in enumerate(zip(expected, np.linalg.cholesky(innovation), strict=True)):
-        whitened = solve_triangular(factor, (measurements - center).T, lower=True, check_finite=False)
-        distances[row] = (whitened**2).sum(0)
-    return distances
+    difference = np.swapaxes(measurements[None] - expected[:, None], 1, 2)
+    # One factorisation a track serves all measurements.
+    return np.asarray((difference * np.linalg.solve(innovation, difference)).sum(1))
 
 
 def _std(height: Float, position: float, aspect: float, velocity: float, aspect_velocity: float) -> Float:

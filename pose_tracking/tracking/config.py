@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from ..config import option
 
 
+MOTIONS = ("box", "pose", "both")
+
+
 @dataclass(frozen=True)
 class TrackingConfig:
     """Deep SORT (Wojke et al. 2017, arXiv:1703.07402) and the pose filter. Defaults are those of its public code
     unless their help says otherwise.
     """
 
+    motion: str = option(
+        "pose",
+        "what the motion term compares: boxes in the image (Deep SORT), 6D poses, or both. Pairs that lack a pose are "
+        "compared by their boxes",
+        choices=MOTIONS,
+        runtime=True,
+    )
     motion_weight: float = option(
         0.25,
         "lambda: share of the motion term in the association cost, 0 = appearance only, 1 = motion only; both are "
@@ -48,13 +58,44 @@ class TrackingConfig:
         range=(0.1, 1000.0),
     )
     acceleration_noise: float = option(
-        0.1, "standard deviation of the acceleration that the pose filter expects", unit="m/s^2", range=(1e-4, 100.0)
-    )
-    angular_acceleration_noise: float = option(1.0, "the same for rotation", unit="rad/s^2", range=(1e-4, 1000.0))
-    pose_gate: float = option(
-        22.46, "squared Mahalanobis distance of a measured pose taken for an outlier (chi-square, 6 dof, 99.9 %)",
-        range=(1.0, 1e6),
+        0.05, "standard deviation of the acceleration of steady motion that the pose filter expects", unit="m/s^2",
+        range=(1e-4, 100.0),
     )  # fmt: skip
+    angular_acceleration_noise: float = option(0.5, "the same for rotation", unit="rad/s^2", range=(1e-4, 1000.0))
+    velocity_change: float = option(
+        0.2, "standard deviation of a sudden change of velocity: an object starts, stops or turns", unit="m/s",
+        range=(0.0, 100.0),
+    )  # fmt: skip
+    angular_velocity_change: float = option(1.0, "the same for rotation", unit="rad/s", range=(0.0, 1000.0))
+    pose_gate: float = option(
+        22.46,
+        "squared Mahalanobis distance beyond which a measured pose is another object's or an outlier (chi-square, 6 "
+        "dof, 99.9 %; the 95 % of Deep SORT would lose every 20th right pair)",
+        range=(1.0, 1e6),
+    )
+    position_gate: float = option(
+        16.27,
+        "the same for the position alone (3 dof): a rotation may be wrong altogether where the position fits",
+        range=(1.0, 1e6),
+    )
     pose_max_outliers: int = option(
         2, "outliers in a row after which the pose filter starts again from the measurement", range=(1, 1000)
     )
+    lost_budget: int = option(
+        100, "lost tracks remembered, for objects that come back after a long time; 0: none", range=(0, 100000)
+    )
+    lost_seconds: float = option(60.0, "time a lost track is remembered", unit="s", range=(0.0, 86400.0))
+    lost_margin: float = option(
+        1.5,
+        "a lost track is found again by its looks only where every other track of the class is so many times as "
+        "unlike the newcomer: of identical copies none is",
+        range=(1.0, 100.0),
+    )
+    out_of_view_seconds: float = option(
+        0.5, "a track that moved out of the picture is lost after this time", unit="s", range=(0.0, 3600.0)
+    )
+
+    @classmethod
+    def deep_sort(cls) -> TrackingConfig:
+        """The settings with which the tracker gives the IDs of the public Deep SORT code (nwojke/deep_sort)."""
+        return cls(motion_weight=0.0, motion="box", max_age=30, max_age_seconds=3600.0, lost_budget=0)

@@ -28,6 +28,16 @@ class Gallery:
     def __len__(self) -> int:
         return min(self._count, self._budget)
 
+    @property
+    def newest(self) -> Feature | None:
+        """(D,) the feature added last, or None."""
+        return None if self._features is None else self._features[(self._count - 1) % self._budget]
+
+    def extend(self, other: Gallery) -> None:
+        """Keep those of another gallery, too, as if they were newer."""
+        for feature in other.features:
+            self.add(feature)
+
     def add(self, feature: NDArray) -> None:
         """Keep one more (D,) feature, forgetting the oldest beyond the budget."""
         feature = normalize(feature)
@@ -48,15 +58,23 @@ class Gallery:
         return self._features[: len(self)]
 
 
-def smallest_cosine_distances(galleries: Sequence[Gallery], features: NDArray) -> NDArray[np.float64]:
-    """(T, N) smallest cosine distance of each of (N, D) features to each gallery; 1 for an empty gallery."""
+def smallest_cosine_distances(
+    galleries: Sequence[Gallery], features: NDArray, wanted: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Smallest cosine distance of each of (N, D) features to each of T galleries.
+
+    Args:
+        galleries: T galleries.
+        features: (N, D); need not be normalised.
+        wanted: (T, N) pairs that matter; the others are not computed. None: all.
+
+    Returns:
+        (T, N) distances, 0 to 2; 1 for an empty gallery and for pairs that are not wanted.
+    """
     features = normalize(features)
     out = np.ones((len(galleries), len(features)))
-    filled = [i for i, gallery in enumerate(galleries) if len(gallery)]
-    if not filled or not len(features):
-        return out
-    # One product over all galleries: with hundreds of tracks the loop would cost more than the arithmetic.
-    similarity = np.concatenate([galleries[i].features for i in filled]) @ features.T
-    starts = np.cumsum([0] + [len(galleries[i]) for i in filled[:-1]])
-    out[filled] = 1.0 - np.maximum.reduceat(similarity, starts, axis=0)
+    for row, gallery in enumerate(galleries):
+        columns = np.arange(len(features)) if wanted is None else np.flatnonzero(wanted[row])
+        if len(columns) and len(gallery):
+            out[row, columns] = 1.0 - (gallery.features @ features[columns].T).max(axis=0)
     return np.maximum(out, 0.0)

@@ -1,18 +1,26 @@
-"""Smoothed 6D pose of one track: a constant-velocity Kalman filter with an error state on the rotation.
+"""Smoothed 6D poses: constant-velocity Kalman filters with an error state on the rotation, for many tracks at once.
 
-State: position p and rotation R of the object in the optical frame, linear velocity v and angular velocity w along the
-optical axes. The error state (dp, dtheta, dv, dw) is small, with R_true = Exp(dtheta) R, so the filter has no
+State of one: position p and rotation R of the object in the optical frame, linear velocity v and angular velocity w
+along the optical axes. The error state (dp, dtheta, dv, dw) is small, with R_true = Exp(dtheta) R, so the filter has no
 singularity and its covariance is in the convention of ROS (x, y, z and rotation about the fixed axes). Error-state
 filtering: Sola 2017, arXiv:1711.02508.
+
+Things on a table stand still or move steadily, and now and then they start, stop or turn. One process noise cannot
+serve both: the steady one keeps a resting object steady, and where a measurement contradicts it the velocity is taken to
+have changed since the last measurement. The two hypotheses of a manoeuvre detector (Bar-Shalom, Li and Kirubarajan 2001,
+chapter 11) are tried in this order.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..geometry import make_transform, rotation_angle
+from ..geometry import make_transform
 from .config import TrackingConfig
 
 Float = NDArray[np.float64]
@@ -20,124 +28,248 @@ Float = NDArray[np.float64]
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
 _INITIAL_SPEED, _INITIAL_TURN = 0.3, 1.0
 # Smallest standard deviations of a measured pose (m, rad): an overconfident measurement must not freeze the filter.
-_FLOOR = np.array([5e-4] * 3 + [5e-3] * 3)
+_FLOOR = np.diag(np.array([5e-4] * 3 + [5e-3] * 3) ** 2)
+# Variance (rad^2) that takes a rotation out of an update.
+_NO_ROTATION = 1e4
+# 95 % of 6 degrees of freedom: what lies beyond contradicts steady motion.
+_STEADY_GATE = 12.592
 
 
-def nearest_equivalent(pose: Float, reference: Float, symmetries: Float) -> Float:
-    """The pose among ``pose @ symmetries`` whose rotation is nearest to that of `reference`.
+@dataclass(eq=False)
+class PoseFilter:
+    """State of one object's filter; the functions of this module work on many of them.
+
+    Attributes:
+        position, rotation: (3,) metres and (3, 3), optical frame.
+        velocity: (6,) linear (m/s) and angular (rad/s), along the optical axes.
+        covariance: (12, 12) of the error state.
+        unmeasured: seconds since the last measurement that was used.
+        outliers: measurements beyond the gate in a row.
+        turned: rotations beyond the gate in a row, at a position within it.
+    """
+
+    position: Float
+    rotation: Float
+    velocity: Float
+    covariance: Float
+    unmeasured: float = 0.0
+    outliers: int = 0
+    turned: int = 0
+    pose: Float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pose = make_transform(self.rotation, self.position)
+
+    @classmethod
+    def start(cls, pose: Float, covariance: Float) -> PoseFilter:
+        """A filter that begins at a measured (4, 4) pose with its (6, 6) covariance."""
+        return cls(*_first_state(pose, covariance))
+
+    @property
+    def pose_covariance(self) -> Float:
+        """(6, 6) covariance of (x, y, z, rx, ry, rz) in m^2 and rad^2."""
+        return self.covariance[:6, :6].copy()
+
+
+def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) -> None:
+    """Move all on by `dt` seconds."""
+    if not filters or dt == 0:
+        return
+    velocity = np.stack([f.velocity for f in filters])
+    position = np.stack([f.position for f in filters]) + velocity[:, :3] * dt
+    turn = Rotation.from_rotvec(velocity[:, 3:] * dt).as_matrix()
+    rotation = turn @ np.stack([f.rotation for f in filters])
+    covariance = np.stack([f.covariance for f in filters])
+    cross, rates = covariance[:, :6, 6:], covariance[:, 6:, 6:]
+    covariance[:, :6, :6] += dt * (cross + np.swapaxes(cross, 1, 2)) + dt * dt * rates
+    covariance[:, :6, 6:] += dt * rates
+    covariance[:, 6:, :6] = np.swapaxes(covariance[:, :6, 6:], 1, 2)
+    # White noise on the acceleration, exact for this transition.
+    density = np.repeat([config.acceleration_noise**2, config.angular_acceleration_noise**2], 3)
+    covariance += _both(density * dt**3 / 3, density * dt**2 / 2, density * dt)
+    _put(filters, position, rotation, velocity, covariance)
+    for each in filters:
+        each.unmeasured += dt
+
+
+def move_camera(filters: Sequence[PoseFilter], motion: Float) -> None:
+    """Express all in a new optical frame; `motion` is (4, 4) ``T_new_old``."""
+    if not filters:
+        return
+    turn = motion[:3, :3]
+    position = np.stack([f.position for f in filters]) @ turn.T + motion[:3, 3]
+    rotation = turn @ np.stack([f.rotation for f in filters])
+    velocity = (np.stack([f.velocity for f in filters]).reshape(-1, 2, 3) @ turn.T).reshape(-1, 6)
+    turns = np.kron(np.eye(4), turn)
+    covariance = turns @ np.stack([f.covariance for f in filters]) @ turns.T
+    _put(filters, position, rotation, velocity, covariance)
+
+
+def squared_mahalanobis(
+    filters: Sequence[PoseFilter], poses: Float, covariances: Float, symmetries: Float, config: TrackingConfig
+) -> Float:
+    """How far D measured poses lie from the predictions of T filters of one object.
+
+    A manoeuvre since the last measurement is allowed for. A rotation may be wrong altogether (a handle that is hidden):
+    beyond what `pose_gate` leaves over `position_gate` it costs no more.
 
     Args:
-        pose, reference: (4, 4) poses.
+        filters: T predicted filters.
+        poses: (D, 4, 4) measured poses.
+        covariances: (D, 6, 6) of them.
+        symmetries: (S, 4, 4) of the object; equivalent poses are one.
+        config: gates and noise.
+
+    Returns:
+        (T, D) squared Mahalanobis distances of 6 degrees of freedom, infinite where the position alone (3 degrees)
+        is beyond its gate.
+    """
+    distances = np.full((len(filters), len(poses)), np.inf)
+    if not distances.size:
+        return distances
+    predicted = np.stack([f.pose for f in filters])
+    spread = np.stack([f.covariance[:6, :6] for f in filters]) + _manoeuvre(filters, config)[:, :6, :6]
+    spread_of = np.asarray(covariances, float) + _FLOOR
+    if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
+        near = _position_distance(
+            poses[None, :, :3, 3] - predicted[:, None, :3, 3], spread[:, None, :3, :3] + spread_of[None, :, :3, :3]
+        )
+        rows, columns = np.nonzero(near <= config.position_gate)
+    else:  # an equivalent pose may have its origin elsewhere
+        rows, columns = (index.ravel() for index in np.indices(distances.shape))
+    if not len(rows):
+        return distances
+    residual = _residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
+    innovation = spread[rows] + spread_of[columns]
+    found = _squared(residual, innovation)
+    of_position = _squared(residual[:, :3], innovation[:, :3, :3])
+    found = np.minimum(found, of_position + max(config.pose_gate - config.position_gate, 0.0))
+    distances[rows, columns] = np.where(of_position <= config.position_gate, found, np.inf)
+    return distances
+
+
+def update(
+    filters: Sequence[PoseFilter], poses: Float, covariances: Float, symmetries: Float, config: TrackingConfig
+) -> NDArray[np.bool_]:
+    """Correct M filters of one object, each by its own measurement.
+
+    A measurement that contradicts steady motion is taken for a manoeuvre where that explains it. Beyond the gate it is
+    left out, unless it is the last of `pose_max_outliers` in a row: then the filter was wrong and starts again. Where
+    only the rotation is beyond the gate, the position is used alone, and the rotation starts again likewise.
+
+    Args:
+        filters: M predicted filters.
+        poses: (M, 4, 4) measured poses.
+        covariances: (M, 6, 6) of them.
+        symmetries: (S, 4, 4) of the object.
+        config: gates and noise.
+
+    Returns:
+        (M,) whether each measurement was used, be it for the position alone.
+    """
+    if not filters:
+        return np.zeros(0, bool)
+    predicted = np.stack([f.pose for f in filters])
+    poses = nearest_equivalent(np.asarray(poses, float), predicted, symmetries)
+    residual = _residual(poses, predicted)
+    covariance = np.stack([f.covariance for f in filters])
+    noise = np.asarray(covariances, float) + _FLOOR
+    contradicts = _squared(residual, covariance[:, :6, :6] + noise) > _STEADY_GATE
+    covariance = covariance + contradicts[:, None, None] * _manoeuvre(filters, config)
+    innovation = covariance[:, :6, :6] + noise
+    outside = _squared(residual, innovation) > config.pose_gate
+    turned = outside & (_squared(residual[:, :3], innovation[:, :3, :3]) <= config.position_gate)
+    outside &= ~turned
+    again = np.zeros(len(filters), bool)
+    for i, each in enumerate(filters):
+        each.outliers = each.outliers + 1 if outside[i] else 0
+        each.turned = each.turned + 1 if turned[i] else 0
+        again[i] = max(each.outliers, each.turned) >= config.pose_max_outliers
+    turned &= ~again
+    innovation[turned, 3:, 3:] += _NO_ROTATION * np.eye(3)
+    residual[turned, 3:] = 0.0
+    gain = np.swapaxes(np.linalg.solve(innovation, covariance[:, :6]), 1, 2)
+    correction = (gain @ residual[..., None])[..., 0]
+    corrected = covariance - gain @ innovation @ np.swapaxes(gain, 1, 2)
+    corrected = (corrected + np.swapaxes(corrected, 1, 2)) / 2
+    velocity = np.stack([f.velocity for f in filters]) + correction[:, 6:]
+    position = predicted[:, :3, 3] + correction[:, :3]
+    rotation = Rotation.from_rotvec(correction[:, 3:6]).as_matrix() @ predicted[:, :3, :3]
+    used = ~outside | again
+    for i in np.flatnonzero(again):
+        position[i], rotation[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])
+        filters[i].outliers = filters[i].turned = 0
+    chosen = np.flatnonzero(used)
+    kept = [filters[i] for i in chosen]
+    _put(kept, position[chosen], rotation[chosen], velocity[chosen], corrected[chosen])
+    for each in kept:
+        each.unmeasured = 0.0
+    return np.asarray(used)
+
+
+def nearest_equivalent(poses: Float, references: Float, symmetries: Float) -> Float:
+    """The poses among ``pose @ symmetries`` whose rotations are nearest to those of `references`.
+
+    Args:
+        poses, references: (..., 4, 4) poses.
         symmetries: (S, 4, 4) transforms that map the object onto itself.
     """
     if len(symmetries) == 1:
-        return pose
-    candidates = pose @ symmetries
-    angles = rotation_angle(np.swapaxes(candidates[:, :3, :3], -1, -2) @ reference[:3, :3])
-    return candidates[int(np.argmin(angles))]
+        return poses
+    candidates = poses[..., None, :, :] @ symmetries
+    # The trace of a relative rotation falls as its angle grows.
+    likeness = (candidates[..., :3, :3] * references[..., None, :3, :3]).sum((-2, -1))
+    best = likeness.argmax(-1)[..., None, None, None]
+    return np.asarray(np.take_along_axis(candidates, best, axis=-3)[..., 0, :, :])
 
 
-class PoseFilter:
-    """Pose, velocity and covariance of one object over time.
-
-    Args:
-        pose: (4, 4) first measured pose.
-        covariance: (6, 6) of that measurement.
-        symmetries: (S, 4, 4) symmetry transforms of the object.
-        config: noise and gate.
-    """
-
-    _position: Float
-    _rotation: Float
-    _linear: Float
-    _angular: Float
-    _covariance: Float
-    _outliers: int
-
-    def __init__(self, pose: Float, covariance: Float, symmetries: Float, config: TrackingConfig) -> None:
-        self._symmetries = symmetries
-        self._config = config
-        self._start(pose, covariance)
-
-    @property
-    def pose(self) -> Float:
-        """(4, 4) filtered pose."""
-        return make_transform(self._rotation, self._position)
-
-    @property
-    def covariance(self) -> Float:
-        """(6, 6) covariance of (x, y, z, rx, ry, rz) in m^2 and rad^2."""
-        return self._covariance[:6, :6].copy()
-
-    @property
-    def velocity(self) -> Float:
-        """(6,) linear (m/s) and angular (rad/s) velocity along the optical axes."""
-        return np.concatenate([self._linear, self._angular])
-
-    def predict(self, dt: float) -> None:
-        """Move on by `dt` seconds."""
-        self._position = self._position + self._linear * dt
-        self._rotation = Rotation.from_rotvec(self._angular * dt).as_matrix() @ self._rotation
-        transition = np.eye(12)
-        transition[:6, 6:] = dt * np.eye(6)
-        # White noise on the acceleration, exact for this transition.
-        density = np.repeat([self._config.acceleration_noise**2, self._config.angular_acceleration_noise**2], 3)
-        noise = np.zeros((12, 12))
-        noise[:6, :6] = np.diag(density * dt**3 / 3)
-        noise[:6, 6:] = noise[6:, :6] = np.diag(density * dt**2 / 2)
-        noise[6:, 6:] = np.diag(density * dt)
-        self._covariance = transition @ self._covariance @ transition.T + noise
-
-    def move_camera(self, motion: Float) -> None:
-        """Express the state in a new optical frame; `motion` is (4, 4) ``T_new_old``."""
-        rotation = motion[:3, :3]
-        self._position = rotation @ self._position + motion[:3, 3]
-        self._rotation = rotation @ self._rotation
-        self._linear, self._angular = rotation @ self._linear, rotation @ self._angular
-        turn = np.kron(np.eye(4), rotation)
-        self._covariance = turn @ self._covariance @ turn.T
-
-    def update(self, pose: Float, covariance: Float) -> bool:
-        """Correct by a measured (4, 4) pose with (6, 6) covariance.
-
-        A measurement beyond the gate is left out, unless it is the last of `pose_max_outliers` in a row: then the
-        filter was wrong and starts again.
-
-        Returns:
-            Whether the measurement was used.
-        """
-        pose = nearest_equivalent(pose, self.pose, self._symmetries)
-        residual = np.empty(6)
-        residual[:3] = pose[:3, 3] - self._position
-        residual[3:] = Rotation.from_matrix(pose[:3, :3] @ self._rotation.T).as_rotvec()
-        innovation = self._covariance[:6, :6] + _with_floor(covariance)
-        distance = residual @ np.linalg.solve(innovation, residual)
-        if distance > self._config.pose_gate:
-            self._outliers += 1
-            if self._outliers >= self._config.pose_max_outliers:
-                self._start(pose, covariance)
-                return True
-            return False
-        self._outliers = 0
-        gain = np.linalg.solve(innovation, self._covariance[:6]).T
-        correction = gain @ residual
-        self._position = self._position + correction[:3]
-        self._rotation = Rotation.from_rotvec(correction[3:6]).as_matrix() @ self._rotation
-        self._linear = self._linear + correction[6:9]
-        self._angular = self._angular + correction[9:]
-        corrected = self._covariance - gain @ innovation @ gain.T
-        self._covariance = (corrected + corrected.T) / 2
-        return True
-
-    def _start(self, pose: Float, covariance: Float) -> None:
-        self._position = np.array(pose[:3, 3], float)
-        self._rotation = np.array(pose[:3, :3], float)
-        self._linear, self._angular = np.zeros(3), np.zeros(3)
-        self._covariance = np.diag(np.repeat([0, 0, _INITIAL_SPEED**2, _INITIAL_TURN**2], 3).astype(float))
-        self._covariance[:6, :6] = _with_floor(covariance)
-        self._outliers = 0
+def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float, Float]:
+    spread = np.diag(np.repeat([0, 0, _INITIAL_SPEED**2, _INITIAL_TURN**2], 3).astype(float))
+    spread[:6, :6] = np.asarray(covariance, float) + _FLOOR
+    return np.array(pose[:3, 3], float), np.array(pose[:3, :3], float), np.zeros(6), spread
 
 
-def _with_floor(covariance: Float) -> Float:
-    covariance = np.asarray(covariance, float)
-    return (covariance + covariance.T) / 2 + np.diag(_FLOOR**2)
+def _put(filters: Sequence[PoseFilter], position: Float, rotation: Float, velocity: Float, covariance: Float) -> None:
+    poses = make_transform(rotation, position)
+    for each, p, r, v, c, pose in zip(filters, position, rotation, velocity, covariance, poses, strict=True):
+        each.position, each.rotation, each.velocity, each.covariance, each.pose = p, r, v, c, pose
+
+
+def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:
+    """(T, 12, 12) what a change of velocity at the last measurement adds to the covariance."""
+    density = np.repeat([config.velocity_change**2, config.angular_velocity_change**2], 3)
+    time = np.array([f.unmeasured for f in filters])[:, None]
+    return _both(density * time**2, density * time, density * np.ones_like(time))
+
+
+def _both(pose: Float, cross: Float, rate: Float) -> Float:
+    """(..., 12, 12) covariances from the variances (..., 6) of pose and rate and the covariances between them."""
+    out = np.zeros((*pose.shape[:-1], 12, 12))
+    index = np.arange(6)
+    out[..., index, index] = pose
+    out[..., index, index + 6] = out[..., index + 6, index] = cross
+    out[..., index + 6, index + 6] = rate
+    return out
+
+
+def _residual(poses: Float, predicted: Float) -> Float:
+    """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
+    turn = poses[:, :3, :3] @ np.swapaxes(predicted[:, :3, :3], 1, 2)
+    return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], Rotation.from_matrix(turn).as_rotvec()], axis=1)
+
+
+def _squared(residual: Float, covariance: Float) -> Float:
+    """(K,) squared Mahalanobis lengths of (K, N) residuals."""
+    return np.asarray((residual * np.linalg.solve(covariance, residual[..., None])[..., 0]).sum(-1))
+
+
+def _position_distance(difference: Float, covariance: Float) -> Float:
+    """(T, D) squared Mahalanobis lengths of (T, D, 3) differences under (T, D, 3, 3) covariances, by cofactors."""
+    a, b, c = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 0, 2]
+    d, e, f = covariance[..., 1, 1], covariance[..., 1, 2], covariance[..., 2, 2]
+    x, y, z = np.moveaxis(difference, -1, 0)
+    aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
+    dd, ee, ff = a * f - c * c, b * c - a * e, a * d - b * b
+    determinant = a * aa + b * bb + c * cc
+    quadratic = aa * x * x + dd * y * y + ff * z * z + 2 * (bb * x * y + cc * x * z + ee * y * z)
+    return np.asarray(quadratic / determinant)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..objects import ObjectModel
 from ..results import Detection, TrackedObject, TrackState
-from . import box_filter
+from . import box_filter, pose_filter
 from .config import TrackingConfig
 from .gallery import Gallery
 from .pose_filter import PoseFilter
@@ -18,12 +20,19 @@ Float = NDArray[np.float64]
 class Track:
     """Life of a track: tentative until `n_init` detections in a row, then confirmed until unseen for too long.
 
+    The functions `predict` and `update` of this module move many at once.
+
     Attributes:
         track_id, obj_id: identity and class.
         mean, covariance: (8,) and (8, 8) state of the box filter.
+        filter: state of the pose filter, or None where no pose was ever estimated.
         gallery: appearance features.
+        score, pose_confidence: of the last detection, and of the last one with a pose.
         hits: detections so far.
+        born: time of the first one, seconds.
         frames_since_seen, seconds_since_seen: 0 in a frame with a detection.
+        misses: frames since then in which it was looked for.
+        seconds_out_of_view: how long it has been out of the picture without being seen.
         is_confirmed, is_deleted: where in its life it is.
     """
 
@@ -32,72 +41,80 @@ class Track:
     ) -> None:
         self.track_id = track_id
         self.obj_id = detection.obj_id
+        self.model = model
         self.gallery = Gallery(config.gallery_budget)
         self.mean, self.covariance = box_filter.initiate(box_filter.to_xyah(detection.box))
+        self.filter = (
+            None if detection.pose is None else PoseFilter.start(detection.pose.pose, detection.pose.covariance)
+        )
+        self.score, self.pose_confidence = detection.score, 0.0
         self.hits = 0
-        self.frames_since_seen = 0
-        self.seconds_since_seen = 0.0
+        self.frames_since_seen = self.misses = 0
+        self.seconds_since_seen = self.seconds_out_of_view = 0.0
         self.is_confirmed = False
         self.is_deleted = False
-        self._config = config
-        self._model = model
-        self._pose_filter: PoseFilter | None = None
+        self.born = self._now = stamp
         self._detection: Detection | None = None
         self._age_frames = 0
-        self._born = self._now = stamp
-        self._pose_confidence = 0.0
-        self._see(detection)
+        self.note(detection, config)
 
-    def predict(self, stamp: float, steps: float) -> None:
-        """Move on to time `stamp` (s), `steps` nominal frames later."""
+    @property
+    def pose(self) -> Float | None:
+        """(4, 4) ``T_camera_object`` at the time of the current frame, or None."""
+        return None if self.filter is None else self.filter.pose
+
+    @property
+    def pose_covariance(self) -> Float | None:
+        """(6, 6) covariance of (x, y, z, rx, ry, rz) of `pose`, or None."""
+        return None if self.filter is None else self.filter.pose_covariance
+
+    @property
+    def box(self) -> Float:
+        """(4,) corners of the box at the time of the current frame, pixels."""
+        return box_filter.to_corners(self.mean[:4])
+
+    def tick(self, stamp: float) -> None:
+        """Grow older until time `stamp` (s)."""
         dt, self._now = stamp - self._now, stamp
-        self.mean, self.covariance = box_filter.predict(self.mean[None], self.covariance[None], steps)
-        self.mean, self.covariance = self.mean[0], self.covariance[0]
-        if self._pose_filter is not None:
-            self._pose_filter.predict(dt)
         self._age_frames += 1
         self.frames_since_seen += 1
         self.seconds_since_seen += dt
 
-    def move_camera(self, motion: Float) -> None:
-        """Take out the camera's own motion, (4, 4) ``T_new_old``, from the pose."""
-        if self._pose_filter is not None:
-            self._pose_filter.move_camera(motion)
+    def note(self, detection: Detection, config: TrackingConfig) -> None:
+        """All that a detection changes but the filters' states."""
+        self.hits += 1
+        self.frames_since_seen = self.misses = 0
+        self.seconds_since_seen = self.seconds_out_of_view = 0.0
+        self._detection = detection
+        self.score = detection.score
+        if detection.pose is not None:
+            self.pose_confidence = detection.pose.confidence
+        if detection.feature is not None:
+            self.gallery.add(detection.feature)
+        if self.hits >= config.n_init:
+            self.is_confirmed = True
 
-    def update(self, detection: Detection) -> None:
-        """Continue with a detection of the current frame."""
-        self.mean, self.covariance = box_filter.update(self.mean, self.covariance, box_filter.to_xyah(detection.box))
-        self.frames_since_seen, self.seconds_since_seen = 0, 0.0
-        self._see(detection)
-
-    def mark_missed(self) -> None:
-        """The current frame has no detection for it."""
+    def mark_missed(self, config: TrackingConfig, searched: bool = True) -> None:
+        """The current frame has no detection for it; `searched` says whether anything was looked for."""
         self._detection = None
-        config = self._config
-        unseen_too_long = self.frames_since_seen > config.max_age or self.seconds_since_seen > config.max_age_seconds
-        if not self.is_confirmed or unseen_too_long:
+        self.misses += searched
+        unseen_too_long = self.misses > config.max_age or self.seconds_since_seen > config.max_age_seconds
+        if (searched and not self.is_confirmed) or unseen_too_long:
             self.is_deleted = True
 
-    def _see(self, detection: Detection) -> None:
-        self.hits += 1
-        self._detection = detection
-        self._score = detection.score
-        self.gallery.add(detection.feature)
-        if self.hits >= self._config.n_init:
-            self.is_confirmed = True
-        if detection.pose is None:
-            return
-        self._pose_confidence = detection.pose.confidence
-        if self._pose_filter is None:
-            self._pose_filter = PoseFilter(
-                detection.pose.pose, detection.pose.covariance, self._model.symmetries, self._config
-            )
-        else:
-            self._pose_filter.update(detection.pose.pose, detection.pose.covariance)
+    def continue_as(self, lost: Track) -> None:
+        """Turn out to be a track that was lost: take over its identity and what is known of its looks."""
+        self.track_id = lost.track_id
+        self._age_frames += lost._age_frames
+        self.born = lost.born
+        self.hits += lost.hits
+        newer = self.gallery
+        self.gallery = lost.gallery
+        self.gallery.extend(newer)
 
     def snapshot(self) -> TrackedObject:
         """The track after the current frame. A box seen in this frame is given as detected: the filter's lags."""
-        detection, pose = self._detection, self._pose_filter
+        detection, pose = self._detection, self.filter
         if not self.is_confirmed:
             state = TrackState.TENTATIVE
         else:
@@ -105,20 +122,63 @@ class Track:
         return TrackedObject(
             track_id=self.track_id,
             obj_id=self.obj_id,
-            class_name=self._model.name,
+            class_name=self.model.name,
             state=state,
             pose=None if pose is None else pose.pose,
-            covariance=None if pose is None else pose.covariance,
+            covariance=None if pose is None else pose.pose_covariance,
             velocity=None if pose is None else pose.velocity,
-            size=self._model.size,
-            score=self._score,
-            pose_confidence=self._pose_confidence,
-            box=box_filter.to_corners(self.mean[:4]) if detection is None else np.asarray(detection.box, float),
+            size=self.model.size,
+            score=self.score,
+            pose_confidence=self.pose_confidence,
+            box=self.box if detection is None else np.asarray(detection.box, float),
             age_frames=self._age_frames,
-            age_seconds=self._now - self._born,
+            age_seconds=self._now - self.born,
             frames_since_seen=self.frames_since_seen,
             seconds_since_seen=self.seconds_since_seen,
             hits=self.hits,
             mask=None if detection is None else detection.mask,
             detection=detection,
+        )
+
+
+def predict(tracks: Sequence[Track], stamp: float, dt: float, config: TrackingConfig) -> None:
+    """Move tracks on by `dt` seconds to time `stamp` (s)."""
+    if not tracks:
+        return
+    means, covariances = box_filter.predict(
+        np.stack([t.mean for t in tracks]), np.stack([t.covariance for t in tracks]), dt * config.nominal_rate
+    )
+    for track, mean, covariance in zip(tracks, means, covariances, strict=True):
+        track.mean, track.covariance = mean, covariance
+        track.tick(stamp)
+    pose_filter.predict([t.filter for t in tracks if t.filter is not None], dt, config)
+
+
+def update(tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig) -> None:
+    """Continue tracks of one object, each by its own detection of the current frame."""
+    if not tracks:
+        return
+    means, covariances = box_filter.update(
+        np.stack([t.mean for t in tracks]),
+        np.stack([t.covariance for t in tracks]),
+        box_filter.to_xyah(np.stack([d.box for d in detections])),
+    )
+    filters, estimates = [], []
+    for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True):
+        track.mean, track.covariance = mean, covariance
+        track.note(detection, config)
+        if detection.pose is None:
+            continue
+        if track.filter is None:
+            track.filter = PoseFilter.start(detection.pose.pose, detection.pose.covariance)
+        else:
+            filters.append(track.filter)
+            estimates.append(detection.pose)
+    if filters:
+        pose_filter.update(
+            filters,
+            np.stack([e.pose for e in estimates]),
+            np.stack([e.covariance for e in estimates]),
+            tracks[0].model.symmetries,
+            config,
         )

@@ -1,14 +1,17 @@
-"""Deep SORT (Wojke et al. 2017) per class, with real time steps and a smoothed 6D pose for every track."""
+"""Deep SORT (Wojke et al. 2017) per class, with real time steps, 6D motion and a memory of lost tracks."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..camera import CameraIntrinsics
 from ..geometry import invert_transform
 from ..objects import ObjectSet
 from ..results import Detection, TrackedObject
-from . import box_filter
+from . import box_filter, camera_motion, track
 from .association import (
     BEYOND,
     Matches,
@@ -19,9 +22,13 @@ from .association import (
 )
 from .config import TrackingConfig
 from .gallery import smallest_cosine_distances
+from .lost import LostTracks
+from .motion import motion_distances
 from .track import Track
 
 Float = NDArray[np.float64]
+# Looks for tracks that no detection continued, given this frame's detections; None for those it does not find.
+Carry = Callable[[list[Track], list[Detection]], list[Detection | None]]
 
 
 class Tracker:
@@ -30,11 +37,16 @@ class Tracker:
     Args:
         config: options; `config` may be replaced between two frames.
         objects: the object set, for names, sizes and symmetries.
+
+    Attributes:
+        tracks: the live tracks, by rising ID.
+        lost: the tracks that may come back.
     """
 
     def __init__(self, config: TrackingConfig, objects: ObjectSet) -> None:
         self.config = config
         self.tracks: list[Track] = []
+        self.lost = LostTracks()
         self._objects = objects
         self._next_id = 1
         self._stamp: float | None = None
@@ -43,85 +55,156 @@ class Tracker:
     def reset(self) -> None:
         """Forget everything; track IDs start from 1 again."""
         self.tracks = []
+        self.lost = LostTracks()
         self._next_id = 1
         self._stamp = None
         self._camera_pose = None
 
     def update(
-        self, detections: list[Detection], stamp: float, camera_pose: Float | None = None
+        self,
+        detections: Sequence[Detection] | None,
+        stamp: float,
+        camera_pose: Float | None = None,
+        *,
+        intrinsics: CameraIntrinsics | None = None,
+        carry: Carry | None = None,
     ) -> list[TrackedObject]:
         """Continue, begin and end tracks with the detections of one frame.
 
         Args:
-            detections: of this frame, any classes of the object set.
+            detections: of this frame, any classes of the object set; None where nothing was looked for.
             stamp: time of the frame in seconds, later than that of the frame before.
-            camera_pose: (4, 4) ``T_fixed_camera`` where known; poses then keep still while the camera moves.
+            camera_pose: (4, 4) ``T_fixed_camera`` where known; the camera's own motion is then no object's.
+            intrinsics: of the camera where known; tells who has left the picture.
+            carry: asked once for the confirmed tracks that no detection continued (where `detections` is None for all
+                tracks): what it finds of them counts as seen.
 
         Returns:
-            All live tracks by rising track ID.
+            All live tracks by rising track ID. A track that is found to be a lost one has its ID from the frame on in
+            which it is confirmed.
 
         Raises:
             ValueError: `stamp` is earlier than that of the frame before.
         """
-        self._predict(stamp, camera_pose)
+        dt = self._predict(stamp, camera_pose, intrinsics)
+        confirmed = {t.track_id for t in self.tracks if t.is_confirmed}
+        found = list(detections or ())
+        unseen, unmatched = self._associate(found) if detections is not None else (list(self.tracks), [])
+        if carry is not None:
+            unseen = self._carry(carry, unseen, found, everything=detections is None)
+        for each in unseen:
+            each.mark_missed(self.config, searched=detections is not None)
+            self._check_view(each, dt, intrinsics)
+        self._drop_deleted(stamp, camera_pose)
+        for index in unmatched:
+            model = self._objects[found[index].obj_id]
+            self.tracks.append(Track(self._next_id, found[index], model, stamp, self.config))
+            self._next_id += 1
+        self._find_again([t for t in self.tracks if t.is_confirmed and t.track_id not in confirmed], camera_pose)
+        return [each.snapshot() for each in self.tracks]
+
+    def _predict(self, stamp: float, camera_pose: Float | None, intrinsics: CameraIntrinsics | None) -> float:
+        dt = 0.0 if self._stamp is None else stamp - self._stamp
+        if dt < 0:
+            raise ValueError(f"stamp {stamp:.6f} s is earlier than the one before ({self._stamp:.6f} s)")
+        if camera_pose is not None and self._camera_pose is not None:
+            camera_motion.take_out(self.tracks, invert_transform(camera_pose) @ self._camera_pose, intrinsics)
+        self._stamp, self._camera_pose = stamp, camera_pose
+        track.predict(self.tracks, stamp, dt, self.config)
+        return dt
+
+    def _associate(self, detections: list[Detection]) -> tuple[list[Track], list[int]]:
+        """Continue tracks; returns those without a detection, and the indices of detections without a track."""
+        unseen: list[Track] = []
         unmatched: list[int] = []
         for obj_id in sorted({d.obj_id for d in detections} | {t.obj_id for t in self.tracks}):
             tracks = [t for t in self.tracks if t.obj_id == obj_id]
             columns = [i for i, d in enumerate(detections) if d.obj_id == obj_id]
             matches, lost, new = self._match(tracks, [detections[i] for i in columns])
-            for row, column in matches:
-                tracks[row].update(detections[columns[column]])
-            for row in lost:
-                tracks[row].mark_missed()
+            track.update(
+                [tracks[row] for row, _ in matches], [detections[columns[column]] for _, column in matches], self.config
+            )
+            unseen += [tracks[row] for row in lost]
             unmatched += [columns[column] for column in new]
-        self.tracks = [t for t in self.tracks if not t.is_deleted]
-        for index in unmatched:
-            detection = detections[index]
-            model = self._objects[detection.obj_id]
-            self.tracks.append(Track(self._next_id, detection, model, stamp, self.config))
-            self._next_id += 1
-        return [track.snapshot() for track in self.tracks]
-
-    def _predict(self, stamp: float, camera_pose: Float | None) -> None:
-        dt = 0.0 if self._stamp is None else stamp - self._stamp
-        if dt < 0:
-            raise ValueError(f"stamp {stamp:.6f} s is earlier than the one before ({self._stamp:.6f} s)")
-        if camera_pose is not None and self._camera_pose is not None:
-            motion = invert_transform(camera_pose) @ self._camera_pose
-            for track in self.tracks:
-                track.move_camera(motion)
-        self._stamp, self._camera_pose = stamp, camera_pose
-        for track in self.tracks:
-            track.predict(stamp, dt * self.config.nominal_rate)
+        return unseen, unmatched
 
     def _match(self, tracks: list[Track], detections: list[Detection]) -> tuple[Matches, list[int], list[int]]:
-        """Cascade over confirmed tracks, then IoU over the rest, within one class."""
+        """Cascade over confirmed tracks, then the rest by motion alone, within one class."""
         config = self.config
         columns = list(range(len(detections)))
-        confirmed = [i for i, t in enumerate(tracks) if t.is_confirmed]
-        tentative = [i for i, t in enumerate(tracks) if not t.is_confirmed]
         if not tracks or not detections:
             return [], list(range(len(tracks))), columns
-        boxes = np.stack([np.asarray(d.box, float) for d in detections])
-        ages = np.array([t.frames_since_seen for t in tracks])
-        means = np.stack([t.mean for t in tracks])
-        covariances = np.stack([t.covariance for t in tracks])
+        confirmed = [i for i, t in enumerate(tracks) if t.is_confirmed]
+        tentative = [i for i, t in enumerate(tracks) if not t.is_confirmed]
+        ages = np.array([t.misses + 1 for t in tracks])
+        motion = motion_distances(tracks, detections, tracks[0].model.symmetries, config)
         matches: Matches = []
         left = confirmed
         if confirmed:
-            cost = np.full((len(tracks), len(detections)), np.inf)
+            cost = np.full(motion.shape, np.inf)
             cost[confirmed] = association_cost(
-                box_filter.squared_mahalanobis(means[confirmed], covariances[confirmed], box_filter.to_xyah(boxes)),
-                smallest_cosine_distances(
-                    [tracks[i].gallery for i in confirmed], np.stack([d.feature for d in detections])
-                ),
+                motion[confirmed],
+                _appearance_distances([tracks[i] for i in confirmed], detections, np.isfinite(motion[confirmed])),
                 config.motion_weight,
-                config.motion_gate,
+                1.0,
                 config.appearance_gate,
             )
             beyond = BEYOND / config.appearance_gate
             matches, left, columns = matching_cascade(cost, ages, config.max_age, confirmed, columns, beyond)
-        just_lost = [i for i in left if ages[i] == 1]
-        distance = 1 - intersection_over_union(box_filter.to_corners(means[:, :4]), boxes)
-        found, unseen, columns = min_cost_matching(distance, config.iou_gate, tentative + just_lost, columns)
-        return matches + found, [i for i in left if ages[i] != 1] + unseen, columns
+        if config.motion == "box":
+            # Of those seen before, boxes can only tell who was seen in the frame before.
+            rest = tentative + [i for i in left if ages[i] == 1]
+            corners = box_filter.to_corners(np.stack([t.mean[:4] for t in tracks]))
+            overlap = intersection_over_union(corners, np.stack([np.asarray(d.box, float) for d in detections]))
+            found, unseen, columns = min_cost_matching(1 - overlap, config.iou_gate, rest, columns)
+            return matches + found, [i for i in left if ages[i] != 1] + unseen, columns
+        found, unseen, columns = min_cost_matching(motion, 1.0, tentative + left, columns)
+        return matches + found, unseen, columns
+
+    def _carry(self, carry: Carry, unseen: list[Track], detections: list[Detection], everything: bool) -> list[Track]:
+        """Look for tracks without a detection; returns those that are not found either."""
+        asked = [t for t in unseen if t.pose is not None and (everything or t.is_confirmed)]
+        if not asked:
+            return unseen
+        answers = {t.track_id: answer for t, answer in zip(asked, carry(asked, detections), strict=True) if answer}
+        for obj_id in sorted({answer.obj_id for answer in answers.values()}):
+            same = [t for t in asked if t.obj_id == obj_id and t.track_id in answers]
+            track.update(same, [answers[t.track_id] for t in same], self.config)
+        return [t for t in unseen if t.track_id not in answers]
+
+    def _check_view(self, missed: Track, dt: float, intrinsics: CameraIntrinsics | None) -> None:
+        if intrinsics is None or not camera_motion.is_out_of_view(missed, intrinsics):
+            missed.seconds_out_of_view = 0.0
+            return
+        missed.seconds_out_of_view += dt
+        if missed.seconds_out_of_view > self.config.out_of_view_seconds:
+            missed.is_deleted = True
+
+    def _drop_deleted(self, stamp: float, camera_pose: Float | None) -> None:
+        for each in self.tracks:
+            if each.is_deleted and each.is_confirmed:
+                self.lost.add(each, stamp, camera_pose)
+        self.tracks = [t for t in self.tracks if not t.is_deleted]
+        self.lost.forget(stamp, self.config)
+
+    def _find_again(self, newcomers: list[Track], camera_pose: Float | None) -> None:
+        if not newcomers or not len(self.lost):
+            return
+        for newcomer in newcomers:
+            others = [t for t in self.tracks if t.obj_id == newcomer.obj_id and t is not newcomer]
+            lost = self.lost.find(newcomer, others, camera_pose, self.config)
+            if lost is not None:
+                newcomer.continue_as(lost)
+        self.tracks.sort(key=lambda t: t.track_id)
+
+
+def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: NDArray[np.bool_]) -> Float:
+    """(T, D) smallest cosine distances, NaN where a detection's appearance is not known."""
+    features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None]
+    distances = np.full(wanted.shape, np.nan)
+    if features:
+        known = [i for i, _ in features]
+        distances[:, known] = smallest_cosine_distances(
+            [t.gallery for t in tracks], np.stack([feature for _, feature in features]), wanted[:, known]
+        )
+    return distances

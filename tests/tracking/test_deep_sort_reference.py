@@ -22,7 +22,7 @@ LAST_IDS = {
 
 @pytest.mark.parametrize("seed", LAST_IDS)
 def test_ids_equal_the_public_code(seed: int) -> None:
-    tracker = Tracker(TrackingConfig(motion_weight=0.0, max_age_seconds=1000.0), one_object())
+    tracker = Tracker(TrackingConfig.deep_sort(), one_object())
     for k, (boxes, features) in enumerate(scenario(seed)):
         detections = [Detection(1, 0.9, b, f) for b, f in zip(boxes, features, strict=True)]
         tracked = tracker.update(detections, k / 30)

@@ -10,10 +10,43 @@ from scipy.spatial.transform import Rotation
 
 from pose_tracking.geometry import invert_transform, make_transform, rotation_angle
 from pose_tracking.tracking import TrackingConfig
-from pose_tracking.tracking.pose_filter import PoseFilter, nearest_equivalent
+from pose_tracking.tracking import pose_filter
+from pose_tracking.tracking.pose_filter import nearest_equivalent
 
 NO_SYMMETRY = np.eye(4)[None]
 COVARIANCE = np.diag([0.003**2] * 3 + [0.03**2] * 3)
+
+
+class PoseFilter:
+    """One filter, moved by the functions for many."""
+
+    def __init__(
+        self, pose: np.ndarray, covariance: np.ndarray, symmetries: np.ndarray, config: TrackingConfig
+    ) -> None:
+        self.state = pose_filter.PoseFilter.start(pose, covariance)
+        self.symmetries, self.config = symmetries, config
+
+    def predict(self, dt: float) -> None:
+        pose_filter.predict([self.state], dt, self.config)
+
+    def move_camera(self, motion: np.ndarray) -> None:
+        pose_filter.move_camera([self.state], motion)
+
+    def update(self, pose: np.ndarray, covariance: np.ndarray) -> bool:
+        used = pose_filter.update([self.state], pose[None], covariance[None], self.symmetries, self.config)
+        return bool(used[0])
+
+    @property
+    def pose(self) -> np.ndarray:
+        return self.state.pose
+
+    @property
+    def covariance(self) -> np.ndarray:
+        return self.state.pose_covariance
+
+    @property
+    def velocity(self) -> np.ndarray:
+        return self.state.velocity
 
 
 def noisy(pose: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,129 @@
+"""Memory of lost tracks, so that an object that comes back after a long time can have its old identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import TrackingConfig
+from .gallery import Gallery, smallest_cosine_distances
+from .track import Track
+
+Float = NDArray[np.float64]
+
+# An object at rest is looked for where it was: within this share of its diameter.
+SAME_PLACE = 0.3
+# Slower than this, in m/s and rad/s, or no faster than its own uncertainty: at rest.
+_REST_SPEED, _REST_TURN = 0.02, 0.2
+
+
+@dataclass(eq=False)
+class _Lost:
+    track: Track
+    since: float
+    place: Float | None  # (4, 4) pose in the fixed frame of an object at rest, or None
+
+
+class LostTracks:
+    """The tracks lost last, at most `lost_budget` of them and none longer than `lost_seconds`.
+
+    A newcomer is one of them where it stands at the place of one that was at rest, or where it looks like one and
+    unlike every other of its class. Identical copies look alike, so one that has left and come back is a new identity.
+    """
+
+    def __init__(self) -> None:
+        self._lost: list[_Lost] = []
+
+    def __len__(self) -> int:
+        return len(self._lost)
+
+    def add(self, track: Track, stamp: float, camera_pose: Float | None) -> None:
+        """Remember a track lost at `stamp` (s); `camera_pose` is (4, 4) ``T_fixed_camera`` or None."""
+        place = None
+        if track.pose is not None and is_at_rest(track):
+            place = track.pose if camera_pose is None else camera_pose @ track.pose
+        self._lost.append(_Lost(track, stamp, place))
+
+    def forget(self, stamp: float, config: TrackingConfig) -> None:
+        """Drop what is too old or too much."""
+        if self._lost:
+            recent = [entry for entry in self._lost if stamp - entry.since <= config.lost_seconds]
+            self._lost = recent[max(len(recent) - config.lost_budget, 0) :]
+
+    def find(
+        self, newcomer: Track, others: Sequence[Track], camera_pose: Float | None, config: TrackingConfig
+    ) -> Track | None:
+        """The lost track that `newcomer` continues, which is then forgotten here; None where there is none.
+
+        Args:
+            newcomer: a track just confirmed.
+            others: the other live tracks of its class.
+            camera_pose: (4, 4) ``T_fixed_camera`` of this frame, or None.
+            config: gates.
+        """
+        candidates = [entry for entry in self._lost if entry.track.obj_id == newcomer.obj_id]
+        if not candidates:
+            return None
+        unlikeness = _unlikeness(newcomer.gallery, [e.track.gallery for e in candidates])
+        chosen = self._by_place(newcomer, candidates, unlikeness, camera_pose, config)
+        if chosen is None:
+            chosen = _by_looks(newcomer, candidates, unlikeness, others, config)
+        if chosen is None:
+            return None
+        self._lost.remove(chosen)
+        return chosen.track
+
+    @staticmethod
+    def _by_place(
+        newcomer: Track,
+        candidates: Sequence[_Lost],
+        unlikeness: Float,
+        camera_pose: Float | None,
+        config: TrackingConfig,
+    ) -> _Lost | None:
+        if newcomer.pose is None:
+            return None
+        place = newcomer.pose if camera_pose is None else camera_pose @ newcomer.pose
+        reach = SAME_PLACE * newcomer.model.diameter
+        near = [
+            (float(np.linalg.norm(entry.place[:3, 3] - place[:3, 3])), i)
+            for i, entry in enumerate(candidates)
+            if entry.place is not None and not unlikeness[i] > config.appearance_gate
+        ]
+        distance, best = min(near, default=(np.inf, 0))
+        return candidates[best] if distance <= reach else None
+
+
+def _by_looks(
+    newcomer: Track, candidates: Sequence[_Lost], unlikeness: Float, others: Sequence[Track], config: TrackingConfig
+) -> _Lost | None:
+    if np.isnan(unlikeness).any():
+        return None
+    best = int(np.argmin(unlikeness))
+    if unlikeness[best] > config.appearance_gate:
+        return None
+    rivals = [*np.delete(unlikeness, best), *_unlikeness(newcomer.gallery, [t.gallery for t in others])]
+    if any(not rival >= config.lost_margin * unlikeness[best] for rival in rivals):
+        return None
+    return candidates[best]
+
+
+def _unlikeness(gallery: Gallery, others: Sequence[Gallery]) -> Float:
+    """(N,) mean over a gallery's features of the smallest cosine distance to each other; NaN where one is empty."""
+    if not len(gallery):
+        return np.full(len(others), np.nan)
+    distances = smallest_cosine_distances(others, gallery.features).mean(axis=1)
+    return np.where([len(other) > 0 for other in others], distances, np.nan)
+
+
+def is_at_rest(track: Track) -> bool:
+    """Whether a track's object stands still as far as its filter can tell."""
+    if track.filter is None:
+        return False
+    velocity, spread = track.filter.velocity, np.diag(track.filter.covariance)[6:]
+    speeds = np.linalg.norm(velocity.reshape(2, 3), axis=1)
+    doubt = 2 * np.sqrt(spread.reshape(2, 3).sum(1))
+    return bool((speeds <= np.maximum([_REST_SPEED, _REST_TURN], np.minimum(doubt, [0.05, 0.5]))).all())

@@ -1,0 +1,67 @@
+"""The motion term of the association: boxes in the image, 6D poses, or both, as distances of 0 to 1 inside the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..results import Detection
+from . import box_filter, pose_filter
+from .config import TrackingConfig
+from .track import Track
+
+Float = NDArray[np.float64]
+
+
+def motion_distances(
+    tracks: Sequence[Track], detections: Sequence[Detection], symmetries: Float, config: TrackingConfig
+) -> Float:
+    """Squared Mahalanobis distances over their gates: 0 for the very place predicted, 1 at the gate.
+
+    Args:
+        tracks: T predicted tracks of one object.
+        detections: D detections of the same.
+        symmetries: (S, 4, 4) of the object.
+        config: `motion` says what is compared. With "both" a pair must pass both gates and gets the mean.
+
+    Returns:
+        (T, D) distances, infinite beyond the gate. Pairs without a pose on both sides are compared by their boxes.
+    """
+    if config.motion == "box":
+        return _boxes(tracks, detections, config)
+    posed_tracks = [i for i, t in enumerate(tracks) if t.filter is not None]
+    posed = [i for i, d in enumerate(detections) if d.pose is not None]
+    pairs = np.ix_(posed_tracks, posed)
+    complete = len(posed_tracks) == len(tracks) and len(posed) == len(detections)
+    # Boxes cost little, but where all have poses and only these count they are not needed.
+    distances = np.empty((len(tracks), len(detections)))
+    if config.motion == "both" or not complete:
+        distances = _boxes(tracks, detections, config)
+    if posed_tracks and posed:
+        of_poses = _poses([tracks[i] for i in posed_tracks], [detections[i] for i in posed], symmetries, config)
+        distances[pairs] = of_poses if config.motion == "pose" else (of_poses + distances[pairs]) / 2
+    return distances
+
+
+def _boxes(tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig) -> Float:
+    squared = box_filter.squared_mahalanobis(
+        np.stack([t.mean for t in tracks]),
+        np.stack([t.covariance for t in tracks]),
+        box_filter.to_xyah(np.stack([d.box for d in detections])),
+    )
+    return np.where(squared <= config.motion_gate, squared / config.motion_gate, np.inf)
+
+
+def _poses(
+    tracks: Sequence[Track], detections: Sequence[Detection], symmetries: Float, config: TrackingConfig
+) -> Float:
+    squared = pose_filter.squared_mahalanobis(
+        [t.filter for t in tracks if t.filter is not None],
+        np.stack([d.pose.pose for d in detections if d.pose is not None]),
+        np.stack([d.pose.covariance for d in detections if d.pose is not None]),
+        symmetries,
+        config,
+    )
+    return np.where(squared <= config.pose_gate, squared / config.pose_gate, np.inf)
