@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ..config import option
 
-
 MOTIONS = ("box", "pose", "both")
 
 

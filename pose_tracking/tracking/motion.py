@@ -1,4 +1,4 @@
-"""The motion term of the association: boxes in the image, 6D poses, or both, as distances of 0 to 1 inside the gates."""
+"""The motion term of the association: boxes in the image, 6D poses, or both, 0 to 1 inside the gates."""
 
 from __future__ import annotations
 

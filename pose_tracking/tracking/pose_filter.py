@@ -6,9 +6,9 @@ singularity and its covariance is in the convention of ROS (x, y, z and rotation
 filtering: Sola 2017, arXiv:1711.02508.
 
 Things on a table stand still or move steadily, and now and then they start, stop or turn. One process noise cannot
-serve both: the steady one keeps a resting object steady, and where a measurement contradicts it the velocity is taken to
-have changed since the last measurement. The two hypotheses of a manoeuvre detector (Bar-Shalom, Li and Kirubarajan 2001,
-chapter 11) are tried in this order.
+serve both: the steady one keeps a resting object steady, and where a measurement contradicts it the velocity is taken
+to have changed since the last measurement. The two hypotheses of a manoeuvre detector (Bar-Shalom, Li and Kirubarajan
+2001, chapter 11) are tried in this order.
 """
 
 from __future__ import annotations
@@ -196,10 +196,10 @@ def update(
     position = predicted[:, :3, 3] + correction[:, :3]
     rotation = Rotation.from_rotvec(correction[:, 3:6]).as_matrix() @ predicted[:, :3, :3]
     used = ~outside | again
-    for i in np.flatnonzero(again):
+    for i in np.flatnonzero(again).tolist():
         position[i], rotation[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])
         filters[i].outliers = filters[i].turned = 0
-    chosen = np.flatnonzero(used)
+    chosen = np.flatnonzero(used).tolist()
     kept = [filters[i] for i in chosen]
     _put(kept, position[chosen], rotation[chosen], velocity[chosen], corrected[chosen])
     for each in kept:

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.geometry import invert_transform, make_transform, rotation_angle
-from pose_tracking.tracking import TrackingConfig
-from pose_tracking.tracking import pose_filter
+from pose_tracking.tracking import TrackingConfig, pose_filter
 from pose_tracking.tracking.pose_filter import nearest_equivalent
 
 NO_SYMMETRY = np.eye(4)[None]
