@@ -24,7 +24,8 @@ def motion_distances(
         tracks: T predicted tracks of one object.
         detections: D detections of the same.
         symmetries: (S, 4, 4) of the object.
-        config: `motion` says what is compared. With "both" a pair must pass both gates and gets the mean.
+        config: `motion` says what is compared. "both" is the mean of the two; the gate is that of the poses, since
+            the box of an object that gets hidden changes at once.
 
     Returns:
         (T, D) distances, infinite beyond the gate. Pairs without a pose on both sides are compared by their boxes.
@@ -41,7 +42,9 @@ def motion_distances(
         distances = _boxes(tracks, detections, config)
     if posed_tracks and posed:
         of_poses = _poses([tracks[i] for i in posed_tracks], [detections[i] for i in posed], symmetries, config)
-        distances[pairs] = of_poses if config.motion == "pose" else (of_poses + distances[pairs]) / 2
+        if config.motion == "both":
+            of_poses = (of_poses + np.minimum(distances[pairs], 1.0)) / 2
+        distances[pairs] = of_poses
     return distances
 
 

@@ -1,0 +1,212 @@
+"""Whom the tracker takes for whom: cascade, gates, carried tracks, and invariants of the pose motion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pose_scenario import at, detect, grid, noisy
+from tracking_scenario import one_object
+
+from pose_tracking.results import Detection, TrackState
+from pose_tracking.tracking import Tracker, TrackingConfig
+from pose_tracking.tracking.config import MOTIONS
+from pose_tracking.tracking.track import Track
+
+
+def looks(angle: float) -> np.ndarray:
+    return np.array([np.cos(angle), np.sin(angle), 0, 0], np.float32)
+
+
+def confirmed(config: TrackingConfig, *things: Detection, frames: int = 6, fps: float = 30.0) -> Tracker:
+    tracker = Tracker(config, one_object())
+    for k in range(frames):
+        tracker.update(list(things), k / fps)
+    return tracker
+
+
+def ids(tracked: list) -> list[int]:
+    return [t.track_id for t in tracked if t.is_observed]
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_cascade_prefers_the_track_seen_last(motion: str) -> None:
+    """Two tracks could both explain a detection; the one unseen for longer fits better and yet does not get it."""
+    config = TrackingConfig(motion=motion, motion_weight=0.0)
+    tracker = confirmed(config, detect(at(0.0), looks(0.0)), detect(at(0.008), looks(0.4)))
+    for k in range(3):
+        tracker.update([detect(at(0.008), looks(0.4))], 0.2 + k / 30)
+    assert ids(tracker.update([detect(at(0.008), looks(0.1))], 0.3)) == [2]
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_beyond_the_motion_gate_looks_do_not_help(motion: str) -> None:
+    tracker = confirmed(TrackingConfig(motion=motion, motion_weight=0.0), detect(at(-0.2), looks(0.0)))
+    assert ids(tracker.update([detect(at(0.2), looks(0.0))], 0.2)) == [2]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_of_two_near_tracks_the_look_alike_wins_unless_motion_is_all(weight: float) -> None:
+    config = TrackingConfig(motion="pose", motion_weight=weight)
+    tracker = confirmed(config, detect(at(0.0), looks(0.0)), detect(at(0.02), looks(0.6)))
+    assert ids(tracker.update([detect(at(0.012), looks(0.0))], 0.2)) == ([2] if weight == 1.0 else [1])
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_beyond_the_appearance_gate_the_place_alone_decides(motion: str) -> None:
+    tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0), looks(0.0)))
+    assert ids(tracker.update([detect(at(0.001), looks(2.0))], 0.2)) == [1]
+
+
+def test_one_unseen_for_some_frames_is_found_by_its_place_alone_only_by_its_pose() -> None:
+    for motion, expected in (("pose", [1]), ("both", [1]), ("box", [2])):
+        tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0), looks(0.0)))
+        for k in range(3):
+            tracker.update([], 0.2 + k / 30)
+        assert ids(tracker.update([detect(at(0.001), looks(2.0))], 0.3)) == expected
+
+
+def test_without_a_feature_motion_decides_and_the_gallery_stays() -> None:
+    tracker = confirmed(TrackingConfig(), detect(at(0.0), looks(0.0)))
+    before = len(tracker.tracks[0].gallery)
+    assert ids(tracker.update([detect(at(0.001), None)], 0.2)) == [1]
+    assert len(tracker.tracks[0].gallery) == before
+
+
+def test_a_track_that_never_had_a_feature_can_be_followed() -> None:
+    tracker = confirmed(TrackingConfig(motion="box"), detect(at(0.0), None))
+    assert ids(tracker.update([detect(at(0.0), looks(0.0))], 0.2)) == [1]
+
+
+def test_carry_is_asked_for_the_confirmed_tracks_without_a_detection() -> None:
+    tracker = confirmed(TrackingConfig(), detect(at(0.0)), detect(at(0.2)))
+    tracker.update([detect(at(0.0)), detect(at(0.2)), detect(at(-0.2))], 0.2)
+    asked: list[list[int]] = []
+
+    def carry(tracks: list[Track], detections: list[Detection]) -> list[Detection | None]:
+        asked.append([t.track_id for t in tracks])
+        assert len(detections) == 1
+        return [detect(at(0.201), None) for _ in tracks]
+
+    tracked = tracker.update([detect(at(0.0))], 0.25, carry=carry)
+    assert asked == [[2]]
+    assert [(t.track_id, t.state, t.hits) for t in tracked] == [
+        (1, TrackState.CONFIRMED, 8),
+        (2, TrackState.CONFIRMED, 8),
+    ]
+
+
+def test_what_carry_does_not_find_coasts() -> None:
+    tracker = confirmed(TrackingConfig(), detect(at(0.0)))
+    (thing,) = tracker.update([], 0.25, carry=lambda tracks, detections: [None] * len(tracks))
+    assert thing.state == TrackState.COASTING
+
+
+def test_between_detections_tentative_tracks_live_on_and_may_be_confirmed_by_carrying() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    tracker.update([detect(at(0.0))], 0.0)
+    (waiting,) = tracker.update(None, 0.1, carry=lambda tracks, detections: [None] * len(tracks))
+    assert waiting.state == TrackState.TENTATIVE
+    for k in range(2):
+        (thing,) = tracker.update(None, 0.2 + k / 10, carry=lambda tracks, detections: [detect(at(0.0), None)])
+    assert thing.state == TrackState.CONFIRMED
+    assert tracker.update([], 0.5)[0].state == TrackState.COASTING
+
+
+def test_frames_without_a_search_do_not_use_up_max_age() -> None:
+    tracker = confirmed(TrackingConfig(max_age=2), detect(at(0.0)))
+    for k in range(10):
+        assert len(tracker.update(None, 0.3 + k / 30)) == 1
+    for k in range(3):
+        alive = tracker.update([], 1.0 + k / 30)
+    assert alive == []
+
+
+def test_camera_motion_is_no_object_motion() -> None:
+    """The camera jumps by 20 cm between two frames: known, nothing moved; not known, both seem to be others."""
+    for known in (True, False):
+        tracker = Tracker(TrackingConfig(), one_object())
+        things = [at(0.0), at(0.2)]
+        for k in range(6):
+            tracker.update([detect(p) for p in things], k / 30, np.eye(4) if known else None)
+        moved = at(0.2, 0.0, 0.0)
+        seen = [detect(np.linalg.inv(moved) @ p) for p in things]
+        tracked = tracker.update(seen, 0.2, moved if known else None)
+        by_place = {round(t.detection.pose.pose[0, 3], 3): t.track_id for t in tracked if t.is_observed}
+        if known:
+            assert by_place == {-0.2: 1, 0.0: 2}
+        else:
+            assert by_place[0.0] == 1
+
+
+@pytest.mark.parametrize("motion", ["pose", "both"])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_order_of_detections_does_not_matter(motion: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    poses = grid(7)
+    a, b = (Tracker(TrackingConfig(motion=motion), one_object()) for _ in range(2))
+    for k in range(8):
+        seen = [detect(noisy(p, rng)) for p in poses if rng.random() > 0.1]
+        first = a.update(seen, k / 10)
+        second = b.update([seen[i] for i in rng.permutation(len(seen))], k / 10)
+        by_box = {tuple(t.box): t.hits for t in first if t.is_observed}
+        assert by_box == {tuple(t.box): t.hits for t in second if t.is_observed}
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@given(seed=st.integers(0, 10_000), copies=st.integers(2, 4))
+@settings(max_examples=10, deadline=None)
+def test_duplicate_detections_do_not_break_an_identity(motion: str, seed: int, copies: int) -> None:
+    rng = np.random.default_rng(seed)
+    tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0)))
+    for k in range(5):
+        same = detect(noisy(at(0.0), rng))
+        tracked = tracker.update([same] * copies, 0.3 + k / 30)
+        assert sum(t.is_observed for t in tracked) == copies
+        assert tracked[0].track_id == 1
+        assert tracked[0].is_observed
+    assert len({t.track_id for t in tracked}) == len(tracked)
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_identities_survive_empty_frames_gaps_and_jittering_stamps(motion: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    poses = grid(6, spacing=0.6)
+    tracker = Tracker(TrackingConfig(motion=motion), one_object())
+    stamp = 0.0
+    for k in range(30):
+        stamp += rng.uniform(0.01, 0.08)
+        gap = k > 5 and rng.random() < 0.2
+        here = [i for i in range(len(poses)) if k < 5 or rng.random() > 0.15]
+        seen = [] if gap else [detect(noisy(poses[i], rng)) for i in here]
+        tracked = tracker.update(seen, stamp)
+        if not gap:
+            for t in (t for t in tracked if t.is_observed):
+                nearest = min(range(len(poses)), key=lambda i: np.linalg.norm(poses[i][:3, 3] - t.pose[:3, 3]))
+                assert t.track_id == nearest + 1
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("count", [0, 1, 2, 50, 200])
+def test_any_number_of_objects(motion: str, count: int) -> None:
+    rng = np.random.default_rng(count)
+    poses = grid(count, spacing=0.6)
+    tracker = Tracker(TrackingConfig(motion=motion), one_object())
+    for k in range(5):
+        tracked = tracker.update([detect(noisy(p, rng)) for p in poses], k / 30)
+    assert [t.track_id for t in tracked] == list(range(1, count + 1))
+    assert all(t.state == TrackState.CONFIRMED for t in tracked)
+
+
+def test_a_changed_config_counts_from_the_next_frame_on() -> None:
+    tracker = confirmed(TrackingConfig(motion="box"), detect(at(0.0)))
+    moved = detect(at(0.0, z=1.2))
+    moved.box = detect(at(0.0)).box
+    tracker.config = replace(tracker.config, motion="pose")
+    assert ids(tracker.update([moved], 0.2)) == [2]
