@@ -84,12 +84,6 @@ class TrackingConfig:
         100, "lost tracks remembered, for objects that come back after a long time; 0: none", range=(0, 100000)
     )
     lost_seconds: float = option(60.0, "time a lost track is remembered", unit="s", range=(0.0, 86400.0))
-    lost_margin: float = option(
-        1.5,
-        "a lost track is found again by its looks only where every other track of the class is so many times as "
-        "unlike the newcomer: of identical copies none is",
-        range=(1.0, 100.0),
-    )
     out_of_view_seconds: float = option(
         0.5, "a track that moved out of the picture is lost after this time", unit="s", range=(0.0, 3600.0)
     )

@@ -16,8 +16,6 @@ Float = NDArray[np.float64]
 
 # An object at rest is looked for where it was: within this share of its diameter.
 SAME_PLACE = 0.3
-# A smaller share of the gate is no difference in looks.
-SAME_LOOKS = 0.1
 # Slower than this, in m/s and rad/s, or no faster than its own uncertainty: at rest.
 _REST_SPEED, _REST_TURN = 0.02, 0.2
 
@@ -32,8 +30,9 @@ class _Lost:
 class LostTracks:
     """The tracks lost last, at most `lost_budget` of them and none longer than `lost_seconds`.
 
-    A newcomer is one of them where it stands at the place of one that was at rest, or where it looks like one and
-    unlike every other of its class. Identical copies look alike, so one that has left and come back is a new identity.
+    A newcomer is one of them where it stands at the place of one that was at rest, or where by its looks (within
+    the appearance gate) it can be that one and no other of its class, lost or live. Identical copies look alike, so one
+    that has left and come back is a new identity.
     """
 
     def __init__(self) -> None:
@@ -107,10 +106,8 @@ def _by_looks(
     best = int(np.argmin(unlikeness))
     if unlikeness[best] > config.appearance_gate:
         return None
-    # Of two that are as like as two views of one thing neither is the more likely one.
-    least = config.lost_margin * max(unlikeness[best], SAME_LOOKS * config.appearance_gate)
     rivals = [*np.delete(unlikeness, best), *_unlikeness(newcomer.gallery, [t.gallery for t in others])]
-    if any(not rival >= least for rival in rivals):
+    if any(not rival > config.appearance_gate for rival in rivals):
         return None
     return candidates[best]
 
