@@ -30,9 +30,10 @@ class _Lost:
 class LostTracks:
     """The tracks lost last, at most `lost_budget` of them and none longer than `lost_seconds`.
 
-    A newcomer is one of them where it stands at the place of one that was at rest, or where by its looks (within
-    the appearance gate) it can be that one and no other of its class, lost or live. Identical copies look alike, so one
-    that has left and come back is a new identity.
+    A newcomer is one of them where it stands at the place of one that was at rest, or where by its looks (within the
+    appearance gate) it can be that one and there is no other of its class, lost or live. Where `copies_differ`, there
+    may be others, as long as it cannot be one of these. Of identical copies one that has left and come back is a new
+    identity: whatever is alike in looks is then the view, e.g. cut by the same edge of the picture.
     """
 
     def __init__(self) -> None:
@@ -107,6 +108,8 @@ def _by_looks(
     if unlikeness[best] > config.appearance_gate:
         return None
     rivals = [*np.delete(unlikeness, best), *_unlikeness(newcomer.gallery, [t.gallery for t in others])]
+    if rivals and not config.copies_differ:
+        return None
     if any(not rival > config.appearance_gate for rival in rivals):
         return None
     return candidates[best]

@@ -6,9 +6,10 @@ singularity and its covariance is in the convention of ROS (x, y, z and rotation
 filtering: Sola 2017, arXiv:1711.02508.
 
 Things on a table stand still or move steadily, and now and then they start, stop or turn. One process noise cannot
-serve both: the steady one keeps a resting object steady, and where a measurement contradicts it the velocity is taken
-to have changed since the last measurement. The two hypotheses of a manoeuvre detector (Bar-Shalom, Li and Kirubarajan
-2001, chapter 11) are tried in this order.
+serve both: the steady one keeps a resting object steady, and where the measurements of late contradict it the velocity
+is taken to have changed since the last one. They do so where the fading sum of the normalised innovations squared is
+larger than chance makes it (manoeuvre detection: Bar-Shalom, Li and Kirubarajan 2001, section 11.2), judged for
+position and rotation apart.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _INITIAL_SPEED, _INITIAL_TURN = 0.3, 1.0
 _FLOOR = np.diag(np.array([5e-4] * 3 + [5e-3] * 3) ** 2)
 # Variance (rad^2) that takes a rotation out of an update.
 _NO_ROTATION = 1e4
-# 95 % of 6 degrees of freedom: what lies beyond contradicts steady motion.
-_STEADY_GATE = 12.592
+# Memory of the fading sum, about three measurements, and its 99th percentile in steady motion (3 degrees of freedom).
+_FADING, _CONTRADICTION = 0.7, 20.0
 
 
 @dataclass(eq=False)
@@ -44,6 +45,7 @@ class PoseFilter:
         velocity: (6,) linear (m/s) and angular (rad/s), along the optical axes.
         covariance: (12, 12) of the error state.
         unmeasured: seconds since the last measurement that was used.
+        contradiction: (2,) fading sums of what contradicts steady motion, for position and rotation.
         outliers: measurements beyond the gate in a row.
         turned: rotations beyond the gate in a row, at a position within it.
     """
@@ -53,6 +55,7 @@ class PoseFilter:
     velocity: Float
     covariance: Float
     unmeasured: float = 0.0
+    contradiction: Float = field(default_factory=lambda: np.zeros(2))
     outliers: int = 0
     turned: int = 0
     pose: Float = field(init=False)
@@ -174,8 +177,10 @@ def update(
     residual = _residual(poses, predicted)
     covariance = np.stack([f.covariance for f in filters])
     noise = np.asarray(covariances, float) + _FLOOR
-    contradicts = _squared(residual, covariance[:, :6, :6] + noise) > _STEADY_GATE
-    covariance = covariance + contradicts[:, None, None] * _manoeuvre(filters, config)
+    contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise)
+    # (M, 12): position, rotation and their rates.
+    parts = np.tile(np.repeat(contradicts, 3, axis=1), (1, 2))
+    covariance = covariance + parts[:, :, None] * parts[:, None] * _manoeuvre(filters, config)
     innovation = covariance[:, :6, :6] + noise
     outside = _squared(residual, innovation) > config.pose_gate
     turned = outside & (_squared(residual[:, :3], innovation[:, :3, :3]) <= config.position_gate)
@@ -239,7 +244,21 @@ def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:
     """(T, 12, 12) what a change of velocity at the last measurement adds to the covariance."""
     density = np.repeat([config.velocity_change**2, config.angular_velocity_change**2], 3)
     time = np.array([f.unmeasured for f in filters])[:, None]
+    # What was not seen for long has not necessarily gone far: without a bound any detection could be it.
+    time = time / (1 + time / config.velocity_change_seconds)
     return _both(density * time**2, density * time, density * np.ones_like(time))
+
+
+def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float) -> NDArray[np.bool_]:
+    """(M, 2) whether position and rotation contradict steady motion, with this (M, 6) residual counted in."""
+    parts = np.stack(
+        [_squared(residual[:, :3], innovation[:, :3, :3]), _squared(residual[:, 3:], innovation[:, 3:, 3:])], axis=1
+    )
+    sums = _FADING * np.stack([f.contradiction for f in filters]) + parts
+    contradicts = sums > _CONTRADICTION
+    for each, left in zip(filters, np.where(contradicts, 0.0, sums), strict=True):
+        each.contradiction = left
+    return np.asarray(contradicts)
 
 
 def _both(pose: Float, cross: Float, rate: Float) -> Float:

@@ -21,7 +21,7 @@ def seen(x: float = 100.0, obj_id: int = 1, pose: np.ndarray | None = None) -> D
 
 
 def test_tentative_then_confirmed_then_coasting_then_deleted() -> None:
-    tracker = Tracker(TrackingConfig(max_age=2, max_age_seconds=100), one_object())
+    tracker = Tracker(TrackingConfig(n_init=3, max_age=2, max_age_seconds=100), one_object())
     states = [tracker.update([seen()], k / 30)[0].state for k in range(3)]
     assert states == [TrackState.TENTATIVE, TrackState.TENTATIVE, TrackState.CONFIRMED]
     for k in (3, 4):
