@@ -1,4 +1,4 @@
-"""`pose-tracking benchmark`: time per stage, memory, time to the first output."""
+"""`pose-tracking benchmark`: time per stage, memory, time to the first output; or the tracker beside other trackers."""
 
 from __future__ import annotations
 
@@ -7,48 +7,103 @@ from typing import Annotated
 
 import typer
 
+SUBJECTS = ("pipeline", "tracking")
+
 
 def benchmark(
-    model: Annotated[str, typer.Option(help="Model bundle: a name or a folder.")] = "demo",
+    what: Annotated[
+        str,
+        typer.Argument(help="pipeline: all stages on rendered frames; tracking: the tracker's update beside others."),
+    ] = "pipeline",
+    model: Annotated[str, typer.Option(help="pipeline: model bundle, a name or a folder.")] = "demo",
     objects: Annotated[
-        Path | None, typer.Option(help="Folder with the meshes, for bundles that do not ship them.")
+        Path | None, typer.Option(help="pipeline: folder with the meshes, for bundles that do not ship them.")
     ] = None,
     counts: Annotated[
-        list[int] | None, typer.Option("--count", min=1, help="Objects in view; default 1, 5, 8.")
+        list[int] | None,
+        typer.Option("--count", min=1, help="Objects in view; default 1, 5, 8, of tracking 5, 20, 50, 100, 200."),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Timed frames for each number of objects.")] = 10,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Timed frames for each number of objects; default 10, of tracking 30."),
+    ] = None,
     networks: Annotated[
         str | None,
         typer.Option(
-            help='"published": compare the published pose networks, one by one and batched, and the light one.'
+            help='pipeline: "published" compares the published pose networks, one by one and batched, with the light.'
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the rendered frames.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write the figures to.")] = None,
+    device: Annotated[str, typer.Option(help="pipeline: auto, cpu, cuda, cuda:1, ...")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="pipeline: CPU threads; 0 leaves it to torch.")] = 0,
+    peers: Annotated[
+        str | None,
+        typer.Option(
+            help="tracking: the others, of deep-sort-realtime,norfair,bytetrack; default: all that are installed."
+        ),
+    ] = None,
+    soak: Annotated[
+        int, typer.Option(min=0, help="tracking: also measure the memory over so many frames; 0: not.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the frames.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file to write the figures to; of tracking, also a plot beside it.")
+    ] = None,
 ) -> None:
     """Time each stage at 1, 5 and 8 objects on rendered 640x480 frames, and measure the peak memory.
 
-    The pipeline runs in a process of its own. Ratios are only comparable within one run.
+    The pipeline runs in a process of its own. `tracking` times the tracker's update alone, beside other trackers on the
+    same made-up detections. Ratios are only comparable within one run.
     """
-    from ..config import validate
     from ..errors import ConfigError, OutputError
-    from ..evaluation.benchmark import BenchmarkConfig, format_benchmark, run_benchmark
     from ..evaluation.output import check_writable
-    from ..files import write_json
 
+    if what not in SUBJECTS:
+        raise ConfigError(f"benchmark {what}: there are only {' and '.join(SUBJECTS)}")
+    for_pipeline = {
+        "--model": model != "demo",
+        "--objects": objects is not None,
+        "--networks": networks is not None,
+        "--device": device != "auto",
+        "--threads": threads != 0,
+    }
+    for_tracking = {"--peers": peers is not None, "--soak": soak != 0}
+    for name, given in (for_tracking if what == "pipeline" else for_pipeline).items():
+        if given:
+            raise ConfigError(f"{name} says nothing to `benchmark {what}`: leave it out")
     if networks not in (None, "published"):
         raise ConfigError(f"--networks {networks}: only 'published' is known")
     if out is not None:
         check_writable(out.parent)  # before the long run
         if out.is_dir():
             raise OutputError(f"{out}: is a folder; name the JSON file to write")
+        if what == "tracking" and out.suffix == ".png":
+            raise OutputError(f"{out}: name the JSON file to write; the plot gets its name with .png")
+    if what == "tracking":
+        _tracking(counts, frames, peers, soak, seed, out)
+    else:
+        _pipeline(model, objects, counts, frames, networks, device, threads, seed, out)
+
+
+def _pipeline(
+    model: str,
+    objects: Path | None,
+    counts: list[int] | None,
+    frames: int | None,
+    networks: str | None,
+    device: str,
+    threads: int,
+    seed: int,
+    out: Path | None,
+) -> None:
+    from ..config import validate
+    from ..evaluation.benchmark import BenchmarkConfig, format_benchmark, run_benchmark
+    from ..files import write_json
+
     config = BenchmarkConfig(
         model=model,
         objects=None if objects is None else str(objects),
         counts=tuple(sorted(set(counts or (1, 5, 8)))),
-        frames=frames,
+        frames=10 if frames is None else frames,
         device=device,
         threads=threads,
         seed=seed,
@@ -60,3 +115,33 @@ def benchmark(
     if out is not None:
         write_json(out, data)
         typer.echo(f"figures: {out}")
+
+
+def _tracking(
+    counts: list[int] | None, frames: int | None, peers: str | None, soak: int, seed: int, out: Path | None
+) -> None:
+    from ..config import validate
+    from ..evaluation.benchmark_tracking import (
+        TrackingBenchmarkConfig,
+        format_tracking,
+        plot_tracking,
+        run_tracking_benchmark,
+    )
+    from ..files import atomic_path, write_json
+
+    config = TrackingBenchmarkConfig(
+        counts=tuple(sorted(set(counts or (5, 20, 50, 100, 200)))),
+        frames=30 if frames is None else frames,
+        peers=None if peers is None else tuple(name.strip() for name in peers.split(",") if name.strip()),
+        soak=soak,
+        seed=seed,
+    )
+    validate(config, "benchmark tracking")
+    data = run_tracking_benchmark(config)
+    typer.echo(format_tracking(data))
+    if out is not None:
+        write_json(out, data)
+        plot = out.with_suffix(".png")
+        with atomic_path(plot) as temporary:
+            temporary.write_bytes(plot_tracking(data))
+        typer.echo(f"figures: {out}, plot: {plot}")

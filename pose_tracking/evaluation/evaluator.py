@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING
 from ..datasets.sample import Sample, Source
 from ..errors import DatasetError, FrameError
 from ..objects import ObjectSet
+from ..results import Detection
 from .output import Recorder, report_folder, write_report
 from .results import FrameResult, Report
 from .scorer import MIN_VISIBILITY, OnFrame, Scorer, score
 
 if TYPE_CHECKING:
     from ..pipeline import PoseTracker
+
+Detect = Callable[[Sample], list[Detection]]
 
 
 def evaluate(
@@ -24,6 +28,8 @@ def evaluate(
     *,
     min_visib: float = MIN_VISIBILITY,
     max_frames: int | None = None,
+    detect: Detect | None = None,
+    camera_motion: bool = True,
     on_frame: OnFrame | None = None,
     progress: bool = False,
 ) -> Report:
@@ -32,6 +38,8 @@ def evaluate(
     Args:
         source: samples in the order of time; the tracks are reset where a new scene begins.
         tracker: the pipeline.
+        detect: gives the detections of a sample in place of the pipeline's own, e.g. `NoisyTruthDetector.detect`.
+        camera_motion: whether the pipeline is told the pose of the camera.
         min_visib: ground truth less visible than this is ignored.
         max_frames: stop after so many frames.
         on_frame: called with each sample and its result, e.g. to draw it.
@@ -53,7 +61,8 @@ def evaluate(
             tracker.reset()
         scene = sample.scene_id
         try:
-            objects = tracker.update(sample.frame)
+            frame = sample.frame if camera_motion else replace(sample.frame, camera_pose=None)
+            objects = tracker.update(frame) if detect is None else tracker.update_with(frame, detect(sample))
         except FrameError as error:
             image = number if sample.image_id is None else sample.image_id
             raise FrameError(f"{source.name}: scene {scene}, image {image}: {error}", error.reason) from error
@@ -81,6 +90,8 @@ def evaluate_to_folder(
     *,
     min_visib: float = MIN_VISIBILITY,
     max_frames: int | None = None,
+    detect: Detect | None = None,
+    camera_motion: bool = True,
     video: bool = True,
     fps: float = 10.0,
     progress: bool = True,
@@ -93,7 +104,14 @@ def evaluate_to_folder(
     frames = len(source) if max_frames is None else min(max_frames, len(source))
     return _to_folder(
         lambda on_frame: evaluate(
-            source, tracker, min_visib=min_visib, max_frames=max_frames, on_frame=on_frame, progress=progress
+            source,
+            tracker,
+            min_visib=min_visib,
+            max_frames=max_frames,
+            detect=detect,
+            camera_motion=camera_motion,
+            on_frame=on_frame,
+            progress=progress,
         ),
         tracker.objects,
         out,

@@ -56,7 +56,12 @@ def render_html(report: Report, pictures: Sequence[Picture] = (), note: str = ""
     ]
     if note:
         parts.append(f'<p class="note">{html.escape(note)}</p>')
-    parts += ["<h2>Pose</h2>", _pose_table(data), _figure(plots.recall_bars(report)), _figure(plots.add_curves(report))]
+    parts += [
+        "<h2>Pose</h2>",
+        _pose_table(data),
+        html_figure(plots.recall_bars(report)),
+        html_figure(plots.add_curves(report)),
+    ]
     parts.append(
         '<p class="note">Recall is the share of instances with ADD(-S) below a tenth of the diameter (ADD-S for '
         "symmetric objects), a missed instance counting as a failure; “of detected” leaves misses out, as the "
@@ -66,7 +71,7 @@ def render_html(report: Report, pictures: Sequence[Picture] = (), note: str = ""
     before = extra["segmentation_before_pose_check"].values()
     parts += [
         "<h2>Segmentation</h2>",
-        _table(
+        html_table(
             ["", "mask mAP 0.50:0.95", "mask mAP 0.50"],
             [["detections", *data["segmentation"].values()], ["before the pose check", *before]],
         ),
@@ -75,20 +80,24 @@ def render_html(report: Report, pictures: Sequence[Picture] = (), note: str = ""
     tracking = data["tracking"]
     parts += [
         "<h2>Tracking</h2>",
-        _table(list(tracking), [tracking.values()]),
+        html_table(list(tracking), [tracking.values()]),
         '<p class="note">Confirmed tracks that were observed in the frame, 2D boxes, IoU 0.5, within each class; motp '
         "is the mean IoU of the matches (1 is best), hota the mean over 19 IoU thresholds.</p>",
     ]
     if extra["tracking_note"]:
         parts.append(f'<p class="note">Not scored: {html.escape(extra["tracking_note"])}.</p>')
-    parts.append(_figure(plots.track_timelines(report)))
+    parts.append(html_figure(plots.track_timelines(report)))
     parts += ["<h2>Detections</h2>", _detection_table(report)]
-    parts += ["<h2>Latency</h2>", _latency_table(data["latency_ms"]), _figure(plots.latency_histograms(report))]
+    parts += ["<h2>Latency</h2>", _latency_table(data["latency_ms"]), html_figure(plots.latency_histograms(report))]
     if pictures:
         parts += ["<h2>Frames</h2>", *(picture.tag() for picture in pictures)]
+    return html_page(f"{data['model']} on {data['source']}", parts)
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """A page of HTML parts, the empty ones left out; `title` is plain text."""
     body = "\n".join(part for part in parts if part)
-    title = html.escape(f"{data['model']} on {data['source']}")
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
@@ -106,7 +115,7 @@ def _pose_table(data: dict[str, Any]) -> str:
         ]
         for entry in entries
     ]
-    return _table(head, rows, last_class="mean")
+    return html_table(head, rows, last_class="mean")
 
 
 def _stage_table(report: Report) -> str:
@@ -126,7 +135,7 @@ def _stage_table(report: Report) -> str:
     entries.append(("all instances", extra["all_instances"]["add_s_recall_by_stage"]))
     entries.append(("mean of the objects", extra["add_s_recall_by_stage"]))
     rows = [[name, *(_number(recalls.get(s), ".1%") for s in names)] for name, recalls in entries]
-    return _table(["object", *names.values()], rows, last_class="mean")
+    return html_table(["object", *names.values()], rows, last_class="mean")
 
 
 def _confidence_table(report: Report) -> str:
@@ -149,7 +158,7 @@ def _confidence_table(report: Report) -> str:
         '<p class="note">Every pose before the confidence was asked; right is ADD(-S) below a tenth of the diameter. '
         f"Precision and recall of the poses with a confidence of at least {threshold:g}.</p>"
     )
-    return _table([*head, "precision", "recall"], rows, last_class="mean") + note
+    return html_table([*head, "precision", "recall"], rows, last_class="mean") + note
 
 
 def _detection_table(report: Report) -> str:
@@ -163,7 +172,7 @@ def _detection_table(report: Report) -> str:
         ]
         for obj_id, entry in extra["objects"].items()
     ]
-    table = _table(["object", "detections", "per frame", "false positives"], rows)
+    table = html_table(["object", "detections", "per frame", "false positives"], rows)
     lines = [f"False positives per annotated frame: {_number(extra['false_positives_per_frame'], '.3f')}."]
     if extra["rejected_detections"]:
         reasons = ", ".join(f"{html.escape(k)} {v}" for k, v in sorted(extra["rejected_detections"].items()))
@@ -180,10 +189,11 @@ def _latency_table(latency: dict[str, dict[str, float | None]]) -> str:
     rows = [
         [stage, _number(latency[stage]["median"], ".1f"), _number(latency[stage]["p99"], ".1f")] for stage in STAGES
     ]
-    return _table(["stage", "median [ms]", "99 % [ms]"], rows)
+    return html_table(["stage", "median [ms]", "99 % [ms]"], rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Any], last_class: str = "") -> str:
+def html_table(head: Sequence[str], rows: Sequence[Any], last_class: str = "") -> str:
+    """A table of plain texts and numbers; None is a dash, and `last_class` the class of the last row."""
     lines = ["<table><tr>" + "".join(f"<th>{html.escape(h)}</th>" for h in head) + "</tr>"]
     for i, row in enumerate(rows):
         kind = f' class="{last_class}"' if last_class and i == len(rows) - 1 else ""
@@ -199,5 +209,6 @@ def _number(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
-def _figure(image: bytes | None) -> str:
+def html_figure(image: bytes | None) -> str:
+    """A PNG picture inside the page; nothing where there is none."""
     return "" if image is None else f'<p><img src="data:image/png;base64,{base64.b64encode(image).decode()}"></p>'

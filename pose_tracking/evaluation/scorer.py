@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.sample import GroundTruthObject, Sample
-from ..geometry import transform_points
+from ..errors import DatasetError
 from ..objects import ObjectSet
 from ..pipeline.config import PipelineConfig
 from ..results import Detection, TrackedObject
-from ..visualization.overlay import box_corners
 from . import results
 from .confidence import judge_pose, pooled
-from .matching import MIN_IOU, FrameMatches, Region, mask_box, match_frame
+from .identities import MIN_VISIBILITY, track_boxes, truth_box, truth_boxes, visibility_of, with_identities
+from .matching import MIN_IOU, FrameMatches, Region, match_frame
 from .pose_metrics import PoseScorer
 from .results import POSE_STAGES, FrameResult, ObjectTally, PoseRow, Report, TrackRow
 from .segmentation_metrics import MaskAveragePrecision
@@ -23,7 +24,6 @@ from .tracking_metrics import IdentifiedBox, TrackingAccumulator
 
 Float = NDArray[np.float64]
 OnFrame = Callable[[Sample, FrameResult], None]
-MIN_VISIBILITY = 0.3
 MIN_POSE_CONFIDENCE = PipelineConfig().min_pose_confidence
 
 
@@ -57,7 +57,7 @@ class Scorer:
             for obj_id, model in objects.items()
         }
         self._masks, self._candidate_masks = MaskAveragePrecision(), MaskAveragePrecision()
-        self._tracking: list[tuple[list[IdentifiedBox], list[IdentifiedBox]]] = []
+        self._tracking: list[tuple[int, list[IdentifiedBox], list[IdentifiedBox]]] = []
         self._poses: list[PoseRow] = []
         self._tracks: list[TrackRow] = []
         self._stage_times: dict[str, list[float]] = {}
@@ -99,21 +99,8 @@ class Scorer:
         if candidates is None:
             candidates = [o.detection for o in detected if o.detection is not None]
         self._tally_candidates([c for c in candidates if c.obj_id in self.objects], truths, truth_regions)
-        nowhere = np.zeros(4)
-        self._tracking.append(
-            (
-                [IdentifiedBox((sample.scene_id, o.track_id), o.obj_id, o.box) for o in detected if o.is_confirmed],
-                [
-                    IdentifiedBox(
-                        None if truth.instance_id is None else (sample.scene_id, truth.obj_id, truth.instance_id),
-                        truth.obj_id,
-                        nowhere if region.box is None else region.box,
-                        region.ignored,
-                    )
-                    for truth, region in zip(truths, truth_regions, strict=True)
-                ],
-            )
-        )
+        tracks = [replace(t, identity=(sample.scene_id, t.identity)) for t in track_boxes(detected)]
+        self._tracking.append((sample.scene_id, tracks, truth_boxes(sample, self.objects, self.min_visib)))
         return matches
 
     def _record(self, sample: Sample, result: FrameResult, image: int, detected: list[TrackedObject]) -> None:
@@ -201,11 +188,8 @@ class Scorer:
                 tally.errors.setdefault(stage, []).append(error)
 
     def _truth_region(self, truth: GroundTruthObject, sample: Sample) -> Region:
-        visibility = 1.0 if truth.visibility is None else truth.visibility
-        box = truth.box
-        if box is None:
-            box = mask_box(truth.mask) if truth.mask is not None else _projected_box(truth, self.objects, sample)
-        return Region(truth.obj_id, box, truth.mask, ignored=visibility < self.min_visib)
+        ignored = visibility_of(truth) < self.min_visib
+        return Region(truth.obj_id, truth_box(truth, self.objects, sample), truth.mask, ignored=ignored)
 
     def report(self, source: str, model: str, frames_dropped: int = 0) -> Report:
         """The report on all frames so far."""
@@ -234,17 +218,11 @@ class Scorer:
         if not self._annotated_frames:
             return dict(results.no_tracking()), "no frame is annotated"
         accumulator = TrackingAccumulator()
-        for tracks, truths in self._tracking:
-            identified = []
-            for truth in truths:
-                identity = truth.identity
-                if identity is None:
-                    # Without identities, an object that occurs once a frame can only be the same one.
-                    if sum(other.obj_id == truth.obj_id for other in truths) > 1:
-                        name = self.objects[truth.obj_id].name
-                        return dict(results.no_tracking()), f"several {name} in a frame without instance ids"
-                    identity = ("only", truth.obj_id)
-                identified.append(IdentifiedBox(identity, truth.obj_id, truth.box, truth.ignored))
+        for scene_id, tracks, truths in self._tracking:
+            try:
+                identified = with_identities(truths, self.objects, scene_id)
+            except DatasetError as error:
+                return dict(results.no_tracking()), str(error)
             accumulator.add([track for track in tracks if track.obj_id in annotated], identified)
         return accumulator.result(), None
 
@@ -357,15 +335,3 @@ def _region(tracked: TrackedObject) -> Region:
     box = tracked.box if detection is None else detection.box
     mask = tracked.mask if tracked.mask is not None or detection is None else detection.mask
     return Region(tracked.obj_id, np.asarray(box, float), mask, float(tracked.score))
-
-
-def _projected_box(truth: GroundTruthObject, objects: ObjectSet, sample: Sample) -> Float | None:
-    """Box of the projected model, cut to the image: the next best where the data set gives neither box nor mask."""
-    model, camera = objects[truth.obj_id], sample.frame.intrinsics
-    mesh = model.mesh
-    points = box_corners(model) if mesh is None else mesh.vertices
-    pixels = camera.project(transform_points(truth.pose, points))
-    if not np.isfinite(pixels).all():
-        return None
-    limits = [camera.width, camera.height]
-    return np.concatenate([np.clip(pixels.min(0), 0, limits), np.clip(pixels.max(0) + 1, 0, limits)])

@@ -22,6 +22,10 @@ from .matching import box_iou
 MIN_IOU = 0.5
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 METRICS = ("mota", "motp", "idf1", "hota", "id_switches", "fragmentations", "fp", "fn", "mt", "ml")
+# What a comparison of trackers states beyond the report: identity precision and recall, the number of boxes of the
+# ground truth that count, and the switches among a thousand of them.
+FURTHER_METRICS = ("idp", "idr", "object_frames", "switches_per_1000")
+_RATIOS = ("mota", "motp", "idf1", "hota", "idp", "idr", "switches_per_1000")
 _NAMES = {
     "num_switches": "id_switches",
     "num_fragmentations": "fragmentations",
@@ -51,8 +55,12 @@ class IdentifiedBox:
 
 @dataclass(frozen=True)
 class _Frame:
+    """Numbers and classes of the truths (N,) and tracks (M,) of a frame, and their (N, M) IoU, 0 between classes."""
+
     truths: NDArray[np.int64]
     tracks: NDArray[np.int64]
+    truth_classes: NDArray[np.int64]
+    track_classes: NDArray[np.int64]
     similarity: NDArray[np.float64]
 
 
@@ -66,9 +74,9 @@ class TrackingAccumulator:
 
     def add(self, tracks: Sequence[IdentifiedBox], truths: Sequence[IdentifiedBox]) -> None:
         """Add one annotated frame. Tracks that match ignored ground truth are left out, as MOTChallenge does."""
+        truth_classes, track_classes = (np.array([i.obj_id for i in items], np.int64) for items in (truths, tracks))
         similarity = box_iou(_boxes(truths), _boxes(tracks))
-        same_class = np.array([[a.obj_id == b.obj_id for b in tracks] for a in truths], bool)
-        similarity = np.where(same_class.reshape(similarity.shape), similarity, 0.0)
+        similarity = np.where(truth_classes[:, None] == track_classes[None], similarity, 0.0)
         candidates = np.where(similarity >= MIN_IOU, similarity, 0.0)
         rows, cols = linear_sum_assignment(-candidates)
         on_ignored = {c for r, c in zip(rows, cols, strict=True) if candidates[r, c] > 0 and truths[r].ignored}
@@ -78,58 +86,99 @@ class TrackingAccumulator:
             _Frame(
                 _numbers(self._truth_numbers, [truths[i].identity for i in keep_rows]),
                 _numbers(self._track_numbers, [tracks[i].identity for i in keep_cols]),
+                truth_classes[keep_rows],
+                track_classes[keep_cols],
                 similarity[np.ix_(keep_rows, keep_cols)],
             )
         )
 
+    @property
+    def obj_ids(self) -> list[int]:
+        """Classes that were annotated or tracked, rising."""
+        return sorted({int(c) for f in self._frames for c in (*f.truth_classes, *f.track_classes)})
+
     def result(self) -> dict[str, float | int | None]:
         """The scores under the names of `METRICS`; ratios are None without ground truth, MOTP without a match."""
-        if not self._truth_numbers:
-            fp = sum(len(f.tracks) for f in self._frames)
-            return {
-                name: fp if name == "fp" else None if name in ("mota", "motp", "idf1", "hota") else 0
-                for name in METRICS
+        scores = self.scores()
+        return {name: scores[name] for name in METRICS}
+
+    def scores(self, obj_id: int | None = None) -> dict[str, float | int | None]:
+        """The scores under the names of `METRICS` and `FURTHER_METRICS`, of one class where `obj_id` is given."""
+        frames = self._frames if obj_id is None else _of_class(self._frames, obj_id)
+        if not any(len(frame.truths) for frame in frames):
+            counts: dict[str, float | int | None] = {
+                name: None if name in _RATIOS else 0 for name in (*METRICS, *FURTHER_METRICS)
             }
+            counts["fp"] = sum(len(frame.tracks) for frame in frames)
+            return counts
         import motmetrics
 
         accumulator = motmetrics.MOTAccumulator(auto_id=True)
-        for frame in self._frames:
+        for frame in frames:
             distance = np.where(frame.similarity >= MIN_IOU, 1.0 - frame.similarity, np.nan)
             accumulator.update(frame.truths, frame.tracks, distance)
-        wanted = ["mota", "motp", "idf1", *_NAMES]
+        wanted = ["mota", "motp", "idf1", "idp", "idr", "num_objects", *_NAMES]
         summary = motmetrics.metrics.create().compute(accumulator, metrics=wanted, return_dataframe=False)
+        object_frames = int(summary["num_objects"])
         scores: dict[str, float | int | None] = {
             "mota": float(summary["mota"]),
             "motp": 1.0 - float(summary["motp"]) if np.isfinite(summary["motp"]) else None,
             "idf1": float(summary["idf1"]),
-            "hota": self._hota(),
+            "hota": _hota(frames),
+            # Without tracks motmetrics divides 0 by 0.
+            "idp": float(summary["idp"]) if np.isfinite(summary["idp"]) else None,
+            "idr": float(summary["idr"]),
+            "object_frames": object_frames,
+            "switches_per_1000": 1000 * int(summary["num_switches"]) / object_frames,
         }
         scores |= {ours: int(summary[theirs]) for theirs, ours in _NAMES.items()}
-        return {name: scores[name] for name in METRICS}
+        return {name: scores[name] for name in (*METRICS, *FURTHER_METRICS)}
 
-    def _hota(self) -> float:
-        """HOTA: geometric mean of detection and association accuracy, averaged over 19 IoU thresholds."""
-        truth_count = np.zeros((len(self._truth_numbers), 1))
-        track_count = np.zeros((1, len(self._track_numbers)))
-        overlap = np.zeros((len(truth_count), track_count.shape[1]))
-        for frame in self._frames:
-            s = frame.similarity
-            union = s.sum(0, keepdims=True) + s.sum(1, keepdims=True) - s
-            overlap[np.ix_(frame.truths, frame.tracks)] += np.divide(s, union, out=np.zeros_like(s), where=union > 0)
-            truth_count[frame.truths] += 1
-            track_count[:, frame.tracks] += 1
-        # How well two whole trajectories align decides which of two overlapping boxes a frame's truth is given.
-        alignment = overlap / (truth_count + track_count - overlap)
-        matches = np.zeros((len(ALPHAS), *overlap.shape))
-        for frame in self._frames:
-            rows, cols = linear_sum_assignment(-alignment[np.ix_(frame.truths, frame.tracks)] * frame.similarity)
-            good = frame.similarity[rows, cols] >= ALPHAS[:, None] - np.finfo(float).eps
-            matches[:, frame.truths[rows], frame.tracks[cols]] += good
-        hits = matches.sum((1, 2))
-        detection = hits / (truth_count.sum() + track_count.sum() - hits)
-        jaccard = matches / np.maximum(1, truth_count + track_count - matches)
-        association = (matches * jaccard).sum((1, 2)) / np.maximum(1, hits)
-        return float(np.sqrt(detection * association).mean())
+
+def _hota(frames: Sequence[_Frame]) -> float:
+    """HOTA: geometric mean of detection and association accuracy, averaged over 19 IoU thresholds."""
+    truth_count = np.zeros((1 + max(int(f.truths.max(initial=-1)) for f in frames), 1))
+    track_count = np.zeros((1, 1 + max(int(f.tracks.max(initial=-1)) for f in frames)))
+    overlap = np.zeros((len(truth_count), track_count.shape[1]))
+    for frame in frames:
+        s = frame.similarity
+        union = s.sum(0, keepdims=True) + s.sum(1, keepdims=True) - s
+        overlap[np.ix_(frame.truths, frame.tracks)] += np.divide(s, union, out=np.zeros_like(s), where=union > 0)
+        truth_count[frame.truths] += 1
+        track_count[:, frame.tracks] += 1
+    # How well two whole trajectories align decides which of two overlapping boxes a frame's truth is given.
+    either = truth_count + track_count - overlap
+    alignment = np.divide(overlap, either, out=np.zeros_like(overlap), where=either > 0)
+    matches = np.zeros((len(ALPHAS), *overlap.shape))
+    for frame in frames:
+        rows, cols = linear_sum_assignment(-alignment[np.ix_(frame.truths, frame.tracks)] * frame.similarity)
+        good = frame.similarity[rows, cols] >= ALPHAS[:, None] - np.finfo(float).eps
+        matches[:, frame.truths[rows], frame.tracks[cols]] += good
+    hits = matches.sum((1, 2))
+    detection = hits / (truth_count.sum() + track_count.sum() - hits)
+    jaccard = matches / np.maximum(1, truth_count + track_count - matches)
+    association = (matches * jaccard).sum((1, 2)) / np.maximum(1, hits)
+    return float(np.sqrt(detection * association).mean())
+
+
+def _of_class(frames: Sequence[_Frame], obj_id: int) -> list[_Frame]:
+    """What the frames hold of one class, with numbers of its own; frames with nothing of it change no score."""
+    truth_numbers: dict[Hashable, int] = {}
+    track_numbers: dict[Hashable, int] = {}
+    found = []
+    for frame in frames:
+        rows, cols = np.flatnonzero(frame.truth_classes == obj_id), np.flatnonzero(frame.track_classes == obj_id)
+        if len(rows) + len(cols):
+            found.append(
+                _Frame(
+                    _numbers(truth_numbers, frame.truths[rows].tolist()),
+                    _numbers(track_numbers, frame.tracks[cols].tolist()),
+                    frame.truth_classes[rows],
+                    frame.track_classes[cols],
+                    frame.similarity[np.ix_(rows, cols)],
+                )
+            )
+    return found
 
 
 def _boxes(items: Sequence[IdentifiedBox]) -> NDArray[np.float64]:

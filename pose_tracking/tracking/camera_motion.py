@@ -26,7 +26,7 @@ def take_out(tracks: Sequence[Track], motion: Float, intrinsics: CameraIntrinsic
     """
     posed = [t for t in tracks if t.filter is not None]
     if intrinsics is not None and posed:
-        before = np.stack([_centre(t) for t in posed])
+        before = np.array([_centre(t) for t in posed])
         after = transform_points(motion, before)
         ahead = (before[:, 2] > _NEAREST) & (after[:, 2] > _NEAREST)
         shift, scale = np.zeros((len(posed), 2)), np.ones(len(posed))

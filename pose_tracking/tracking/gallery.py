@@ -13,7 +13,7 @@ Feature = NDArray[np.float32]
 def normalize(features: NDArray) -> Feature:
     """(..., D) features to unit length; a zero vector stays zero and so is at distance 1 from everything."""
     features = np.asarray(features, np.float32)
-    norm = np.linalg.norm(features, axis=-1, keepdims=True)
+    norm = np.sqrt(np.einsum("...i,...i->...", features, features))[..., None]
     return np.divide(features, norm, out=np.zeros_like(features), where=norm > 0)
 
 
@@ -28,19 +28,13 @@ class Gallery:
     def __len__(self) -> int:
         return min(self._count, self._budget)
 
-    @property
-    def newest(self) -> Feature | None:
-        """(D,) the feature added last, or None."""
-        return None if self._features is None else self._features[(self._count - 1) % self._budget]
-
     def extend(self, other: Gallery) -> None:
         """Keep those of another gallery, too, as if they were newer."""
         for feature in other.features:
             self.add(feature)
 
     def add(self, feature: NDArray) -> None:
-        """Keep one more (D,) feature, forgetting the oldest beyond the budget."""
-        feature = normalize(feature)
+        """Keep one more (D,) feature of unit length (see `normalize`), forgetting the oldest beyond the budget."""
         if self._features is None:
             self._features = np.zeros((min(8, self._budget), feature.shape[-1]), np.float32)
         if self._count == len(self._features) < self._budget:
@@ -75,6 +69,6 @@ def smallest_cosine_distances(
     out = np.ones((len(galleries), len(features)))
     for row, gallery in enumerate(galleries):
         columns = np.arange(len(features)) if wanted is None else np.flatnonzero(wanted[row])
-        if len(columns) and len(gallery):
+        if columns.size and len(gallery):
             out[row, columns] = 1.0 - (gallery.features @ features[columns].T).max(axis=0)
     return np.maximum(out, 0.0)

@@ -50,9 +50,9 @@ def motion_distances(
 
 def _boxes(tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig) -> Float:
     squared = box_filter.squared_mahalanobis(
-        np.stack([t.mean for t in tracks]),
-        np.stack([t.covariance for t in tracks]),
-        box_filter.to_xyah(np.stack([d.box for d in detections])),
+        np.array([t.mean for t in tracks]),
+        np.array([t.covariance for t in tracks]),
+        box_filter.to_xyah(np.array([d.box for d in detections])),
     )
     return np.where(squared <= config.motion_gate, squared / config.motion_gate, np.inf)
 
@@ -62,8 +62,8 @@ def _poses(
 ) -> Float:
     squared = pose_filter.squared_mahalanobis(
         [t.filter for t in tracks if t.filter is not None],
-        np.stack([d.pose.pose for d in detections if d.pose is not None]),
-        np.stack([d.pose.covariance for d in detections if d.pose is not None]),
+        np.array([d.pose.pose for d in detections if d.pose is not None]),
+        np.array([d.pose.covariance for d in detections if d.pose is not None]),
         symmetries,
         config,
     )

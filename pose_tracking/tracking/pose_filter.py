@@ -78,11 +78,11 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
     """Move all on by `dt` seconds."""
     if not filters or dt == 0:
         return
-    velocity = np.stack([f.velocity for f in filters])
-    position = np.stack([f.position for f in filters]) + velocity[:, :3] * dt
+    velocity = np.array([f.velocity for f in filters])
+    position = np.array([f.position for f in filters]) + velocity[:, :3] * dt
     turn = Rotation.from_rotvec(velocity[:, 3:] * dt).as_matrix()
-    rotation = turn @ np.stack([f.rotation for f in filters])
-    covariance = np.stack([f.covariance for f in filters])
+    rotation = turn @ np.array([f.rotation for f in filters])
+    covariance = np.array([f.covariance for f in filters])
     cross, rates = covariance[:, :6, 6:], covariance[:, 6:, 6:]
     covariance[:, :6, :6] += dt * (cross + np.swapaxes(cross, 1, 2)) + dt * dt * rates
     covariance[:, :6, 6:] += dt * rates
@@ -100,11 +100,11 @@ def move_camera(filters: Sequence[PoseFilter], motion: Float) -> None:
     if not filters:
         return
     turn = motion[:3, :3]
-    position = np.stack([f.position for f in filters]) @ turn.T + motion[:3, 3]
-    rotation = turn @ np.stack([f.rotation for f in filters])
-    velocity = (np.stack([f.velocity for f in filters]).reshape(-1, 2, 3) @ turn.T).reshape(-1, 6)
+    position = np.array([f.position for f in filters]) @ turn.T + motion[:3, 3]
+    rotation = turn @ np.array([f.rotation for f in filters])
+    velocity = (np.array([f.velocity for f in filters]).reshape(-1, 2, 3) @ turn.T).reshape(-1, 6)
     turns = np.kron(np.eye(4), turn)
-    covariance = turns @ np.stack([f.covariance for f in filters]) @ turns.T
+    covariance = turns @ np.array([f.covariance for f in filters]) @ turns.T
     _put(filters, position, rotation, velocity, covariance)
 
 
@@ -130,14 +130,13 @@ def squared_mahalanobis(
     distances = np.full((len(filters), len(poses)), np.inf)
     if not distances.size:
         return distances
-    predicted = np.stack([f.pose for f in filters])
-    spread = np.stack([f.covariance[:6, :6] for f in filters]) + _manoeuvre(filters, config)[:, :6, :6]
+    predicted = np.array([f.pose for f in filters])
+    spread = np.array([f.covariance[:6, :6] for f in filters]) + _manoeuvre(filters, config)[:, :6, :6]
     spread_of = np.asarray(covariances, float) + _FLOOR
     if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
-        near = _position_distance(
-            poses[None, :, :3, 3] - predicted[:, None, :3, 3], spread[:, None, :3, :3] + spread_of[None, :, :3, :3]
+        rows, columns = _within(
+            predicted[:, :3, 3], spread[:, :3, :3], poses[:, :3, 3], spread_of[:, :3, :3], config.position_gate
         )
-        rows, columns = np.nonzero(near <= config.position_gate)
     else:  # an equivalent pose may have its origin elsewhere
         rows, columns = (index.ravel() for index in np.indices(distances.shape))
     if not len(rows):
@@ -172,10 +171,10 @@ def update(
     """
     if not filters:
         return np.zeros(0, bool)
-    predicted = np.stack([f.pose for f in filters])
+    predicted = np.array([f.pose for f in filters])
     poses = nearest_equivalent(np.asarray(poses, float), predicted, symmetries)
     residual = _residual(poses, predicted)
-    covariance = np.stack([f.covariance for f in filters])
+    covariance = np.array([f.covariance for f in filters])
     noise = np.asarray(covariances, float) + _FLOOR
     contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise)
     # (M, 12): position, rotation and their rates.
@@ -197,7 +196,7 @@ def update(
     correction = (gain @ residual[..., None])[..., 0]
     corrected = covariance - gain @ innovation @ np.swapaxes(gain, 1, 2)
     corrected = (corrected + np.swapaxes(corrected, 1, 2)) / 2
-    velocity = np.stack([f.velocity for f in filters]) + correction[:, 6:]
+    velocity = np.array([f.velocity for f in filters]) + correction[:, 6:]
     position = predicted[:, :3, 3] + correction[:, :3]
     rotation = Rotation.from_rotvec(correction[:, 3:6]).as_matrix() @ predicted[:, :3, :3]
     used = ~outside | again
@@ -254,7 +253,7 @@ def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: 
     parts = np.stack(
         [_squared(residual[:, :3], innovation[:, :3, :3]), _squared(residual[:, 3:], innovation[:, 3:, 3:])], axis=1
     )
-    sums = _FADING * np.stack([f.contradiction for f in filters]) + parts
+    sums = _FADING * np.array([f.contradiction for f in filters]) + parts
     contradicts = sums > _CONTRADICTION
     for each, left in zip(filters, np.where(contradicts, 0.0, sums), strict=True):
         each.contradiction = left
@@ -282,13 +281,13 @@ def _squared(residual: Float, covariance: Float) -> Float:
     return np.asarray((residual * np.linalg.solve(covariance, residual[..., None])[..., 0]).sum(-1))
 
 
-def _position_distance(difference: Float, covariance: Float) -> Float:
-    """(T, D) squared Mahalanobis lengths of (T, D, 3) differences under (T, D, 3, 3) covariances, by cofactors."""
-    a, b, c = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 0, 2]
-    d, e, f = covariance[..., 1, 1], covariance[..., 1, 2], covariance[..., 2, 2]
-    x, y, z = np.moveaxis(difference, -1, 0)
-    aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
-    dd, ee, ff = a * f - c * c, b * c - a * e, a * d - b * b
-    determinant = a * aa + b * bb + c * cc
-    quadratic = aa * x * x + dd * y * y + ff * z * z + 2 * (bb * x * y + cc * x * z + ee * y * z)
-    return np.asarray(quadratic / determinant)
+def _within(
+    predicted: Float, spread: Float, measured: Float, spread_of: Float, gate: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the pairs of (T, 3) and (D, 3) positions that may be within a gate under their covariances.
+
+    A length under a covariance is never less than that under its trace, which is cheap to tell for all pairs.
+    """
+    difference = measured[None] - predicted[:, None]
+    bound = np.trace(spread, axis1=1, axis2=2)[:, None] + np.trace(spread_of, axis1=1, axis2=2)
+    return np.nonzero((difference * difference).sum(-1) <= gate * bound)

@@ -11,7 +11,7 @@ from ..objects import ObjectModel
 from ..results import Detection, TrackedObject, TrackState
 from . import box_filter, pose_filter
 from .config import TrackingConfig
-from .gallery import Gallery
+from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
 
 Float = NDArray[np.float64]
@@ -57,6 +57,8 @@ class Track:
         self._detection: Detection | None = None
         self._age_frames = 0
         self.note(detection, config)
+        if detection.feature is not None:
+            self.gallery.add(normalize(detection.feature))
 
     @property
     def pose(self) -> Float | None:
@@ -81,7 +83,7 @@ class Track:
         self.seconds_since_seen += dt
 
     def note(self, detection: Detection, config: TrackingConfig) -> None:
-        """All that a detection changes but the filters' states."""
+        """All that a detection changes but the filters' states and the gallery."""
         self.hits += 1
         self.frames_since_seen = self.misses = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
@@ -89,8 +91,6 @@ class Track:
         self.score = detection.score
         if detection.pose is not None:
             self.pose_confidence = detection.pose.confidence
-        if detection.feature is not None:
-            self.gallery.add(detection.feature)
         if self.hits >= config.n_init:
             self.is_confirmed = True
 
@@ -146,7 +146,7 @@ def predict(tracks: Sequence[Track], stamp: float, dt: float, config: TrackingCo
     if not tracks:
         return
     means, covariances = box_filter.predict(
-        np.stack([t.mean for t in tracks]), np.stack([t.covariance for t in tracks]), dt * config.nominal_rate
+        np.array([t.mean for t in tracks]), np.array([t.covariance for t in tracks]), dt * config.nominal_rate
     )
     for track, mean, covariance in zip(tracks, means, covariances, strict=True):
         track.mean, track.covariance = mean, covariance
@@ -159,10 +159,14 @@ def update(tracks: Sequence[Track], detections: Sequence[Detection], config: Tra
     if not tracks:
         return
     means, covariances = box_filter.update(
-        np.stack([t.mean for t in tracks]),
-        np.stack([t.covariance for t in tracks]),
-        box_filter.to_xyah(np.stack([d.box for d in detections])),
+        np.array([t.mean for t in tracks]),
+        np.array([t.covariance for t in tracks]),
+        box_filter.to_xyah(np.array([d.box for d in detections])),
     )
+    looked_at = [(t.gallery, d.feature) for t, d in zip(tracks, detections, strict=True) if d.feature is not None]
+    if looked_at:
+        for (gallery, _), unit in zip(looked_at, normalize(np.array([f for _, f in looked_at])), strict=True):
+            gallery.add(unit)
     filters, estimates = [], []
     for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True):
         track.mean, track.covariance = mean, covariance
@@ -177,8 +181,8 @@ def update(tracks: Sequence[Track], detections: Sequence[Detection], config: Tra
     if filters:
         pose_filter.update(
             filters,
-            np.stack([e.pose for e in estimates]),
-            np.stack([e.covariance for e in estimates]),
+            np.array([e.pose for e in estimates]),
+            np.array([e.covariance for e in estimates]),
             tracks[0].model.symmetries,
             config,
         )

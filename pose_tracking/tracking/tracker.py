@@ -141,10 +141,14 @@ class Tracker:
         matches: Matches = []
         left = confirmed
         if confirmed:
+            wanted = np.isfinite(motion)
+            if config.motion != "box":
+                # A pair that has no rival is matched by its place in any case.
+                wanted &= (wanted.sum(0) > 1) | (wanted.sum(1) > 1)[:, None]
             cost = np.full(motion.shape, np.inf)
             cost[confirmed] = association_cost(
                 motion[confirmed],
-                _appearance_distances([tracks[i] for i in confirmed], detections, np.isfinite(motion[confirmed])),
+                _appearance_distances([tracks[i] for i in confirmed], detections, wanted[confirmed]),
                 config.motion_weight,
                 1.0,
                 config.appearance_gate,
@@ -154,8 +158,8 @@ class Tracker:
         if config.motion == "box":
             # Of those seen before, boxes can only tell who was seen in the frame before.
             rest = tentative + [i for i in left if ages[i] == 1]
-            corners = box_filter.to_corners(np.stack([t.mean[:4] for t in tracks]))
-            overlap = intersection_over_union(corners, np.stack([np.asarray(d.box, float) for d in detections]))
+            corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
+            overlap = intersection_over_union(corners, np.array([d.box for d in detections], float))
             found, unseen, columns = min_cost_matching(1 - overlap, config.iou_gate, rest, columns)
             return matches + found, [i for i in left if ages[i] != 1] + unseen, columns
         found, unseen, columns = min_cost_matching(motion, 1.0, tentative + left, columns)
@@ -199,12 +203,12 @@ class Tracker:
 
 
 def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: NDArray[np.bool_]) -> Float:
-    """(T, D) smallest cosine distances, NaN where a detection's appearance is not known."""
+    """(T, D) smallest cosine distances, NaN where a detection's appearance is not known or the pair not wanted."""
     features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None]
     distances = np.full(wanted.shape, np.nan)
-    if features:
+    if features and wanted.any():
         known = [i for i, _ in features]
         distances[:, known] = smallest_cosine_distances(
-            [t.gallery for t in tracks], np.stack([feature for _, feature in features]), wanted[:, known]
+            [t.gallery for t in tracks], np.array([feature for _, feature in features]), wanted[:, known]
         )
-    return distances
+    return np.where(wanted, distances, np.nan)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,29 @@ def track_timelines(report: Report) -> bytes | None:
     hidden = len(seen) - len(shown)
     axes.set(xlabel="frame" + (f" ({hidden} shorter tracks left out)" if hidden else ""), xlim=(-1, len(frames)))
     axes.invert_yaxis()
+    return _png(figure)
+
+
+def sweep_curves(rows: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str, Any]] = ()) -> bytes:
+    """IDF1 and ID switches over lambda, a line for each kind of motion and a level one for each other tracker.
+
+    Args:
+        rows: scores with ``motion`` and ``lambda``, see `evaluation.sweep`.
+        peers: scores with ``name``.
+    """
+    figure = _figure(10, 3.8)
+    for axes, metric, label in zip(
+        figure.subplots(1, 2), ("idf1", "id_switches"), ("IDF1", "ID switches"), strict=True
+    ):
+        for motion in dict.fromkeys(row["motion"] for row in rows):
+            points = sorted((row["lambda"], row[metric]) for row in rows if row["motion"] == motion)
+            known = [(x, y) for x, y in points if y is not None]
+            axes.plot([x for x, _ in known], [y for _, y in known], marker="o", label=f"{motion} motion")
+        for i, peer in enumerate(peers):
+            if peer[metric] is not None:
+                axes.axhline(peer[metric], color=f"{0.2 + 0.2 * i}", linestyle="--", linewidth=1, label=peer["name"])
+        axes.set(xlabel="lambda (share of motion)", ylabel=label, xlim=(-0.02, 1.02))
+        axes.legend(fontsize=8)
     return _png(figure)
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from evaluation_cases import box_at
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pose_tracking.evaluation.tracking_metrics import METRICS, IdentifiedBox, TrackingAccumulator
+from pose_tracking.evaluation.tracking_metrics import (
+    FURTHER_METRICS,
+    METRICS,
+    IdentifiedBox,
+    TrackingAccumulator,
+)
 
 
 def score(frames: list[tuple[list[IdentifiedBox], list[IdentifiedBox]]]) -> dict:
@@ -104,3 +111,58 @@ def test_stored_numbers():
     result = score(frames)
     stored = [0.81875, 0.839838220425, 0.583333333333, 0.533963055043]
     assert [result[k] for k in ("mota", "motp", "idf1", "hota")] == pytest.approx(stored, abs=1e-9)
+
+
+def test_scores_of_each_class_and_the_further_ones():
+    """Class 1 changes its id after 6 of 10 frames, class 2 is kept, and class 3 is tracked where nothing is."""
+    accumulator = TrackingAccumulator()
+    for t in range(10):
+        tracks = [item(1 if t < 6 else 2), item(3, 50, obj_id=2), item(4, 90, obj_id=3)]
+        accumulator.add(tracks, [item("a"), item("b", 50, obj_id=2)])
+    everything, single = accumulator.scores(), {i: accumulator.scores(i) for i in accumulator.obj_ids}
+    assert list(single) == [1, 2, 3]
+    assert set(everything) == {*METRICS, *FURTHER_METRICS}
+    assert [single[i]["id_switches"] for i in (1, 2, 3)] == [1, 0, 0]
+    assert [single[i]["fp"] for i in (1, 2, 3)] == [0, 0, 10]
+    assert [single[i]["object_frames"] for i in (1, 2, 3)] == [10, 10, 0]
+    assert single[1]["idf1"] == pytest.approx(0.6)
+    assert single[1]["hota"] == pytest.approx(np.sqrt(0.6 * 0.6 + 0.4 * 0.4))
+    assert single[1]["switches_per_1000"] == 100
+    assert (single[2]["idf1"], single[2]["hota"], single[2]["idp"], single[2]["idr"]) == (1, 1, 1, 1)
+    assert (single[3]["idf1"], single[3]["hota"], single[3]["switches_per_1000"]) == (None, None, None)
+    assert (everything["id_switches"], everything["fp"], everything["object_frames"]) == (1, 10, 20)
+    assert everything["idp"] == pytest.approx(16 / 30)
+    assert everything["idr"] == pytest.approx(16 / 20)
+    assert everything["idf1"] == pytest.approx(2 * 16 / (20 + 30))
+
+
+def test_an_id_that_comes_back_is_two_switches():
+    """Ids 1, 2, 1: CLEAR MOT counts each change, IDF1 the frames of the one that fits most of them."""
+    result = score([([item(2 if 4 <= t < 7 else 1)], [item("a")]) for t in range(10)])
+    assert result["id_switches"] == 2
+    assert result["idf1"] == pytest.approx(0.7)
+
+
+def test_exchanged_ids_are_a_switch_of_each():
+    frames = [([item(1 + (t >= 5)), item(2 - (t >= 5), 50)], [item("a"), item("b", 50)]) for t in range(10)]
+    assert score(frames)["id_switches"] == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_counts_of_the_classes_add_up(seed: int):
+    rng = np.random.default_rng(seed)
+    accumulator = TrackingAccumulator()
+    for t in range(15):
+        truths = [item(("g", i), 30 * i + t, obj_id=1 + i % 3, ignored=bool(rng.random() < 0.1)) for i in range(5)]
+        tracks = [
+            item((i, int(rng.integers(2))), 30 * i + t + rng.normal(0, 3), obj_id=1 + int(rng.integers(3)))
+            if rng.random() < 0.2
+            else item(i, 30 * i + t + rng.normal(0, 3), obj_id=1 + i % 3)
+            for i in range(5)
+            if rng.random() < 0.85
+        ]
+        accumulator.add(tracks, truths)
+    everything, single = accumulator.scores(), [accumulator.scores(i) for i in accumulator.obj_ids]
+    for name in ("id_switches", "fragmentations", "fp", "fn", "mt", "ml", "object_frames"):
+        assert everything[name] == sum(scores[name] for scores in single)

@@ -13,7 +13,7 @@ from pose_tracking.tracking.association import (
     matching_cascade,
     min_cost_matching,
 )
-from pose_tracking.tracking.gallery import Gallery, smallest_cosine_distances
+from pose_tracking.tracking.gallery import Gallery, normalize, smallest_cosine_distances
 
 
 def test_lambda_weighs_motion_on_one_scale() -> None:
@@ -63,7 +63,7 @@ def test_gallery_keeps_the_newest_of_its_budget() -> None:
     for k in range(5):
         feature = np.zeros(5, np.float32)
         feature[k] = 2.0
-        gallery.add(feature)
+        gallery.add(normalize(feature))
     assert len(gallery) == 3
     assert sorted(gallery.features.argmax(1)) == [2, 3, 4]
     distances = smallest_cosine_distances([gallery, Gallery(3)], np.eye(5, dtype=np.float32))
@@ -73,7 +73,7 @@ def test_gallery_keeps_the_newest_of_its_budget() -> None:
 
 def test_zero_feature_is_far_from_everything() -> None:
     gallery = Gallery(2)
-    gallery.add(np.zeros(4, np.float32))
+    gallery.add(normalize(np.zeros(4)))
     assert smallest_cosine_distances([gallery], np.ones((1, 4), np.float32))[0, 0] == 1.0
 
 
@@ -83,7 +83,7 @@ def test_gallery_equals_a_plain_list(count: int, budget: int) -> None:
     features = rng.normal(size=(count, 6)).astype(np.float32)
     gallery = Gallery(budget)
     for feature in features:
-        gallery.add(feature)
+        gallery.add(normalize(feature))
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     query = rng.normal(size=(3, 6)).astype(np.float32)
     expected = 1 - (query / np.linalg.norm(query, axis=1, keepdims=True) @ unit[-budget:].T).max(1)
