@@ -290,4 +290,5 @@ def _within(
     """
     difference = measured[None] - predicted[:, None]
     bound = np.trace(spread, axis1=1, axis2=2)[:, None] + np.trace(spread_of, axis1=1, axis2=2)
-    return np.nonzero((difference * difference).sum(-1) <= gate * bound)
+    rows, columns = np.nonzero((difference * difference).sum(-1) <= gate * bound)
+    return rows, columns

@@ -76,8 +76,8 @@ class Tracker:
             stamp: time of the frame in seconds, later than that of the frame before.
             camera_pose: (4, 4) ``T_fixed_camera`` where known; the camera's own motion is then no object's.
             intrinsics: of the camera where known; tells who has left the picture.
-            carry: asked once for the confirmed tracks that no detection continued (where `detections` is None for all
-                tracks): what it finds of them counts as seen.
+            carry: asked once for the tracks with a pose that no detection continued: what it finds of them counts as
+                seen.
 
         Returns:
             All live tracks by rising track ID. A track that is found to be a lost one has its ID from the frame on in
@@ -91,7 +91,7 @@ class Tracker:
         found = list(detections or ())
         unseen, unmatched = self._associate(found) if detections is not None else (list(self.tracks), [])
         if carry is not None:
-            unseen = self._carry(carry, unseen, found, everything=detections is None)
+            unseen = self._carry(carry, unseen, found)
         for each in unseen:
             each.mark_missed(self.config, searched=detections is not None)
             self._check_view(each, dt, intrinsics)
@@ -165,9 +165,9 @@ class Tracker:
         found, unseen, columns = min_cost_matching(motion, 1.0, tentative + left, columns)
         return matches + found, unseen, columns
 
-    def _carry(self, carry: Carry, unseen: list[Track], detections: list[Detection], everything: bool) -> list[Track]:
+    def _carry(self, carry: Carry, unseen: list[Track], detections: list[Detection]) -> list[Track]:
         """Look for tracks without a detection; returns those that are not found either."""
-        asked = [t for t in unseen if t.pose is not None and (everything or t.is_confirmed)]
+        asked = sorted((t for t in unseen if t.pose is not None), key=lambda t: t.track_id)
         if not asked:
             return unseen
         answers = {t.track_id: answer for t, answer in zip(asked, carry(asked, detections), strict=True) if answer}

@@ -81,7 +81,7 @@ def test_a_track_that_never_had_a_feature_can_be_followed() -> None:
     assert ids(tracker.update([detect(at(0.0), looks(0.0))], 0.2)) == [1]
 
 
-def test_carry_is_asked_for_the_confirmed_tracks_without_a_detection() -> None:
+def test_carry_is_asked_for_the_tracks_without_a_detection() -> None:
     tracker = confirmed(TrackingConfig(), detect(at(0.0)), detect(at(0.2)))
     tracker.update([detect(at(0.0)), detect(at(0.2)), detect(at(-0.2))], 0.2)
     asked: list[list[int]] = []
@@ -89,10 +89,10 @@ def test_carry_is_asked_for_the_confirmed_tracks_without_a_detection() -> None:
     def carry(tracks: list[Track], detections: list[Detection]) -> list[Detection | None]:
         asked.append([t.track_id for t in tracks])
         assert len(detections) == 1
-        return [detect(at(0.201), None) for _ in tracks]
+        return [detect(at(0.201), None), None]
 
     tracked = tracker.update([detect(at(0.0))], 0.25, carry=carry)
-    assert asked == [[2]]
+    assert asked == [[2, 3]]
     assert [(t.track_id, t.state, t.hits) for t in tracked] == [
         (1, TrackState.CONFIRMED, 8),
         (2, TrackState.CONFIRMED, 8),
