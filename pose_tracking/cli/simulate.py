@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..objects import ObjectSet
     from ..simulation.backgrounds import RecordedBackgrounds
     from ..simulation.random_scenes import RandomSceneConfig
-    from ..simulation.sequence import SequenceConfig
+    from ..simulation.video import VideoConfig
 
 FORMATS = ("bop", "bag", "packed")
 
@@ -21,7 +21,10 @@ FORMATS = ("bop", "bag", "packed")
 def simulate(
     model: Annotated[str, typer.Option(help="Model bundle: a name or a folder.")],
     out: Annotated[Path, typer.Option(help="Scene folder, bag folder or packed file to write; must not exist.")],
-    frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of frames.")] = 100,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Number of frames; default: 100, or 20 s of a hard sequence."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same frames.")] = 0,
     objects: Annotated[
         Path | None, typer.Option(help="Folder of the meshes, for models that do not ship them.")
@@ -35,7 +38,12 @@ def simulate(
             help="train, test (every 5th, never trained on) or all; default: train for --random, otherwise test."
         ),
     ] = None,
-    fps: Annotated[float, typer.Option(min=0.1, max=240, help="Frame rate of a sequence in Hz.")] = 10.0,
+    preset: Annotated[
+        str, typer.Option(help="plain (a quiet table top) or hard (copies that cross, hide, leave and return).")
+    ] = "plain",
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, max=240, help="Frame rate of a sequence in Hz; default: 10.")
+    ] = None,
     format: Annotated[
         str | None, typer.Option(help="bop, bag or packed; default: packed for a .zip name, otherwise bop.")
     ] = None,
@@ -55,8 +63,14 @@ def simulate(
 ) -> None:
     """Render the objects of a model with ground truth: a sequence, or with --random training frames.
 
-    A sequence has 5 to 9 instances, one class three times, partly hidden behind each other, some of them moving, seen
-    by a moving camera. Packed training frames are resumable: the same command goes on where it was stopped.
+    A plain sequence has 5 to 9 instances, one class three times, partly hidden behind each other, some of them moving,
+    seen by a moving camera.
+
+    A hard one has three identical copies of each of the two objects most alike, and single ones, that cross, hide for
+    up to 1 s, leave and come back; a copy that was away for 1 s or more comes back as a new instance. It lasts 20 s and
+    goes round again after that; the same seed shows the same world at any frame rate.
+
+    Packed training frames are resumable: the same command goes on where it was stopped.
 
     Each part of the training frames' randomisation can be switched off: jitter=0 (light and material), clutter=0,0,
     recorded=0 (backgrounds), camouflage=0 and dark=0, noise=0 (sensor), crowding=0 and thin=0 (occlusion), tables=0.
@@ -73,13 +87,18 @@ def simulate(
 
     from ..bundle import ModelBundle
     from ..simulation.backgrounds import RecordedBackgrounds
+    from ..simulation.presets import preset_config
     from ..simulation.random_scenes import RandomSceneConfig
-    from ..simulation.sequence import SequenceConfig
     from .settings import with_settings
 
-    scene: RandomSceneConfig | SequenceConfig
-    scene = RandomSceneConfig() if random else SequenceConfig(frames=frames, fps=fps)
-    scene = with_settings(scene, settings or [])
+    if random and preset != "plain":
+        raise ConfigError(f"--preset {preset} is a kind of sequence and contradicts --random")
+    scene: RandomSceneConfig | VideoConfig
+    if random:
+        scene, count = with_settings(RandomSceneConfig(), settings or []), 100 if frames is None else frames
+    else:
+        scene = with_settings(preset_config(preset, fps, frames), settings or [])
+        count = scene.frames
     known = ModelBundle.load(model, objects=objects, require_weights=False).objects
     if not known.has_meshes:
         raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
@@ -89,10 +108,10 @@ def simulate(
         from ..training.packed_rendering import render_packed
 
         assert isinstance(scene, RandomSceneConfig)
-        render_packed(known, scene, seed, frames, out, backgrounds, split, processes)
+        render_packed(known, scene, seed, count, out, backgrounds, split, processes)
     else:
-        _write(known, recorded, out, kind, scene, seed, frames)
-    typer.echo(f"{out}: {frames} frames ({kind})")
+        _write(known, recorded, out, kind, scene, seed, count)
+    typer.echo(f"{out}: {count} frames ({kind})")
 
 
 def _write(
@@ -100,7 +119,7 @@ def _write(
     recorded: RecordedBackgrounds | None,
     out: Path,
     kind: str,
-    scene: RandomSceneConfig | SequenceConfig,
+    scene: RandomSceneConfig | VideoConfig,
     seed: int,
     frames: int,
 ) -> None:
@@ -113,8 +132,8 @@ def _write(
     from ..datasets.bag_writer import BagWriter
     from ..datasets.bop import BopWriter
     from ..datasets.sample import Sample
+    from ..simulation.presets import make_simulator
     from ..simulation.random_scenes import RandomSceneConfig, random_frames
-    from ..simulation.sequence import SequenceSimulator
     from ..training.packed import PackedWriter
 
     # Opened first: an output that cannot be written shows at once, not after the scene has been laid out.
@@ -128,6 +147,6 @@ def _write(
         if isinstance(scene, RandomSceneConfig):
             samples = random_frames(known, scene, seed, backgrounds=recorded, count=frames)
         else:
-            samples = SequenceSimulator(known, scene, seed, recorded)
+            samples = make_simulator(known, scene, seed, recorded)
         for sample in tqdm(samples, total=frames, desc=out.name, unit="frame", disable=None):
             opened.add(sample)

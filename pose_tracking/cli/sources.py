@@ -22,7 +22,9 @@ def open_sources(
     *,
     backgrounds: Path | None = None,
     background_split: str = "test",
-    frames: int = 100,
+    preset: str = "plain",
+    rate: float | None = None,
+    frames: int | None = None,
     split: str = "all",
     absent: bool = False,
     complete: bool = False,
@@ -34,7 +36,7 @@ def open_sources(
         texts: paths, or ``simulated:SEEDS``.
         objects: gives the object set, asked only where something is to be simulated.
         backgrounds, background_split: recorded stills for what is simulated.
-        frames: length of a simulated sequence.
+        preset, rate, frames: kind, frame rate (Hz) and length of a simulated sequence; see `simulation.presets`.
         split, absent, complete: see `datasets.selection`; simulated sequences have neither splits nor lack anything.
         limit: at most so many frames of each source, spread evenly; of each sequence where it is simulated.
 
@@ -48,15 +50,15 @@ def open_sources(
     for text in texts:
         if text.startswith("simulated:"):
             from ..simulation.backgrounds import RecordedBackgrounds
-            from ..simulation.sequence import SequenceConfig
+            from ..simulation.presets import preset_config
             from ..simulation.source import SimulatedSequences, parse_seeds
 
-            seeds = parse_seeds(text)
+            seeds, config = parse_seeds(text), preset_config(preset, rate, frames)
             stills = None if backgrounds is None else RecordedBackgrounds(backgrounds, background_split)
-            config = SequenceConfig(frames=frames)
             simulated = SimulatedSequences(objects(), seeds, config, stills)
-            starts = range(0, len(simulated), frames)
-            some = [start + i for start in starts for i in spread(range(frames), limit or frames)]
+            length = config.frames
+            starts = range(0, len(simulated), length)
+            some = [start + i for start in starts for i in spread(range(length), limit or length)]
             sources.append(simulated if limit is None else Part(simulated, some))
             continue
         opened = open_source(text)

@@ -69,8 +69,11 @@ class RecordedScene:
         inside = (cols >= 0) & (rows >= 0) & (cols < self._camera.width) & (rows < self._camera.height)
         return bool(inside.all() and self._free[rows, cols].all())
 
-    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics) -> Background:
-        """The recording from another, near pose; what it does not know is shown as if far away, without depth."""
+    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
+        """The recording from another, near pose; what it does not know is shown as if far away, without depth.
+
+        It has colours either way: they cost little beside the rays.
+        """
         surface = Surface.empty(intrinsics.height, intrinsics.width)
         relative = invert_transform(camera_pose) @ self.camera_pose
         homography = intrinsics.matrix @ relative[:3, :3] @ np.linalg.inv(self._camera.matrix)
@@ -80,8 +83,8 @@ class RecordedScene:
         shape = (y1 - y0, x1 - x0)
         hit = (hits.face >= 0).reshape(shape)
         surface.albedo = far.astype(np.float32)
-        colors = self._caster.colors(hits).reshape(*shape, 3)
-        surface.albedo[y0:y1, x0:x1][hit] = colors[hit]
+        albedo = self._caster.colors(hits).reshape(*shape, 3)
+        surface.albedo[y0:y1, x0:x1][hit] = albedo[hit]
         surface.depth[y0:y1, x0:x1][hit] = hits.depth.reshape(shape)[hit]
         normal = invert_transform(camera_pose)[:3, 2]
         origin = invert_transform(camera_pose)[:3, 3]

@@ -32,11 +32,12 @@ class Room:
     Args:
         rng: draws sizes and textures.
         calm: whether to leave out near black rooms and glaring textures on the table.
+        table: least and largest half side of the table (m); default: by `calm`.
     """
 
-    def __init__(self, rng: np.random.Generator, calm: bool = False) -> None:
+    def __init__(self, rng: np.random.Generator, calm: bool = False, table: tuple[float, float] | None = None) -> None:
         up = np.array([0.0, 0.0, 1.0])
-        extent = rng.uniform(0.5, 0.8, 2) if calm else rng.uniform(0.25, 1.2, 2)
+        extent = rng.uniform(*(table or ((0.5, 0.8) if calm else (0.25, 1.2))), 2)
         heading = rng.uniform(0, 2 * np.pi)
         dim = 1.0 if calm or rng.random() > 0.2 else 0.2
         self._sides = [_Side(np.append(up, rng.uniform(0.4, 0.9)), _texture(up, rng, dim))]
@@ -46,8 +47,8 @@ class Room:
             self._sides.append(_Side(np.append(facing, distance), _texture(facing, rng, dim)))
         self._sides.append(_Side(np.append(up, 0.0), _texture(up, rng, dim, calm), extent))
 
-    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics) -> Background:
-        """The empty room seen by a camera at `camera_pose` (4, 4) in the room frame."""
+    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
+        """The empty room seen by a camera at `camera_pose` (4, 4) in the room frame; without `colors` depth alone."""
         surface = Surface.empty(intrinsics.height, intrinsics.width)
         inverse = invert_transform(camera_pose)
         support = np.zeros(surface.depth.shape, bool)
@@ -64,8 +65,10 @@ class Room:
                     wins &= np.abs(coordinate) < side.extent[axis]
                 support = wins
             np.copyto(surface.depth, depth, where=wins)
-            colors = side.texture.seen_from(camera_pose).colors(depth, intrinsics)
-            np.copyto(surface.albedo, colors, where=wins[..., None])
+            if not colors:
+                continue
+            albedo = side.texture.seen_from(camera_pose).colors(depth, intrinsics)
+            np.copyto(surface.albedo, albedo, where=wins[..., None])
             np.copyto(surface.normals, plane[:3].astype(np.float32), where=wins[..., None])
             surface.lit |= wins
         table = self._sides[-1].plane @ camera_pose

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..camera import CameraIntrinsics
 from ..config import option
-from ..datasets.sample import GroundTruthObject, Sample
-from ..errors import ConfigError
-from ..frame import RGBDFrame
 from ..geometry import invert_transform, make_transform
 from ..objects import ObjectSet
-from ..objects.raycasting import MeshRaycaster
-from .backgrounds import Background, RecordedBackgrounds
+from .backgrounds import RecordedBackgrounds
 from .clutter import Clutter
 from .layout import Placed, place
-from .random_scenes import ground_truth
-from .randomization import random_material
 from .recorded_scene import RecordedScene
-from .renderer import Body, Light, Material, Surface, contact_shadows, draw, shade, soften_edges
+from .renderer import Body, Surface, draw
 from .rooms import Room, looking_at
-from .sensor import SensorConfig, measure_color, measure_depth
-from .shadows import shadow_map
 from .shapes import Shape
+from .video import VideoConfig, VideoSimulator
 
 Array = NDArray[np.float64]
-START_NS = 1_000_000_000  # a stamp of zero means "not set" to many programs
 
 
 @dataclass(frozen=True)
-class SequenceConfig:
+class SequenceConfig(VideoConfig):
     """What a simulated sequence looks like."""
 
-    frames: int = option(100, "number of frames", unit="frames", range=(1, 1_000_000))
-    fps: float = option(10.0, "frame rate", unit="Hz", range=(0.1, 240))
-    width: int = option(640, "image width", unit="px", range=(64, 4096))
-    height: int = option(480, "image height", unit="px", range=(48, 4096))
-    focal: float = option(570.0, "focal length", unit="px", range=(20, 10000))
     instances: tuple[int, int] = option((5, 9), "fewest and most instances of known objects", range=(1, 100))
     repeats: int = option(3, "instances of one class", range=(1, 100))
     clutter: tuple[int, int] = option((1, 3), "fewest and most distractors", range=(0, 100))
@@ -50,17 +35,6 @@ class SequenceConfig:
     hidden_below: float = option(0.9, "visibility under which an instance counts as partly hidden", range=(0, 1))
     moving: float = option(1 / 3, "share of the instances that slide or turn", range=(0, 1))
     sway: float = option(24.0, "amplitude of the camera's way around the table", unit="deg", range=(0, 180))
-    min_visible: int = option(
-        10, "instances with fewer visible pixels are left out of the truth", unit="px", range=(1, 10000)
-    )
-    jitter: float = option(0.4, "strength of colour variation between instances", range=(0, 2))
-    sensor: SensorConfig = field(default_factory=SensorConfig)
-
-
-class World(Protocol):
-    """What objects are put into: a drawn room or a recorded scene; the table frame has z up."""
-
-    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics) -> Background: ...
 
 
 @dataclass(frozen=True)
@@ -88,8 +62,8 @@ class CameraPath:
         return pose @ self.correction
 
 
-class SequenceSimulator:
-    """Simulates one sequence; iterate to get its samples (again from the start each time).
+class SequenceSimulator(VideoSimulator):
+    """A quiet sequence: things stand close together, some of them slide a little, and no one comes or goes.
 
     A layout is drawn until, at every time looked at, the wanted share of the instances is partly hidden, all are in
     view and within `config.distance`; the best of the drawn ones is taken.
@@ -104,8 +78,10 @@ class SequenceSimulator:
         ConfigError: the object set has no meshes.
     """
 
-    name = "simulated"
     LAYOUTS = 60
+
+    config: SequenceConfig
+    placed: list[Placed]
 
     def __init__(
         self,
@@ -114,32 +90,8 @@ class SequenceSimulator:
         seed: int = 0,
         backgrounds: RecordedBackgrounds | None = None,
     ) -> None:
-        if not objects.has_meshes:
-            raise ConfigError("the object set has no meshes to render: give their folder with --objects")
-        self.config = config or SequenceConfig()
-        self._seed = seed
-        rng = np.random.default_rng([seed, 1])
-        self._shapes = {i: Shape.of(MeshRaycaster(m.mesh)) for i, m in objects.items() if m.mesh is not None}
-        self._clutter = Clutter(objects, count=12)
-        config = self.config
-        self.intrinsics = CameraIntrinsics(
-            config.width, config.height, config.focal, config.focal, config.width / 2 - 0.5, config.height / 2 - 0.5
-        )
-        self._world: World
-        if backgrounds is None:
-            self._world, recorded = Room(rng, calm=True), None
-        else:
-            self._world = recorded = RecordedScene(backgrounds, rng)
-        self.path, self.placed = self._arrange(recorded, rng)
-        self._materials = [self._material(p, rng) for p in self.placed]
-        self._key = looking_at(
-            np.zeros(3), self.path.azimuth + rng.uniform(-1.3, 1.3), np.radians(rng.uniform(45, 75)), 1.8
-        )
-        warmth = rng.normal(0, 0.05)
-        self._white = np.array([1 + warmth, 1.0, 1 - warmth])
-
-    def __len__(self) -> int:
-        return self.config.frames
+        self._backgrounds = backgrounds
+        super().__init__(objects, config or SequenceConfig(), seed)
 
     @property
     def tints(self) -> dict[int, NDArray[np.float32]]:
@@ -147,65 +99,11 @@ class SequenceSimulator:
         materials = [m for entry, m in zip(self.placed, self._materials, strict=True) if entry.obj_id]
         return {number: material.tint for number, material in enumerate(materials, start=1)}
 
-    def __iter__(self) -> Iterator[Sample]:
-        for index in range(self.config.frames):
-            yield self.render(index)
-
-    def render(self, index: int) -> Sample:
-        """Frame `index` with its ground truth."""
-        rng = np.random.default_rng([self._seed, 2, index])
-        config, camera_pose = self.config, self.path.pose(index / self.config.fps)
-        surface, bodies, objects = self._scene(index)
-        image = self._light(surface, bodies, camera_pose)
-        image = soften_edges(image, surface.index, 0.7)
-        color = measure_color(image, config.sensor, rng)
-        depth = measure_depth(surface.depth, self.intrinsics, config.sensor, rng, color=color)
-        stamp = START_NS + round(index * 1e9 / config.fps)
-        frame = RGBDFrame(color, depth, self.intrinsics, stamp, camera_pose=camera_pose)
-        return Sample(frame, objects)
-
-    def truth(self, index: int) -> list[GroundTruthObject]:
-        """Ground truth of frame `index` alone, at a fraction of the time a picture takes."""
-        return self._scene(index)[2]
-
-    def _scene(self, index: int) -> tuple[Surface, list[Body], list[GroundTruthObject]]:
-        """What the camera sees in frame `index`, before light."""
-        seconds = index / self.config.fps
-        camera_pose = self.path.pose(seconds)
-        surface = self._world.render(camera_pose, self.intrinsics).surface
-        bodies = self._bodies(camera_pose, seconds)
-        draw(surface, bodies, self.intrinsics)
-        return surface, bodies, ground_truth(surface, bodies, self.config.min_visible)
-
-    def _light(self, surface: Surface, bodies: list[Body], camera_pose: Array) -> NDArray[np.float32]:
-        """The lit image: one lamp that throws shadows, a weak one without, and ambient light."""
-        to_camera = invert_transform(camera_pose)
-        lamp = to_camera @ self._key
-        reaching = shadow_map(surface, bodies, self.intrinsics, lamp, distance=1.8)
-        up = to_camera[:3, 2]
-        lights = [
-            Light(lamp[:3, 3], 0.65 * self._white, reaching=reaching),
-            Light(up + np.array([0.3, 0.0, -0.5]), 0.2 * self._white[::-1], directional=True),
-        ]
-        image = shade(surface, self.intrinsics, lights, 0.42 * self._white)
-        # A photograph is lit already: it only takes the shadows of what was put into it.
-        photo = ~surface.lit & (surface.depth > 0)
-        image[photo] *= (0.55 + 0.45 * reaching)[photo][:, None]
-        return contact_shadows(image, surface, bodies, self.intrinsics)
-
-    def _bodies(self, camera_pose: Array, seconds: float) -> list[Body]:
-        to_camera = invert_transform(camera_pose)
-        bodies, instance = [], 0
-        for entry, material in zip(self.placed, self._materials, strict=True):
-            instance += entry.obj_id > 0
-            pose = to_camera @ entry.pose(seconds)
-            bodies.append(Body(entry.shape.caster, pose, entry.obj_id, instance if entry.obj_id else None, material))
-        return bodies
-
-    def _material(self, entry: Placed, rng: np.random.Generator) -> Material:
-        if entry.obj_id:
-            return random_material(rng, self.config.jitter, 0.15)
-        return Material(specular=0.1)
+    def _build(self, objects: ObjectSet, rng: np.random.Generator) -> None:
+        recorded = None if self._backgrounds is None else RecordedScene(self._backgrounds, rng)
+        self._world = recorded or Room(rng, calm=True)
+        self._clutter = Clutter(objects, count=12)
+        self.path, self.placed = self._arrange(recorded, rng)
 
     def _arrange(self, recorded: RecordedScene | None, rng: np.random.Generator) -> tuple[CameraPath, list[Placed]]:
         """The camera's path and the best of the layouts drawn for it."""

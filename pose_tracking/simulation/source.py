@@ -9,7 +9,9 @@ from ..datasets.sample import Sample
 from ..errors import ConfigError
 from ..objects import ObjectSet
 from .backgrounds import RecordedBackgrounds
-from .sequence import SequenceConfig, SequenceSimulator
+from .presets import make_simulator
+from .sequence import SequenceConfig
+from .video import VideoConfig, VideoSimulator
 
 PREFIX = "simulated:"
 
@@ -35,7 +37,7 @@ class SimulatedSequences:
     Args:
         objects: the known objects, with meshes.
         seeds: one sequence each.
-        config: what the sequences look like.
+        config: what the sequences look like; see `presets`.
         backgrounds: recorded stills to place them in.
     """
 
@@ -43,15 +45,15 @@ class SimulatedSequences:
         self,
         objects: ObjectSet,
         seeds: Sequence[int],
-        config: SequenceConfig | None = None,
+        config: VideoConfig | None = None,
         backgrounds: RecordedBackgrounds | None = None,
     ) -> None:
         if not objects.has_meshes:
             raise ConfigError("the object set has no meshes to render: give their folder with --objects")
         self.objects, self.seeds, self.backgrounds = objects, list(seeds), backgrounds
-        self.config = config or SequenceConfig()
+        self.config: VideoConfig = config or SequenceConfig()
         self.name = f"simulated {self.seeds[0]}" if len(self.seeds) == 1 else f"{len(self.seeds)} simulated sequences"
-        self._current: tuple[int, SequenceSimulator] | None = None
+        self._current: tuple[int, VideoSimulator] | None = None
 
     def __len__(self) -> int:
         return len(self.seeds) * self.config.frames
@@ -59,7 +61,7 @@ class SimulatedSequences:
     def __getitem__(self, index: int) -> Sample:
         seed, frame = self.seeds[index // self.config.frames], index % self.config.frames
         if self._current is None or self._current[0] != seed:
-            self._current = seed, SequenceSimulator(self.objects, self.config, seed, self.backgrounds)
+            self._current = seed, make_simulator(self.objects, self.config, seed, self.backgrounds)
         return replace(self._current[1].render(frame), scene_id=seed, image_id=frame, complete=True)
 
     def __iter__(self) -> Iterator[Sample]:
