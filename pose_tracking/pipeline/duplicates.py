@@ -30,14 +30,18 @@ def without_duplicates(detections: Sequence[Detection], objects: ObjectSet) -> N
     """
     ranks = np.array([d.score * (d.pose.confidence if d.pose is not None else 0.0) for d in detections])
     scores = np.array([d.score for d in detections])
-    centres = [None if d.pose is None else _centre(d, objects) for d in detections]
     keep = np.zeros(len(detections), bool)
-    kept: list[int] = []
+    kept: list[Detection] = []
     for i in np.lexsort((-scores, -ranks)):
-        if not any(_same_place(detections, centres, objects, int(i), k) for k in kept):
+        if not is_taken(detections[i], kept, objects):
             keep[i] = True
-            kept.append(int(i))
+            kept.append(detections[i])
     return keep
+
+
+def is_taken(detection: Detection, others: Sequence[Detection], objects: ObjectSet) -> bool:
+    """Whether one of `others` lies in the place of `detection`."""
+    return any(_same_place(detection, other, objects) for other in others)
 
 
 def _centre(detection: Detection, objects: ObjectSet) -> NDArray[np.float64]:
@@ -46,17 +50,10 @@ def _centre(detection: Detection, objects: ObjectSet) -> NDArray[np.float64]:
     return np.asarray(pose[:3, :3] @ (model.box_min + model.size / 2) + pose[:3, 3])
 
 
-def _same_place(
-    detections: Sequence[Detection],
-    centres: Sequence[NDArray[np.float64] | None],
-    objects: ObjectSet,
-    i: int,
-    k: int,
-) -> bool:
-    a, b, centre_a, centre_b = detections[i], detections[k], centres[i], centres[k]
-    if centre_a is not None and centre_b is not None:
+def _same_place(a: Detection, b: Detection, objects: ObjectSet) -> bool:
+    if a.pose is not None and b.pose is not None:
         reach = CENTRE_DISTANCE * min(objects[a.obj_id].diameter, objects[b.obj_id].diameter)
-        if float(np.linalg.norm(centre_a - centre_b)) < reach:
+        if float(np.linalg.norm(_centre(a, objects) - _centre(b, objects))) < reach:
             return True
     if a.mask is None or b.mask is None:
         return False

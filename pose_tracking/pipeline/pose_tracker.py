@@ -15,15 +15,20 @@ from ..config import validate
 from ..device import choose_device
 from ..errors import ConfigError, FrameError
 from ..frame import RGBDFrame
+from ..pose.carrying import PoseCarrier
+from ..pose.estimator import PoseEstimator
+from ..pose.icp import IcpPolisher
+from ..pose.verification import Verifier
 from ..results import Detection, Instances, TrackedObject
 from ..segmentation.appearance import descriptors
 from ..segmentation.gating import gate
 from ..tracking import Tracker
+from .carrying import CarryingPass
 from .duplicates import without_duplicates
+from .schedule import DetectorSchedule
 
 if TYPE_CHECKING:
     from ..bundle import ModelBundle
-    from ..pose.estimator import PoseEstimator
     from ..segmentation.segmenter import Segmenter
 
 STAGES = ("segmentation", "pose", "tracking", "total")
@@ -34,16 +39,23 @@ class FrameReport:
     """What happened to the last frame.
 
     Attributes:
-        seconds: wall time by stage (`STAGES`).
+        seconds: wall time by stage (`STAGES`); that of a stage which did not run is left out. Carrying tracks counts as
+            part of the pose stage.
         rejected: detections dropped before tracking, by reason.
         detections: the detections that were tracked.
         rejected_detections: those dropped for their pose confidence.
+        segmented: whether objects were detected in this frame.
+        carried: number of tracks that no detection continued and that were found at their predicted pose.
+        lost: tracks looked for there in vain, by reason (see `pose.carrying`; ``taken``: another is in that place).
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     detections: list[Detection] = field(default_factory=list)
     rejected_detections: list[Detection] = field(default_factory=list)
+    segmented: bool = False
+    carried: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
 
 
 class PoseTracker:
@@ -67,6 +79,8 @@ class PoseTracker:
         "score_threshold": ("segmentation", "score_threshold"),
         "min_pose_confidence": ("pipeline", "min_pose_confidence"),
         "keep_without_pose": ("pipeline", "keep_without_pose"),
+        "segment_every": ("pipeline", "segment_every"),
+        "carry_missed": ("pipeline", "carry_missed"),
         "refine_iterations": ("pose", "refine_iterations"),
     }
 
@@ -92,6 +106,15 @@ class PoseTracker:
         self.report = FrameReport()
         self._obj_ids = np.array(list(bundle.objects))
         self._last_stamp_ns: int | None = None
+        self._schedule = DetectorSchedule()
+        pose = bundle.config.pose
+        shared = self.estimator if isinstance(self.estimator, PoseEstimator) else None
+        self._carrier = PoseCarrier(
+            self.config.carrying,
+            pose.covariance,
+            shared.polisher if shared else IcpPolisher(pose.icp, bundle.objects),
+            shared.verifier if shared else Verifier(pose.verification, bundle.objects),
+        )
 
     def update(self, frame: RGBDFrame) -> list[TrackedObject]:
         """Process one frame; frames come in the order of time.
@@ -103,28 +126,47 @@ class PoseTracker:
             FrameError: the frame cannot be used (see `RGBDFrame.check`), or its stamp is not later than that of the
                 frame before (reason ``stamp_order``). The tracks are left as they were.
         """
-        frame.check()
-        if self._last_stamp_ns is not None and frame.stamp_ns <= self._last_stamp_ns:
-            raise FrameError(
-                f"stamp {frame.stamp:.6f} s is not later than the one before ({self._last_stamp_ns * 1e-9:.6f} s); "
-                "reset the tracks if time was set back (a bag that loops, a simulation that restarts)",
-                reason="stamp_order",
-            )
+        self._check(frame)
         report = FrameReport()
         with _timed(report, "total"):
-            with _timed(report, "segmentation"):
-                instances = self._segment(frame, report)
-            with _timed(report, "pose"):
-                report.detections = self._estimate(frame, instances, report)
-            with _timed(report, "tracking"):
-                tracked = self.tracker.update(report.detections, frame.stamp, frame.camera_pose)
-        self._last_stamp_ns = frame.stamp_ns
-        self.report = report
-        return tracked
+            detections = None
+            if self._schedule.is_due(self.config.segment_every, bool(self.tracker.tracks)):
+                with _timed(report, "segmentation"):
+                    instances = self._segment(frame, report)
+                with _timed(report, "pose"):
+                    detections = self._estimate(frame, instances, report)
+            tracked = self._track(frame, detections, report)
+        return self._done(frame, report, tracked)
+
+    def update_with(self, frame: RGBDFrame, detections: list[Detection] | None) -> list[TrackedObject]:
+        """Process one frame whose detections come from elsewhere: neither detector nor pose estimator run.
+
+        Args:
+            frame: the frame; tracks are carried on its depth as in `update`.
+            detections: of this frame, taken as they are; None where nothing was looked for.
+
+        Returns:
+            As `update`.
+
+        Raises:
+            FrameError: as `update`.
+            ConfigError: a detection is of an object that the bundle does not have.
+        """
+        self._check(frame)
+        report = FrameReport()
+        with _timed(report, "total"):
+            if detections is not None:
+                unknown = sorted({d.obj_id for d in detections} - set(self.objects))
+                if unknown:
+                    raise ConfigError(f"detection of object {unknown[0]}; the bundle has {list(self.objects)}")
+                detections = [d for d in detections if d.obj_id in self._obj_ids]
+            tracked = self._track(frame, detections, report)
+        return self._done(frame, report, tracked)
 
     def reset(self) -> None:
         """Forget all tracks and the last stamp; track IDs start from 1 again."""
         self.tracker.reset()
+        self._schedule = DetectorSchedule()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:
@@ -171,6 +213,42 @@ class PoseTracker:
             "tracking": self.tracker,
             "pipeline": self,
         }[name]
+
+    def _check(self, frame: RGBDFrame) -> None:
+        frame.check()
+        if self._last_stamp_ns is not None and frame.stamp_ns <= self._last_stamp_ns:
+            raise FrameError(
+                f"stamp {frame.stamp:.6f} s is not later than the one before ({self._last_stamp_ns * 1e-9:.6f} s); "
+                "reset the tracks if time was set back (a bag that loops, a simulation that restarts)",
+                reason="stamp_order",
+            )
+
+    def _track(self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport) -> list[TrackedObject]:
+        """Track the detections of a frame, None where nothing was looked for, and carry what they leave."""
+        report.segmented = detections is not None
+        report.detections = detections or []
+        # Without meshes nothing could tell a carried object from an absent one.
+        carries = self.objects.has_meshes and (detections is None or self.config.carry_missed)
+        carrying = CarryingPass(self._carrier, frame, self._obj_ids.tolist(), self.config.carry_confidence)
+        with _timed(report, "tracking"):
+            tracked = self.tracker.update(
+                detections,
+                frame.stamp,
+                frame.camera_pose,
+                intrinsics=frame.intrinsics,
+                carry=carrying if carries else None,
+            )
+        if carrying.asked:
+            report.seconds["tracking"] -= carrying.seconds
+            report.seconds["pose"] = report.seconds.get("pose", 0.0) + carrying.seconds
+        report.carried, report.lost = carrying.carried, carrying.lost
+        self._schedule.frame_done(report.segmented, lost=carrying.has_lost)
+        return tracked
+
+    def _done(self, frame: RGBDFrame, report: FrameReport, tracked: list[TrackedObject]) -> list[TrackedObject]:
+        self._last_stamp_ns = frame.stamp_ns
+        self.report = report
+        return tracked
 
     def _segment(self, frame: RGBDFrame, report: FrameReport) -> Instances:
         instances = self.segmenter.segment(frame)

@@ -90,6 +90,41 @@ class InstanceView:
     core_px: int
 
 
+@dataclass(frozen=True)
+class SurfaceComparison:
+    """A rendered surface and the measured one, at the P pixels of the image where the object would be seen.
+
+    Attributes:
+        rows, cols: (P,) the pixels.
+        behind: (P,) float64 how far the measured surface lies behind the rendered one, metres, measured square to the
+            latter; NaN where the sensor read nothing.
+        tolerance: (P,) float64 metres that still agree.
+    """
+
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    behind: Float
+    tolerance: Float
+
+    @property
+    def agrees(self) -> NDArray[np.bool_]:
+        """(P,) whether the surface was measured where it is rendered."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.abs(self.behind) < self.tolerance)
+
+    @property
+    def void(self) -> NDArray[np.bool_]:
+        """(P,) whether what was measured lies behind it: the surface cannot be there."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.behind >= self.tolerance)
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """(P,) whether what was measured lies before it."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.behind <= -self.tolerance)
+
+
 @dataclass
 class Verification:
     """What the frame says about one hypothesis.
@@ -143,6 +178,30 @@ class Verifier:
         with np.errstate(invalid="ignore"):
             core = _without_rim(mask) & np.isfinite(frame.depth) & (frame.depth > 0)
         return InstanceView(frame, core, int(np.count_nonzero(core)))
+
+    def compare(self, frame: RGBDFrame, obj_id: int, pose: Float, max_rays: int | None = None) -> SurfaceComparison:
+        """Compare object `obj_id` at `pose` (4, 4) with the depth of the frame.
+
+        `max_rays` is about how many pixels are looked at; None: all that the object covers.
+        """
+        raycaster = self.raycaster(obj_id)
+        x0, y0, x1, y1 = raycaster.region(pose, frame.intrinsics)
+        step = 1 if max_rays is None else max(1, int(np.ceil(np.sqrt((x1 - x0) * (y1 - y0) / max_rays))))
+        cols, rows = (a.ravel() for a in np.meshgrid(np.arange(x0, x1, step), np.arange(y0, y1, step)))
+        if len(cols) == 0:
+            return SurfaceComparison(rows, cols, np.zeros(0), np.zeros(0))
+        hits = raycaster.cast(pose, frame.intrinsics, np.stack([cols, rows], axis=1))
+        hit = hits.depth > 0
+        rows, cols, rendered = rows[hit], cols[hit], hits.depth[hit].astype(np.float64)
+        measured = frame.depth[rows, cols].astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            measured[~(np.isfinite(measured) & (measured > 0))] = np.nan
+        steepness = np.clip(np.abs(_cosine_to_ray(frame.intrinsics, rows, cols, hits.normals[hit])), 0.3, 1.0)
+        tolerance = np.hypot(
+            self.config.noise_sigmas * depth_sigma(self.config, rendered),
+            self.config.shape_tolerance * self.objects[obj_id].diameter,
+        )
+        return SurfaceComparison(rows, cols, (measured - rendered) * steepness, tolerance)
 
     def verify(self, view: InstanceView, obj_id: int, pose: Float) -> Verification:
         """Compare object `obj_id` at `pose` (4, 4) with the frame and the instance's mask."""
