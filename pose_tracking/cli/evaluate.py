@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +15,10 @@ from .sources import SOURCE_HELP, open_sources
 
 if TYPE_CHECKING:
     from ..bundle import ModelBundle
-    from ..datasets.sample import Source
+    from ..datasets.sample import Sample, Source
     from ..evaluation.tracking_run import TrackingFrame
     from ..pipeline import PoseTracker
+    from ..results import Detection
 
 # What a file of --save-detections says of itself.
 RECORDED = ("source", "model", "detections", "min_visib", "noisy_gt")
@@ -73,7 +74,10 @@ def evaluate(
         ),
     ] = None,
     save_detections: Annotated[
-        Path | None, typer.Option(help="With --sweep: .npz file the detections are kept in, to repeat it without them.")
+        Path | None,
+        typer.Option(
+            help="With --sweep or --detections: .npz file the detections are kept in, for a --sweep without detecting."
+        ),
     ] = None,
     camera_motion: Annotated[
         bool,
@@ -187,19 +191,52 @@ def evaluate(
         _sweep(*recorded, tracker, plan, out)
         return
     assert source is not None
+    kept: list[TrackingFrame] = []
+    detect = None if plan.noise is None else noisy_truth(tracker, plan.noise)
+    if detect is not None and save_detections is not None:
+        detect = _keeping(detect, kept, tracker, plan)
     report = evaluate_to_folder(
         source,
         tracker,
         out,
         min_visib=min_visib,
         max_frames=max_frames,
-        detect=None if plan.noise is None else noisy_truth(tracker, plan.noise),
+        detect=detect,
         camera_motion=camera_motion,
         video=video,
         fps=fps,
     )
+    if save_detections is not None:
+        from ..evaluation.tracking_run import save_recording
+
+        save_recording(save_detections, kept, _about(source, tracker, plan))
     typer.echo(format_table(report.data))
     typer.echo(f"report: {out / 'report.html'}")
+
+
+def _keeping(
+    detect: Callable[[Sample], list[Detection]], kept: list[TrackingFrame], tracker: PoseTracker, plan: Plan
+) -> Callable[[Sample], list[Detection]]:
+    """`detect`, with what it gives added to `kept`."""
+    from ..evaluation.tracking_run import recorded_frame
+
+    def detect_and_keep(sample: Sample) -> list[Detection]:
+        found = detect(sample)
+        kept.append(recorded_frame(sample, found, tracker.objects, plan.min_visib))
+        return found
+
+    return detect_and_keep
+
+
+def _about(source: Source, tracker: PoseTracker, plan: Plan) -> dict[str, Any]:
+    """Where recorded detections come from."""
+    return {
+        "source": source.name,
+        "model": tracker.bundle.name,
+        "detections": "the model's own" if plan.noise is None else NOISY_GT,
+        "min_visib": plan.min_visib,
+        "noisy_gt": None if plan.noise is None else asdict(plan.noise),
+    }
 
 
 def _record(source: Source, tracker: PoseTracker, plan: Plan) -> tuple[list[TrackingFrame], dict[str, Any]]:
@@ -210,14 +247,7 @@ def _record(source: Source, tracker: PoseTracker, plan: Plan) -> tuple[list[Trac
     frames = record(
         source, detect, tracker.objects, min_visib=plan.min_visib, max_frames=plan.max_frames, progress=True
     )
-    about = {
-        "source": source.name,
-        "model": tracker.bundle.name,
-        "detections": "the model's own" if plan.noise is None else NOISY_GT,
-        "min_visib": plan.min_visib,
-        "noisy_gt": None if plan.noise is None else asdict(plan.noise),
-    }
-    return frames, about
+    return frames, _about(source, tracker, plan)
 
 
 def _load(sources: Sequence[str], plan: Plan) -> tuple[list[TrackingFrame], dict[str, Any]] | None:

@@ -71,9 +71,10 @@ def make_plan(
         raise ConfigError(f"--detections {detections}: only {NOISY_GT} is known")
     recorded = recording_of(sources) is not None
     if sweep is None:
-        for name, given in (("--peers", peers), ("--save-detections", save_detections)):
-            if given is not None:
-                raise ConfigError(f"{name} needs --sweep")
+        if peers is not None:
+            raise ConfigError("--peers needs --sweep")
+        if save_detections is not None and detections is None:
+            raise ConfigError(f"--save-detections needs --sweep or --detections {NOISY_GT}")
         if recorded:
             raise ConfigError(f"{sources[0]}: recorded detections can only be tracked again: give --sweep")
     elif motion_weight is not None:

@@ -95,25 +95,33 @@ def record(
     frames = []
     for sample in tqdm(islice(source, max_frames), total=total, desc="detect", unit="frame", disable=not progress):
         try:
-            truths = with_identities(truth_boxes(sample, objects, min_visib), objects, sample.scene_id)
+            frames.append(recorded_frame(sample, detect(sample), objects, min_visib))
         except DatasetError as error:
             raise DatasetError(f"{source.name}: scene {sample.scene_id}: {error}") from error
-        frame = sample.frame
-        frames.append(
-            TrackingFrame(
-                sample.scene_id,
-                frame.stamp,
-                frame.camera_pose,
-                frame.intrinsics.without_distortion(),
-                [_light(detection) for detection in detect(sample) if detection.obj_id in objects],
-                truths,
-                sample.complete,
-                sample.objects is not None,
-            )
-        )
     if not frames:
         raise DatasetError(f"{source.name}: has no frames")
     return frames
+
+
+def recorded_frame(
+    sample: Sample, detections: Sequence[Detection], objects: ObjectSet, min_visib: float = MIN_VISIBILITY
+) -> TrackingFrame:
+    """What a tracker needs of one sample and its detections; see `record`.
+
+    Raises:
+        DatasetError: several objects of a class lack instance ids.
+    """
+    frame = sample.frame
+    return TrackingFrame(
+        sample.scene_id,
+        frame.stamp,
+        frame.camera_pose,
+        frame.intrinsics.without_distortion(),
+        [_light(detection) for detection in detections if detection.obj_id in objects],
+        with_identities(truth_boxes(sample, objects, min_visib), objects, sample.scene_id),
+        sample.complete,
+        sample.objects is not None,
+    )
 
 
 def pipeline_detector(tracker: PoseTracker) -> Callable[[Sample], list[Detection]]:
