@@ -75,6 +75,7 @@ class PoseTracker:
 
     # Run-time options: public name -> (stage, field of its config).
     RUNTIME_OPTIONS = {
+        "motion": ("tracking", "motion"),
         "motion_weight": ("tracking", "motion_weight"),
         "score_threshold": ("segmentation", "score_threshold"),
         "min_pose_confidence": ("pipeline", "min_pose_confidence"),
@@ -100,7 +101,7 @@ class PoseTracker:
         self.embedding = bundle.build_appearance(device) if segmenter is None else None
         tracking = bundle.config.tracking
         if self.embedding is not None:
-            tracking = replace(tracking, appearance_gate=tracking.embedding_gate)
+            tracking = replace(tracking, appearance_gate=tracking.embedding_gate, copies_differ=True)
         self.tracker = Tracker(tracking, bundle.objects)
         self.config = bundle.config.pipeline
         self.report = FrameReport()

@@ -45,7 +45,7 @@ def reset(harness: Harness) -> None:
 def test_objects_carry_the_stamp_and_frame_of_the_input_and_the_right_poses(harness):
     reset(harness)
     harness.next = 0 if harness.next == 0 else (harness.next // 12 + 1) * 12
-    for expected_state in (1, 1, 2, 2):
+    for expected_state in (1, 2, 2, 2):
         index = harness.next % 12
         message = play(harness, 1)
         assert message.header.frame_id == "camera_color_optical_frame"
