@@ -22,6 +22,7 @@ class Snapshot:
         drops: frames or images dropped since the start, by reason.
         recent_drops: the same since the previous snapshot.
         rejected: detections rejected before tracking since the start, by reason.
+        carrying: how often the detector ran and what became of tracks that no detection continued, since the start.
         details: the last message that went with each reason.
         rate: processed frames per second over the last 10 s.
         latency: stage to (median, largest) seconds over the last 10 s.
@@ -33,6 +34,7 @@ class Snapshot:
     drops: dict[str, int]
     recent_drops: dict[str, int]
     rejected: dict[str, int]
+    carrying: dict[str, int]
     details: dict[str, str]
     rate: float
     latency: dict[str, tuple[float, float]]
@@ -55,6 +57,7 @@ class Monitor:
         self._processed = 0
         self._drops: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
+        self._carrying: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._details: dict[str, str] = {}
         self._kinds: set[tuple[str, str]] = set()
@@ -88,12 +91,24 @@ class Monitor:
             self._kinds.add((reason, kind))
             return is_new
 
-    def processed(self, stages: Mapping[str, float], rejected: Mapping[str, int] | None = None) -> None:
-        """A frame was processed; `stages` maps stage to seconds, `rejected` reason to number of detections."""
+    def processed(
+        self,
+        stages: Mapping[str, float],
+        rejected: Mapping[str, int] | None = None,
+        carrying: Mapping[str, int] | None = None,
+    ) -> None:
+        """A frame was processed.
+
+        Args:
+            stages: stage to seconds.
+            rejected: reason to number of detections.
+            carrying: name to count, see `Snapshot`.
+        """
         now = self._clock()
         with self._lock:
             self._processed += 1
             self._rejected.update(rejected or {})
+            self._carrying.update(carrying or {})
             self._frames.append((now, dict(stages)))
             while self._frames and now - self._frames[0][0] > WINDOW_SECONDS:
                 self._frames.popleft()
@@ -121,6 +136,7 @@ class Monitor:
                 drops=dict(self._drops),
                 recent_drops={reason: n for reason, n in recent.items() if n},
                 rejected=dict(self._rejected),
+                carrying=dict(self._carrying),
                 details=dict(self._details),
                 rate=len(self._frames) / span,
                 latency=latency,

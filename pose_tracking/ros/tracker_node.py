@@ -293,7 +293,10 @@ class TrackerNode(LifecycleNode):
         stages.update(
             waiting=started - job.taken, decoding=decoded - started, publishing=done - updated, frame=done - job.taken
         )
-        self._monitor.processed(stages, tracker.report.rejected)
+        report = tracker.report
+        carrying = {"frames_segmented": int(report.segmented), "tracks_carried": report.carried}
+        carrying |= {f"tracks_not_found.{reason}": count for reason, count in report.lost.items()}
+        self._monitor.processed(stages, report.rejected, carrying)
 
     def _with_camera_pose(self, frame: RGBDFrame) -> RGBDFrame:
         fixed = self._chosen["fixed_frame"]

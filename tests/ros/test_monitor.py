@@ -70,3 +70,10 @@ def test_silence_is_measured_from_the_last_message_or_the_start(monitor, clock):
     monitor.received("/not_watched")
     clock.now += 2
     assert monitor.snapshot().silence == {"/a": pytest.approx(2), "/b": pytest.approx(5)}
+
+
+def test_carrying_is_counted():
+    monitor = Monitor()
+    monitor.processed({}, carrying={"frames_segmented": 1, "tracks_carried": 2})
+    monitor.processed({}, carrying={"frames_segmented": 0, "tracks_carried": 1, "tracks_not_found.gone": 1})
+    assert monitor.snapshot().carrying == {"frames_segmented": 1, "tracks_carried": 3, "tracks_not_found.gone": 1}
