@@ -63,10 +63,10 @@ class TrackingConfig:
         range=(0.1, 1000.0),
     )
     acceleration_noise: float = option(
-        0.02, "standard deviation of the acceleration of steady motion that the pose filter expects", unit="m/s^2",
+        0.005, "standard deviation of the acceleration of steady motion that the pose filter expects", unit="m/s^2",
         range=(1e-4, 100.0),
     )  # fmt: skip
-    angular_acceleration_noise: float = option(0.1, "the same for rotation", unit="rad/s^2", range=(1e-4, 1000.0))
+    angular_acceleration_noise: float = option(0.05, "the same for rotation", unit="rad/s^2", range=(1e-4, 1000.0))
     velocity_change: float = option(
         0.2, "standard deviation of a sudden change of velocity: an object starts, stops or turns", unit="m/s",
         range=(0.0, 100.0),
