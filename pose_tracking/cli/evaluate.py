@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, DatasetError
-from .evaluation_plan import MIN_VISIB, NOISY_GT, Plan, configured, make_plan, noisy_truth, recording_of
+from .evaluation_plan import MIN_VISIB, NOISY_GT, Plan, configured, make_plan, noisy_truth, recordings_of
 from .sources import SOURCE_HELP, open_sources
 
 if TYPE_CHECKING:
@@ -251,18 +251,23 @@ def _record(source: Source, tracker: PoseTracker, plan: Plan) -> tuple[list[Trac
 
 
 def _load(sources: Sequence[str], plan: Plan) -> tuple[list[TrackingFrame], dict[str, Any]] | None:
-    """Recorded detections, and where they come from, where the source is a file of them."""
-    from ..evaluation.tracking_run import load_recording
+    """Recorded detections, and where they come from, where the sources are files of them."""
+    from ..evaluation.tracking_run import load_recording, pool_recordings
 
-    path = recording_of(sources)
-    if path is None:
+    found = []
+    for path in recordings_of(sources):
+        frames, about = load_recording(path)
+        missing = [name for name in RECORDED if name not in about]
+        if missing:
+            raise DatasetError(f"{path}: does not say its {missing[0]}: record it with --save-detections")
+        if plan.min_visib not in (MIN_VISIB, about["min_visib"]):
+            raise ConfigError(
+                f"{path}: was recorded with --min-visib {about['min_visib']}; record it again to change that"
+            )
+        found.append((frames, about))
+    if not found:
         return None
-    frames, about = load_recording(path)
-    missing = [name for name in RECORDED if name not in about]
-    if missing:
-        raise DatasetError(f"{path}: does not say its {missing[0]}: record it with --save-detections")
-    if plan.min_visib not in (MIN_VISIB, about["min_visib"]):
-        raise ConfigError(f"{path}: was recorded with --min-visib {about['min_visib']}; record it again to change that")
+    frames, about = pool_recordings(found)
     return frames[: plan.max_frames], about
 
 

@@ -69,7 +69,7 @@ def make_plan(
 
     if detections not in (None, NOISY_GT):
         raise ConfigError(f"--detections {detections}: only {NOISY_GT} is known")
-    recorded = recording_of(sources) is not None
+    recorded = bool(recordings_of(sources))
     if sweep is None:
         if peers is not None:
             raise ConfigError("--peers needs --sweep")
@@ -131,14 +131,13 @@ def noisy_truth(tracker: PoseTracker, noise: NoisyTruthConfig) -> Callable[[Samp
     return NoisyTruthDetector(tracker.segmenter, tracker.objects, noise, tracker.embedding).detect
 
 
-def recording_of(sources: Sequence[str]) -> Path | None:
-    """The file of recorded detections that is the source, if it is one.
+def recordings_of(sources: Sequence[str]) -> list[Path]:
+    """The files of recorded detections that are the sources; none where these are something else.
 
     Raises:
-        ConfigError: it is not the only source.
+        ConfigError: some are and some are not.
     """
-    if not any(text.endswith(".npz") for text in sources):
-        return None
-    if len(sources) > 1:
-        raise ConfigError("recorded detections (.npz) cannot be pooled: give one file and nothing else")
-    return Path(sources[0])
+    files = [text for text in sources if text.endswith(".npz")]
+    if files and len(files) < len(sources):
+        raise ConfigError("recorded detections (.npz) cannot be pooled with anything else: give such files only")
+    return [Path(text) for text in files]

@@ -83,13 +83,12 @@ def run_tracking_benchmark(config: TrackingBenchmarkConfig) -> dict[str, Any]:
 def make_trackers(peers: Sequence[str]) -> dict[str, Update]:
     """The update function of fresh trackers by name: ours at its defaults, ours as Deep SORT, and the peers.
 
-    Ours as Deep SORT has box motion as a gate only (lambda 0), as the public code. Peers with a gallery have one as
+    Ours as Deep SORT gives the public code's IDs. Peers with a gallery have one as
     large as ours; where their own default has no limit, they run so a second time, and that time grows with the run.
     """
-    as_deep_sort = TrackingConfig(motion="box", motion_weight=0.0)
     updates: dict[str, Update] = {
         OURS: Tracker(TrackingConfig(), one_object()).update,
-        DEEP_SORT: Tracker(as_deep_sort, one_object()).update,
+        DEEP_SORT: Tracker(TrackingConfig.deep_sort(), one_object()).update,
     }
     for name in peers:
         updates[name] = make_peer(name, RATE, BUDGET).update
@@ -180,7 +179,7 @@ def resident_mb() -> float:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    from .benchmark_worker import _cpu_name
+    from .benchmark_worker import cpu_name
 
     versions: dict[str, str | None] = {}
     for name in _DISTRIBUTIONS:
@@ -189,7 +188,7 @@ def machine() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "python": platform.python_version(),

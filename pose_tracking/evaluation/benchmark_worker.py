@@ -120,7 +120,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         "image": f"{width}x{height}",
         "frames": job["frames"],
         "machine": {
-            "cpu": _cpu_name(),
+            "cpu": cpu_name(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "threads": torch.get_num_threads(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
@@ -163,7 +163,8 @@ def _instances(sample: Sample) -> Instances:
     return add_truth(Instances.empty(height, width), truth, len(truth))
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Name of the processor, for people."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

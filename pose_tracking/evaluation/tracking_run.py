@@ -253,6 +253,30 @@ def load_recording(path: str | Path) -> tuple[list[TrackingFrame], dict[str, Any
         raise DatasetError(f"{path}: not a whole file of recorded detections ({error})") from error
 
 
+def pool_recordings(
+    recordings: Sequence[tuple[list[TrackingFrame], dict[str, Any]]],
+) -> tuple[list[TrackingFrame], dict[str, Any]]:
+    """Several recordings as one.
+
+    Raises:
+        DatasetError: they are of different models or kinds of detections, or share a scene.
+    """
+    frames, about = list(recordings[0][0]), dict(recordings[0][1])
+    for more, other in recordings[1:]:
+        for name in sorted((set(about) | set(other)) - {"source"}):
+            if about.get(name) != other.get(name):
+                raise DatasetError(
+                    f"recordings of {about['source']} and {other['source']}: {name} differs, {about.get(name)!r} and "
+                    f"{other.get(name)!r}: they cannot be pooled"
+                )
+        shared = {f.scene_id for f in frames} & {f.scene_id for f in more}
+        if shared:
+            raise DatasetError(f"recordings of {about['source']} and {other['source']}: both have scene {min(shared)}")
+        frames += more
+        about["source"] = f"{about['source']}, {other['source']}"
+    return frames, about
+
+
 def _frames(arrays: Mapping[str, NDArray[Any]]) -> list[TrackingFrame]:
     camera_poses = iter(arrays["camera_poses"])
     detections, truths = iter(_detections(arrays)), iter(_truths(arrays))

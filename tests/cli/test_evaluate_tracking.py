@@ -31,14 +31,14 @@ def run(*arguments: object) -> str:
     return result.output
 
 
-def recording(path: Path, obj_id: int = 4, about: dict | None = None) -> Path:
+def recording(path: Path, obj_id: int = 4, about: dict | None = None, scene: int = 1) -> Path:
     """Twelve frames of one object that slides."""
     frames = []
     for i in range(12):
         box = np.array([100.0 + i, 100, 160 + i, 150])
-        truths = [IdentifiedBox((1, obj_id, 1), obj_id, box)]
+        truths = [IdentifiedBox((scene, obj_id, 1), obj_id, box)]
         found = [Detection(obj_id, 0.9, box, np.ones(8, np.float32))]
-        frames.append(TrackingFrame(1, 1 + i / 10, np.eye(4), CAMERA, found, truths))
+        frames.append(TrackingFrame(scene, 1 + i / 10, np.eye(4), CAMERA, found, truths))
     save_recording(path, frames, ABOUT if about is None else about)
     return path
 
@@ -78,7 +78,7 @@ def test_recordings_only_serve_their_own_model_in_a_sweep(tmp_path: Path) -> Non
         run(whole, "--out", tmp_path / "out")
     with pytest.raises(ConfigError, match="recorded already"):
         run(whole, *sweep, "--detections", "noisy-gt")
-    with pytest.raises(ConfigError, match="give one file and nothing else"):
+    with pytest.raises(ConfigError, match="give such files only"):
         run(whole, "simulated:92001", *sweep)
     with pytest.raises(ConfigError, match="was recorded with --min-visib 0.3"):
         run(whole, *sweep, "--min-visib", 0.5)
@@ -144,3 +144,24 @@ def test_the_models_own_detections_are_swept(tmp_path: Path) -> None:
     assert data["detections"] == "the model's own"
     assert data["settings"]["noisy_gt"] is None
     assert data["rows"][0]["mota"] > 0.5
+
+
+def test_recordings_are_pooled(tmp_path: Path) -> None:
+    first, second = recording(tmp_path / "a.npz"), recording(tmp_path / "b.npz", scene=2)
+    run(first, second, "--out", tmp_path / "out", "--sweep", "lambda=0.5")
+    data = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert (data["frames"], data["rows"][0]["object_frames"]) == (24, 24)
+    with pytest.raises(DatasetError, match="both have scene 1"):
+        run(first, first, "--out", tmp_path / "out", "--sweep", "lambda=0.5")
+    other = recording(tmp_path / "c.npz", about=ABOUT | {"detections": "the model's own"}, scene=3)
+    with pytest.raises(DatasetError, match="detections differs"):
+        run(first, other, "--out", tmp_path / "out", "--sweep", "lambda=0.5")
+
+
+def test_detections_of_a_report_are_kept_for_a_sweep(tmp_path: Path) -> None:
+    kept, out = tmp_path / "a.npz", tmp_path / "out"
+    source = ["simulated:92001", "--preset", "hard", "--rate", 5, "--frames", 4, "--detections", "noisy-gt"]
+    run(*source, "--out", out, "--save-detections", kept, "--no-video")
+    assert json.loads((out / "report.json").read_text())["frames"] == 4
+    run(kept, "--out", out, "--sweep", "lambda=0.5")
+    assert json.loads((out / "sweep.json").read_text())["frames"] == 4
