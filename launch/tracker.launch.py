@@ -23,6 +23,9 @@ ARGUMENTS = (
     ("objects", "", PARAMETERS["objects"].help),
     ("camera", "default", f"camera preset ({', '.join(camera_presets())}) or a parameter file"),
     ("lambda", "", "share of motion in the association cost, 0 to 1; empty: what the model bundle says"),
+    ("motion", "", "what motion compares: box, pose or both; empty: what the model bundle says"),
+    ("segment_every", "", "run the detector on every n-th frame; empty: what the model bundle says"),
+    ("fixed_frame", "", PARAMETERS["fixed_frame"].help),
     ("device", "auto", PARAMETERS["device"].help),
     ("rviz", "false", "whether to start RViz"),
     ("bag", "", "bag to replay into the node; empty: none"),
@@ -36,8 +39,9 @@ def start(context):
     """The processes for the arguments given."""
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     parameters = {name: PARAMETERS[name].parse(value[name]) for name in ("model", "objects", "device", "autostart")}
-    if value["lambda"]:
-        parameters["lambda"] = PARAMETERS["lambda"].parse(value["lambda"])
+    for name in ("lambda", "motion", "segment_every", "fixed_frame"):
+        if value[name]:
+            parameters[name] = PARAMETERS[name].parse(value[name])
     actions = [
         Node(
             package="pose_tracking",
