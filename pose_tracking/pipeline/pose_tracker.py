@@ -151,7 +151,8 @@ class PoseTracker:
 
         Raises:
             FrameError: as `update`.
-            ConfigError: a detection is of an object that the bundle does not have.
+            ConfigError: a detection is of an object that the bundle does not have, or its box, pose or covariance is
+                not finite.
         """
         self._check(frame)
         report = FrameReport()
@@ -160,6 +161,15 @@ class PoseTracker:
                 unknown = sorted({d.obj_id for d in detections} - set(self.objects))
                 if unknown:
                     raise ConfigError(f"detection of object {unknown[0]}; the bundle has {list(self.objects)}")
+                for i, detection in enumerate(detections):
+                    estimate = detection.pose
+                    parts = (
+                        (detection.box,) if estimate is None else (detection.box, estimate.pose, estimate.covariance)
+                    )
+                    if not all(np.isfinite(part).all() for part in parts):
+                        raise ConfigError(
+                            f"detection {i} (object {detection.obj_id}): box, pose or covariance not finite"
+                        )
                 detections = [d for d in detections if d.obj_id in self._obj_ids]
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)

@@ -24,7 +24,8 @@ _REST_SPEED, _REST_TURN = 0.02, 0.2
 class _Lost:
     track: Track
     since: float
-    place: Float | None  # (4, 4) pose in the fixed frame of an object at rest, or None
+    place: Float | None  # (4, 4) pose of an object at rest, or None
+    is_fixed: bool  # whether `place` is in the fixed frame; else in that of the camera, taken to stand still
 
 
 class LostTracks:
@@ -47,7 +48,7 @@ class LostTracks:
         place = None
         if track.pose is not None and is_at_rest(track):
             place = track.pose if camera_pose is None else camera_pose @ track.pose
-        self._lost.append(_Lost(track, stamp, place))
+        self._lost.append(_Lost(track, stamp, place, camera_pose is not None))
 
     def forget(self, stamp: float, config: TrackingConfig) -> None:
         """Drop what is too old or too much."""
@@ -93,7 +94,9 @@ class LostTracks:
         near = [
             (float(np.linalg.norm(entry.place[:3, 3] - place[:3, 3])), i)
             for i, entry in enumerate(candidates)
-            if entry.place is not None and not unlikeness[i] > config.appearance_gate
+            if entry.place is not None
+            and entry.is_fixed == (camera_pose is not None)
+            and not unlikeness[i] > config.appearance_gate
         ]
         distance, best = min(near, default=(np.inf, 0))
         return candidates[best] if distance <= reach else None

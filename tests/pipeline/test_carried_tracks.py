@@ -258,6 +258,9 @@ def test_frames_without_detections_from_elsewhere_are_carried(objects: ObjectSet
         scene.tracker.update_with(first, [])
     with pytest.raises(ConfigError, match=r"detection of object 9; the bundle has \[1, 2, 3\]"):
         scene.tracker.update_with(scene.frame([]), [replace(detection, obj_id=9)])
+    broken = replace(detection, box=np.array([0, 0, np.nan, 1]))
+    with pytest.raises(ConfigError, match="detection 1 .*not finite"):
+        scene.tracker.update_with(scene.frame([]), [detection, broken])
 
 
 # No two in one place.

@@ -144,3 +144,11 @@ def test_one_that_moves_out_of_the_picture_is_lost_soon() -> None:
     # 0.45 m at 0.2 m/s; the picture ends at 0.45 m, the object at 0.085 m more.
     assert 5 <= gone <= 13
     assert len(tracker.lost) == 1
+
+
+def test_a_place_in_the_fixed_frame_is_not_one_in_that_of_the_camera() -> None:
+    tracker = Tracker(SHORT, one_object())
+    stays = detect(at(-0.2))
+    run(tracker, [[detect(at(0.1)), stays]] * 10, 0.0, camera_pose=np.eye(4))
+    run(tracker, [[stays]] * 20, 1.0, camera_pose=np.eye(4))
+    assert run(tracker, [[stays, detect(at(0.1))]] * 4, 3.0) == [2, 3]
