@@ -96,6 +96,12 @@ class TrackingConfig:
         100, "lost tracks remembered, for objects that come back after a long time; 0: none", range=(0, 100000)
     )
     lost_seconds: float = option(60.0, "time a lost track is remembered", unit="s", range=(0.0, 86400.0))
+    lost_gate: float = option(
+        0.5,
+        "cosine distance within which the only one of its class is known again; wide, because what comes back is cut "
+        "by the edge of the picture",
+        range=(1e-3, 2.0),
+    )
     copies_differ: bool = option(
         False,
         "whether looks tell copies of one object apart, so that a lost one is known again among others; on where the "

@@ -31,10 +31,12 @@ class _Lost:
 class LostTracks:
     """The tracks lost last, at most `lost_budget` of them and none longer than `lost_seconds`.
 
-    A newcomer is one of them where it stands at the place of one that was at rest, or where by its looks (within the
-    appearance gate) it can be that one and there is no other of its class, lost or live. Where `copies_differ`, there
-    may be others, as long as it cannot be one of these. Of identical copies one that has left and come back is a new
-    identity: whatever is alike in looks is then the view, e.g. cut by the same edge of the picture.
+    A newcomer is one of them where it stands at the place of one that was at rest, or where by its looks (within
+    `lost_gate`) it can be that one and there is no other of its class, lost or live. Where `copies_differ`, there may
+    be others, as long as by the appearance gate it can be that one and none of these.
+
+    Of identical copies one that has left and come back is a new identity: whatever is alike in looks is then the view,
+    e.g. cut by the same edge of the picture.
     """
 
     def __init__(self) -> None:
@@ -108,10 +110,10 @@ def _by_looks(
     if np.isnan(unlikeness).any():
         return None
     best = int(np.argmin(unlikeness))
-    if unlikeness[best] > config.appearance_gate:
-        return None
     rivals = [*np.delete(unlikeness, best), *_unlikeness(newcomer.gallery, [t.gallery for t in others])]
-    if rivals and not config.copies_differ:
+    if not rivals:
+        return candidates[best] if unlikeness[best] <= max(config.lost_gate, config.appearance_gate) else None
+    if not config.copies_differ or unlikeness[best] > config.appearance_gate:
         return None
     if any(not rival > config.appearance_gate for rival in rivals):
         return None

@@ -16,7 +16,11 @@ Float = NDArray[np.float64]
 
 
 def motion_distances(
-    tracks: Sequence[Track], detections: Sequence[Detection], symmetries: Float, config: TrackingConfig
+    tracks: Sequence[Track],
+    detections: Sequence[Detection],
+    symmetries: Float,
+    config: TrackingConfig,
+    steady: bool = False,
 ) -> Float:
     """Squared Mahalanobis distances over their gates: 0 for the very place predicted, 1 at the gate.
 
@@ -26,6 +30,7 @@ def motion_distances(
         symmetries: (S, 4, 4) of the object.
         config: `motion` says what is compared. "both" is the mean of the two; the gate is that of the poses, since
             the box of an object that gets hidden changes at once.
+        steady: poses must lie where steady motion brings them; otherwise the velocity may have changed.
 
     Returns:
         (T, D) distances, infinite beyond the gate. Pairs without a pose on both sides are compared by their boxes.
@@ -41,7 +46,7 @@ def motion_distances(
     if config.motion == "both" or not complete:
         distances = _boxes(tracks, detections, config)
     if posed_tracks and posed:
-        of_poses = _poses([tracks[i] for i in posed_tracks], [detections[i] for i in posed], symmetries, config)
+        of_poses = _poses([tracks[i] for i in posed_tracks], [detections[i] for i in posed], symmetries, config, steady)
         if config.motion == "both":
             of_poses = (of_poses + np.minimum(distances[pairs], 1.0)) / 2
         distances[pairs] = of_poses
@@ -58,7 +63,7 @@ def _boxes(tracks: Sequence[Track], detections: Sequence[Detection], config: Tra
 
 
 def _poses(
-    tracks: Sequence[Track], detections: Sequence[Detection], symmetries: Float, config: TrackingConfig
+    tracks: Sequence[Track], detections: Sequence[Detection], symmetries: Float, config: TrackingConfig, steady: bool
 ) -> Float:
     squared = pose_filter.squared_mahalanobis(
         [t.filter for t in tracks if t.filter is not None],
@@ -66,5 +71,6 @@ def _poses(
         np.array([d.pose.covariance for d in detections if d.pose is not None]),
         symmetries,
         config,
+        steady,
     )
     return np.where(squared <= config.pose_gate, squared / config.pose_gate, np.inf)

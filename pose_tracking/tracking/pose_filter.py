@@ -109,11 +109,16 @@ def move_camera(filters: Sequence[PoseFilter], motion: Float) -> None:
 
 
 def squared_mahalanobis(
-    filters: Sequence[PoseFilter], poses: Float, covariances: Float, symmetries: Float, config: TrackingConfig
+    filters: Sequence[PoseFilter],
+    poses: Float,
+    covariances: Float,
+    symmetries: Float,
+    config: TrackingConfig,
+    steady: bool = False,
 ) -> Float:
     """How far D measured poses lie from the predictions of T filters of one object.
 
-    A manoeuvre since the last measurement is allowed for. A rotation may be wrong altogether (a handle that is hidden):
+    A rotation may be wrong altogether (a handle that is hidden):
     beyond what `pose_gate` leaves over `position_gate` it costs no more.
 
     Args:
@@ -122,6 +127,7 @@ def squared_mahalanobis(
         covariances: (D, 6, 6) of them.
         symmetries: (S, 4, 4) of the object; equivalent poses are one.
         config: gates and noise.
+        steady: whether motion has been steady; otherwise a manoeuvre since the last measurement is allowed for.
 
     Returns:
         (T, D) squared Mahalanobis distances of 6 degrees of freedom, infinite where the position alone (3 degrees)
@@ -131,7 +137,9 @@ def squared_mahalanobis(
     if not distances.size:
         return distances
     predicted = np.array([f.pose for f in filters])
-    spread = np.array([f.covariance[:6, :6] for f in filters]) + _manoeuvre(filters, config)[:, :6, :6]
+    spread = np.array([f.covariance[:6, :6] for f in filters])
+    if not steady:
+        spread += _manoeuvre(filters, config)[:, :6, :6]
     spread_of = np.asarray(covariances, float) + _FLOOR
     if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
         rows, columns = _within(

@@ -129,41 +129,65 @@ class Tracker:
         return unseen, unmatched
 
     def _match(self, tracks: list[Track], detections: list[Detection]) -> tuple[Matches, list[int], list[int]]:
-        """Cascade over confirmed tracks, then the rest by motion alone, within one class."""
-        config = self.config
+        """Matches, tracks and detections left over, within one class: the cascade, then what is left."""
         columns = list(range(len(detections)))
         if not tracks or not detections:
             return [], list(range(len(tracks))), columns
         confirmed = [i for i, t in enumerate(tracks) if t.is_confirmed]
         tentative = [i for i, t in enumerate(tracks) if not t.is_confirmed]
-        ages = np.array([t.misses + 1 for t in tracks])
-        motion = motion_distances(tracks, detections, tracks[0].model.symmetries, config)
-        matches: Matches = []
-        left = confirmed
-        if confirmed:
-            wanted = np.isfinite(motion)
-            if config.motion != "box":
-                # A pair that has no rival is matched by its place in any case.
-                wanted &= (wanted.sum(0) > 1) | (wanted.sum(1) > 1)[:, None]
-            cost = np.full(motion.shape, np.inf)
-            cost[confirmed] = association_cost(
-                motion[confirmed],
-                _appearance_distances([tracks[i] for i in confirmed], detections, wanted[confirmed]),
-                config.motion_weight,
-                1.0,
-                config.appearance_gate,
-            )
-            beyond = BEYOND / config.appearance_gate
-            matches, left, columns = matching_cascade(cost, ages, config.max_age, confirmed, columns, beyond)
-        if config.motion == "box":
+        if self.config.motion == "box":
+            matches, left, columns = self._cascade(tracks, detections, confirmed, columns)
             # Of those seen before, boxes can only tell who was seen in the frame before.
-            rest = tentative + [i for i in left if ages[i] == 1]
+            older = [i for i in left if tracks[i].misses > 0]
+            rest = tentative + [i for i in left if tracks[i].misses == 0]
             corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
             overlap = intersection_over_union(corners, np.array([d.box for d in detections], float))
-            found, unseen, columns = min_cost_matching(1 - overlap, config.iou_gate, rest, columns)
-            return matches + found, [i for i in left if ages[i] != 1] + unseen, columns
-        found, unseen, columns = min_cost_matching(motion, 1.0, tentative + left, columns)
-        return matches + found, unseen, columns
+            found, unseen, columns = min_cost_matching(1 - overlap, self.config.iou_gate, rest, columns)
+            return matches + found, older + unseen, columns
+        # Where steady motion explains a detection, no track that would have had to turn may take it.
+        matches, left, columns = self._cascade(tracks, detections, confirmed, columns, steady=True)
+        more, left, columns = self._cascade(tracks, detections, left, columns)
+        rows = tentative + left
+        cost = np.full((len(tracks), len(detections)), np.inf)
+        if rows and columns:
+            cost[np.ix_(rows, columns)] = self._motion(tracks, detections, rows, columns)
+        found, unseen, columns = min_cost_matching(cost, 1.0, rows, columns)
+        return matches + more + found, unseen, columns
+
+    def _motion(
+        self,
+        tracks: list[Track],
+        detections: list[Detection],
+        rows: list[int],
+        columns: list[int],
+        steady: bool = False,
+    ) -> Float:
+        symmetries = tracks[0].model.symmetries
+        some, seen = [tracks[i] for i in rows], [detections[j] for j in columns]
+        return motion_distances(some, seen, symmetries, self.config, steady)
+
+    def _cascade(
+        self,
+        tracks: list[Track],
+        detections: list[Detection],
+        rows: list[int],
+        columns: list[int],
+        steady: bool = False,
+    ) -> tuple[Matches, list[int], list[int]]:
+        """Match tracks `rows` with detections `columns` by motion and appearance, those seen last first."""
+        if not rows or not columns:
+            return [], rows, columns
+        config, pairs = self.config, np.ix_(rows, columns)
+        motion = self._motion(tracks, detections, rows, columns, steady)
+        wanted = np.isfinite(motion)
+        if config.motion != "box":
+            # A pair that has no rival is matched by its place in any case.
+            wanted &= (wanted.sum(0) > 1) | (wanted.sum(1) > 1)[:, None]
+        cost = np.full((len(tracks), len(detections)), np.inf)
+        looks = _appearance_distances([tracks[i] for i in rows], [detections[j] for j in columns], wanted)
+        cost[pairs] = association_cost(motion, looks, config.motion_weight, 1.0, config.appearance_gate)
+        ages = np.array([t.misses + 1 for t in tracks])
+        return matching_cascade(cost, ages, config.max_age, rows, columns, BEYOND / config.appearance_gate)
 
     def _carry(self, carry: Carry, unseen: list[Track], detections: list[Detection]) -> list[Track]:
         """Look for tracks without a detection; returns those that are not found either."""

@@ -100,15 +100,19 @@ def sweep_curves(rows: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str,
     for axes, metric, label in zip(
         figure.subplots(1, 2), ("idf1", "id_switches"), ("IDF1", "ID switches"), strict=True
     ):
-        for motion in dict.fromkeys(row["motion"] for row in rows):
+        # Lines may lie on one another: the later ones are thinner.
+        for i, motion in enumerate(dict.fromkeys(row["motion"] for row in rows)):
             points = sorted((row["lambda"], row[metric]) for row in rows if row["motion"] == motion)
             known = [(x, y) for x, y in points if y is not None]
-            axes.plot([x for x, _ in known], [y for _, y in known], marker="o", label=f"{motion} motion")
+            style = {"marker": "osd"[i % 3], "markersize": 9 - 2 * i, "linewidth": 3.5 - i}
+            axes.plot([x for x, _ in known], [y for _, y in known], label=f"{motion} motion", **style)
         for i, peer in enumerate(peers):
             if peer[metric] is not None:
-                axes.axhline(peer[metric], color=f"{0.2 + 0.2 * i}", linestyle="--", linewidth=1, label=peer["name"])
+                dashes = ("--", ":", "-.")[i % 3]
+                axes.axhline(peer[metric], color="0.3", linestyle=dashes, linewidth=1.2, label=peer["name"])
         axes.set(xlabel="lambda (share of motion)", ylabel=label, xlim=(-0.02, 1.02))
-        axes.legend(fontsize=8)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(labels))
     return _png(figure)
 
 

@@ -210,3 +210,15 @@ def test_a_changed_config_counts_from_the_next_frame_on() -> None:
     moved.box = detect(at(0.0)).box
     tracker.config = replace(tracker.config, motion="pose")
     assert ids(tracker.update([moved], 0.2)) == [2]
+
+
+def test_who_moves_on_steadily_goes_before_who_would_have_had_to_turn() -> None:
+    """One thing slides behind another and out again, while a copy is missed for a frame: it is not taken for it."""
+    tracker = Tracker(TrackingConfig(), one_object())
+    for k in range(10):
+        tracker.update([detect(at(0.04 * k)), detect(at(0.42, 0.12))], 0.2 * k)
+    tracker.update([detect(at(0.42, 0.12))], 2.0)
+    tracker.update([], 2.2)
+    # The copy could have come here within 0.4 s, had it started at once; by the cascade alone it would go first.
+    tracked = tracker.update([detect(at(0.48))], 2.4)
+    assert ids(tracked) == [1]
