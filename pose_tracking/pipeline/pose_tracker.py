@@ -299,7 +299,14 @@ class PoseTracker:
         keep = without_duplicates(detections, self.objects)
         if not keep.all():
             report.rejected["duplicate"] += int(np.count_nonzero(~keep))
-        return [detection for detection, kept in zip(detections, keep, strict=True) if kept]
+        return [self._with_seen_box(frame, detection) for detection, kept in zip(detections, keep, strict=True) if kept]
+
+    def _with_seen_box(self, frame: RGBDFrame, detection: Detection) -> Detection:
+        """A detection with the box of what is seen of the posed model: the detector's is rough where much is hidden."""
+        if detection.pose is None or not self._carrier.can_carry(detection.obj_id):
+            return detection
+        box = self._carrier.visible_box(frame, detection.obj_id, detection.pose.pose)
+        return detection if box is None else replace(detection, box=box)
 
 
 @contextmanager

@@ -146,6 +146,11 @@ class PoseCarrier:
             return MOVED
         return _reason(before, otherwise=None if found is None else SCORE)
 
+    def visible_box(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float | None:
+        """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
+        compared = self.verifier.compare(frame, obj_id, pose)
+        return _box(compared) if compared.agrees.sum() >= self.config.min_visible_px else None
+
     def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> CarriedPose | None:
         """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
         model, icp = self.objects[obj_id], self.polisher.config
@@ -174,9 +179,8 @@ class PoseCarrier:
             confidence=check.score,
         )
         mask = _filled(frame, after, agrees)
-        rows, cols = after.rows[agrees], after.cols[agrees]
-        box = np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], float)
-        return CarriedPose(PoseEstimate(pose, check.score, covariance, fit=check.features), mask, box)
+        estimate = PoseEstimate(pose, check.score, covariance, fit=check.features)
+        return CarriedPose(estimate, mask, _box(after))
 
     def _slide(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float:
         """`pose` shifted across the line of sight to where most of the silhouette agrees and least lies before a void.
@@ -248,6 +252,12 @@ def _reason(compared: SurfaceComparison, otherwise: str | None = None) -> str:
     }
     reason = max(shares, key=lambda name: shares[name])
     return reason if otherwise is None or shares[reason] > 0.5 else otherwise
+
+
+def _box(compared: SurfaceComparison) -> Float:
+    """(4,) box around the pixels that agree, upper limits exclusive."""
+    rows, cols = compared.rows[compared.agrees], compared.cols[compared.agrees]
+    return np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], float)
 
 
 def _filled(frame: RGBDFrame, compared: SurfaceComparison, agrees: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -172,6 +172,27 @@ def test_the_box_ends_at_the_border_of_the_image(carrier: PoseCarrier) -> None:
     assert result.box[2] == CAMERA.width
 
 
+@pytest.mark.parametrize("left", [0, 160])
+def test_the_visible_box_is_that_of_what_is_seen(carrier: PoseCarrier, left: int) -> None:
+    """A board before the image up to column `left` hides a part of the object, or nothing."""
+    truth = upright()
+    frame, masks = render([(STEPS, truth)])
+    visible = masks[0].copy()
+    depth = frame.depth.copy()
+    depth[:, :left], visible[:, :left] = 0.4, False
+    rows, cols = np.nonzero(visible)
+    expected = [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]
+    assert len(rows) > 200
+    box = carrier.visible_box(replace(frame, depth=depth), STEPS, truth)
+    assert box == pytest.approx(expected, abs=3)
+
+
+def test_what_is_not_seen_has_no_visible_box(carrier: PoseCarrier) -> None:
+    frame, _ = render([])
+    near = replace(frame, depth=np.full_like(frame.depth, 0.3))
+    assert carrier.visible_box(near, STEPS, upright()) is None
+
+
 def test_without_mesh_or_icp_nothing_can_be_carried(
     carrier: PoseCarrier, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
