@@ -33,7 +33,7 @@ class PipelineConfig:
         1,
         "the detector runs on every n-th frame; between them tracks are carried by refining their predicted poses on "
         "the depth (without meshes: are predicted only, since nothing could tell a track that is lost). It runs early "
-        "where a track has just been lost, and on every frame while there is no track",
+        "where a track has just begun or been lost, and on every frame while there is no track",
         unit="frames",
         range=(1, 1000),
         runtime=True,

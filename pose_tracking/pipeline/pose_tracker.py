@@ -253,7 +253,8 @@ class PoseTracker:
             report.seconds["tracking"] -= carrying.seconds
             report.seconds["pose"] = report.seconds.get("pose", 0.0) + carrying.seconds
         report.carried, report.lost = carrying.carried, carrying.lost
-        self._schedule.frame_done(report.segmented, lost=carrying.has_lost)
+        is_new = any(thing.hits == 1 for thing in tracked)
+        self._schedule.frame_done(report.segmented, lost=carrying.has_lost, new=is_new)
         return tracked
 
     def _done(self, frame: RGBDFrame, report: FrameReport, tracked: list[TrackedObject]) -> list[TrackedObject]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DetectorSchedule:
-    """Every n-th frame, and earlier where that is worth it: there is no track, or one was just lost."""
+    """Every n-th frame, and earlier where that is worth it: there is no track, or one has just begun or been lost."""
 
     def __init__(self) -> None:
         self._since: int | None = None
@@ -19,8 +19,15 @@ class DetectorSchedule:
         """
         return self._since is None or self._hurry or not has_tracks or self._since + 1 >= every
 
-    def frame_done(self, detected: bool, lost: bool) -> None:
-        """A frame was processed; `lost` says that a track which was seen in the frame before was not found."""
+    def frame_done(self, detected: bool, lost: bool, new: bool = False) -> None:
+        """A frame was processed.
+
+        Args:
+            detected: whether the detector ran.
+            lost: whether a track that was seen in the frame before was not found.
+            new: whether a track began: where one thing has just come to light, the next look may show others.
+        """
         self._since = 0 if detected else (self._since or 0) + 1
-        # What the detector itself has just missed it would miss again: so it runs on every second frame at most.
-        self._hurry = lost and not detected
+        # What the detector itself has just missed it would miss again: so a loss alone has it run on every second
+        # frame at most.
+        self._hurry = new if detected else lost
