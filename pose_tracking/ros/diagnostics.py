@@ -71,8 +71,8 @@ def diagnostic_array(
     tracking.values.append(KeyValue(key="frames_processed", value=str(snapshot.processed)))
     for reason, count in sorted(snapshot.rejected.items()):
         tracking.values.append(KeyValue(key=f"detections_rejected.{reason}", value=str(count)))
-    for name, count in sorted(snapshot.carrying.items()):
-        tracking.values.append(KeyValue(key=name, value=str(count)))
+    for key, count in sorted(snapshot.carrying.items()):
+        tracking.values.append(KeyValue(key=key, value=str(count)))
     tracking.message = f"{snapshot.rate:.1f} frames/s" if state == "active" else state
     if notes:
         tracking.level = DiagnosticStatus.WARN
