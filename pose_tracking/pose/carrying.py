@@ -18,7 +18,7 @@ from ..frame import RGBDFrame
 from ..geometry import transform_points, view_rotation
 from ..results import PoseEstimate
 from .covariance import CovarianceConfig, depth_covariance, nearest_symmetric
-from .icp import IcpPolisher
+from .icp import IcpPolisher, backproject_pixels
 from .verification import SurfaceComparison, Verifier, depth_sigma
 
 Float = NDArray[np.float64]
@@ -222,15 +222,13 @@ class PoseCarrier:
         """(P, 3) measured points within `reach` (m) of a rendered surface, and which share of it they are."""
         with np.errstate(invalid="ignore"):
             near = np.abs(compared.behind) < np.maximum(reach, compared.tolerance)
-        rows, cols, camera = compared.rows[near], compared.cols[near], frame.intrinsics
+        rows, cols = compared.rows[near], compared.cols[near]
         share = len(rows) / max(len(near), 1)
         most = self.polisher.config.points
         if len(rows) > most:
             kept = np.linspace(0, len(rows) - 1, most).round().astype(int)
             rows, cols = rows[kept], cols[kept]
-        z = frame.depth[rows, cols].astype(np.float64)
-        points = np.stack([(cols - camera.cx) * z / camera.fx, (rows - camera.cy) * z / camera.fy, z], axis=1)
-        return points, share
+        return backproject_pixels(frame.intrinsics, rows, cols, frame.depth[rows, cols].astype(np.float64)), share
 
     def _polish(self, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
         return np.asarray(self.polisher.polish(obj_id, points, pose[None], final=final).poses[0])
@@ -256,7 +254,8 @@ def _reason(compared: SurfaceComparison, otherwise: str | None = None) -> str:
 
 def _box(compared: SurfaceComparison) -> Float:
     """(4,) box around the pixels that agree, upper limits exclusive."""
-    rows, cols = compared.rows[compared.agrees], compared.cols[compared.agrees]
+    agrees = compared.agrees
+    rows, cols = compared.rows[agrees], compared.cols[agrees]
     return np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], float)
 
 

@@ -179,7 +179,7 @@ def object_points(
     rows, cols, depth = rows[valid], cols[valid], depth[valid]
     if len(depth) == 0:
         return np.zeros((0, 3))
-    points = _backproject(frame.intrinsics, rows, cols, depth)
+    points = backproject_pixels(frame.intrinsics, rows, cols, depth)
     near = np.linalg.norm(points - np.median(points, axis=0), axis=1) < config.cut_radius * diameter
     points = points[near]
     if len(points) > count:
@@ -187,7 +187,8 @@ def object_points(
     return points
 
 
-def _backproject(intrinsics: CameraIntrinsics, rows: NDArray, cols: NDArray, depth: Float) -> Float:
+def backproject_pixels(intrinsics: CameraIntrinsics, rows: NDArray, cols: NDArray, depth: Float) -> Float:
+    """(P, 3) points (m) in the optical frame of pixels with depth (P,) along z (m)."""
     x = (cols - intrinsics.cx) * depth / intrinsics.fx
     y = (rows - intrinsics.cy) * depth / intrinsics.fy
     return np.stack([x, y, depth], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -81,7 +82,7 @@ class Entity(Protocol):
         ...
 
 
-class VideoSimulator:
+class VideoSimulator(ABC):
     """Simulates one sequence; iterate to get its samples (again from the start each time).
 
     Subclasses say what the world is like (`_build`), how its things are painted (`_paint`) and who is who
@@ -122,9 +123,9 @@ class VideoSimulator:
         warmth = rng.normal(0, 0.05)
         self._white = np.array([1 + warmth, 1.0, 1 - warmth])
 
+    @abstractmethod
     def _build(self, objects: ObjectSet, rng: np.random.Generator) -> None:
         """Set `_world`, `path` and `placed`."""
-        raise NotImplementedError
 
     def _paint(self, rng: np.random.Generator) -> list[Material]:
         """A material for each of `placed`."""
