@@ -58,3 +58,19 @@ def view_rotation(centre: ArrayLike) -> Array:
     # Rodrigues' formula from (0, 0, 1) to (x, y, z); z > 0 in front of the camera, so that 1 + z is never small.
     k = 1.0 / (1.0 + z)
     return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]])
+
+
+def nearest_equivalent(poses: Array, references: Array, symmetries: Array) -> Array:
+    """The poses among ``pose @ symmetries`` whose rotations are nearest to those of `references`.
+
+    Args:
+        poses, references: (..., 4, 4) poses.
+        symmetries: (S, 4, 4) transforms that map the object onto itself.
+    """
+    if len(symmetries) == 1:
+        return poses
+    candidates = poses[..., None, :, :] @ symmetries
+    # The trace of a relative rotation falls as its angle grows.
+    likeness = (candidates[..., :3, :3] * references[..., None, :3, :3]).sum((-2, -1))
+    best = likeness.argmax(-1)[..., None, None, None]
+    return np.asarray(np.take_along_axis(candidates, best, axis=-3)[..., 0, :, :])

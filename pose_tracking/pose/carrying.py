@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ..config import option
 from ..frame import RGBDFrame
-from ..geometry import transform_points, view_rotation
+from ..geometry import nearest_equivalent, transform_points, view_rotation
 from ..results import PoseEstimate
-from .covariance import CovarianceConfig, depth_covariance, nearest_symmetric
+from .covariance import CovarianceConfig, depth_covariance
 from .icp import IcpPolisher, backproject_pixels
 from .verification import SurfaceComparison, Verifier, depth_sigma
 
@@ -236,7 +236,7 @@ class PoseCarrier:
     def _distance(self, obj_id: int, pose: Float, predicted: Float) -> float:
         """Mean distance (m) of the surface at `pose` from that at `predicted`."""
         points = self.polisher.surface(obj_id).points[::20]
-        pose = nearest_symmetric(pose, predicted, self.objects[obj_id].symmetries)
+        pose = nearest_equivalent(pose, predicted, self.objects[obj_id].symmetries)
         moved = transform_points(pose, points) - transform_points(predicted, points)
         return float(np.linalg.norm(moved, axis=1).mean())
 

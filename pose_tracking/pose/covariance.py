@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from ..config import option
-from ..geometry import rotation_angle, transform_points
+from ..geometry import nearest_equivalent, rotation_angle, transform_points
 from ..objects import ObjectModel
 from .icp import ObjectSurface
 
@@ -116,7 +116,7 @@ def hypotheses_covariance(
         confidences: (K,) the network's confidences.
         confidence: of the pose, 0 to 1.
     """
-    aligned = np.array([nearest_symmetric(pose, poses[0], model.symmetries) for pose in poses])
+    aligned = nearest_equivalent(poses, poses[0], model.symmetries)
     delta = np.zeros((len(poses), 6))
     delta[:, :3] = aligned[:, :3, 3] - poses[0, :3, 3]
     delta[:, 3:] = Rotation.from_matrix(aligned[:, :3, :3] @ poses[0, :3, :3].T).as_rotvec()
@@ -125,18 +125,6 @@ def hypotheses_covariance(
     typical = np.array([config.network_position * model.diameter] * 3 + [config.network_rotation] * 3)
     bounded = np.linalg.inv(np.linalg.inv(spread + np.diag(typical**2)) + np.linalg.inv(_ignorance(model)))
     return _finish(config, bounded, model, poses[0], confidence)
-
-
-def nearest_symmetric(pose: Float, reference: Float, symmetries: Float) -> Float:
-    """The pose (4, 4) that looks the same as `pose` and is turned least against `reference`.
-
-    Args:
-        pose, reference: (4, 4).
-        symmetries: (S, 4, 4) of the object.
-    """
-    candidates = pose @ symmetries
-    angles = rotation_angle(np.swapaxes(candidates[:, :3, :3], 1, 2) @ reference[:3, :3])
-    return np.asarray(candidates[int(np.argmin(angles))])
 
 
 def symmetry_axis(symmetries: Float) -> tuple[Float, Float] | None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..geometry import make_transform
+from ..geometry import make_transform, nearest_equivalent
 from .config import TrackingConfig
 
 Float = NDArray[np.float64]
@@ -217,22 +217,6 @@ def update(
     for each in kept:
         each.unmeasured = 0.0
     return np.asarray(used)
-
-
-def nearest_equivalent(poses: Float, references: Float, symmetries: Float) -> Float:
-    """The poses among ``pose @ symmetries`` whose rotations are nearest to those of `references`.
-
-    Args:
-        poses, references: (..., 4, 4) poses.
-        symmetries: (S, 4, 4) transforms that map the object onto itself.
-    """
-    if len(symmetries) == 1:
-        return poses
-    candidates = poses[..., None, :, :] @ symmetries
-    # The trace of a relative rotation falls as its angle grows.
-    likeness = (candidates[..., :3, :3] * references[..., None, :3, :3]).sum((-2, -1))
-    best = likeness.argmax(-1)[..., None, None, None]
-    return np.asarray(np.take_along_axis(candidates, best, axis=-3)[..., 0, :, :])
 
 
 def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float, Float]:

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.geometry import make_transform
+from pose_tracking.geometry import make_transform, nearest_equivalent
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.covariance import (
     UNKNOWN_ANGLE,
     CovarianceConfig,
     depth_covariance,
     hypotheses_covariance,
-    nearest_symmetric,
     symmetry_axis,
 )
 from pose_tracking.pose.icp import IcpConfig, IcpPolisher, object_points
@@ -173,7 +172,7 @@ def test_symmetric_hypotheses_agree(objects: ObjectSet) -> None:
     covariance = hypotheses_covariance(CovarianceConfig(), model, poses, np.ones(4))
     alone = hypotheses_covariance(CovarianceConfig(), model, CORNER[None], np.ones(1))
     np.testing.assert_allclose(covariance, alone, atol=1e-6)
-    np.testing.assert_allclose(nearest_symmetric(poses[2], CORNER, model.symmetries), CORNER, atol=1e-9)
+    np.testing.assert_allclose(nearest_equivalent(poses[2], CORNER, model.symmetries), CORNER, atol=1e-9)
 
 
 def test_symmetry_axis() -> None:

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.geometry import invert_transform, make_transform, rotation_angle
+from pose_tracking.geometry import invert_transform, make_transform, nearest_equivalent, rotation_angle
 from pose_tracking.tracking import TrackingConfig, pose_filter
-from pose_tracking.tracking.pose_filter import nearest_equivalent
 
 NO_SYMMETRY = np.eye(4)[None]
 COVARIANCE = np.diag([0.003**2] * 3 + [0.03**2] * 3)
