@@ -15,8 +15,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from pose_tracking.ros.parameters import PARAMETERS
-from pose_tracking.ros.process import PROFILE_VARIABLES, camera_preset, camera_presets, profile_variable, share_file
+from pose_tracking.core.paths import share_file
+from pose_tracking.ros.node.dds_profile import PROFILE_VARIABLES, profile_variable
+from pose_tracking.ros.node.parameters import PARAMETERS
+from pose_tracking.ros.tools.process import camera_preset, camera_presets
 
 ARGUMENTS = (
     ("model", "demo", PARAMETERS["model"].help),

@@ -1,4 +1,4 @@
-"""Shared fixtures: where the real data lies, and the objects of the LineMOD meshes."""
+"""Shared fixtures: where the real data lies, the objects of the LineMOD meshes and of the demo."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pose_tracking.objects import ObjectSet
+from pose_tracking.simulation.scenery.demo_objects import DEMO_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "models" / "demo"
 DATA = Path(os.environ.get("POSE_TRACKING_DATA", ROOT.parent / "shared" / "data"))
 LINEMOD_NAMES = {
     1: "ape", 5: "can", 6: "cat", 8: "driller", 9: "duck", 10: "eggbox", 11: "glue", 12: "holepuncher",
@@ -29,3 +31,9 @@ def linemod_objects(data_dir: Path) -> ObjectSet:
     """The 8 LineMOD objects with their meshes."""
     models = data_dir / "linemod" / "models"
     return ObjectSet.load(models / "models_info.json", models, names=LINEMOD_NAMES)
+
+
+@pytest.fixture(scope="session")
+def demo_objects() -> ObjectSet:
+    """The six demo objects with their meshes, as the repository ships them."""
+    return ObjectSet.load(DEMO / "models_info.json", DEMO / "meshes", names=DEMO_NAMES)

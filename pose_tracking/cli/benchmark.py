@@ -54,8 +54,8 @@ def benchmark(
     The pipeline runs in a process of its own. `tracking` times the tracker's update alone, beside other trackers on the
     same made-up detections. Ratios are only comparable within one run.
     """
-    from ..errors import ConfigError, OutputError
-    from ..evaluation.output import check_writable
+    from pose_tracking.core.errors import ConfigError, OutputError
+    from pose_tracking.evaluation.report.files import check_writable
 
     if what not in SUBJECTS:
         raise ConfigError(f"benchmark {what}: there are only {' and '.join(SUBJECTS)}")
@@ -95,9 +95,9 @@ def _pipeline(
     seed: int,
     out: Path | None,
 ) -> None:
-    from ..config import validate
-    from ..evaluation.benchmark import BenchmarkConfig, format_benchmark, run_benchmark
-    from ..files import write_json
+    from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, run_benchmark
+    from pose_tracking.core.config import validate
+    from pose_tracking.core.files import write_json
 
     config = BenchmarkConfig(
         model=model,
@@ -120,14 +120,14 @@ def _pipeline(
 def _tracking(
     counts: list[int] | None, frames: int | None, peers: str | None, soak: int, seed: int, out: Path | None
 ) -> None:
-    from ..config import validate
-    from ..evaluation.benchmark_tracking import (
+    from pose_tracking.benchmarks.tracking import (
         TrackingBenchmarkConfig,
         format_tracking,
         plot_tracking,
         run_tracking_benchmark,
     )
-    from ..files import atomic_path, write_json
+    from pose_tracking.core.config import validate
+    from pose_tracking.core.files import atomic_path, write_json
 
     config = TrackingBenchmarkConfig(
         counts=tuple(sorted(set(counts or (5, 20, 50, 100, 200)))),

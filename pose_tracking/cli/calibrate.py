@@ -48,15 +48,15 @@ def calibrate(
     import torch
     from tqdm import tqdm
 
-    from ..bundle import CONFIG_FILE, ModelBundle
-    from ..bundle_edit import set_options
-    from ..device import choose_device
-    from ..evaluation.calibration import Collector, Gathered
-    from ..evaluation.calibration import calibrate as fit
-    from ..evaluation.output import check_writable
-    from ..files import atomic_path, write_json
-    from ..training.loop import seed_everything
-    from ..visualization.plots import reliability
+    from pose_tracking.bundles.bundle import CONFIG_FILE, ModelBundle
+    from pose_tracking.bundles.edit import set_options
+    from pose_tracking.core.device import choose_device
+    from pose_tracking.core.files import atomic_path, write_json
+    from pose_tracking.evaluation.calibration import Collector, Gathered
+    from pose_tracking.evaluation.calibration import calibrate as fit
+    from pose_tracking.evaluation.report.files import check_writable
+    from pose_tracking.evaluation.report.plots import reliability
+    from pose_tracking.training.loop import seed_everything
 
     check_writable(out)
     if threads:

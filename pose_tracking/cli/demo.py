@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from pose_tracking.core.errors import ConfigError
+
 from .run import parse_parameters
 
 
@@ -33,10 +34,10 @@ def demo(
 ) -> None:
     """Play a bag over DDS into the tracker node in its own process and score what comes back."""
     try:
-        from ..ros.demo import DemoOptions, run_demo
+        from pose_tracking.ros.tools.demo import DemoOptions, run_demo
     except ImportError as error:
         raise ConfigError(f"the demo needs ROS 2 ({error}): install pose_tracking with its ros extra") from error
-    from ..evaluation.table import format_table
+    from pose_tracking.evaluation.report.text import format_table
 
     parameters = parse_parameters(param or [])
     options = DemoOptions(out, model, objects, bag, frames, seed, rate, camera, min_visib, parameters)

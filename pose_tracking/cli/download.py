@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..datasets.archives import BASE_URL
+from pose_tracking.datasets.download.archives import BASE_URL
 
 
 def download(
@@ -25,8 +25,8 @@ def download(
     """
     from tqdm import tqdm
 
-    from ..datasets.archives import find_archives, marker, unpack
-    from ..datasets.http_download import fetch
+    from pose_tracking.datasets.download.archives import find_archives, marker, unpack
+    from pose_tracking.datasets.download.http import fetch
 
     archives = [archive for name in names for archive in find_archives(name, base_url)]
     for archive in archives:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ConfigError, DatasetError
+from pose_tracking.core.errors import ConfigError, DatasetError
+
 from .evaluation_plan import MIN_VISIB, NOISY_GT, Plan, configured, make_plan, noisy_truth, recordings_of
 from .sources import SOURCE_HELP, open_sources
 
 if TYPE_CHECKING:
-    from ..bundle import ModelBundle
-    from ..datasets.sample import Sample, Source
-    from ..evaluation.tracking_run import TrackingFrame
-    from ..pipeline import PoseTracker
-    from ..results import Detection
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.results import Detection
+    from pose_tracking.datasets.sample import Sample, Source
+    from pose_tracking.evaluation.trackers.run import TrackingFrame
+    from pose_tracking.pipeline import PoseTracker
 
 # What a file of --save-detections says of itself.
 RECORDED = ("source", "model", "detections", "min_visib", "noisy_gt")
@@ -130,9 +131,9 @@ def evaluate(
     Without ground truth the report says what was found. With --sweep it compares lambdas, kinds of motion and other
     trackers on the same detections.
     """
-    from ..bundle import ModelBundle
-    from ..datasets.selection import Pool
-    from ..evaluation.output import check_writable
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.datasets.selection import Pool
+    from pose_tracking.evaluation.report.files import check_writable
 
     # What can fail at once fails before the model is loaded.
     plan = make_plan(
@@ -168,10 +169,10 @@ def evaluate(
     import cv2
     import torch
 
-    from ..evaluation import evaluate_to_folder
-    from ..evaluation.table import format_table
-    from ..pipeline import PoseTracker
-    from ..training.loop import seed_everything
+    from pose_tracking.evaluation import evaluate_to_folder
+    from pose_tracking.evaluation.report.text import format_table
+    from pose_tracking.pipeline import PoseTracker
+    from pose_tracking.training.loop import seed_everything
 
     if threads:
         torch.set_num_threads(threads)
@@ -185,7 +186,7 @@ def evaluate(
         assert recorded is not None
         _check_recording(sources[0], *recorded, tracker)
         if save_detections is not None:
-            from ..evaluation.tracking_run import save_recording
+            from pose_tracking.evaluation.trackers.run import save_recording
 
             save_recording(save_detections, *recorded)
         _sweep(*recorded, tracker, plan, out)
@@ -207,7 +208,7 @@ def evaluate(
         fps=fps,
     )
     if save_detections is not None:
-        from ..evaluation.tracking_run import save_recording
+        from pose_tracking.evaluation.trackers.run import save_recording
 
         save_recording(save_detections, kept, _about(source, tracker, plan))
     typer.echo(format_table(report.data))
@@ -218,7 +219,7 @@ def _keeping(
     detect: Callable[[Sample], list[Detection]], kept: list[TrackingFrame], tracker: PoseTracker, plan: Plan
 ) -> Callable[[Sample], list[Detection]]:
     """`detect`, with what it gives added to `kept`."""
-    from ..evaluation.tracking_run import recorded_frame
+    from pose_tracking.evaluation.trackers.run import recorded_frame
 
     def detect_and_keep(sample: Sample) -> list[Detection]:
         found = detect(sample)
@@ -241,7 +242,7 @@ def _about(source: Source, tracker: PoseTracker, plan: Plan) -> dict[str, Any]:
 
 def _record(source: Source, tracker: PoseTracker, plan: Plan) -> tuple[list[TrackingFrame], dict[str, Any]]:
     """Detections of the source, by noise or by the pipeline itself, and where they come from."""
-    from ..evaluation.tracking_run import pipeline_detector, record
+    from pose_tracking.evaluation.trackers.run import pipeline_detector, record
 
     detect = pipeline_detector(tracker) if plan.noise is None else noisy_truth(tracker, plan.noise)
     frames = record(
@@ -252,7 +253,7 @@ def _record(source: Source, tracker: PoseTracker, plan: Plan) -> tuple[list[Trac
 
 def _load(sources: Sequence[str], plan: Plan) -> tuple[list[TrackingFrame], dict[str, Any]] | None:
     """Recorded detections, and where they come from, where the sources are files of them."""
-    from ..evaluation.tracking_run import load_recording, pool_recordings
+    from pose_tracking.evaluation.trackers.run import load_recording, pool_recordings
 
     found = []
     for path in recordings_of(sources):
@@ -283,8 +284,8 @@ def _check_recording(path: str, frames: list[TrackingFrame], about: dict[str, An
 
 def _sweep(frames: list[TrackingFrame], about: dict[str, Any], tracker: PoseTracker, plan: Plan, out: Path) -> None:
     """Track the recorded detections in each way that is asked for and write what comes out."""
-    from ..evaluation.sweep import frame_rate, run_sweep
-    from ..evaluation.sweep_report import format_sweep, write_sweep
+    from pose_tracking.evaluation.trackers.sweep import frame_rate, run_sweep
+    from pose_tracking.evaluation.trackers.sweep_report import format_sweep, write_sweep
 
     config = tracker.tracker.config
     found = run_sweep(

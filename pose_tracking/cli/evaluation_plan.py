@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import ConfigError
+from pose_tracking.core.errors import ConfigError
+
 from .settings import with_settings
 
 if TYPE_CHECKING:
-    from ..bundle import ModelBundle
-    from ..datasets.sample import Sample
-    from ..evaluation.noisy_truth import NoisyTruthConfig
-    from ..pipeline import PoseTracker
-    from ..results import Detection
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.results import Detection
+    from pose_tracking.datasets.sample import Sample
+    from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig
+    from pose_tracking.pipeline import PoseTracker
 
 T = TypeVar("T")
 NOISY_GT = "noisy-gt"
@@ -63,9 +64,9 @@ def make_plan(
     Raises:
         ConfigError: a value is not understood, or says nothing without another option.
     """
-    from ..evaluation.noisy_truth import NoisyTruthConfig
-    from ..evaluation.peers import make_peer
-    from ..evaluation.sweep import parse_motions, parse_peers, parse_sweep
+    from pose_tracking.evaluation.trackers.baselines import make_peer
+    from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig
+    from pose_tracking.evaluation.trackers.sweep import parse_motions, parse_peers, parse_sweep
 
     if detections not in (None, NOISY_GT):
         raise ConfigError(f"--detections {detections}: only {NOISY_GT} is known")
@@ -126,7 +127,7 @@ def configured(bundle: ModelBundle, plan: Plan) -> ModelBundle:
 
 def noisy_truth(tracker: PoseTracker, noise: NoisyTruthConfig) -> Callable[[Sample], list[Detection]]:
     """What gives the detections of a sample in place of the pipeline's own."""
-    from ..evaluation.noisy_truth import NoisyTruthDetector
+    from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthDetector
 
     return NoisyTruthDetector(tracker.segmenter, tracker.objects, noise, tracker.embedding).detect
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from pose_tracking.core.errors import ConfigError
 
 
 def import_densefusion(
@@ -38,7 +38,7 @@ def import_densefusion(
     ids = parse_ids(object_ids)
     if unit not in ("mm", "m"):
         raise ConfigError(f"--unit {unit!r}: must be mm or m")
-    from ..pose.densefusion_bundle import import_densefusion as write_bundle
+    from pose_tracking.bundles.authoring.densefusion_import import import_densefusion as write_bundle
 
     bundle = write_bundle(pose, refiner, objects, ids, segmenter, out, recipe=recipe, unit=unit, known_only=known_only)
     left_out = [str(obj_id) for obj_id in ids if obj_id not in bundle.objects]

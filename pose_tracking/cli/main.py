@@ -7,8 +7,8 @@ import sys
 
 import typer
 
-from .. import __version__
-from ..errors import PoseTrackingError
+from pose_tracking import __version__
+from pose_tracking.core.errors import PoseTrackingError
 
 # Module and function of each command. A missing optional package shows only when its command runs.
 COMMANDS = {

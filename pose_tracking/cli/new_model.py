@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..objects.new_model import NewObject
+    from pose_tracking.bundles.authoring.new_model import NewObject
 
 
 def new_model(
@@ -38,7 +38,7 @@ def new_model(
     Look at BUNDLE/preview/index.html before training: a symmetry that is not there makes poses ambiguous, one that is
     missed makes training fight itself.
     """
-    from ..objects.new_model import new_model as make
+    from pose_tracking.bundles.authoring.new_model import new_model as make
 
     given = [name.strip() for entry in names or () for name in entry.split(",") if name.strip()]
     objects = make(

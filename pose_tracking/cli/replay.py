@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from pose_tracking.core.errors import ConfigError
 
 
 def replay(
@@ -22,8 +22,8 @@ def replay(
 ) -> None:
     """Publish a rosbag2 recording over DDS (needs ROS 2, not its bag tools)."""
     try:
-        from ..ros.replay import ReplayOptions
-        from ..ros.replay import replay as play
+        from pose_tracking.ros.tools.replay import ReplayOptions
+        from pose_tracking.ros.tools.replay import replay as play
     except ImportError as error:
         raise ConfigError(f"replay needs ROS 2 ({error}): source a ROS 2 workspace or install the wheels") from error
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import ConfigError
+from pose_tracking.core.errors import ConfigError
 
 # The replay waits until the node listens, and then until it has been noticed.
 WAIT = ("--wait-for-subscribers", "120", "--start-delay", "1")
@@ -29,7 +29,7 @@ def run(
     rate: Annotated[float, typer.Option(help="Speed of the replay.")] = 1.0,
 ) -> None:
     """Run the tracker node until Ctrl-C."""
-    from ..ros.process import camera_preset, node_arguments
+    from pose_tracking.ros.tools.process import camera_preset, node_arguments
 
     parameters: dict[str, Any] = {"autostart": True, "model": model, "objects": objects, "device": device}
     if motion_weight is not None:
@@ -38,7 +38,7 @@ def run(
     arguments = node_arguments(parameters, camera_preset(camera))
     player = None
     try:
-        from ..ros.tracker_node import main
+        from pose_tracking.ros.node.tracker_node import main
     except ImportError as error:
         raise ConfigError(f"the node needs ROS 2 ({error}): install pose_tracking with its ros extra") from error
     try:
@@ -59,7 +59,7 @@ def parse_parameters(texts: list[str]) -> dict[str, Any]:
     Raises:
         ConfigError: unknown parameter, wrong type or out of range.
     """
-    from ..ros.parameters import PARAMETERS
+    from pose_tracking.ros.node.parameters import PARAMETERS
 
     values = {}
     for text in texts:

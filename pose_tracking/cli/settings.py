@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from ..config import from_mapping
-from ..errors import ConfigError
+from pose_tracking.core.config import from_mapping
+from pose_tracking.core.errors import ConfigError
 
 T = TypeVar("T")
 

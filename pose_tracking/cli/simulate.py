@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ConfigError, OutputError
+from pose_tracking.core.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from ..objects import ObjectSet
-    from ..simulation.backgrounds import RecordedBackgrounds
-    from ..simulation.random_scenes import RandomSceneConfig
-    from ..simulation.video import VideoConfig
+    from pose_tracking.objects import ObjectSet
+    from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
+    from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+    from pose_tracking.simulation.sequences.video import VideoConfig
 
 FORMATS = ("bop", "bag", "packed")
 
@@ -85,10 +85,11 @@ def simulate(
     if kind == "packed" and out.exists():
         raise OutputError(f"{out}: exists already: choose another name or remove it")
 
-    from ..bundle import ModelBundle
-    from ..simulation.backgrounds import RecordedBackgrounds
-    from ..simulation.presets import preset_config
-    from ..simulation.random_scenes import RandomSceneConfig
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
+    from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+    from pose_tracking.simulation.sequences.presets import preset_config
+
     from .settings import with_settings
 
     if random and preset != "plain":
@@ -105,7 +106,7 @@ def simulate(
     split = background_split or ("train" if random else "test")
     recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
     if random and kind == "packed":
-        from ..training.packed_rendering import render_packed
+        from pose_tracking.training.packed_rendering import render_packed
 
         assert isinstance(scene, RandomSceneConfig)
         render_packed(known, scene, seed, count, out, backgrounds, split, processes)
@@ -129,12 +130,12 @@ def _write(
 
     from tqdm import tqdm
 
-    from ..datasets.bag_writer import BagWriter
-    from ..datasets.bop import BopWriter
-    from ..datasets.sample import Sample
-    from ..simulation.presets import make_simulator
-    from ..simulation.random_scenes import RandomSceneConfig, random_frames
-    from ..training.packed import PackedWriter
+    from pose_tracking.datasets.bag.writer import BagWriter
+    from pose_tracking.datasets.bop import BopWriter
+    from pose_tracking.datasets.packed import PackedWriter
+    from pose_tracking.datasets.sample import Sample
+    from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, random_frames
+    from pose_tracking.simulation.sequences.presets import make_simulator
 
     # Opened first: an output that cannot be written shows at once, not after the scene has been laid out.
     open_writer: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..datasets.sample import Source
-    from ..objects import ObjectSet
+    from pose_tracking.datasets.sample import Source
+    from pose_tracking.objects import ObjectSet
 
 SOURCE_HELP = (
     "BOP scene or split, Linemod_preprocessed folder, bag, packed file, or simulated:SEED (simulated:90001-90005: five "
@@ -43,15 +43,15 @@ def open_sources(
     Raises:
         PoseTrackingError: something cannot be opened.
     """
-    from ..datasets import open_source
-    from ..datasets.selection import Part, split_indices, spread
+    from pose_tracking.datasets import open_source
+    from pose_tracking.datasets.selection import Part, split_indices, spread
 
     sources: list[Source] = []
     for text in texts:
         if text.startswith("simulated:"):
-            from ..simulation.backgrounds import RecordedBackgrounds
-            from ..simulation.presets import preset_config
-            from ..simulation.source import SimulatedSequences, parse_seeds
+            from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+            from pose_tracking.simulation.sequences.presets import preset_config
+            from pose_tracking.simulation.sequences.source import SimulatedSequences, parse_seeds
 
             seeds, config = parse_seeds(text), preset_config(preset, rate, frames)
             stills = None if backgrounds is None else RecordedBackgrounds(backgrounds, background_split)

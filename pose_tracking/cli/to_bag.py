@@ -31,10 +31,10 @@ def to_bag(
     """
     from tqdm import tqdm
 
-    from ..datasets import BagWriter, complete_ground_truth, open_source
-    from ..datasets.repeat import noise_config, repeat_samples
-    from ..objects import ObjectSet
-    from ..objects.raycasting import MeshRaycaster
+    from pose_tracking.datasets import BagWriter, complete_ground_truth, open_source
+    from pose_tracking.objects import ObjectSet
+    from pose_tracking.objects.raycasting import MeshRaycaster
+    from pose_tracking.simulation.repeat import noise_config, repeat_samples
 
     opened = open_source(source)
     known = ObjectSet.load(objects / "models_info.json", objects) if objects is not None else None

@@ -31,10 +31,11 @@ def train_all(
     import signal
     import sys
 
-    from ..bundle import ModelBundle
-    from ..device import choose_device
-    from ..errors import ConfigError
-    from ..training.walk import WalkPlan, load_plan, run_steps, steps_of
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.device import choose_device
+    from pose_tracking.core.errors import ConfigError
+    from pose_tracking.training.full_run import WalkPlan, load_plan, run_steps, steps_of
+
     from .main import COMMANDS
 
     bundle = ModelBundle.load(model, objects, require_weights=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import BundleError, ConfigError
+from pose_tracking.core.errors import BundleError, ConfigError
 
 
 def appearance(
@@ -44,16 +44,16 @@ def appearance(
     import cv2
     import torch
 
-    from ..bundle import CONFIG_FILE, ModelBundle
-    from ..bundle_edit import set_options
-    from ..config import validate
-    from ..device import choose_device
-    from ..files import write_json, write_text
-    from ..networks.weights import fingerprint
-    from ..training.appearance import AppearanceTraining, compare, train_appearance
-    from ..training.appearance_data import FeatureSource, IdentityOptions, collect
-    from ..training.identity_scores import format_table, without_nan
-    from ..training.loop import LoopOptions
+    from pose_tracking.bundles.bundle import CONFIG_FILE, ModelBundle
+    from pose_tracking.bundles.edit import set_options
+    from pose_tracking.core.config import validate
+    from pose_tracking.core.device import choose_device
+    from pose_tracking.core.files import write_json, write_text
+    from pose_tracking.networks.weights import fingerprint
+    from pose_tracking.training.appearance.data import FeatureSource, IdentityOptions, collect
+    from pose_tracking.training.appearance.identity_scores import format_table, without_nan
+    from pose_tracking.training.appearance.trainer import AppearanceTraining, compare, train_appearance
+    from pose_tracking.training.loop import LoopOptions
 
     if threads:
         torch.set_num_threads(threads)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from pose_tracking.core.errors import ConfigError
 
 
 def pose(
@@ -43,11 +43,11 @@ def pose(
     import cv2
     import torch
 
-    from ..bundle import ModelBundle
-    from ..device import choose_device, computes_bf16
-    from ..training.packed import PackedDataset
-    from ..training.pose import PoseTrainer, PoseTrainingOptions
-    from ..training.pose_data import PoseAugmentation
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.device import choose_device, computes_bf16
+    from pose_tracking.datasets.packed import PackedDataset
+    from pose_tracking.training.pose.data import PoseAugmentation
+    from pose_tracking.training.pose.trainer import PoseTrainer, PoseTrainingOptions
 
     if threads:
         torch.set_num_threads(threads)
@@ -95,8 +95,8 @@ def _copy_weights(source: Path, target: Path) -> list[Path]:
     """Copy both weight files, each whole or not at all; returns where they are."""
     import shutil
 
-    from ..files import atomic_path
-    from ..training.pose import POSE_FILE, REFINER_FILE
+    from pose_tracking.core.files import atomic_path
+    from pose_tracking.training.pose.trainer import POSE_FILE, REFINER_FILE
 
     written = []
     for name in (POSE_FILE, REFINER_FILE):

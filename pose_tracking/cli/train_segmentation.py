@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import BundleError, ConfigError
+from pose_tracking.core.errors import BundleError, ConfigError
 
 
 def segmentation(
@@ -43,12 +43,12 @@ def segmentation(
     import cv2
     import torch
 
-    from ..bundle import ModelBundle
-    from ..config import validate
-    from ..device import choose_device, computes_bf16
-    from ..training.loop import LoopOptions
-    from ..training.packed import PackedDataset
-    from ..training.segmentation import SegmentationTraining, train_segmentation
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.config import validate
+    from pose_tracking.core.device import choose_device, computes_bf16
+    from pose_tracking.datasets.packed import PackedDataset
+    from pose_tracking.training.loop import LoopOptions
+    from pose_tracking.training.segmentation.trainer import SegmentationTraining, train_segmentation
 
     if threads:
         torch.set_num_threads(threads)

@@ -1,6 +1,6 @@
 """Readers and writers of recorded and simulated RGB-D data: BOP scenes, Linemod_preprocessed, rosbag2."""
 
-from .bag import BagReader, BagWriter
+from .bag.reader import BagReader, BagWriter
 from .bop import BopScene, BopWriter
 from .ground_truth import complete_ground_truth
 from .linemod_preprocessed import LinemodPreprocessed

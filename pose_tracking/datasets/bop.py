@@ -25,12 +25,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import CameraIntrinsics
-from ..errors import DatasetError, FrameError, OutputError
-from ..files import make_directory, output_errors, write_json
-from ..frame import RGBDFrame
-from ..geometry import invert_transform, make_transform
-from ..images import read_image
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import DatasetError, FrameError, OutputError
+from pose_tracking.core.files import make_directory, output_errors, write_json
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import invert_transform, make_transform
+from pose_tracking.core.images import read_image
+
 from .sample import GroundTruthObject, Sample
 
 SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO = "scene_camera.json", "scene_gt.json", "scene_gt_info.json"

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame import RGBDFrame
-from ..objects import ObjectSet
-from ..objects.raycasting import MeshRaycaster
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.objects import ObjectSet
+from pose_tracking.objects.raycasting import MeshRaycaster
+
 from .bop import mask_box
 from .sample import GroundTruthObject, Sample
 

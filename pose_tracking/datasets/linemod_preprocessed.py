@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ..camera import CameraIntrinsics
-from ..errors import DatasetError, FrameError
-from ..frame import RGBDFrame
-from ..geometry import make_transform
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import DatasetError, FrameError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import make_transform
+
 from .bop import DEFAULT_PERIOD_NS, SCENE_GAP_NS, load_image, mask_box, read_color, read_depth
 from .sample import GroundTruthObject, Sample
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DatasetError
-from .bag import BagReader
+from pose_tracking.core.errors import DatasetError
+
+from .bag.reader import BagReader
 from .bop import SCENE_CAMERA, BopScene
 from .linemod_preprocessed import LinemodPreprocessed, is_object_folder
 from .sample import Sample, Source
@@ -21,7 +22,7 @@ class PackedSource:
 
     def __init__(self, path: Path) -> None:
         # Training reads datasets, not the other way round: only this format lives there.
-        from ..training.packed import PackedDataset
+        from .packed import PackedDataset
 
         self.name = path.stem
         self._samples: Any = PackedDataset(path)

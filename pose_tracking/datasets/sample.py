@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame import RGBDFrame
+from pose_tracking.core.frame import RGBDFrame
 
 
 @dataclass

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import DatasetError
+from pose_tracking.core.errors import DatasetError
+
 from .bop import BopScene
 from .sample import Sample, Source
 

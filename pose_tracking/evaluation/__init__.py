@@ -1,7 +1,7 @@
 """Scores the pipeline against ground truth and writes the report."""
 
 from .evaluator import evaluate, evaluate_to_folder, score_to_folder
-from .results import FrameResult, Report
+from .report.results import FrameResult, Report
 from .scorer import Scorer, score
 
 __all__ = ["FrameResult", "Report", "Scorer", "evaluate", "evaluate_to_folder", "score", "score_to_folder"]

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.sample import Sample
-from ..errors import ConfigError
-from ..pose.calibration import feature_matrix, fit_calibration
-from ..pose.verification import FEATURES, VerificationConfig
-from ..segmentation.gating import gate
-from .confidence import ABSENT, RIGHT, ConfidenceTally, judge_pose
-from .matching import MIN_IOU, mask_iou
-from .pose_metrics import PoseScorer
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.datasets.sample import Sample
+from pose_tracking.pose.fitting.calibration import feature_matrix, fit_calibration
+from pose_tracking.pose.fitting.verification import FEATURES, VerificationConfig
+from pose_tracking.segmentation.gating import gate
+
+from .metrics.confidence import ABSENT, RIGHT, ConfidenceTally, judge_pose
+from .metrics.matching import MIN_IOU, mask_iou
+from .metrics.pose import PoseScorer
 
 if TYPE_CHECKING:
-    from ..objects import ObjectSet
-    from ..pose.estimator import PoseEstimator
-    from ..segmentation.segmenter import Segmenter
+    from pose_tracking.objects import ObjectSet
+    from pose_tracking.pose.estimator import PoseEstimator
+    from pose_tracking.segmentation.segmenter import Segmenter
 
 Float = NDArray[np.float64]
 FOLDS = 5

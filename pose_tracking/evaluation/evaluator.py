@@ -8,16 +8,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..datasets.sample import Sample, Source
-from ..errors import DatasetError, FrameError
-from ..objects import ObjectSet
-from ..results import Detection
-from .output import Recorder, report_folder, write_report
-from .results import FrameResult, Report
+from pose_tracking.core.errors import DatasetError, FrameError
+from pose_tracking.core.results import Detection
+from pose_tracking.datasets.sample import Sample, Source
+from pose_tracking.objects import ObjectSet
+
+from .report.files import Recorder, report_folder, write_report
+from .report.results import FrameResult, Report
 from .scorer import MIN_VISIBILITY, OnFrame, Scorer, score
 
 if TYPE_CHECKING:
-    from ..pipeline import PoseTracker
+    from pose_tracking.pipeline import PoseTracker
 
 Detect = Callable[[Sample], list[Detection]]
 

@@ -8,19 +8,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.sample import GroundTruthObject, Sample
-from ..errors import DatasetError
-from ..objects import ObjectSet
-from ..pipeline.config import PipelineConfig
-from ..results import Detection, TrackedObject
-from . import results
-from .confidence import judge_pose, pooled
-from .identities import MIN_VISIBILITY, track_boxes, truth_box, truth_boxes, visibility_of, with_identities
-from .matching import MIN_IOU, FrameMatches, Region, match_frame
-from .pose_metrics import PoseScorer
-from .results import POSE_STAGES, FrameResult, ObjectTally, PoseRow, Report, TrackRow
-from .segmentation_metrics import MaskAveragePrecision
-from .tracking_metrics import IdentifiedBox, TrackingAccumulator
+from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.results import Detection, TrackedObject
+from pose_tracking.datasets.sample import GroundTruthObject, Sample
+from pose_tracking.objects import ObjectSet
+
+from .metrics.confidence import judge_pose, pooled
+from .metrics.identities import MIN_VISIBILITY, track_boxes, truth_box, truth_boxes, visibility_of, with_identities
+from .metrics.masks import MaskAveragePrecision
+from .metrics.matching import MIN_IOU, FrameMatches, Region, match_frame
+from .metrics.pose import PoseScorer
+from .metrics.tracking import IdentifiedBox, TrackingAccumulator
+from .report import results
+from .report.results import POSE_STAGES, FrameResult, ObjectTally, PoseRow, Report, TrackRow
 
 Float = NDArray[np.float64]
 OnFrame = Callable[[Sample, FrameResult], None]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..errors import BundleError
+from pose_tracking.core.errors import BundleError
 
 
 def read_pickle(path: str | Path, fix: str) -> Any:

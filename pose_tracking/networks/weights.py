@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import BundleError
+from pose_tracking.core.errors import BundleError
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:

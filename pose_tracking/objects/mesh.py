@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MeshError
+from pose_tracking.core.errors import MeshError
 
 # Objects a table-top RGB-D camera can see; outside it the unit is almost surely wrong (FoundationPose #44, #205).
 MIN_DIAMETER, MAX_DIAMETER = 0.005, 2.0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MeshError
+from pose_tracking.core.errors import MeshError
+
 from .mesh import MAX_DIAMETER, MIN_DIAMETER, UNIT_SCALE, Mesh, diameter
 from .mesh_files import RawMesh, weld
 

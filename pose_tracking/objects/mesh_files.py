@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MeshError
+from pose_tracking.core.errors import MeshError
 
 Array = NDArray[np.float64]
 

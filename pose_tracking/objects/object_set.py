@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BundleError, MeshError
+from pose_tracking.core.errors import BundleError, MeshError
+
 from .mesh import MAX_DIAMETER, MIN_DIAMETER, UNIT_SCALE, Mesh, load_mesh
 from .symmetry import symmetry_transforms
 

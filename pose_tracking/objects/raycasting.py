@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import CameraIntrinsics
-from ..geometry import invert_transform, transform_points
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.geometry import invert_transform, transform_points
+
 from .mesh import Mesh
 
 

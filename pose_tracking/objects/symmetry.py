@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..geometry import make_transform
+from pose_tracking.core.geometry import make_transform
 
 # Steps a continuous symmetry is cut into: 10 degrees, a sixth of the basin ICP recovers from.
 CONTINUOUS_STEPS = 36

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..objects import ObjectSet
-from ..results import Detection
+from pose_tracking.core.results import Detection
+from pose_tracking.objects import ObjectSet
 
 MASK_IOU = 0.5
 CENTRE_DISTANCE = 0.3  # of the smaller diameter; two solid things cannot be that close

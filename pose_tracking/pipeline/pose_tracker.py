@@ -11,25 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..config import validate
-from ..device import choose_device
-from ..errors import ConfigError, FrameError
-from ..frame import RGBDFrame
-from ..pose.carrying import PoseCarrier
-from ..pose.estimator import PoseEstimator
-from ..pose.icp import IcpPolisher
-from ..pose.verification import Verifier
-from ..results import Detection, Instances, TrackedObject
-from ..segmentation.appearance import descriptors
-from ..segmentation.gating import gate
-from ..tracking import Tracker
-from .carrying import CarryingPass
+from pose_tracking.core.config import validate
+from pose_tracking.core.device import choose_device
+from pose_tracking.core.errors import ConfigError, FrameError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Detection, Instances, TrackedObject
+from pose_tracking.pose.estimator import PoseEstimator
+from pose_tracking.pose.fitting.depth_tracking import PoseCarrier
+from pose_tracking.pose.fitting.icp import IcpPolisher
+from pose_tracking.pose.fitting.verification import Verifier
+from pose_tracking.segmentation.appearance import descriptors
+from pose_tracking.segmentation.gating import gate
+from pose_tracking.tracking import Tracker
+
 from .duplicates import without_duplicates
+from .recovery import CarryingPass
 from .schedule import DetectorSchedule
 
 if TYPE_CHECKING:
-    from ..bundle import ModelBundle
-    from ..segmentation.segmenter import Segmenter
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.segmentation.segmenter import Segmenter
 
 STAGES = ("segmentation", "pose", "tracking", "total")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .densefusion import load_densefusion
+    from .networks.densefusion import load_densefusion
 
 __all__ = ["load_densefusion"]
 
@@ -13,7 +13,7 @@ __all__ = ["load_densefusion"]
 def __getattr__(name: str) -> Any:
     # On demand: options of this room are read by programs that never load PyTorch.
     if name == "load_densefusion":
-        from .densefusion import load_densefusion
+        from .networks.densefusion import load_densefusion
 
         return load_densefusion
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

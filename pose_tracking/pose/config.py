@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..config import option
-from ..errors import ConfigError
-from .covariance import CovarianceConfig
-from .icp import IcpConfig
-from .search import SearchConfig
-from .verification import VerificationConfig
+from pose_tracking.core.config import option
+from pose_tracking.core.errors import ConfigError
+
+from .fitting.covariance import CovarianceConfig
+from .fitting.icp import IcpConfig
+from .fitting.verification import VerificationConfig
+from .hypotheses.search import SearchConfig
 
 WINDOWS = ("square", "published_mask", "published_box")
 

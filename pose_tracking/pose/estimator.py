@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame import RGBDFrame
-from ..objects import ObjectSet
-from ..results import Instances, PoseEstimate
-from .covariance import depth_covariance, hypotheses_covariance
-from .icp import IcpPolisher, object_points
-from .search import RotationSearch
-from .verification import InstanceView, Verification, Verifier, depth_sigma
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances, PoseEstimate
+from pose_tracking.objects import ObjectSet
+
+from .fitting.covariance import depth_covariance, hypotheses_covariance
+from .fitting.icp import IcpPolisher, object_points
+from .fitting.verification import InstanceView, Verification, Verifier, depth_sigma
+from .hypotheses.search import RotationSearch
 
 if TYPE_CHECKING:
     from .config import PoseConfig
-    from .predictor import PoseHypotheses
+    from .hypotheses.predictor import PoseHypotheses
 
 Float = NDArray[np.float64]
 # A polished pose (4, 4) and what the frame says of it.

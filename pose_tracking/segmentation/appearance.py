@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results import Instances
+from pose_tracking.core.results import Instances
 
 if TYPE_CHECKING:
     from .embedding import AppearanceEmbedding

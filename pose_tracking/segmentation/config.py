@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..config import option
-from ..errors import ConfigError
+from pose_tracking.core.config import option
+from pose_tracking.core.errors import ConfigError
 
 BACKBONES = ("efficientnet_lite0", "resnet50")
 BACKENDS = ("torchvision", "detectron2")

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..camera import CameraIntrinsics
+from pose_tracking.core.camera import CameraIntrinsics
 
 DEPTH_CHANNELS = 6
 

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import BundleError
-from ..networks.weights import load_weights
+from pose_tracking.core.errors import BundleError
+from pose_tracking.networks.weights import load_weights
 
 DIMENSIONS = 128
 _EPSILON = 1e-3

@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame import RGBDFrame
-from ..results import Instances
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
+
 from .config import SegmentationConfig
 
 EMPTY_MASK, NO_DEPTH, TOO_SMALL, TOO_LARGE = "empty_mask", "low_depth_coverage", "size_too_small", "size_too_large"

@@ -20,12 +20,13 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
-from ..frame import RGBDFrame
-from ..networks.weights import load_weights
-from ..results import Instances
-from .backbone import NORMALIZATION, FrozenNormConv, PyramidBackbone
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
+from pose_tracking.networks.weights import load_weights
+
 from .config import SegmentationConfig
 from .depth import DEPTH_CHANNELS, camera_of_window, depth_channels
+from .pyramid import NORMALIZATION, FrozenNormConv, PyramidBackbone
 
 
 def build_mask_rcnn(config: SegmentationConfig, num_classes: int, **training: Any) -> MaskRCNN:

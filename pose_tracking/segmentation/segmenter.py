@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..frame import RGBDFrame
-from ..results import Instances
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
+
 from .config import SegmentationConfig
 
 

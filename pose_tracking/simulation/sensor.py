@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import CameraIntrinsics
-from ..config import option
-from .textures import smooth_noise
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.config import option
+
+from .rendering.textures import smooth_noise
 
 
 @dataclass(frozen=True)

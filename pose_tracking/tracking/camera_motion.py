@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import CameraIntrinsics
-from ..geometry import transform_points
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.geometry import transform_points
+
 from . import pose_filter
 from .track import Track
 

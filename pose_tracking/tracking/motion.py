@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results import Detection
+from pose_tracking.core.results import Detection
+
 from . import box_filter, pose_filter
 from .config import TrackingConfig
 from .track import Track

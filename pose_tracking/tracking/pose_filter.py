@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..geometry import make_transform, nearest_equivalent
+from pose_tracking.core.geometry import make_transform, nearest_equivalent
+
 from .config import TrackingConfig
 
 Float = NDArray[np.float64]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..objects import ObjectModel
-from ..results import Detection, TrackedObject, TrackState
+from pose_tracking.core.results import Detection, TrackedObject, TrackState
+from pose_tracking.objects import ObjectModel
+
 from . import box_filter, pose_filter
 from .config import TrackingConfig
 from .gallery import Gallery, normalize

@@ -7,23 +7,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import CameraIntrinsics
-from ..geometry import invert_transform
-from ..objects import ObjectSet
-from ..results import Detection, TrackedObject
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.geometry import invert_transform
+from pose_tracking.core.results import Detection, TrackedObject
+from pose_tracking.objects import ObjectSet
+
 from . import box_filter, camera_motion, track
-from .association import (
-    BEYOND,
-    Matches,
-    association_cost,
-    intersection_over_union,
-    matching_cascade,
-    min_cost_matching,
-)
+from .association import BEYOND, Matches, association_cost, intersection_over_union, matching_cascade, min_cost_matching
 from .config import TrackingConfig
 from .gallery import smallest_cosine_distances
-from .lost import LostTracks
 from .motion import motion_distances
+from .reid import LostTracks
 from .track import Track
 
 Float = NDArray[np.float64]

@@ -30,9 +30,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..config import option
-from ..errors import ConfigError, OutputError, PoseTrackingError
-from ..files import atomic_path
+from pose_tracking.core.config import option
+from pose_tracking.core.errors import ConfigError, OutputError, PoseTrackingError
+from pose_tracking.core.files import atomic_path
 
 
 class TrainingError(PoseTrackingError):

@@ -12,12 +12,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..errors import OutputError
-from ..files import make_directory, write_json
-from ..objects import ObjectSet
-from ..simulation.backgrounds import RecordedBackgrounds
-from ..simulation.random_scenes import RandomSceneConfig, RandomScenes
-from .packed import PackedWriter
+from pose_tracking.core.errors import OutputError
+from pose_tracking.core.files import make_directory, write_json
+from pose_tracking.datasets.packed import PackedWriter
+from pose_tracking.objects import ObjectSet
+from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, RandomScenes
+from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 
 CHUNK = 50  # frames a process renders before it puts them on disk
 

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import BundleError
+from pose_tracking.core.errors import BundleError
 
 
 def load_matching(model: nn.Module, weights: str | Path) -> list[str]:

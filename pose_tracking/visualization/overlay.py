@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import CameraIntrinsics
-from ..frame import RGBDFrame
-from ..geometry import transform_points
-from ..objects import ObjectModel, ObjectSet
-from ..objects.raycasting import MeshRaycaster
-from ..results import TrackedObject, TrackState
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import transform_points
+from pose_tracking.core.results import TrackedObject, TrackState
+from pose_tracking.objects import ObjectModel, ObjectSet
+from pose_tracking.objects.raycasting import MeshRaycaster
+
 from .colors import color_of
 
 Image = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OutputError
+from pose_tracking.core.errors import OutputError
 
 
 class VideoWriter:

@@ -10,12 +10,12 @@ import typer
 from shape_scenes import shape_scene
 from typer.testing import CliRunner
 
-from pose_tracking.bundle import ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.cli.calibrate import calibrate
+from pose_tracking.core.errors import ConfigError, PoseTrackingError
+from pose_tracking.datasets.packed import PackedWriter
 from pose_tracking.datasets.sample import Sample
-from pose_tracking.errors import ConfigError, PoseTrackingError
-from pose_tracking.pose.verification import FEATURES
-from pose_tracking.training.packed import PackedWriter
+from pose_tracking.pose.fitting.verification import FEATURES
 
 DEMO = Path(__file__).resolve().parents[2] / "models" / "demo"
 

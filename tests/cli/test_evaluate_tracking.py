@@ -10,12 +10,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pose_tracking.camera import CameraIntrinsics
 from pose_tracking.cli.evaluate import evaluate
-from pose_tracking.errors import ConfigError, DatasetError, PoseTrackingError
-from pose_tracking.evaluation.tracking_metrics import IdentifiedBox
-from pose_tracking.evaluation.tracking_run import TrackingFrame, load_recording, save_recording
-from pose_tracking.results import Detection
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import ConfigError, DatasetError, PoseTrackingError
+from pose_tracking.core.results import Detection
+from pose_tracking.evaluation.metrics.tracking import IdentifiedBox
+from pose_tracking.evaluation.trackers.run import TrackingFrame, load_recording, save_recording
 
 CAMERA = CameraIntrinsics(640, 480, 570.0, 570.0, 320.0, 240.0)
 ABOUT = {"source": "made up", "model": "demo", "detections": "noisy-gt", "min_visib": 0.3, "noisy_gt": None}

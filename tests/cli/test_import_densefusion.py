@@ -11,22 +11,20 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from densefusion_files import network_input, write_checkpoints
 
-from pose_tracking.bundle import ModelBundle
-from pose_tracking.camera import CameraIntrinsics
+from pose_tracking.bundles.authoring.densefusion_import import import_densefusion
+from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.cli.import_densefusion import parse_ids
 from pose_tracking.cli.main import main
-from pose_tracking.errors import BundleError, ConfigError, OutputError
-from pose_tracking.frame import RGBDFrame
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import BundleError, ConfigError, OutputError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pose import load_densefusion
-from pose_tracking.pose.crops import make_crops
-from pose_tracking.pose.densefusion_bundle import import_densefusion
-from pose_tracking.pose.loss import rotation_from_quaternion
-from pose_tracking.results import Instances
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "pose"))
-from densefusion_files import network_input, write_checkpoints
+from pose_tracking.pose.hypotheses.crops import make_crops
+from pose_tracking.pose.networks.loss import rotation_from_quaternion
 
 IDS = [4, 1, 6]  # neither all objects of the demo bundle nor in its order
 

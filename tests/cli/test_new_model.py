@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pose_tracking.bundle import ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.cli.new_model import new_model
-from pose_tracking.errors import ConfigError, MeshError, OutputError, PoseTrackingError
+from pose_tracking.core.errors import ConfigError, MeshError, OutputError, PoseTrackingError
 
 SIZE = (120.0, 80.0, 50.0)
 
@@ -154,7 +154,7 @@ def test_two_files_of_one_name_and_an_empty_folder_are_refused(meshes: Path, tmp
 
 
 def test_frames_can_be_rendered_at_once(meshes: Path, tmp_path: Path) -> None:
-    from pose_tracking.simulation.random_scenes import random_frames
+    from pose_tracking.simulation.frames.random_scenes import random_frames
 
     bundle = make(meshes, tmp_path / "parts", "--no-preview")
     (sample,) = random_frames(bundle.objects, None, 3, count=1)

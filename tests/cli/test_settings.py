@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pose_tracking.cli.settings import with_settings
-from pose_tracking.errors import ConfigError
-from pose_tracking.simulation.random_scenes import RandomSceneConfig
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
 
 
 def test_options_of_a_config_and_of_the_configs_in_it_are_set():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.camera import CameraIntrinsics
-from pose_tracking.errors import FrameError
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import FrameError
 
 CAMERA = CameraIntrinsics(64, 48, 60.0, 62.0, 31.0, 23.5)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_tracking.config import from_mapping, option, validate
-from pose_tracking.errors import ConfigError, PoseTrackingError
+from pose_tracking.core.config import from_mapping, option, validate
+from pose_tracking.core.errors import ConfigError, PoseTrackingError
 
 
 @dataclass(frozen=True)

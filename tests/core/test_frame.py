@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pose_tracking.camera import CameraIntrinsics
-from pose_tracking.errors import FrameError
-from pose_tracking.frame import RGBDFrame
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import FrameError
+from pose_tracking.core.frame import RGBDFrame
 
 CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
 GOOD = RGBDFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.8, np.float32), CAMERA, 1_500_000_000)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.geometry import (
+from pose_tracking.core.geometry import (
     invert_transform,
     make_transform,
     quaternion_xyzw,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pose_tracking.results import Instances, TrackedObject, TrackState
+from pose_tracking.core.results import Instances, TrackedObject, TrackState
 
 
 def instances() -> Instances:

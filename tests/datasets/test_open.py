@@ -3,13 +3,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from linemod_samples import write_folder
 from synthetic_samples import make_sample
-from test_linemod_preprocessed import write_folder
 
+from pose_tracking.core.errors import DatasetError
 from pose_tracking.datasets import BagReader, BagWriter, BopScene, BopWriter, LinemodPreprocessed, open_source
 from pose_tracking.datasets.open import PackedSource
-from pose_tracking.errors import DatasetError
-from pose_tracking.training.packed import PackedWriter
+from pose_tracking.datasets.packed import PackedWriter
 
 
 def test_every_layout_is_known(tmp_path):

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_samples import make_sample
 
+from pose_tracking.core.errors import DatasetError
 from pose_tracking.datasets import BopWriter, open_source
 from pose_tracking.datasets.selection import Part, Pool, in_split, split_indices, spread
-from pose_tracking.errors import DatasetError
 
 
 class Frames(list):

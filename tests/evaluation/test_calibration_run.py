@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pose_tracking.errors import ConfigError
+from pose_tracking.core.errors import ConfigError
 from pose_tracking.evaluation.calibration import Gathered, calibrate
-from pose_tracking.pose.verification import FEATURES
+from pose_tracking.pose.fitting.verification import FEATURES
 
 
 def gathered(scenes: int = 4, per_scene: int = 30) -> Gathered:

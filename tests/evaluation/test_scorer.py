@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from evaluation_cases import box_at, make_objects, pose_at, result, sample, tracked, truth
 
+from pose_tracking.core.results import TrackState
 from pose_tracking.evaluation import FrameResult, Scorer, score
-from pose_tracking.evaluation.results import OBJECT_KEYS, STAGES
-from pose_tracking.evaluation.tracking_metrics import METRICS
-from pose_tracking.results import TrackState
+from pose_tracking.evaluation.metrics.tracking import METRICS
+from pose_tracking.evaluation.report.results import OBJECT_KEYS, STAGES
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.errors import MeshError
+from pose_tracking.core.errors import MeshError
 from pose_tracking.objects.mesh import Mesh, diameter, load_mesh, save_mesh
 
 

@@ -5,7 +5,7 @@ import open3d as o3d
 import pytest
 from mesh_samples import box, mesh_of
 
-from pose_tracking.errors import MeshError
+from pose_tracking.core.errors import MeshError
 from pose_tracking.objects.mesh import Mesh
 from pose_tracking.objects.mesh_checks import (
     check_diameter,

@@ -8,7 +8,7 @@ import open3d as o3d
 import pytest
 from mesh_samples import box, write_glb
 
-from pose_tracking.errors import MeshError
+from pose_tracking.core.errors import MeshError
 from pose_tracking.objects.mesh_checks import topology
 from pose_tracking.objects.mesh_files import read_mesh_file
 

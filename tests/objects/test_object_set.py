@@ -7,7 +7,7 @@ import numpy as np
 import open3d as o3d
 import pytest
 
-from pose_tracking.errors import BundleError, MeshError
+from pose_tracking.core.errors import BundleError, MeshError
 from pose_tracking.objects import ObjectSet
 
 ENTRY = {

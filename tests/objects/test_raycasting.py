@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.camera import CameraIntrinsics
-from pose_tracking.geometry import make_transform
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.geometry import make_transform
 from pose_tracking.objects import Mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
 

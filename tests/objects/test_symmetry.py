@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_tracking.geometry import rotation_angle, transform_points
+from pose_tracking.core.geometry import rotation_angle, transform_points
 from pose_tracking.objects import symmetry_transforms
 
 HALF_TURN = [-1, 0, 0, 20, 0, -1, 0, 10, 0, 0, 1, 0, 0, 0, 0, 1]

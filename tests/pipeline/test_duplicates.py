@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_tracking.bundle import ModelBundle
-from pose_tracking.geometry import make_transform
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.results import Detection, PoseEstimate
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline.duplicates import without_duplicates
-from pose_tracking.results import Detection, PoseEstimate
 
 OBJECTS: ObjectSet = ModelBundle.load("demo", require_weights=False).objects
 

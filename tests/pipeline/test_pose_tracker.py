@@ -12,14 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pose_tracking.bundle import ModelBundle
-from pose_tracking.camera import CameraIntrinsics
-from pose_tracking.errors import ConfigError, FrameError
-from pose_tracking.frame import RGBDFrame
-from pose_tracking.geometry import make_transform
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import ConfigError, FrameError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.networks.weights import fingerprint
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.results import Instances, PoseEstimate
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.embedding import AppearanceEmbedding
 from pose_tracking.training.loop import export_half

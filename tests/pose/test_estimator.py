@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from block_scenes import LAMP, STEPS, moved, random_pose, render, write_objects
 
-from pose_tracking.frame import RGBDFrame
-from pose_tracking.geometry import rotation_angle
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import rotation_angle
+from pose_tracking.core.results import Instances
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.pose.estimator import PoseEstimator
-from pose_tracking.pose.icp import IcpConfig
-from pose_tracking.pose.predictor import PoseHypotheses
-from pose_tracking.results import Instances
+from pose_tracking.pose.fitting.icp import IcpConfig
+from pose_tracking.pose.hypotheses.predictor import PoseHypotheses
 
 
 @dataclass

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pose_tracking.camera import CameraIntrinsics
-from pose_tracking.frame import RGBDFrame
-from pose_tracking.results import Instances
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.appearance import descriptors, mask_on_grid
 from pose_tracking.segmentation.gating import EMPTY_MASK, NO_DEPTH, TOO_LARGE, TOO_SMALL, gate

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from shape_scenes import shape_scene
 from torchvision.models.detection import MaskRCNN
 
-from pose_tracking.camera import CameraIntrinsics
-from pose_tracking.errors import BundleError
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.errors import BundleError
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.depth import DEPTH_CHANNELS, DepthBranch, camera_of_window, depth_channels
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
 from pose_tracking.training.loop import export_half
-from pose_tracking.training.segmentation import SegmentationTraining, build_training_model, losses
-from pose_tracking.training.segmentation_crops import CropBatches, CropOptions, change_depth, cut
+from pose_tracking.training.segmentation.crops import CropBatches, CropOptions, change_depth, cut
+from pose_tracking.training.segmentation.trainer import SegmentationTraining, build_training_model, losses
 from pose_tracking.training.start import load_matching
 
 CAMERA = CameraIntrinsics(320, 240, 290.0, 285.0, 163.0, 118.0)

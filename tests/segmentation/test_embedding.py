@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.errors import BundleError
-from pose_tracking.results import Instances
+from pose_tracking.core.errors import BundleError
+from pose_tracking.core.results import Instances
 from pose_tracking.segmentation.appearance import descriptors, grid_masks, pooled
 from pose_tracking.segmentation.embedding import AppearanceEmbedding, load_embedding, trained_for
 from pose_tracking.training.loop import export_half

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from shape_scenes import shape_scene
 
-from pose_tracking.config import from_mapping
-from pose_tracking.errors import BundleError, ConfigError
+from pose_tracking.core.config import from_mapping
+from pose_tracking.core.errors import BundleError, ConfigError
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.mask_rcnn import (
     TorchvisionSegmenter,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.camera import CameraIntrinsics
+from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.simulation.sensor import SensorConfig, jpeg, measure_color, measure_depth, quantise
 
 CAMERA = CameraIntrinsics(320, 240, 285.0, 285.0, 160.0, 120.0)
@@ -143,8 +143,8 @@ def test_jpeg_keeps_the_picture_roughly():
 
 def test_before_a_recorded_background_the_grain_of_the_depth_is_a_real_sensors():
     """Second differences along rows of recorded tables are zero in 45 to 65 % of the pixels, 1.2 mm at 1 m else."""
-    from pose_tracking.simulation.backgrounds import KINECT_QUANTUM
-    from pose_tracking.simulation.randomization import random_sensor
+    from pose_tracking.simulation.frames.randomization import random_sensor
+    from pose_tracking.simulation.scenery.backgrounds import KINECT_QUANTUM
 
     shares, spreads = [], []
     for seed in range(8):
@@ -162,7 +162,7 @@ def test_before_a_recorded_background_the_grain_of_the_depth_is_a_real_sensors()
 
 
 def test_a_perfect_sensor_changes_nothing():
-    from pose_tracking.simulation.randomization import random_sensor
+    from pose_tracking.simulation.frames.randomization import random_sensor
 
     rng = np.random.default_rng(0)
     sensor = random_sensor(SensorConfig(), rng, 0.0, 0.003, CAMERA)

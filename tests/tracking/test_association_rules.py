@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pose_scenario import at, detect, grid, noisy
 from tracking_scenario import one_object
 
-from pose_tracking.results import Detection, TrackState
+from pose_tracking.core.results import Detection, TrackState
 from pose_tracking.tracking import Tracker, TrackingConfig
 from pose_tracking.tracking.config import MOTIONS
 from pose_tracking.tracking.track import Track

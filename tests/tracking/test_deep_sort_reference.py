@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from tracking_scenario import one_object, scenario
 
-from pose_tracking.results import Detection
+from pose_tracking.core.results import Detection
 from pose_tracking.tracking import Tracker, TrackingConfig
 
 LAST_IDS = {

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from tracking_scenario import one_object
 
-from pose_tracking.geometry import make_transform
+from pose_tracking.core.geometry import make_transform
 from pose_tracking.tracking import TrackingConfig
 from pose_tracking.tracking.motion import motion_distances
 from pose_tracking.tracking.track import Track, predict

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.geometry import invert_transform, make_transform, nearest_equivalent, rotation_angle
+from pose_tracking.core.geometry import invert_transform, make_transform, nearest_equivalent, rotation_angle
 from pose_tracking.tracking import TrackingConfig, pose_filter
 
 NO_SYMMETRY = np.eye(4)[None]

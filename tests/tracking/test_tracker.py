@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracking_scenario import one_object, scenario
 
-from pose_tracking.geometry import make_transform
-from pose_tracking.results import Detection, PoseEstimate, TrackState
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.results import Detection, PoseEstimate, TrackState
 from pose_tracking.tracking import Tracker, TrackingConfig
 
 FEATURE = np.ones(8, np.float32)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pose_tracking.errors import BundleError
+from pose_tracking.core.errors import BundleError
 from pose_tracking.training.start import load_matching
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.camera import CameraIntrinsics
-from pose_tracking.frame import RGBDFrame
-from pose_tracking.geometry import make_transform
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.objects import Mesh, ObjectModel, ObjectSet
 from pose_tracking.objects.mesh import save_mesh
-from pose_tracking.results import TrackedObject, TrackState
 from pose_tracking.visualization import OverlayPainter, color_of, draw
 from pose_tracking.visualization.overlay import box_corners, draw_segment, label_of
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_tracking.errors import OutputError
+from pose_tracking.core.errors import OutputError
 from pose_tracking.visualization.video import VideoWriter
 
 

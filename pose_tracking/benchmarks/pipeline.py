@@ -1,0 +1,126 @@
+"""Time and memory of the pipeline: frames are rendered here, the pipeline runs in a process of its own.
+
+The separate process makes two figures honest: its peak memory holds no renderer, and its time to the first output
+counts from the start of Python.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pose_tracking.core.config import option
+from pose_tracking.core.errors import PoseTrackingError
+from pose_tracking.datasets.sample import Sample
+from pose_tracking.evaluation.report.results import STAGES
+from pose_tracking.objects import ObjectSet
+
+SCENES = 2  # different frames per number of objects
+WORKER = f"{__package__}.worker"
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What is measured."""
+
+    model: str = option("demo", "model bundle: a name or a folder")
+    objects: str | None = option(None, "folder with the meshes, for bundles that do not ship them")
+    counts: tuple[int, ...] = option((1, 5, 8), "numbers of objects in view", range=(1, 100))
+    frames: int = option(10, "timed frames for each number of objects", range=(1, 100000))
+    device: str = option("auto", "torch device; auto takes a GPU where there is one")
+    threads: int = option(0, "CPU threads; 0 leaves it to torch", range=(0, 1024))
+    seed: int = option(0, "seed of the frames", range=(0, 2**31 - 1))
+    networks: bool = option(False, "compare the pose stage with the published networks, batched and one by one")
+
+
+def render_frames(objects: ObjectSet, counts: tuple[int, ...], seed: int) -> dict[int, list[Sample]]:
+    """`SCENES` frames of 640x480 for each number of objects, with exactly so many instances in view."""
+    from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, RandomScenes
+
+    frames: dict[int, list[Sample]] = {}
+    for count in counts:
+        config = replace(RandomSceneConfig(), instances=(count, count), clutter=(2, 4), distance=(0.5, 1.1))
+        scenes = RandomScenes(objects, config)
+        found: list[Sample] = []
+        for index in range(200):
+            sample = scenes.render(seed, index)
+            if len(sample.objects or ()) == count:
+                found.append(sample)
+            if len(found) == SCENES:
+                break
+        if len(found) < SCENES:
+            raise PoseTrackingError(f"no frames with {count} objects in view could be rendered: ask for fewer")
+        frames[count] = found
+    return frames
+
+
+def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
+    """Measure in a fresh process; returns what `benchmark_worker.measure` found.
+
+    Raises:
+        PoseTrackingError: the bundle cannot be used, or the measuring process failed; the message is its last line.
+    """
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.datasets.packed import PackedWriter
+
+    bundle = ModelBundle.load(config.model, config.objects)
+    frames = render_frames(bundle.objects, config.counts, config.seed)
+    with tempfile.TemporaryDirectory(prefix="pose-tracking-benchmark-") as folder:
+        packed, result = Path(folder) / "frames.zip", Path(folder) / "result.json"
+        with PackedWriter(packed) as writer:
+            for count in config.counts:
+                for sample in frames[count]:
+                    writer.add(sample)
+        job = asdict(config) | {"packed": str(packed), "result": str(result), "scenes": SCENES, "started": time.time()}
+        environment = os.environ | ({"OMP_NUM_THREADS": str(config.threads)} if config.threads else {})
+        done = subprocess.run(
+            [sys.executable, "-m", WORKER, json.dumps(job)], env=environment, capture_output=True, text=True
+        )
+        if done.returncode != 0 or not result.is_file():
+            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+            raise PoseTrackingError(f"the measuring process ended with {done.returncode}: {lines[-1] if lines else ''}")
+        return dict(json.loads(result.read_text()))
+
+
+def format_benchmark(data: dict[str, Any]) -> str:
+    """The result as a table for the terminal."""
+    machine = data["machine"]
+    lines = [
+        f"{data['model']} on {machine['device']}: {machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['threads']} torch threads, {data['frames']} frames of {data['image']}",
+        f"{'objects':>7} " + " ".join(f"{stage + ' ms':>16}" for stage in STAGES) + f" {'frames/s':>9}",
+    ]
+    for count, entry in data["objects"].items():
+        cells = (f"{entry['latency_ms'][s]['median']:.0f} ({entry['latency_ms'][s]['p99']:.0f})" for s in STAGES)
+        lines.append(f"{count:>7} " + " ".join(f"{cell:>16}" for cell in cells) + f" {entry['fps']:>9.2f}")
+    lines.append("median, in brackets the 99th percentile")
+    filled = {count: entry["from_truth"] for count, entry in data["objects"].items() if entry["from_truth"]}
+    if filled:
+        shares = ", ".join(f"{share:.0%} at {count}" for count, share in filled.items())
+        lines.append(f"fewer were detected: instances of the ground truth made up the number ({shares})")
+    lines.append(
+        f"peak memory {data['peak_memory_mb']:.0f} MB resident"
+        + (f", {data['peak_gpu_memory_mb']:.0f} MB on the GPU" if data["peak_gpu_memory_mb"] is not None else "")
+        + f"; first output {data['first_output_s']:.1f} s after the start of the process"
+    )
+    if data["networks"]:
+        lines += ["", *_format_networks(data["networks"])]
+    return "\n".join(lines)
+
+
+def _format_networks(networks: dict[str, Any]) -> list[str]:
+    base = networks["milliseconds"]["published, one by one"]
+    lines = [
+        f"networks of the pose stage at {networks['count']} objects, random weights, {networks['refinements']} "
+        f"refinements, {networks['rounds']} rounds in turn:"
+    ]
+    for name, milliseconds in networks["milliseconds"].items():
+        lines.append(f"  {name:<44} {milliseconds:7.0f} ms  {base / milliseconds:5.2f} times as fast")
+    return lines

@@ -1,0 +1,189 @@
+"""The measuring process of the benchmark; started by `benchmark.run_benchmark`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.core.device import choose_device
+from pose_tracking.core.errors import PoseTrackingError
+from pose_tracking.core.files import write_json
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
+from pose_tracking.datasets.sample import GroundTruthObject, Sample
+from pose_tracking.evaluation.metrics.matching import Region, match_frame
+from pose_tracking.evaluation.report.results import latency_entry
+from pose_tracking.pipeline import FrameReport, PoseTracker
+
+WARM_UP = 2  # frames before the clock counts: allocators and kernels settle
+
+
+class ExactCountTracker(PoseTracker):
+    """The pipeline, with exactly as many instances going to the pose stage as there are in `truth`.
+
+    Surplus detections are cut, the lowest scores first; where there are too few, instances of the ground truth that
+    were not found join them, so that times at a number of objects are of that number.
+    """
+
+    truth: Sequence[GroundTruthObject] = ()
+    added = 0
+
+    def _segment(self, frame: RGBDFrame, report: FrameReport) -> Instances:
+        found = super()._segment(frame, report)
+        found = found.select(np.arange(min(len(found), len(self.truth))))
+        missing = len(self.truth) - len(found)
+        self.added += missing
+        return add_truth(found, self.truth, missing) if missing else found
+
+
+def add_truth(found: Instances, truth: Sequence[GroundTruthObject], count: int) -> Instances:
+    """`found` and `count` instances of the ground truth, those first that were not found; truth has masks and boxes."""
+    estimates = [
+        Region(int(found.obj_ids[i]), found.boxes[i], found.masks[i], float(found.scores[i])) for i in range(len(found))
+    ]
+    matches = match_frame(estimates, [Region(t.obj_id, t.box, t.mask) for t in truth])
+    order = [*matches.misses, *(t for _, t in matches.hits)][:count]
+    return Instances(
+        np.concatenate([found.obj_ids, np.array([truth[i].obj_id for i in order], np.int64)]),
+        np.concatenate([found.scores, np.ones(len(order), np.float32)]),
+        np.concatenate([found.boxes, np.array([truth[i].box for i in order], np.float32)]),
+        np.concatenate([found.masks, np.array([truth[i].mask for i in order], bool)]),
+        np.concatenate([found.roi_features, np.ones((len(order), *found.roi_features.shape[1:]), np.float32)]),
+    )
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB (1e6 bytes)."""
+    try:
+        # The kernel's own figure; that of getrusage begins with the parent's memory at the fork.
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        pass
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def measure(job: dict[str, Any]) -> dict[str, Any]:
+    """Run the pipeline on packed frames.
+
+    Args:
+        job: the fields of `BenchmarkConfig`, the packed file, the number of scenes for each number of objects, and
+            the wall time the process was started at.
+    """
+    import torch
+
+    from pose_tracking.datasets.packed import PackedDataset
+
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    device = choose_device(job["device"])
+    bundle = ModelBundle.load(job["model"], job["objects"])
+    tracker = ExactCountTracker(bundle, str(device))
+    packed = PackedDataset(job["packed"])
+    samples = [packed[i] for i in range(len(packed))]
+    frames = dict(zip(job["counts"], np.array_split(np.arange(len(samples)), len(job["counts"])), strict=True))
+
+    tracker.truth = samples[0].objects or ()
+    tracker.update(samples[0].frame)
+    first_output = time.time() - job["started"]
+
+    objects = {
+        str(count): _measure_count(tracker, [samples[i] for i in index], job["frames"])
+        for count, index in frames.items()
+    }
+    peak = peak_memory_mb()
+    gpu = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
+    networks = None
+    if job["networks"]:
+        from .networks import compare_networks
+
+        most = samples[frames[max(job["counts"])][0]]
+        networks = compare_networks(bundle, most.frame, _instances(most), str(device))
+    height, width = samples[0].frame.depth.shape
+    return {
+        "schema": 1,
+        "model": bundle.name,
+        "image": f"{width}x{height}",
+        "frames": job["frames"],
+        "machine": {
+            "cpu": cpu_name(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "objects": objects,
+        "first_output_s": first_output,
+        "peak_memory_mb": peak,
+        "peak_gpu_memory_mb": gpu,
+        "networks": networks,
+    }
+
+
+def _measure_count(tracker: ExactCountTracker, samples: Sequence[Sample], frames: int) -> dict[str, Any]:
+    """Time `frames` frames: each scene is shown several times in a row, as to a camera at rest."""
+    tracker.reset()
+    times: dict[str, list[float]] = {}
+    shown = np.sort(np.arange(WARM_UP + frames) % len(samples))
+    for number, index in enumerate(shown):
+        sample = samples[index]
+        tracker.truth = sample.objects or ()
+        tracker.update(replace(sample.frame, stamp_ns=(number + 1) * 100_000_000))
+        if number == WARM_UP - 1:
+            tracker.added = 0
+        if number >= WARM_UP:
+            for stage, seconds in tracker.report.seconds.items():
+                times.setdefault(stage, []).append(seconds)
+    return {
+        "latency_ms": latency_entry(times),
+        "fps": frames / sum(times["total"]),
+        "from_truth": tracker.added / (frames * len(samples[0].objects or ())),
+    }
+
+
+def _instances(sample: Sample) -> Instances:
+    """The ground truth of a frame as if it had been detected."""
+    truth = sample.objects or []
+    height, width = sample.frame.depth.shape
+    return add_truth(Instances.empty(height, width), truth, len(truth))
+
+
+def cpu_name() -> str:
+    """Name of the processor, for people."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def main() -> int:
+    """Measure the job given as JSON on the command line and write its result file."""
+    job = json.loads(sys.argv[1])
+    try:
+        write_json(job["result"], measure(job))
+    except PoseTrackingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

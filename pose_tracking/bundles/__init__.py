@@ -1,0 +1,1 @@
+"""Model bundles: objects, weights and options in one folder."""

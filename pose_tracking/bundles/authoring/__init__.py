@@ -1,0 +1,1 @@
+"""Making bundles: from CAD files, or from published DenseFusion checkpoints."""

@@ -1,0 +1,261 @@
+"""Model bundles: a folder with an object set, weights and one YAML of thresholds and sizes.
+
+Layout of ``models/<name>/``::
+
+    bundle.yaml               objects, segmentation, pose, tracking and pipeline options
+    models_info.json          BOP: diameters, extents, symmetries
+    meshes/obj_NNNNNN.ply     optional; without them `objects` names a folder that has them
+    segmentation.safetensors  Mask R-CNN; with `segmenter: detectron2` its config.yaml and model_final.pth instead
+    pose.safetensors          DenseFusion estimator
+    refiner.safetensors       DenseFusion refiner
+    appearance.safetensors    optional: identity embedding; without it the detector's pooled features serve
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pose_tracking.core.config import from_mapping, option
+from pose_tracking.core.errors import BundleError, ConfigError
+from pose_tracking.core.paths import share_roots
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pose.config import PoseConfig
+from pose_tracking.segmentation.config import SegmentationConfig
+from pose_tracking.tracking.config import TrackingConfig
+
+from .pipeline_config import PipelineConfig
+
+if TYPE_CHECKING:
+    from pose_tracking.pose.estimator import PoseEstimator
+    from pose_tracking.segmentation.embedding import AppearanceEmbedding
+    from pose_tracking.segmentation.segmenter import Segmenter
+
+SCHEMA = 1
+CONFIG_FILE = "bundle.yaml"
+
+
+@dataclass(frozen=True)
+class ObjectsConfig:
+    """Which objects a bundle knows and where their meshes are."""
+
+    names: dict[int, str] = option({}, "class name by BOP object id")
+    models_info: str = option("models_info.json", "BOP models_info file, relative to the bundle")
+    meshes: str | None = option(None, "mesh folder relative to the bundle, or null where they are not shipped")
+    unit: str = option("mm", "unit of models_info and meshes", choices=("mm", "m"))
+    segmented: tuple[int, ...] = option(
+        (), "object ids of the segmentation's classes, in their order, where it knows others than `names` too"
+    )
+    download: str | None = option(None, "argument of `pose-tracking download` that brings the meshes")
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """The whole of ``bundle.yaml``."""
+
+    schema: int = option(SCHEMA, "version of this layout", range=(SCHEMA, SCHEMA))
+    name: str = option("", "name of the bundle")
+    description: str = option("", "what it is for and what it was trained on")
+    objects: ObjectsConfig = field(default_factory=ObjectsConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A loaded bundle: checked options, the object set and where the weights lie.
+
+    Attributes:
+        path: folder of the bundle.
+        config: contents of ``bundle.yaml``.
+        objects: the object set; `objects.has_meshes` says whether depth checks are possible.
+    """
+
+    path: Path
+    config: BundleConfig
+    objects: ObjectSet
+
+    @property
+    def name(self) -> str:
+        """Name for people and reports."""
+        return self.config.name or self.path.name
+
+    @property
+    def segmentation_weights(self) -> Path:
+        """Mask R-CNN weights file."""
+        if self.config.segmentation.backend == "detectron2":
+            return self.path / self.config.segmentation.detectron2.weights
+        return self.path / "segmentation.safetensors"
+
+    @property
+    def pose_weights(self) -> Path:
+        """DenseFusion estimator weights file."""
+        return self.path / "pose.safetensors"
+
+    @property
+    def refiner_weights(self) -> Path:
+        """DenseFusion refiner weights file."""
+        return self.path / "refiner.safetensors"
+
+    @property
+    def appearance_weights(self) -> Path:
+        """Weights file of the identity embedding; a bundle need not have one."""
+        return self.path / "appearance.safetensors"
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | Path, objects: str | Path | None = None, *, require_weights: bool = True
+    ) -> ModelBundle:
+        """Read a bundle.
+
+        Args:
+            name_or_path: a folder, or the name of a bundle under one of `search_path`.
+            objects: folder with the meshes ``obj_NNNNNN.ply``, for bundles that do not ship them.
+            require_weights: whether missing weight files are an error (not so for training).
+
+        Raises:
+            BundleError: no such bundle, malformed YAML, missing weights or meshes.
+            ConfigError: an option of ``bundle.yaml`` is unknown or out of range.
+        """
+        path = find_bundle(name_or_path)
+        file = path / CONFIG_FILE
+        try:
+            values = yaml.safe_load(file.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise BundleError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
+        if not isinstance(values, Mapping):
+            raise BundleError(f"{file}: is not a mapping of options")
+        config = read_options(values, path)
+        meshes: Path | None = path / config.objects.meshes if config.objects.meshes else None
+        if objects is not None:
+            meshes = Path(objects)
+            if not meshes.is_dir():
+                raise BundleError(f"{meshes}: no such folder of meshes")
+        object_set = ObjectSet.load(
+            path / config.objects.models_info, meshes, names=config.objects.names or None, unit=config.objects.unit
+        )
+        bundle = cls(path, config, object_set)
+        if require_weights:
+            for weights in (bundle.segmentation_weights, bundle.pose_weights, bundle.refiner_weights):
+                if not weights.is_file():
+                    raise BundleError(f"{weights}: missing weight file; train it or fetch the bundle again")
+        return bundle
+
+    def build_segmenter(self, device: str = "cpu") -> Segmenter:
+        """The instance segmentation with its weights on `device`."""
+        if self.config.segmentation.backend == "detectron2":
+            from pose_tracking.segmentation.detectron2.segmenter import Detectron2Segmenter
+
+            options = self.config.segmentation
+            names = {obj_id: model.name for obj_id, model in self.objects.items()}
+            return Detectron2Segmenter(
+                options, names, self.path / options.detectron2.config, self.segmentation_weights, device
+            )
+        from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter
+
+        # The pipeline drops detections of objects that are not in the set.
+        obj_ids = self.config.objects.segmented or tuple(self.objects)
+        return TorchvisionSegmenter(self.config.segmentation, obj_ids, self.segmentation_weights, device)
+
+    def build_appearance(self, device: str = "cpu") -> AppearanceEmbedding | None:
+        """The identity embedding with its weights on `device`, or None where the bundle has none.
+
+        Raises:
+            BundleError: the file is corrupt, or was trained on the features of another detector.
+        """
+        if not self.appearance_weights.is_file():
+            return None
+        from pose_tracking.networks.weights import fingerprint
+        from pose_tracking.segmentation.embedding import load_embedding, trained_for
+
+        embedding = load_embedding(self.appearance_weights, device)
+        detector = trained_for(self.appearance_weights)
+        if detector and detector != fingerprint(self.segmentation_weights):
+            raise BundleError(
+                f"{self.appearance_weights}: was trained on other weights than {self.segmentation_weights.name}: "
+                "repeat `train appearance`, or remove it to use pooled features"
+            )
+        return embedding
+
+    def build_pose_estimator(self, device: str = "cpu") -> PoseEstimator:
+        """The pose estimation with its weights on `device`."""
+        from pose_tracking.pose.estimator import PoseEstimator
+        from pose_tracking.pose.hypotheses.predictor import PosePredictor
+
+        config = self.config.pose
+        predictor = PosePredictor(config, self.objects, self.pose_weights, self.refiner_weights, device)
+        return PoseEstimator(config, self.objects, predictor)
+
+
+def read_options(values: Mapping[str, Any], path: Path) -> BundleConfig:
+    """The checked options of the contents of ``bundle.yaml`` in folder `path`.
+
+    Raises:
+        ConfigError: an option is unknown or out of range.
+    """
+    return from_mapping(BundleConfig, _with_segmenter(values, path), str(path / CONFIG_FILE))
+
+
+def _with_segmenter(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Contents of ``bundle.yaml`` with the short form ``segmenter: NAME`` and the backend's own defaults filled in.
+
+    A detectron2 config has its own thresholds; they hold wherever the bundle states none.
+    """
+    values, file = dict(values), path / CONFIG_FILE
+    section = values.get("segmentation", {})
+    if not isinstance(section, Mapping):
+        return values
+    if "segmenter" in values:
+        name = values.pop("segmenter")
+        if section.get("backend", name) != name:
+            raise ConfigError(
+                f"{file}: segmenter = {name!r} but segmentation: backend = {section['backend']!r}: state one of them"
+            )
+        section = {**section, "backend": name}
+    if section.get("backend") == "detectron2":
+        from pose_tracking.segmentation.detectron2.files import inference_options
+
+        backend = from_mapping(SegmentationConfig, section, f"{file}.segmentation").detectron2
+        section = {**inference_options(path / backend.config), **section}
+    return {**values, "segmentation": section}
+
+
+def search_path() -> list[Path]:
+    """Folders that bundles are looked for in: ``$POSE_TRACKING_MODELS``, the checkout, the installed share folders."""
+    folders = [Path(p) for p in os.environ.get("POSE_TRACKING_MODELS", "").split(os.pathsep) if p]
+    folders += [root / "models" for root in share_roots()]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def known_bundles() -> dict[str, Path]:
+    """Bundles of the search path by name; an earlier folder hides a later one."""
+    found: dict[str, Path] = {}
+    for folder in search_path():
+        for file in sorted(folder.glob(f"*/{CONFIG_FILE}")):
+            found.setdefault(file.parent.name, file.parent)
+    return found
+
+
+def find_bundle(name_or_path: str | Path) -> Path:
+    """Folder of a bundle given by path or name.
+
+    Raises:
+        BundleError: there is none; the message lists those that there are.
+    """
+    path = Path(name_or_path).expanduser()
+    if (path / CONFIG_FILE).is_file():
+        return path
+    if path.is_dir() and len(path.parts) > 1:
+        raise BundleError(f"{path}: is not a model bundle (it has no {CONFIG_FILE})")
+    known = known_bundles()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    listing = ", ".join(sorted(known)) or "none found"
+    raise BundleError(f"unknown model {str(name_or_path)!r}: neither a bundle folder nor one of: {listing}")

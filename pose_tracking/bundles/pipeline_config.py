@@ -1,0 +1,53 @@
+"""Options of the pipeline that belong to no single stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pose_tracking.core.config import option
+from pose_tracking.pose.fitting.depth_tracking import CarryingConfig
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """What a detection must pass before it is tracked, and what is done where there is none."""
+
+    min_pose_confidence: float = option(
+        0.3,
+        "detections whose pose confidence is lower are dropped and counted; only where the bundle has meshes, since "
+        "the network's own confidence does not tell an absent object from a present one (DenseFusion #76)",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
+    min_unchecked_score: float = option(
+        0.5,
+        "detections of a lower detector score are dropped where no mesh lets the frame check their pose; with meshes "
+        "the detector's own threshold may be far lower",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
+    keep_without_pose: bool = option(
+        False, "track detections whose depth is too sparse for a pose; they carry no pose", runtime=True
+    )
+    segment_every: int = option(
+        1,
+        "the detector runs on every n-th frame; between them tracks are carried by refining their predicted poses on "
+        "the depth (without meshes: are predicted only, since nothing could tell a track that is lost). It runs early "
+        "where a track has just begun or been lost, and on every frame while there is no track",
+        unit="frames",
+        range=(1, 1000),
+        runtime=True,
+    )
+    carry_missed: bool = option(
+        True,
+        "look for a track that no detection continued at its predicted pose; only where there are meshes",
+        runtime=True,
+    )
+    carry_confidence: float = option(
+        0.2,
+        "pose confidence from which a carried pose is believed: of right ones 1.5 % fall short of it, what is not "
+        "there scores near 0, only a look-alike may reach it",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
+    carrying: CarryingConfig = option(CarryingConfig(), "where a carried object is looked for")

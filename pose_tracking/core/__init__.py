@@ -1,0 +1,1 @@
+"""What every package builds on: camera, frame, geometry, images, options, errors, files."""

@@ -1,0 +1,1 @@
+"""Downloading public data sets."""

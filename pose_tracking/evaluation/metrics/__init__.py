@@ -1,0 +1,1 @@
+"""The metrics: poses, masks, tracking, confidence; and who is matched with whom."""

@@ -1,0 +1,1 @@
+"""A report: its numbers, its files, its page, its plots."""

@@ -1,0 +1,1 @@
+"""Trackers on the same detections: recorded runs, other trackers, sweeps of options."""

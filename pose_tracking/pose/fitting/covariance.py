@@ -1,0 +1,177 @@
+"""How sure a pose is: a 6x6 covariance of (x, y, z, rx, ry, rz) in the optical frame.
+
+The perturbation is that of ROS: the object's origin moves by (x, y, z) and the object turns about its origin by the
+rotation vector (rx, ry, rz), both expressed in the axes of the optical frame. A surface point p with normal n then
+moves along n by ``n . d + ((p - t) x n) . r``; that row is the Jacobian of a point-to-plane residual and the inverse
+of their Gauss-Newton information is the covariance of the polished pose (Censi 2007 without the term of the
+correspondences).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from pose_tracking.core.config import option
+from pose_tracking.core.geometry import nearest_equivalent, rotation_angle, transform_points
+from pose_tracking.objects import ObjectModel
+
+from .icp import ObjectSurface
+
+Float = NDArray[np.float64]
+
+# Variance of an angle nobody knows: uniform over the circle.
+UNKNOWN_ANGLE = np.pi**2 / 3
+
+
+@dataclass(frozen=True)
+class CovarianceConfig:
+    """What the residuals do not tell about the uncertainty."""
+
+    correlation_px: float = option(
+        3.0,
+        "pixels nearer than this share their depth error: so many fewer measurements count (Kinect smooths)",
+        unit="px",
+        range=(1.0, 50.0),
+    )
+    systematic: float = option(
+        0.0003,
+        "standard deviation that no number of points averages out: mesh and calibration",
+        unit="m",
+        range=(0.0, 0.1),
+    )
+    doubt: float = option(
+        3.0,
+        "how much the covariance grows with the odds against the pose, (1 - confidence) / confidence",
+        range=(0.0, 100.0),
+    )
+    network_position: float = option(
+        0.05, "standard deviation of a position of the network alone, in diameters", unit="diameters", range=(0.0, 2.0)
+    )
+    network_rotation: float = option(
+        0.2, "standard deviation of a rotation of the network alone", unit="rad", range=(0.0, 3.2)
+    )
+
+
+def depth_covariance(
+    config: CovarianceConfig,
+    model: ObjectModel,
+    surface: ObjectSurface,
+    points: Float,
+    pose: Float,
+    sigma: float,
+    visible_px: float,
+    max_distance: float,
+    confidence: float = 1.0,
+) -> Float:
+    """Covariance of a pose that was fitted to measured points.
+
+    Args:
+        config: options.
+        model: the object.
+        surface: its surface samples.
+        points: (P, 3) measured points in the camera frame, metres.
+        pose: (4, 4) ``T_camera_object``.
+        sigma: standard deviation of the sensor's depth here, metres; a fit cannot be better than it says.
+        visible_px: pixels of the object with depth, of which `points` are a sample.
+        max_distance: metres; points farther from the surface are not the object's.
+        confidence: of the pose, 0 to 1; the covariance grows as it falls.
+
+    Returns:
+        (6, 6), symmetric and positive definite. Directions the points do not bind (a rotation about an axis of
+        symmetry) get the variance of not knowing.
+    """
+    prior = _ignorance(model)
+    normals, residuals, arms = _residuals(surface, points, pose, max_distance)
+    if len(residuals) < 6:
+        return prior
+    jacobian = np.concatenate([normals, np.cross(arms, normals)], axis=1)
+    # 1.4826 MAD is the standard deviation of a normal distribution, blind to the few wrong correspondences.
+    spread = 1.4826 * float(np.median(np.abs(residuals - np.median(residuals))))
+    variance = max(spread, sigma * float(np.mean(np.abs(normals[:, 2])))) ** 2
+    independent = min(len(residuals), max(visible_px, 1.0) / config.correlation_px**2)
+    information = jacobian.T @ jacobian * (independent / len(residuals) / variance)
+    covariance = np.linalg.inv(information + np.linalg.inv(prior))
+    lever = 0.4 * model.diameter
+    systematic = np.array([config.systematic] * 3 + [config.systematic / lever] * 3)
+    return _finish(config, covariance + np.diag(systematic**2), model, pose, confidence)
+
+
+def hypotheses_covariance(
+    config: CovarianceConfig,
+    model: ObjectModel,
+    poses: Float,
+    confidences: NDArray[np.floating],
+    confidence: float = 1.0,
+) -> Float:
+    """Covariance of a pose that is the network's alone: the spread of its hypotheses, seen from the best.
+
+    Args:
+        config: options; the spread is added to the network's typical errors given there.
+        model: the object; hypotheses that differ by one of its symmetries are the same.
+        poses: (K, 4, 4) hypotheses in the camera frame; the first is the one handed out.
+        confidences: (K,) the network's confidences.
+        confidence: of the pose, 0 to 1.
+    """
+    aligned = nearest_equivalent(poses, poses[0], model.symmetries)
+    delta = np.zeros((len(poses), 6))
+    delta[:, :3] = aligned[:, :3, 3] - poses[0, :3, 3]
+    delta[:, 3:] = Rotation.from_matrix(aligned[:, :3, :3] @ poses[0, :3, :3].T).as_rotvec()
+    weights = np.maximum(np.asarray(confidences, float), 1e-6)
+    spread = (delta * weights[:, None]).T @ delta / weights.sum()
+    typical = np.array([config.network_position * model.diameter] * 3 + [config.network_rotation] * 3)
+    bounded = np.linalg.inv(np.linalg.inv(spread + np.diag(typical**2)) + np.linalg.inv(_ignorance(model)))
+    return _finish(config, bounded, model, poses[0], confidence)
+
+
+def symmetry_axis(symmetries: Float) -> tuple[Float, Float] | None:
+    """Unit direction and a point (object frame) of the axis of a continuous symmetry; None where there is none.
+
+    Args:
+        symmetries: (S, 4, 4); a continuous symmetry is a row of turns about one axis in steps of at most 30 degrees.
+    """
+    angles = rotation_angle(symmetries[:, :3, :3])
+    turns = np.flatnonzero((angles > 1e-3) & (angles <= np.radians(30.5)))
+    if len(turns) == 0:
+        return None
+    step = symmetries[turns[np.argmin(angles[turns])]]
+    vector = Rotation.from_matrix(step[:3, :3]).as_rotvec()
+    # The axis is what the turn leaves alone: (I - R) c = t.
+    point = np.linalg.lstsq(np.eye(3) - step[:3, :3], step[:3, 3], rcond=None)[0]
+    return vector / np.linalg.norm(vector), point
+
+
+def _residuals(surface: ObjectSurface, points: Float, pose: Float, max_distance: float) -> tuple[Float, Float, Float]:
+    """Normals, point-to-plane residuals and arms (point minus origin), camera frame, of the points that fit."""
+    front = surface.facing(pose)
+    if not front.any() or len(points) == 0:
+        return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3))
+    model_points = transform_points(pose, surface.points[front])
+    normals = surface.normals[front] @ pose[:3, :3].T
+    distance, index = cKDTree(model_points).query(points, distance_upper_bound=max_distance)
+    near = np.isfinite(distance)
+    points, normals, nearest = points[near], normals[index[near]], model_points[index[near]]
+    return normals, ((points - nearest) * normals).sum(1), points - pose[:3, 3]
+
+
+def _ignorance(model: ObjectModel) -> Float:
+    """(6, 6) covariance of a pose nobody knows, but for where the object's points lie."""
+    return np.diag([(0.5 * model.diameter) ** 2] * 3 + [UNKNOWN_ANGLE] * 3)
+
+
+def _finish(config: CovarianceConfig, covariance: Float, model: ObjectModel, pose: Float, confidence: float) -> Float:
+    """Grow `covariance` with doubt, bound it by ignorance and free the turn about a continuous symmetry axis."""
+    confidence = float(np.clip(confidence, 0.01, 1.0))
+    covariance = covariance * (1 + config.doubt * (1 - confidence) / confidence)
+    covariance = np.linalg.inv(np.linalg.inv(covariance) + np.linalg.inv(_ignorance(model)))
+    axis = symmetry_axis(model.symmetries)
+    if axis is not None:
+        direction = pose[:3, :3] @ axis[0]
+        offset = -pose[:3, :3] @ axis[1]  # from the axis to the object's origin
+        turn = np.concatenate([np.cross(direction, offset), direction])
+        covariance = covariance + UNKNOWN_ANGLE * np.outer(turn, turn)
+    return 0.5 * (covariance + covariance.T)

@@ -1,0 +1,272 @@
+"""Carrying an object from frame to frame without a detector: its predicted pose refined and checked on the depth.
+
+The model is ray-cast at the predicted pose. What is measured near that surface pulls the pose along by ICP; the pose it
+ends at is scored as a detected one is. What is measured behind the surface says that the object has gone, what is
+measured before it that the object is hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_tracking.core.config import option
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import nearest_equivalent, transform_points, view_rotation
+from pose_tracking.core.results import PoseEstimate
+
+from .covariance import CovarianceConfig, depth_covariance
+from .icp import IcpPolisher, backproject_pixels
+from .verification import SurfaceComparison, Verifier, depth_sigma
+
+Float = NDArray[np.float64]
+
+# Why an object was not found where it was expected.
+GONE = "gone"
+HIDDEN = "hidden"
+OUT_OF_VIEW = "out_of_view"
+NO_DEPTH = "no_depth"
+SCORE = "score"
+MOVED = "moved"
+
+_SLIDES = (0.06, 0.03)  # steps in diameters
+_MOST_SLIDES = 3  # of each
+
+
+@dataclass(frozen=True)
+class CarryingConfig:
+    """Where a carried object is looked for and what is believed of it."""
+
+    rays: int = option(1500, "rays cast at a pose to find the measured points near it", range=(100, 100000))
+    sigmas: float = option(
+        3.0, "standard deviations of the predicted position within which points are the object's", range=(0.0, 20.0)
+    )
+    least_reach: float = option(
+        0.04, "how far from the prediction points are taken for the object's at least", unit="diameters",
+        range=(0.0, 1.0),
+    )  # fmt: skip
+    most_reach: float = option(
+        0.15, "the same at most: farther points are something else's", unit="diameters", range=(0.0, 1.0)
+    )
+    max_void: float = option(
+        0.03,
+        "share of the silhouette before what is measured farther away from which a shift across the line of sight is "
+        "tried: 99 % of right poses have less, poses a twentieth of the diameter off have more",
+        range=(0.0, 1.0),
+    )
+    max_move: float = option(
+        0.25, "mean distance of the surface from the predicted one that is no longer believed", unit="diameters",
+        range=(0.0, 2.0),
+    )  # fmt: skip
+    min_visible: float = option(
+        0.12, "share of the silhouette whose depth must agree; a more hidden object is not seen", range=(0.0, 1.0)
+    )
+    min_visible_px: int = option(60, "pixels whose depth must agree", unit="px", range=(1, 100000))
+    min_in_view: float = option(
+        0.2, "share of the side towards the camera that must be in the picture", range=(0.0, 1.0)
+    )
+
+
+@dataclass(frozen=True)
+class CarriedPose:
+    """An object found where it was expected.
+
+    Attributes:
+        estimate: its pose in this frame.
+        mask: (H, W) bool, the pixels it is seen at.
+        box: (4,) float64 (x_min, y_min, x_max, y_max) around them, pixels.
+    """
+
+    estimate: PoseEstimate
+    mask: NDArray[np.bool_]
+    box: Float
+
+
+class PoseCarrier:
+    """Finds objects at their predicted poses.
+
+    Args:
+        config: limits.
+        covariance: options of the poses' covariance.
+        polisher, verifier: those of the pose stage; meshes and acceleration structures are shared.
+    """
+
+    def __init__(
+        self, config: CarryingConfig, covariance: CovarianceConfig, polisher: IcpPolisher, verifier: Verifier
+    ) -> None:
+        self.config = config
+        self.covariance = covariance
+        self.polisher = polisher
+        self.verifier = verifier
+        self.objects = polisher.objects
+
+    def can_carry(self, obj_id: int) -> bool:
+        """Whether object `obj_id` has what carrying needs: a mesh, and ICP that is not switched off."""
+        return self.polisher.config.enabled and self.objects[obj_id].mesh_path is not None
+
+    def carry(
+        self, frame: RGBDFrame, obj_id: int, predicted: Float, covariance: Float, min_confidence: float
+    ) -> CarriedPose | str:
+        """Look for object `obj_id`, which `can_carry`.
+
+        Args:
+            frame: the frame.
+            obj_id: which object.
+            predicted: (4, 4) ``T_camera_object`` at the time of the frame.
+            covariance: (6, 6) of the prediction.
+            min_confidence: a pose that scores less is not believed.
+
+        Returns:
+            what was found, or why nothing was: one of the reasons of this module.
+        """
+        if self._in_view(frame, obj_id, predicted) < self.config.min_in_view:
+            return OUT_OF_VIEW
+        diameter = self.objects[obj_id].diameter
+        spread = self.config.sigmas * float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
+        least, most = self.config.least_reach * diameter, self.config.most_reach * diameter
+        before = self.verifier.compare(frame, obj_id, predicted, self.config.rays)
+        points, share = self._near(frame, before, float(np.clip(spread, least, most)))
+        if share < self.config.min_visible or len(points) < self.polisher.config.min_points:
+            return _reason(before)
+        pose = predicted
+        if spread > least:
+            pose = self._polish(obj_id, points, pose, final=False)
+        found = self._settle(frame, obj_id, pose, predicted)
+        bound = found is not None and found.estimate.fit["violated_fraction"] < self.config.max_void
+        shifted = pose if bound else self._slide(frame, obj_id, pose)
+        if shifted is not pose:
+            again = self._settle(frame, obj_id, shifted, predicted)
+            if again is not None and (found is None or again.estimate.confidence > found.estimate.confidence):
+                found = again
+        if found is not None and found.estimate.confidence >= min_confidence:
+            return found
+        if found is None and self._distance(obj_id, pose, predicted) > self.config.max_move * diameter:
+            return MOVED
+        return _reason(before, otherwise=None if found is None else SCORE)
+
+    def visible_box(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float | None:
+        """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
+        compared = self.verifier.compare(frame, obj_id, pose)
+        return _box(compared) if compared.agrees.sum() >= self.config.min_visible_px else None
+
+    def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> CarriedPose | None:
+        """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
+        model, icp = self.objects[obj_id], self.polisher.config
+        compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
+        points, _ = self._near(frame, compared, self.config.least_reach * model.diameter)
+        pose = self._polish(obj_id, points, pose, final=True)
+        if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
+            return None
+        after = self.verifier.compare(frame, obj_id, pose)
+        agrees = after.agrees
+        if agrees.sum() < max(self.config.min_visible * len(agrees), self.config.min_visible_px):
+            return None
+        # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
+        claimed = np.zeros(frame.depth.shape, bool)
+        claimed[after.rows[~after.hidden], after.cols[~after.hidden]] = True
+        check = self.verifier.verify(self.verifier.view(frame, claimed), obj_id, pose)
+        covariance = depth_covariance(
+            self.covariance,
+            model,
+            self.polisher.surface(obj_id),
+            points,
+            pose,
+            sigma=float(depth_sigma(self.verifier.config, pose[2, 3])),
+            visible_px=float(agrees.sum()),
+            max_distance=max(icp.final_distances[-1] * model.diameter, icp.min_distance),
+            confidence=check.score,
+        )
+        mask = _filled(frame, after, agrees)
+        estimate = PoseEstimate(pose, check.score, covariance, fit=check.features)
+        return CarriedPose(estimate, mask, _box(after))
+
+    def _slide(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float:
+        """`pose` shifted across the line of sight to where most of the silhouette agrees and least lies before a void.
+
+        ICP against surfaces seen from one side does not bind such a shift: a flat side slides within itself.
+        """
+        diameter = self.objects[obj_id].diameter
+        across = view_rotation(pose[:3, 3])[:, :2].T
+        best, most = pose, self._fit(frame, obj_id, pose)
+        for step in _SLIDES:
+            for _ in range(_MOST_SLIDES):
+                start = best
+                for direction in (*across, *-across):
+                    shifted = start.copy()
+                    shifted[:3, 3] += step * diameter * direction
+                    fit = self._fit(frame, obj_id, shifted)
+                    if fit > most:
+                        best, most = shifted, fit
+                if best is start:
+                    break
+        return best
+
+    def _fit(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
+        compared = self.verifier.compare(frame, obj_id, pose, self.verifier.config.max_rays)
+        return (int(compared.agrees.sum()) - int(compared.void.sum())) / max(len(compared.behind), 1)
+
+    def _in_view(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
+        """Share of the surface towards the camera that is in the picture."""
+        surface, camera = self.polisher.surface(obj_id), frame.intrinsics
+        points = transform_points(pose, surface.points[surface.facing(pose)])
+        if len(points) == 0:
+            return 0.0
+        with np.errstate(invalid="ignore"):
+            uv = camera.project(points)
+            inside = ((uv >= -0.5) & (uv < np.array([camera.width, camera.height]) - 0.5)).all(1)
+        return float(inside.mean())
+
+    def _near(self, frame: RGBDFrame, compared: SurfaceComparison, reach: float) -> tuple[Float, float]:
+        """(P, 3) measured points within `reach` (m) of a rendered surface, and which share of it they are."""
+        with np.errstate(invalid="ignore"):
+            near = np.abs(compared.behind) < np.maximum(reach, compared.tolerance)
+        rows, cols = compared.rows[near], compared.cols[near]
+        share = len(rows) / max(len(near), 1)
+        most = self.polisher.config.points
+        if len(rows) > most:
+            kept = np.linspace(0, len(rows) - 1, most).round().astype(int)
+            rows, cols = rows[kept], cols[kept]
+        return backproject_pixels(frame.intrinsics, rows, cols, frame.depth[rows, cols].astype(np.float64)), share
+
+    def _polish(self, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
+        return np.asarray(self.polisher.polish(obj_id, points, pose[None], final=final).poses[0])
+
+    def _distance(self, obj_id: int, pose: Float, predicted: Float) -> float:
+        """Mean distance (m) of the surface at `pose` from that at `predicted`."""
+        points = self.polisher.surface(obj_id).points[::20]
+        pose = nearest_equivalent(pose, predicted, self.objects[obj_id].symmetries)
+        moved = transform_points(pose, points) - transform_points(predicted, points)
+        return float(np.linalg.norm(moved, axis=1).mean())
+
+
+def _reason(compared: SurfaceComparison, otherwise: str | None = None) -> str:
+    """What most of the silhouette says; where no half of it agrees on that, `otherwise` if given."""
+    shares = {
+        GONE: compared.void.mean(),
+        HIDDEN: compared.hidden.mean(),
+        NO_DEPTH: np.isnan(compared.behind).mean(),
+    }
+    reason = max(shares, key=lambda name: shares[name])
+    return reason if otherwise is None or shares[reason] > 0.5 else otherwise
+
+
+def _box(compared: SurfaceComparison) -> Float:
+    """(4,) box around the pixels that agree, upper limits exclusive."""
+    agrees = compared.agrees
+    rows, cols = compared.rows[agrees], compared.cols[agrees]
+    return np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], float)
+
+
+def _filled(frame: RGBDFrame, compared: SurfaceComparison, agrees: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) mask of what agrees, and of the holes in the depth inside of it."""
+    mask = np.zeros(frame.depth.shape, bool)
+    mask[compared.rows[agrees], compared.cols[agrees]] = True
+    blind = np.isnan(compared.behind)
+    if blind.any():
+        closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)) > 0
+        blind &= closed[compared.rows, compared.cols]
+        mask[compared.rows[blind], compared.cols[blind]] = True
+    return mask

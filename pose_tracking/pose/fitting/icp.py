@@ -1,0 +1,202 @@
+"""Point-to-plane ICP of measured points against the side of the model that faces the camera (Open3D).
+
+Chen and Medioni, "Object modelling by registration of multiple range images", 1992, with Tukey's robust kernel and a
+maximum distance that shrinks from stage to stage. Only front-facing surface can have been measured; leaving the rest
+out keeps thin objects from being matched with their back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.config import option
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import invert_transform
+from pose_tracking.objects import ObjectModel, ObjectSet
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class IcpConfig:
+    """How poses are polished against the measured points."""
+
+    enabled: bool = option(True, "polish poses by ICP where the object set has meshes", runtime=True)
+    points: int = option(400, "measured points an ICP uses", range=(20, 5000))
+    model_points: int = option(2000, "surface samples per object", range=(100, 50000))
+    max_distances: tuple[float, ...] = option(
+        (0.2, 0.08, 0.04),
+        "largest distance of corresponding points in each stage, as a share of the object's diameter",
+        range=(0.001, 2.0),
+    )
+    final_distances: tuple[float, ...] = option(
+        (0.1, 0.05),
+        "the same for the last ICP of the chosen pose; narrower ones follow the bias of real depth at the outline",
+        range=(0.001, 2.0),
+    )
+    iterations: int = option(12, "iterations per stage", range=(1, 200))
+    min_distance: float = option(
+        0.004,
+        "the largest distance never shrinks below this, so that sensor noise fits in",
+        unit="m",
+        range=(1e-4, 0.1),
+    )
+    min_points: int = option(20, "fewer measured points than this give no pose at all", range=(6, 5000))
+    cut_radius: float = option(
+        0.75,
+        "points farther than this share of the diameter from the median of the cloud are not the object's",
+        range=(0.5, 5.0),
+    )
+
+
+@dataclass
+class PolishedPoses:
+    """Poses after ICP.
+
+    Attributes:
+        poses: (K, 4, 4) ``T_camera_object``, metres.
+        fitness: (K,) share of the measured points that found a model point in the last stage, 0 to 1.
+        rmse: (K,) root mean square distance of those, metres; NaN where there was none.
+    """
+
+    poses: Float
+    fitness: Float
+    rmse: Float
+
+
+class ObjectSurface:
+    """Samples of one object's surface, in the object frame."""
+
+    def __init__(self, model: ObjectModel, count: int) -> None:
+        if model.mesh is None:
+            raise ValueError(f"object {model.obj_id} has no mesh")
+        points, normals = model.mesh.sample_surface(count, seed=model.obj_id)
+        self.points = points.astype(np.float64)
+        self.normals = normals.astype(np.float64)
+
+    def facing(self, pose: Float) -> NDArray[np.bool_]:
+        """(M,) which samples face a camera at the origin when the object has `pose` (4, 4)."""
+        camera = -pose[:3, :3].T @ pose[:3, 3]
+        return np.einsum("ij,ij->i", self.normals, camera - self.points) > 0
+
+
+class IcpPolisher:
+    """Polishes poses of the objects of one set; what it needs of an object is prepared once, at its first use."""
+
+    def __init__(self, config: IcpConfig, objects: ObjectSet) -> None:
+        self.config = config
+        self.objects = objects
+        self._surfaces: dict[int, ObjectSurface] = {}
+
+    def surface(self, obj_id: int) -> ObjectSurface:
+        """The surface samples of object `obj_id`."""
+        if obj_id not in self._surfaces:
+            self._surfaces[obj_id] = ObjectSurface(self.objects[obj_id], self.config.model_points)
+        return self._surfaces[obj_id]
+
+    def polish(self, obj_id: int, points: NDArray[np.floating], poses: Float, final: bool = False) -> PolishedPoses:
+        """Polish poses of one instance.
+
+        Args:
+            obj_id: which object.
+            points: (P, 3) measured points in the camera frame, metres; rows that are not finite are ignored.
+            poses: (K, 4, 4) ``T_camera_object`` to start from.
+            final: use `final_distances` (a pose that is right already, many points).
+
+        Returns:
+            the polished poses; those given, with a fitness of 0, where ICP is off, there is no mesh or there are too
+            few points.
+        """
+        poses = np.array(poses, np.float64)
+        count = len(poses)
+        fitness, rmse = np.zeros(count), np.full(count, np.nan)
+        measured: Float = np.asarray(points, np.float64)
+        measured = measured[np.isfinite(measured).all(1)]
+        model = self.objects[obj_id]
+        if not self.config.enabled or model.mesh_path is None or len(measured) < self.config.min_points:
+            return PolishedPoses(poses, fitness, rmse)
+        distances = self.config.final_distances if final else self.config.max_distances
+        for k in range(count):
+            if np.isfinite(poses[k]).all():
+                poses[k], fitness[k], rmse[k] = self._polish_one(
+                    self.surface(obj_id), measured, poses[k], [d * model.diameter for d in distances]
+                )
+        return PolishedPoses(poses, fitness, rmse)
+
+    def _polish_one(
+        self, surface: ObjectSurface, points: Float, pose: Float, distances: list[float]
+    ) -> tuple[Float, float, float]:
+        import open3d as o3d
+
+        registration = o3d.pipelines.registration
+        source = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
+        fitness, rmse = 0.0, float("nan")
+        criteria = registration.ICPConvergenceCriteria(1e-5, 1e-5, self.config.iterations)
+        for distance in distances:
+            # The visible side is chosen anew in each stage: it changes as the pose turns.
+            front = surface.facing(pose)
+            if front.sum() < self.config.min_points:
+                break
+            target = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(surface.points[front]))
+            target.normals = o3d.utility.Vector3dVector(surface.normals[front])
+            distance = max(distance, self.config.min_distance)
+            estimation = registration.TransformationEstimationPointToPlane(registration.TukeyLoss(distance))
+            result = registration.registration_icp(
+                source, target, distance, invert_transform(pose), estimation, criteria
+            )
+            moved = np.asarray(result.transformation)
+            if len(result.correspondence_set) < 6 or not np.isfinite(moved).all():
+                break
+            pose = invert_transform(_orthonormal(moved))
+            fitness, rmse = float(result.fitness), float(result.inlier_rmse)
+        return pose, fitness, rmse
+
+
+def object_points(
+    frame: RGBDFrame, mask: NDArray[np.bool_], diameter: float, config: IcpConfig, count: int | None = None
+) -> Float:
+    """Measured points of one instance, spread evenly over its mask.
+
+    Args:
+        frame: the frame; depth that is 0, negative or not finite counts as missing.
+        mask: (H, W) bool.
+        diameter: of the object, metres; points too far from the cloud's median to belong to it are left out.
+        config: limits.
+        count: at most so many points (default: `config.points`).
+
+    Returns:
+        (P, 3) points in the optical frame, metres; P may be 0.
+    """
+    count = count or config.points
+    rows, cols = np.nonzero(mask)
+    depth = frame.depth[rows, cols].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        valid = np.isfinite(depth) & (depth > 0)
+    rows, cols, depth = rows[valid], cols[valid], depth[valid]
+    if len(depth) == 0:
+        return np.zeros((0, 3))
+    points = backproject_pixels(frame.intrinsics, rows, cols, depth)
+    near = np.linalg.norm(points - np.median(points, axis=0), axis=1) < config.cut_radius * diameter
+    points = points[near]
+    if len(points) > count:
+        points = points[np.linspace(0, len(points) - 1, count).round().astype(int)]
+    return points
+
+
+def backproject_pixels(intrinsics: CameraIntrinsics, rows: NDArray, cols: NDArray, depth: Float) -> Float:
+    """(P, 3) points (m) in the optical frame of pixels with depth (P,) along z (m)."""
+    x = (cols - intrinsics.cx) * depth / intrinsics.fx
+    y = (rows - intrinsics.cy) * depth / intrinsics.fy
+    return np.stack([x, y, depth], axis=1)
+
+
+def _orthonormal(transform: Float) -> Float:
+    """The rigid transform nearest to `transform`: removes what rounding piled up."""
+    out = transform.copy()
+    u, _, vt = np.linalg.svd(transform[:3, :3])
+    out[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    return out

@@ -1,0 +1,131 @@
+"""Tracked objects as ROS messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Pose, Transform, TransformStamped
+from numpy.typing import NDArray
+from std_msgs.msg import Header
+
+from pose_tracking.core.geometry import make_transform, quaternion_xyzw, rotation_from_quaternion_xyzw
+from pose_tracking.core.results import TrackedObject, TrackState
+from pose_tracking.msg import TrackedObject as TrackedObjectMsg
+from pose_tracking.msg import TrackedObjectArray
+
+Float = NDArray[np.float64]
+
+
+def to_time(stamp_ns: int) -> Time:
+    """Stamp of nanoseconds."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def to_duration(seconds: float) -> Duration:
+    """Duration of seconds >= 0."""
+    ns = round(max(seconds, 0.0) * 1e9)
+    return Duration(sec=ns // 1_000_000_000, nanosec=ns % 1_000_000_000)
+
+
+def make_header(stamp_ns: int, frame_id: str) -> Header:
+    """Header of a stamp in ns and a frame."""
+    return Header(stamp=to_time(stamp_ns), frame_id=frame_id)
+
+
+def fill_pose(message: Pose, pose: Float) -> None:
+    """Write a (4, 4) pose into `message`."""
+    position, orientation = message.position, message.orientation
+    position.x, position.y, position.z = (float(v) for v in pose[:3, 3])
+    orientation.x, orientation.y, orientation.z, orientation.w = (float(v) for v in quaternion_xyzw(pose[:3, :3]))
+
+
+def to_pose(pose: Float) -> Pose:
+    """Message of a (4, 4) pose."""
+    message = Pose()
+    fill_pose(message, pose)
+    return message
+
+
+def tracked_object(tracked: TrackedObject) -> TrackedObjectMsg:
+    """One tracked object as a message."""
+    message = TrackedObjectMsg()
+    message.track_id = tracked.track_id
+    message.obj_id = tracked.obj_id
+    message.class_name = tracked.class_name
+    message.state = int(tracked.state)
+    message.has_pose = tracked.pose is not None
+    if tracked.pose is not None:
+        fill_pose(message.pose.pose, tracked.pose)
+        if tracked.covariance is not None:
+            message.pose.covariance = np.ascontiguousarray(tracked.covariance, np.float64).ravel()
+        if tracked.velocity is not None:
+            linear, angular = message.velocity.twist.linear, message.velocity.twist.angular
+            linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(v) for v in tracked.velocity)
+    message.size.x, message.size.y, message.size.z = (float(v) for v in tracked.size)
+    message.detection_score = float(tracked.score)
+    message.pose_confidence = float(tracked.pose_confidence)
+    message.box = np.asarray(tracked.box, np.float32)
+    message.visibility = -1.0
+    message.age_frames = tracked.age_frames
+    message.age = to_duration(tracked.age_seconds)
+    message.hits = tracked.hits
+    message.since_seen = to_duration(tracked.seconds_since_seen)
+    return message
+
+
+def tracked_object_array(
+    header: Header, objects: Sequence[TrackedObject], processing_time: float
+) -> TrackedObjectArray:
+    """All tracks of a frame as the message of ``~/objects``."""
+    message = TrackedObjectArray(header=header, processing_time=float(processing_time))
+    message.objects = [tracked_object(tracked) for tracked in objects]
+    return message
+
+
+def from_tracked_object(message: TrackedObjectMsg) -> TrackedObject:
+    """The tracked object a message of ``~/objects`` tells of."""
+    pose = covariance = velocity = None
+    if message.has_pose:
+        p, q = message.pose.pose.position, message.pose.pose.orientation
+        pose = make_transform(rotation_from_quaternion_xyzw([q.x, q.y, q.z, q.w]), [p.x, p.y, p.z])
+        covariance = np.asarray(message.pose.covariance, float).reshape(6, 6)
+        v, w = message.velocity.twist.linear, message.velocity.twist.angular
+        velocity = np.array([v.x, v.y, v.z, w.x, w.y, w.z])
+    since = message.since_seen.sec + message.since_seen.nanosec * 1e-9
+    state = TrackState(message.state)
+    return TrackedObject(
+        track_id=message.track_id,
+        obj_id=message.obj_id,
+        class_name=message.class_name,
+        state=state,
+        pose=pose,
+        covariance=covariance,
+        velocity=velocity,
+        size=np.array([message.size.x, message.size.y, message.size.z]),
+        score=message.detection_score,
+        pose_confidence=message.pose_confidence,
+        box=np.array(message.box, float),
+        age_frames=message.age_frames,
+        age_seconds=message.age.sec + message.age.nanosec * 1e-9,
+        frames_since_seen=0 if since == 0 and state != TrackState.COASTING else 1,
+        seconds_since_seen=since,
+        hits=message.hits,
+    )
+
+
+def transforms(header: Header, objects: Sequence[TrackedObject]) -> list[TransformStamped]:
+    """TF ``<class>_<id>`` of the confirmed objects seen in this frame: TF cannot say that a pose is only predicted."""
+    stamped = []
+    for tracked in objects:
+        if tracked.state != TrackState.CONFIRMED or tracked.pose is None:
+            continue
+        transform = Transform()
+        x, y, z = (float(v) for v in tracked.pose[:3, 3])
+        transform.translation.x, transform.translation.y, transform.translation.z = x, y, z
+        rotation = transform.rotation
+        rotation.x, rotation.y, rotation.z, rotation.w = (float(v) for v in quaternion_xyzw(tracked.pose[:3, :3]))
+        child = f"{tracked.class_name}_{tracked.track_id}"
+        stamped.append(TransformStamped(header=header, child_frame_id=child, transform=transform))
+    return stamped

@@ -1,0 +1,23 @@
+"""The Fast DDS profile that carries images. No rclpy here."""
+
+from __future__ import annotations
+
+import os
+
+from pose_tracking.core.paths import share_file
+
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+
+def use_image_profile() -> None:
+    """Make Fast DDS carry images, before the first node of this process; a profile the user has set stays.
+
+    The middleware's default loses most depth images under sensor-data QoS: they outgrow its shared memory segment.
+    """
+    if not any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
+        os.environ[profile_variable()] = str(share_file("config", "fastdds_images.xml"))
+
+
+def profile_variable() -> str:
+    """Name of the environment variable that this ROS distribution's Fast DDS reads its profile from."""
+    return PROFILE_VARIABLES[os.environ.get("ROS_DISTRO") == "humble"]

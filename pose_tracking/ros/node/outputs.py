@@ -1,0 +1,132 @@
+"""The publishers of the node."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovariance
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import TrackedObject, TrackState
+from pose_tracking.msg import TrackedObjectArray
+from pose_tracking.objects import ObjectSet
+from pose_tracking.ros.messages.conversions import make_header, tracked_object, tracked_object_array, transforms
+from pose_tracking.ros.messages.markers import MarkerBuilder
+from pose_tracking.visualization.overlay import OverlayPainter
+
+try:
+    from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
+except ImportError:
+    Detection3DArray = None
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:
+    TFMessage = None
+
+QUEUE = 10
+
+
+class Outputs:
+    """Publishes the results of each frame; publishers exist while the node is configured and speak while it is active.
+
+    Args:
+        node: publishes through it.
+        objects: the object set, for markers and overlay.
+        values: parameter values (see `parameters`).
+    """
+
+    def __init__(self, node: LifecycleNode, objects: ObjectSet, values: dict[str, Any]) -> None:
+        self._node = node
+        self._painter = OverlayPainter(objects)
+        self._markers = MarkerBuilder(objects, values["trail_length"])
+        create = node.create_lifecycle_publisher
+        self._publishers = {
+            "objects": create(TrackedObjectArray, "~/objects", QUEUE),
+            "image": create(Image, "~/image_annotated", 1),
+        }
+        if values["publish_markers"]:
+            self._publishers["markers"] = create(MarkerArray, "~/markers", QUEUE)
+        if Detection3DArray is not None:
+            self._publishers["detections"] = create(Detection3DArray, "~/detections_3d", QUEUE)
+        if values["publish_tf"]:
+            if TFMessage is None:
+                node.get_logger().warning("tf2_msgs is not installed: no TF is published")
+            else:
+                self._publishers["tf"] = create(TFMessage, "/tf", QoSProfile(depth=100))
+
+    def close(self) -> None:
+        """Take the publishers down."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers = {}
+
+    def clear(self, stamp_ns: int, frame_id: str) -> None:
+        """Take everything out of the display and forget the trails."""
+        if "markers" in self._publishers:
+            self._publishers["markers"].publish(self._markers.clear(make_header(stamp_ns, frame_id)))
+        self._painter.forget_trails()
+
+    def publish(
+        self,
+        frame: RGBDFrame,
+        tracked: Sequence[TrackedObject],
+        placed: Sequence[TrackedObject],
+        frame_id: str,
+        processing_time: float,
+    ) -> None:
+        """Publish one frame.
+
+        Args:
+            frame: the input.
+            tracked: the tracks in the optical frame (for the overlay).
+            placed: the same in frame `frame_id`.
+            processing_time: seconds since the frame was taken.
+        """
+        header = make_header(frame.stamp_ns, frame_id)
+        self._publishers["objects"].publish(tracked_object_array(header, placed, processing_time))
+        if "tf" in self._publishers:
+            stamped = transforms(header, placed)
+            if stamped:
+                self._publishers["tf"].publish(TFMessage(transforms=stamped))
+        if "detections" in self._publishers:
+            self._publishers["detections"].publish(detections_3d(header, placed))
+        if "markers" in self._publishers:
+            self._publishers["markers"].publish(self._markers.build(header, placed))
+        if self._publishers["image"].get_subscription_count() > 0:
+            image = self._painter.draw(frame, tracked)
+            self._publishers["image"].publish(to_image(image, make_header(frame.stamp_ns, frame.frame_id)))
+
+
+def to_image(image: NDArray[np.uint8], header: Header) -> Image:
+    """(H, W, 3) uint8 RGB as a message. Handing over an array.array is a thousand times faster than a NumPy array."""
+    height, width = image.shape[:2]
+    data = array.array("B")
+    data.frombytes(memoryview(np.ascontiguousarray(image)).cast("B"))
+    return Image(header=header, height=height, width=width, encoding="rgb8", step=width * 3, data=data)
+
+
+def detections_3d(header: Header, tracked: Sequence[TrackedObject]) -> Any:
+    """vision_msgs/Detection3DArray of the confirmed objects seen in this frame; `id` is the track ID."""
+    array_message = Detection3DArray(header=header)
+    for thing in tracked:
+        if thing.state != TrackState.CONFIRMED or thing.pose is None:
+            continue
+        source = tracked_object(thing)
+        hypothesis = ObjectHypothesisWithPose()
+        hypothesis.hypothesis.class_id = thing.class_name
+        hypothesis.hypothesis.score = float(thing.score)
+        hypothesis.pose = PoseWithCovariance(pose=source.pose.pose, covariance=source.pose.covariance)
+        detection = Detection3D(header=header, id=str(thing.track_id), results=[hypothesis])
+        detection.bbox.center = source.pose.pose
+        detection.bbox.size = source.size
+        array_message.detections.append(detection)
+    return array_message

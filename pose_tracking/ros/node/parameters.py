@@ -1,0 +1,207 @@
+"""The parameters of the node as data: type, range, meaning and when each may change. Knows no ROS."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.pose.config import PoseConfig
+from pose_tracking.segmentation.config import SegmentationConfig
+from pose_tracking.tracking.config import TrackingConfig
+
+RUNTIME = "any time"
+UNCONFIGURED = "while unconfigured"
+READ_ONLY = "at start"
+
+_KINDS = {bool: "bool", int: "integer", float: "double", str: "string", tuple: "string[]"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of the node.
+
+    Attributes:
+        name: ROS name.
+        default: default value; its Python type fixes the ROS type (a tuple is a string array).
+        help: one sentence for people.
+        change: when it may be set: `RUNTIME`, `UNCONFIGURED` or `READ_ONLY`.
+        unit: SI unit or "".
+        range: inclusive limits of a number.
+        choices: allowed values of a string.
+        option: name of the run-time option of `PoseTracker` behind it, or None.
+    """
+
+    name: str
+    default: Any
+    help: str
+    change: str = UNCONFIGURED
+    unit: str = ""
+    range: tuple[float, float] | None = None
+    choices: tuple[str, ...] | None = None
+    option: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """ROS type name."""
+        return _KINDS[type(self.default)]
+
+    @property
+    def limits(self) -> str:
+        """Range or choices for people, "" where there are none."""
+        if self.range is not None:
+            return f"{self.range[0]:g} to {self.range[1]:g}" + (f" {self.unit}" if self.unit else "")
+        return ", ".join(self.choices) if self.choices else ""
+
+    def coerce(self, value: Any) -> Any:
+        """`value` as the parameter's type, checked; int widens to float, a list becomes a tuple without empty strings.
+
+        Raises:
+            ConfigError: wrong type or out of range.
+        """
+        kind = type(self.default)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if kind is tuple and not isinstance(value, str) and isinstance(value, Iterable):
+            value = tuple(value)
+            if not all(isinstance(entry, str) for entry in value):
+                raise ConfigError(f"parameter {self.name} = {list(value)!r} is not a list of strings")
+            value = tuple(entry for entry in value if entry)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ConfigError(f"parameter {self.name} = {value!r} is not of type {self.kind}")
+        if self.range is not None and not self.range[0] <= value <= self.range[1]:
+            raise ConfigError(f"parameter {self.name} = {value!r} is outside {self.limits}")
+        if self.choices is not None and value not in self.choices:
+            raise ConfigError(f"parameter {self.name} = {value!r} is not one of {', '.join(self.choices)}")
+        return value
+
+    def parse(self, text: str) -> Any:
+        """The value that `text` (YAML, as on a command line) stands for.
+
+        Raises:
+            ConfigError: not of the parameter's type or out of range.
+        """
+        import yaml
+
+        if isinstance(self.default, str):
+            return self.coerce(text)
+        try:
+            return self.coerce(yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise ConfigError(f"parameter {self.name} = {text!r} is not of type {self.kind}") from None
+
+
+_MODEL = (
+    Parameter("model", "demo", "name or folder of the model bundle"),
+    Parameter("objects", "", "folder with the meshes of a bundle that does not ship them; empty: the bundle's own"),
+    Parameter(
+        "device", "auto", 'torch device of the networks, e.g. "cpu" or "cuda:0"; "auto" takes a GPU where there is one'
+    ),
+    Parameter("classes", (), "track only these classes; empty: all of the bundle", change=RUNTIME),
+    Parameter("autostart", False, "configure and activate without being told (the launch file says true)", READ_ONLY),
+)
+_INPUT = (
+    Parameter("camera", "/camera", "namespace of the camera, put before topic names that do not begin with /"),
+    Parameter("color_topic", "color/image_raw", "colour image (8-bit rgb8, bgr8, rgba8, bgra8, mono8, ...)"),
+    Parameter(
+        "depth_topic", "depth/image_raw", "depth image aligned to the colour image (16UC1 in mm or 32FC1 in m)"
+    ),
+    Parameter("camera_info_topic", "color/camera_info", "calibration of the colour camera"),
+    Parameter(
+        "color_transport",
+        "raw",
+        "raw image, or sensor_msgs/CompressedImage on <topic>/compressed",
+        choices=("raw", "compressed"),
+    ),
+    Parameter(
+        "depth_transport",
+        "raw",
+        "raw image, or sensor_msgs/CompressedImage on <topic>/compressedDepth",
+        choices=("raw", "compressedDepth"),
+    ),
+    Parameter("rectified", False, "images are rectified already: use P of camera_info and no lens distortion"),
+    Parameter(
+        "qos_reliability",
+        "best_effort",
+        "reliability asked of the image publishers; best_effort (sensor data) takes either kind",
+        choices=("best_effort", "reliable"),
+    ),
+    Parameter("qos_depth", 5, "messages of a topic the middleware keeps for the node", range=(1, 100)),
+    Parameter("sync_slop", 0.02, "largest difference of the stamps of a colour and a depth image", unit="s",
+              range=(0.0, 1.0)),
+    Parameter("sync_queue", 10, "images of one topic that may wait for their partner", range=(1, 100)),
+)  # fmt: skip
+_OUTPUT = (
+    Parameter("output_frame", "", "frame the results are given in, through TF; empty: that of the colour image"),
+    Parameter(
+        "fixed_frame",
+        "",
+        "frame that does not move (map, base_link): the camera's pose in it, through TF, lets tracks hold still while "
+        "the camera moves; empty: the camera is taken to stand still",
+    ),
+    Parameter("tf_timeout", 0.1, "how long a frame waits for its transform", unit="s", range=(0.0, 5.0)),
+    Parameter("publish_tf", True, "publish TF <class>_<id> of every confirmed object seen in the frame"),
+    Parameter("publish_markers", True, "publish RViz markers"),
+    Parameter("trail_length", 50, "positions in the trail of a marker", unit="frames", range=(0, 10000)),
+    Parameter("silence_warning", 2.0, "silence of an input topic after which a warning names it", unit="s",
+              range=(0.1, 3600.0)),
+)  # fmt: skip
+
+
+def _options() -> tuple[Parameter, ...]:
+    """The run-time options of the pipeline, from the metadata of its configs."""
+    configs = {
+        "tracking": TrackingConfig,
+        "segmentation": SegmentationConfig,
+        "pipeline": PipelineConfig,
+        "pose": PoseConfig,
+    }
+    parameters = []
+    for option, (stage, name) in runtime_options().items():
+        field = next(f for f in dataclasses.fields(configs[stage]) if f.name == name)
+        parameters.append(
+            Parameter(
+                "lambda" if option == "motion_weight" else option,
+                field.default,
+                field.metadata["help"],
+                change=RUNTIME,
+                unit=field.metadata["unit"],
+                range=field.metadata["range"],
+                choices=field.metadata["choices"],
+                option=option,
+            )
+        )
+    return tuple(parameters)
+
+
+def runtime_options() -> dict[str, tuple[str, str]]:
+    """Run-time options of `PoseTracker`: name to (stage, field of its config)."""
+    from pose_tracking.pipeline import PoseTracker
+
+    return PoseTracker.RUNTIME_OPTIONS
+
+
+GROUPS: dict[str, tuple[Parameter, ...]] = {
+    "Model": _MODEL,
+    "Thresholds (default: what the bundle says)": _options(),
+    "Input": _INPUT,
+    "Output": _OUTPUT,
+}
+PARAMETERS: dict[str, Parameter] = {p.name: p for group in GROUPS.values() for p in group}
+
+
+def camera_topics(values: dict[str, Any]) -> dict[str, str]:
+    """Full topic names of the inputs "color", "depth" and "camera_info" for these parameter values."""
+    namespace = values["camera"].rstrip("/")
+    topics = {}
+    for key in ("color", "depth", "camera_info"):
+        name = values[f"{key}_topic"]
+        topics[key] = name if name.startswith(("/", "~")) or not namespace else f"{namespace}/{name}"
+    if values["color_transport"] != "raw":
+        topics["color"] += f"/{values['color_transport']}"
+    if values["depth_transport"] != "raw":
+        topics["depth"] += f"/{values['depth_transport']}"
+    return topics

@@ -1,0 +1,1 @@
+"""Processes around the node: playing bags, the demo, the reference."""

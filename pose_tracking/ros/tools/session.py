@@ -1,0 +1,204 @@
+"""A bag played over DDS into a running tracker node, and what the node answered."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosbags.interfaces import Connection
+
+from pose_tracking.core.errors import ConfigError, PoseTrackingError
+from pose_tracking.datasets.bag.messages import stamp_of
+from pose_tracking.datasets.bag.reader import bag_errors, open_bag
+from pose_tracking.datasets.bag.topics import Topics
+from pose_tracking.evaluation.report.results import FrameResult
+from pose_tracking.msg import TrackedObjectArray
+from pose_tracking.ros.messages.conversions import from_tracked_object
+from pose_tracking.ros.messages.synchronizer import PairSynchronizer
+
+NODE = "/tracker"
+START_SECONDS = 120.0
+ANSWER_SECONDS = 30.0
+# Messages that begin with a std_msgs/Header begin with its stamp, after CDR's four bytes of encapsulation.
+_STAMP = struct.Struct("<iI")
+
+
+class NodeEnded(PoseTrackingError):
+    """The tracker node has ended although it should run."""
+
+
+@dataclass
+class Answers:
+    """What came back while a bag was played.
+
+    Attributes:
+        results: by stamp of the frame.
+        frames: colour images published that had a depth image.
+        drops: frames and images the node says it dropped, by reason.
+    """
+
+    results: dict[int, FrameResult] = field(default_factory=dict)
+    frames: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
+
+
+class NodeSession:
+    """Talks to a tracker node in another process. A context manager; not safe to share between threads.
+
+    Args:
+        process: the node's process.
+        log: file its output goes to, quoted where it ends early.
+
+    Raises:
+        ConfigError: another tracker node answers already in this ROS domain.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process, self._log = process, log
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node("pose_tracking_session", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._answers = Answers()
+        self._reports = 0
+        self._node.create_subscription(TrackedObjectArray, f"{NODE}/objects", self._take, 100)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
+
+    def __enter__(self) -> NodeSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+    def play(self, bag_path: Path, topics: Topics, rate: float, on_frame: Callable[[], object]) -> Answers:
+        """Publish a bag's topics and collect the answers.
+
+        Args:
+            bag_path: the bag.
+            topics: those of the camera.
+            rate: speed, 1 is real time; 0: each frame waits for the answer to the one before, so that a slow machine
+                misses none.
+            on_frame: called after each frame.
+
+        Raises:
+            DatasetError: the bag cannot be read.
+            NodeEnded: the node has ended.
+        """
+        self._answers = answers = Answers()
+        streams = {topics.color: 0, topics.depth: 1}
+        pairs = PairSynchronizer(20_000_000, 100, lambda reason: None, lambda: None)
+        last: int | None = None
+        with open_bag(bag_path) as bag:
+            publishers = self._publishers(bag.connections)
+            self._wait_active([publishers[topic] for topic in (topics.color, topics.depth, topics.info)])
+            with bag_errors(bag_path):
+                messages = bag.messages([c for c in bag.connections if c.topic in publishers])
+            start, first = time.monotonic(), None
+            while True:
+                with bag_errors(bag_path):
+                    item = next(messages, None)
+                if item is None:
+                    break
+                connection, log_time, raw = item
+                first = log_time if first is None else first
+                if rate > 0:
+                    due = start + (log_time - first) * 1e-9 / rate
+                    self._spin(lambda due=due: time.monotonic() >= due, ANSWER_SECONDS + due - start)  # type: ignore[misc]
+                publishers[connection.topic].publish(bytes(raw))
+                if connection.topic not in streams:
+                    continue
+                seconds, nanoseconds = _STAMP.unpack_from(raw, 4)
+                stamp = seconds * 1_000_000_000 + nanoseconds
+                pair = pairs.add(streams[connection.topic], stamp, stamp)
+                if pair is not None:
+                    answers.frames += 1
+                    last = pair[0]
+                    if rate == 0:
+                        self._wait_answer(last)
+                    on_frame()
+            if last is not None and rate > 0:
+                self._wait_answer(last)
+        reports = self._reports
+        self._spin(lambda: self._reports >= reports + 2, 5.0)  # the counters up to the last frame
+        return answers
+
+    def _wait_active(self, publishers: list[Any]) -> None:
+        def joined() -> bool:
+            heard = self._node.count_publishers(f"{NODE}/objects")
+            if heard > 1:
+                raise ConfigError(
+                    "another tracker node runs in this ROS domain: stop it, or set ROS_DOMAIN_ID to a number of its own"
+                )
+            return heard == 1 and all(publisher.get_subscription_count() > 0 for publisher in publishers)
+
+        if not self._spin(joined, START_SECONDS):
+            raise NodeEnded(f"the tracker node did not become active within {START_SECONDS:.0f} s; see {self._log}")
+        # We know of its subscriptions; give it time to learn of our publishers, or the first frames are lost.
+        self._spin(lambda: False, 1.0)
+
+    def _wait_answer(self, stamp: int) -> None:
+        dropped = sum(self._answers.drops.values())
+        self._spin(
+            lambda: stamp in self._answers.results or sum(self._answers.drops.values()) > dropped, ANSWER_SECONDS
+        )
+
+    def _publishers(self, connections: list[Connection]) -> dict[str, Any]:
+        publishers = {}
+        for connection in connections:
+            package, _, name = connection.msgtype.partition("/msg/")
+            try:
+                kind = getattr(importlib.import_module(f"{package}.msg"), name)
+            except (ImportError, AttributeError):
+                continue
+            latched = connection.topic == "/tf_static"
+            durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+            qos = QoSProfile(depth=15, durability=durability)
+            publishers[connection.topic] = self._node.create_publisher(kind, connection.topic, qos)
+        return publishers
+
+    def _take(self, message: TrackedObjectArray) -> None:
+        stamp = stamp_of(message)
+        objects = [from_tracked_object(thing) for thing in message.objects]
+        self._answers.results[stamp] = FrameResult(stamp, objects, {"total": float(message.processing_time)})
+
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == f"{NODE[1:]}: drops":
+                self._reports += 1
+                self._answers.drops = {
+                    value.key.removeprefix("dropped."): int(value.value)
+                    for value in status.values
+                    if value.key.startswith("dropped.") and not value.key.endswith(".last")
+                }
+
+    def _spin(self, until: Callable[[], bool], timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while not until():
+            if self._process.poll() is not None:
+                raise NodeEnded(f"the tracker node has ended: {last_error(self._log)}")
+            if time.monotonic() > deadline:
+                return False
+            try:
+                self._executor.spin_once(timeout_sec=0.02)
+            except ExternalShutdownException:
+                raise KeyboardInterrupt from None
+        return True
+
+
+def last_error(log: Path) -> str:
+    """The last error line of a node's log, or where to look for it."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "error" in line.lower()]
+    return lines[-1] if lines else f"see {log}"

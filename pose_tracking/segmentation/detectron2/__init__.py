@@ -1,0 +1,1 @@
+"""A user's own detectron2 training as the segmenter."""

@@ -1,0 +1,1 @@
+"""Independent, domain-randomised training frames."""

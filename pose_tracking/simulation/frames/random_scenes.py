@@ -1,0 +1,295 @@
+"""Independent, domain-randomised frames for training: any frame follows from (seed, index) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.config import option
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.datasets.sample import GroundTruthObject, Sample
+from pose_tracking.objects import ObjectSet
+from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.simulation.placement.shapes import Shape
+from pose_tracking.simulation.rendering.renderer import Body, Surface, contact_shadows, draw, shade, soften_edges
+from pose_tracking.simulation.scenery.backgrounds import Background, RecordedBackgrounds
+from pose_tracking.simulation.scenery.distractors import Distractors
+from pose_tracking.simulation.scenery.rooms import draw_room
+from pose_tracking.simulation.sensor import SensorConfig, jpeg, measure_color, measure_depth
+
+from .randomization import camouflage, cast_shadows, darken, expose, random_lights, random_material, random_sensor
+from .tabletop import Item, Tabletop
+
+Array = NDArray[np.float64]
+TABLE_ELEVATION = (16.0, 60.0)  # degrees from above at which a drawn table is seen
+MIN_TABLE = 0.06  # share of the picture that a table must cover to hold a layout
+
+
+@dataclass(frozen=True)
+class RandomSceneConfig:
+    """What random training frames look like.
+
+    Each part of the randomisation has its switch: `jitter` 0 (light and material), `clutter` (0, 0), `recorded` 0,
+    `noise` 0 (sensor), `crowding` and `thin` 0 (occlusion), `tables` 0, `camouflage` and `dark` 0 (backgrounds).
+    """
+
+    width: int = option(640, "image width", unit="px", range=(64, 4096))
+    height: int = option(480, "image height", unit="px", range=(48, 4096))
+    focal: tuple[float, float] = option((525.0, 620.0), "range of the focal length", unit="px", range=(20, 10000))
+    instances: tuple[int, int] = option((8, 14), "fewest and most instances of known objects", range=(0, 100))
+    clutter: tuple[int, int] = option((3, 10), "fewest and most distractors", range=(0, 100))
+    distance: tuple[float, float] = option((0.4, 1.4), "distance of object centres", unit="m", range=(0.05, 10))
+    upright: float = option(0.5, "share of the objects that stand on the plane", range=(0, 1))
+    crowding: float = option(0.55, "share of the objects put before or behind another one", range=(0, 1))
+    tables: float = option(0.4, "share of the frames in which all stand close together on a table", range=(0, 1))
+    thin: float = option(0.5, "share of the table frames with thin things that cut objects in two", range=(0, 1))
+    camouflage: float = option(0.2, "share of the frames whose table has the colours of an object", range=(0, 1))
+    dark: float = option(0.15, "share of the frames with a near black, featureless region", range=(0, 1))
+    recorded: float = option(0.6, "share of the frames with a recorded background, where there are any", range=(0, 1))
+    jitter: float = option(1.0, "strength of colour and light variation; 0 is one plain light", range=(0, 2))
+    noise: float = option(1.0, "strength of all effects of `sensor`; 0 is a perfect sensor", range=(0, 2))
+    min_visible: int = option(
+        10, "instances with fewer visible pixels are left out of the truth", unit="px", range=(1, 10000)
+    )
+    sensor: SensorConfig = field(default_factory=SensorConfig)
+
+
+def random_frames(
+    objects: ObjectSet,
+    config: RandomSceneConfig | None = None,
+    seed: int = 0,
+    *,
+    backgrounds: RecordedBackgrounds | None = None,
+    start: int = 0,
+    count: int | None = None,
+) -> Iterator[Sample]:
+    """Random training frames number `start` and on, endless where `count` is None. See `RandomScenes`."""
+    scenes = RandomScenes(objects, config, backgrounds)
+    index = start
+    while count is None or index < start + count:
+        yield scenes.render(seed, index)
+        index += 1
+
+
+class RandomScenes:
+    """Renders domain-randomised frames of an object set.
+
+    Args:
+        objects: the known objects, with meshes.
+        config: what frames look like.
+        backgrounds: recorded backgrounds to use beside the drawn ones.
+
+    Raises:
+        ConfigError: the object set has no meshes.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectSet,
+        config: RandomSceneConfig | None = None,
+        backgrounds: RecordedBackgrounds | None = None,
+    ) -> None:
+        if not objects.has_meshes:
+            raise ConfigError("the object set has no meshes to render: give their folder with --objects")
+        self.objects = objects
+        self.config = config or RandomSceneConfig()
+        self._backgrounds = backgrounds
+        self._shapes = {i: Shape.of(MeshRaycaster(m.mesh)) for i, m in objects.items() if m.mesh is not None}
+        self._distractors = Distractors(objects)
+
+    def render(self, seed: int, index: int) -> Sample:
+        """Frame `index` of series `seed`; the same frame whenever and wherever it is rendered."""
+        rng = np.random.default_rng([seed, index])
+        config = self.config
+        intrinsics = self._camera(rng)
+        background, table = self._background(intrinsics, rng)
+        wanted = self._wanted(rng)
+        if rng.random() < config.camouflage and wanted[0].obj_id:
+            camouflage(background, self._distractors.texture(wanted[0].obj_id, rng), intrinsics, rng)
+        if rng.random() < config.dark:
+            darken(background, rng)
+        if table is None:
+            bodies = self._scatter(wanted, background, intrinsics, rng)
+        else:
+            bodies = table.arrange(self._with_thin(wanted, rng), min(1.0, config.crowding * rng.uniform(0.7, 1.7)), rng)
+        surface = background.surface
+        draw(surface, bodies, intrinsics)
+        lights, ambient = random_lights(rng, background, config.jitter)
+        shadows = None
+        if table is not None and bodies and rng.random() < 0.6:
+            shadows = cast_shadows(surface, bodies, lights, intrinsics, rng)
+        image = shade(surface, intrinsics, lights, ambient)
+        if shadows is not None:
+            image *= shadows[..., None]
+        if rng.random() < 0.7:
+            image = contact_shadows(image, surface, bodies, intrinsics)
+        image = soften_edges(image, surface.index, float(rng.uniform(0.5, 1.1)))
+        if config.jitter > 0:
+            image = expose(image, rng)
+        sensor = random_sensor(config.sensor, rng, config.noise, background.quantum, intrinsics)
+        color = measure_color(image, sensor, rng)
+        if config.noise > 0 and rng.random() < 0.5:
+            color = jpeg(color, int(rng.integers(60, 96)))
+        recorded = background.recorded & (surface.index < 0)
+        depth = measure_depth(surface.depth, intrinsics, sensor, rng, color=color, protected=recorded)
+        frame = RGBDFrame(color, depth, intrinsics, stamp_ns=index * 100_000_000)
+        return Sample(frame, ground_truth(surface, bodies, config.min_visible))
+
+    def _background(self, intrinsics: CameraIntrinsics, rng: np.random.Generator) -> tuple[Background, Tabletop | None]:
+        """An empty scene, and its table where the frame is to be a table-top layout."""
+        config = self.config
+        wants_table = rng.random() < config.tables
+        background = None
+        if self._backgrounds is not None and rng.random() < config.recorded:
+            background = self._backgrounds.sample(intrinsics, rng)
+        elif not wants_table:
+            background = draw_room(intrinsics, rng)
+        if wants_table:
+            # A recording without room on its table, or a camera that looks past the drawn one, gets another try.
+            for _ in range(3):
+                if background is None:
+                    background = draw_room(intrinsics, rng, TABLE_ELEVATION)
+                if background.plane is not None:
+                    table = Tabletop(background, intrinsics, config.distance)
+                    if table.share > MIN_TABLE:
+                        return background, table
+                last, background = background, None
+            background = last
+        assert background is not None
+        return background, None
+
+    def _camera(self, rng: np.random.Generator) -> CameraIntrinsics:
+        config = self.config
+        focal = float(rng.uniform(*config.focal))
+        return CameraIntrinsics(
+            config.width,
+            config.height,
+            focal,
+            focal * float(rng.uniform(0.995, 1.005)),
+            config.width / 2 + float(rng.normal(0, 4)),
+            config.height / 2 + float(rng.normal(0, 4)),
+        )
+
+    def _wanted(self, rng: np.random.Generator) -> list[Item]:
+        """What the frame is to show, in random order but for a known object first, where there is any."""
+        config = self.config
+        count = int(rng.integers(config.instances[0], config.instances[1] + 1))
+        extra = int(rng.integers(config.clutter[0], config.clutter[1] + 1))
+        # Few classes at a time make repeated ones.
+        ids = rng.permutation(list(self.objects))[: int(rng.integers(2, len(self.objects) + 1))]
+        wanted = rng.permutation(np.concatenate([rng.choice(ids, count), np.zeros(extra, int)]))
+        if count:
+            first = int(np.flatnonzero(wanted)[0])
+            wanted[[0, first]] = wanted[[first, 0]]
+        gloss = float(rng.choice([0.02, 0.1, 0.3, 0.6])) if config.jitter > 0 else 0.1
+        items = []
+        for obj_id in map(int, wanted):
+            if obj_id:
+                items.append(Item(self._shapes[obj_id], obj_id, random_material(rng, config.jitter, gloss)))
+            else:
+                shape, material = self._distractors.draw(rng)
+                items.append(Item(shape, 0, material))
+        return items
+
+    def _with_thin(self, wanted: list[Item], rng: np.random.Generator) -> list[Item]:
+        """`wanted` with, at times, a few thin things that stand before objects; they come last."""
+        if rng.random() >= self.config.thin:
+            return wanted
+        thin = [self._distractors.draw_thin(rng) for _ in range(int(rng.integers(1, 4)))]
+        return wanted + [Item(shape, 0, material, thin=True) for shape, material in thin]
+
+    def _scatter(
+        self, wanted: list[Item], background: Background, intrinsics: CameraIntrinsics, rng: np.random.Generator
+    ) -> list[Body]:
+        """Things in the air and on the plane, in any attitude."""
+        bodies: list[Body] = []
+        centres: list[tuple[Array, float]] = []
+        for item in wanted:
+            shape = item.shape
+            for _ in range(12):
+                pose = self._pose(item, background, intrinsics, centres, rng)
+                centre = pose[:3, 3]
+                if all(np.linalg.norm(centre - c) > 0.55 * (shape.radius + r) for c, r in centres):
+                    bodies.append(Body(shape.caster, pose, item.obj_id, None, item.material))
+                    centres.append((centre, shape.radius))
+                    break
+        return bodies
+
+    def _pose(
+        self,
+        item: Item,
+        background: Background,
+        intrinsics: CameraIntrinsics,
+        centres: list[tuple[Array, float]],
+        rng: np.random.Generator,
+    ) -> Array:
+        config, shape = self.config, item.shape
+        low, high = config.distance
+        depth, plane = background.surface.depth, background.plane
+        near = None
+        # Distractors are worth most where they can be taken for a part of an object, or hide one.
+        crowding = config.crowding if item.obj_id else min(1.0, 1.4 * config.crowding)
+        if centres and rng.random() < crowding:
+            near, near_radius = centres[rng.integers(len(centres))]
+            if near[2] <= 0.05:
+                near = None
+        if near is not None:
+            u, v = intrinsics.project(near) + rng.normal(0, 0.8, 2) * near_radius * intrinsics.fx / near[2]
+            u, v = np.clip([u, v], 0, [intrinsics.width - 1, intrinsics.height - 1])
+        else:
+            u, v = rng.uniform(0, intrinsics.width - 1), rng.uniform(0, intrinsics.height - 1)
+        ray = np.array([(u - intrinsics.cx) / intrinsics.fx, (v - intrinsics.cy) / intrinsics.fy, 1.0])
+        if plane is not None and rng.random() < config.upright and background.support[int(v), int(u)]:
+            rotation = standing_rotation(plane[:3], rng)
+            if -plane[3] / (plane[:3] @ ray) * ray[2] <= high + 0.1:
+                foot = -plane[3] / (plane[:3] @ ray) * ray
+                centre = foot - plane[:3] * shape.lowest(rotation.T @ plane[:3])
+                if centre[2] >= low:
+                    return make_transform(rotation, centre)
+        rotation = Rotation.random(rng=rng).as_matrix()
+        behind = float(depth[int(v), int(u)]) or high
+        if near is not None and rng.random() < 0.7:
+            step = (shape.radius + near_radius) * rng.uniform(0.6, 1.6) * (1 if rng.random() < 0.5 else -1)
+            z = near[2] + step
+        elif rng.random() < 0.5:
+            z = behind - shape.radius * rng.uniform(0.3, 2.0)  # close to what is behind it
+        else:
+            z = rng.uniform(low, high)
+        ceiling = max(low, min(high, behind - 0.5 * shape.radius))
+        return make_transform(rotation, ray * np.clip(z, low, ceiling))
+
+
+def standing_rotation(up: Array, rng: np.random.Generator) -> Array:
+    """(3, 3) random rotation with the object's z axis along `up` (camera frame), or rarely lying on a side."""
+    z = up / np.linalg.norm(up)
+    x = np.cross(z, rng.normal(size=3))
+    x /= np.linalg.norm(x)
+    rotation = np.stack([x, np.cross(z, x), z], axis=1)
+    if rng.random() < 0.25:
+        rotation = (
+            rotation @ Rotation.from_euler("xz", [rng.choice([90, 180, 270]), rng.uniform(0, 360)], True).as_matrix()
+        )
+    return rotation
+
+
+def ground_truth(surface: Surface, bodies: list[Body], min_visible: int) -> list[GroundTruthObject]:
+    """What is visible of the known objects among `bodies`, largest first not implied; order of drawing."""
+    out = []
+    counts = np.bincount(surface.index[surface.index >= 0].ravel(), minlength=len(bodies))
+    for number, body in enumerate(bodies):
+        if body.obj_id == 0 or counts[number] < min_visible:
+            continue
+        mask = surface.index == number
+        x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+        box = np.array([x, y, x + width, y + height], float)
+        visibility = float(min(1.0, counts[number] / max(surface.silhouettes[number], 1)))
+        out.append(GroundTruthObject(body.obj_id, body.pose, visibility, box, mask, body.instance_id))
+    return out

@@ -1,0 +1,1 @@
+"""Where things can stand: stable poses, footprints, free places."""

@@ -1,0 +1,1 @@
+"""Meshes and planes to images: shading, shadows, textures."""

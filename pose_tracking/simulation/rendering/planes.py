@@ -1,0 +1,109 @@
+"""Planes in images: finding them, their depth, and textures on them. A plane is (n, d) with n.x + d = 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_tracking.core.camera import CameraIntrinsics
+
+from .textures import sample_texture, texture_bank
+
+Array = NDArray[np.float64]
+
+
+def find_plane(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, seed: int = 0) -> NDArray[np.float64] | None:
+    """(4,) plane (n, d) with the most points of a depth image (RANSAC), or None where none holds a tenth of them."""
+    rng = np.random.default_rng(seed)
+    points = intrinsics.backproject(depth)[::6, ::6].reshape(-1, 3)
+    points = points[points[:, 2] > 0]
+    if len(points) < 50:
+        return None
+    best, best_count = None, 0
+    for _ in range(80):
+        a, b, c = points[rng.choice(len(points), 3, replace=False)]
+        normal = np.cross(b - a, c - a)
+        norm = np.linalg.norm(normal)
+        if norm < 1e-6:
+            continue
+        normal = normal / norm
+        count = int((np.abs((points - a) @ normal) < 0.008).sum())
+        if count > best_count:
+            best, best_count = np.append(normal, -normal @ a), count
+    if best is None or best_count < 0.1 * len(points):
+        return None
+    near = points[np.abs(points @ best[:3] + best[3]) < 0.01]
+    centre = near.mean(0)
+    normal = np.linalg.svd(near - centre, full_matrices=False)[2][2]
+    normal = normal if normal @ centre < 0 else -normal  # towards the camera
+    return np.append(normal, -normal @ centre).astype(np.float64)
+
+
+def plane_depth(plane: NDArray[np.float64], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
+    """(H, W) depth of a plane, 0 where a ray does not meet it in front of the camera."""
+    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
+    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
+    slope = cols * np.float32(plane[0]) + rows * np.float32(plane[1]) + np.float32(plane[2])
+    with np.errstate(divide="ignore"):
+        depth = np.float32(-plane[3]) / slope
+    return np.where((depth > 0) & (depth < 20), depth, 0).astype(np.float32)
+
+
+def along(axis: NDArray[np.float64], depth: NDArray[np.float32], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
+    """(H, W) coordinate along `axis` (camera frame, m) of the points of a depth image."""
+    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
+    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
+    slope = cols * np.float32(axis[0]) + (rows * np.float32(axis[1]) + np.float32(axis[2]))
+    return np.asarray(depth * slope, np.float32)
+
+
+def on_plane(
+    depth: NDArray[np.float32], plane: NDArray[np.float64] | None, intrinsics: CameraIntrinsics
+) -> NDArray[np.bool_]:
+    """(H, W) bool pixels of a depth image that lie on `plane` within a few times the sensor's noise."""
+    if plane is None:
+        return np.zeros(depth.shape, bool)
+    return (np.abs(plane_depth(plane, intrinsics) - depth) < 0.015 + 0.01 * depth) & (depth > 0)
+
+
+def plane_axes(normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two unit vectors that span the plane with unit normal `normal` (right-handed with it)."""
+    side = np.cross(normal, [0.0, 0.0, 1.0] if abs(normal[2]) < 0.9 else [1.0, 0.0, 0.0])
+    side /= np.linalg.norm(side)
+    return side, np.cross(normal, side)
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneTexture:
+    """A texture spread over a plane.
+
+    Attributes:
+        texture: (S, S, 3) uint8, repeating.
+        axes: (2, 3) texture periods a metre along each axis of the plane's frame.
+        offset: (2,) texture coordinates of the frame's origin.
+    """
+
+    texture: NDArray[np.uint8]
+    axes: Array
+    offset: Array
+
+    @classmethod
+    def random(cls, normal: Array, rng: np.random.Generator) -> PlaneTexture:
+        """A texture of the bank, turned, scaled and shifted at random."""
+        bank = texture_bank()
+        side, up = plane_axes(normal)
+        turn, period = rng.uniform(0, np.pi), float(np.exp(rng.uniform(np.log(0.15), np.log(1.5))))
+        axes = np.stack([np.cos(turn) * side + np.sin(turn) * up, -np.sin(turn) * side + np.cos(turn) * up]) / period
+        return cls(bank[rng.integers(len(bank))], axes, rng.uniform(0, 1, 2))
+
+    def seen_from(self, camera_pose: Array) -> PlaneTexture:
+        """The same texture in the frame of a camera whose pose in the plane's frame is `camera_pose` (4, 4)."""
+        offset = self.offset + self.axes @ camera_pose[:3, 3]
+        return PlaneTexture(self.texture, self.axes @ camera_pose[:3, :3], offset)
+
+    def colors(self, depth: NDArray[np.float32], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
+        """(H, W, 3) float32 colours of a plane seen at `depth` (H, W), the texture being in the camera frame."""
+        u, v = (along(a, depth, intrinsics) + np.float32(o) for a, o in zip(self.axes, self.offset, strict=True))
+        return sample_texture(self.texture, u, v)

@@ -1,0 +1,1 @@
+"""Simulated RGB-D video with full ground truth."""

@@ -1,0 +1,59 @@
+"""Kinds of simulated sequences by name: `plain`, a quiet table top, and `hard`, made to mix up identities."""
+
+from __future__ import annotations
+
+from pose_tracking.core.config import validate
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.objects import ObjectSet
+from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+
+from .plain import SequenceConfig, SequenceSimulator
+from .stress import HardConfig, HardSequence
+from .trajectories import LOOP
+from .video import VideoConfig, VideoSimulator
+
+PRESETS = ("plain", "hard")
+
+
+def preset_config(preset: str, rate: float | None = None, frames: int | None = None) -> VideoConfig:
+    """The config of a preset.
+
+    Args:
+        preset: one of `PRESETS`.
+        rate: frames a second (Hz); None: 10.
+        frames: number of frames; None: 100, or 20 s for `hard`.
+
+    Raises:
+        ConfigError: an unknown preset, or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
+    config: VideoConfig
+    if preset == "hard":
+        fps = HardConfig().fps if rate is None else rate
+        length = max(1, round(LOOP * fps)) if frames is None else frames
+        config = HardConfig(frames=length, fps=fps)
+    else:
+        config = SequenceConfig(
+            frames=SequenceConfig().frames if frames is None else frames,
+            fps=SequenceConfig().fps if rate is None else rate,
+        )
+    validate(config, f"preset {preset}")
+    return config
+
+
+def make_simulator(
+    objects: ObjectSet, config: VideoConfig, seed: int = 0, backgrounds: RecordedBackgrounds | None = None
+) -> VideoSimulator:
+    """The simulator that a config belongs to.
+
+    Raises:
+        ConfigError: no meshes, or backgrounds for a preset that makes its own.
+    """
+    if isinstance(config, HardConfig):
+        if backgrounds is not None:
+            raise ConfigError("the hard preset draws its own rooms, its lanes fit no recorded table: no --backgrounds")
+        return HardSequence(objects, config, seed)
+    if not isinstance(config, SequenceConfig):
+        raise ConfigError(f"{type(config).__name__} is the config of no preset")
+    return SequenceSimulator(objects, config, seed, backgrounds)

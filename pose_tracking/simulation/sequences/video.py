@@ -1,0 +1,210 @@
+"""RGB-D video of a small world, frame by frame: bodies on their ways, a camera on its own, light, sensor and truth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.config import option
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import invert_transform
+from pose_tracking.datasets.sample import GroundTruthObject, Sample
+from pose_tracking.objects import ObjectSet
+from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.simulation.frames.random_scenes import ground_truth
+from pose_tracking.simulation.frames.randomization import random_material
+from pose_tracking.simulation.placement.shapes import Shape
+from pose_tracking.simulation.rendering.renderer import (
+    Body,
+    Light,
+    Material,
+    Surface,
+    contact_shadows,
+    draw,
+    shade,
+    soften_edges,
+)
+from pose_tracking.simulation.rendering.shadows import shadow_map
+from pose_tracking.simulation.scenery.backgrounds import Background
+from pose_tracking.simulation.scenery.rooms import looking_at
+from pose_tracking.simulation.sensor import SensorConfig, measure_color, measure_depth
+
+Array = NDArray[np.float64]
+START_NS = 1_000_000_000  # a stamp of zero means "not set" to many programs
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """What every simulated sequence has: length, rate, camera and sensor."""
+
+    frames: int = option(100, "number of frames", unit="frames", range=(1, 1_000_000))
+    fps: float = option(10.0, "frame rate", unit="Hz", range=(0.1, 240))
+    width: int = option(640, "image width", unit="px", range=(64, 4096))
+    height: int = option(480, "image height", unit="px", range=(48, 4096))
+    focal: float = option(570.0, "focal length", unit="px", range=(20, 10000))
+    min_visible: int = option(
+        10, "instances with fewer visible pixels are left out of the truth", unit="px", range=(1, 10000)
+    )
+    jitter: float = option(0.4, "strength of colour variation between instances", range=(0, 2))
+    sensor: SensorConfig = field(default_factory=SensorConfig)
+
+
+class World(Protocol):
+    """What objects are put into: a drawn room or a recorded scene; the table frame has z up."""
+
+    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
+        """The world without objects, seen by a camera at `camera_pose` (4, 4); depth will do without `colors`."""
+        ...
+
+
+class Path(Protocol):
+    """The way of a camera."""
+
+    @property
+    def azimuth(self) -> float:
+        """Direction (rad) about the table's z axis in which the camera stands on average."""
+        ...
+
+    def pose(self, seconds: float) -> Array:
+        """(4, 4) ``T_table_camera`` at a time."""
+        ...
+
+
+class Entity(Protocol):
+    """A thing in the world; `obj_id` 0 is a distractor."""
+
+    @property
+    def shape(self) -> Shape: ...
+
+    @property
+    def obj_id(self) -> int: ...
+
+    def pose(self, seconds: float) -> Array:
+        """(4, 4) ``T_table_object`` at a time."""
+        ...
+
+
+class VideoSimulator(ABC):
+    """Simulates one sequence; iterate to get its samples (again from the start each time).
+
+    Subclasses say what the world is like (`_build`), how its things are painted (`_paint`) and who is who
+    (`_instances`).
+
+    Args:
+        objects: the known objects, with meshes.
+        config: what the sequence looks like.
+        seed: the sequence depends on it and the config alone.
+
+    Raises:
+        ConfigError: the object set has no meshes.
+    """
+
+    name = "simulated"
+    SHADOWS = 0.5  # radius (m) around the table's centre within which shadows are thrown
+
+    config: VideoConfig
+
+    def __init__(self, objects: ObjectSet, config: VideoConfig, seed: int) -> None:
+        if not objects.has_meshes:
+            raise ConfigError("the object set has no meshes to render: give their folder with --objects")
+        self.config = config
+        self._seed = seed
+        rng = np.random.default_rng([seed, 1])
+        self._shapes = {i: Shape.of(MeshRaycaster(m.mesh)) for i, m in objects.items() if m.mesh is not None}
+        self.intrinsics = CameraIntrinsics(
+            config.width, config.height, config.focal, config.focal, config.width / 2 - 0.5, config.height / 2 - 0.5
+        )
+        self._world: World
+        self.path: Path
+        self.placed: Sequence[Entity]
+        self._build(objects, rng)
+        self._materials = self._paint(rng)
+        self._key = looking_at(
+            np.zeros(3), self.path.azimuth + rng.uniform(-1.3, 1.3), np.radians(rng.uniform(45, 75)), 1.8
+        )
+        warmth = rng.normal(0, 0.05)
+        self._white = np.array([1 + warmth, 1.0, 1 - warmth])
+
+    @abstractmethod
+    def _build(self, objects: ObjectSet, rng: np.random.Generator) -> None:
+        """Set `_world`, `path` and `placed`."""
+
+    def _paint(self, rng: np.random.Generator) -> list[Material]:
+        """A material for each of `placed`."""
+        return [
+            random_material(rng, self.config.jitter, 0.15) if entry.obj_id else Material(specular=0.1)
+            for entry in self.placed
+        ]
+
+    def _instances(self, seconds: float) -> list[int]:
+        """Identities, from 1, of the known objects among `placed` at a time."""
+        return list(range(1, 1 + sum(entry.obj_id > 0 for entry in self.placed)))
+
+    def __len__(self) -> int:
+        return self.config.frames
+
+    def __iter__(self) -> Iterator[Sample]:
+        for index in range(self.config.frames):
+            yield self.render(index)
+
+    def render(self, index: int) -> Sample:
+        """Frame `index` with its ground truth."""
+        rng = np.random.default_rng([self._seed, 2, index])
+        config, camera_pose = self.config, self.path.pose(index / self.config.fps)
+        surface, bodies, objects = self._scene(index)
+        image = self._light(surface, bodies, camera_pose)
+        image = soften_edges(image, surface.index, 0.7)
+        color = measure_color(image, config.sensor, rng)
+        depth = measure_depth(surface.depth, self.intrinsics, config.sensor, rng, color=color)
+        stamp = START_NS + round(index * 1e9 / config.fps)
+        frame = RGBDFrame(color, depth, self.intrinsics, stamp, camera_pose=camera_pose)
+        return Sample(frame, objects)
+
+    def truth(self, index: int) -> list[GroundTruthObject]:
+        """Ground truth of frame `index` alone, at a fraction of the time a picture takes."""
+        return self._scene(index, colors=False)[2]
+
+    def _scene(self, index: int, colors: bool = True) -> tuple[Surface, list[Body], list[GroundTruthObject]]:
+        """What the camera sees in frame `index`, before light."""
+        seconds = index / self.config.fps
+        camera_pose = self.path.pose(seconds)
+        surface = self._world.render(camera_pose, self.intrinsics, colors=colors).surface
+        bodies = self._bodies(camera_pose, seconds)
+        draw(surface, bodies, self.intrinsics)
+        return surface, bodies, ground_truth(surface, bodies, self.config.min_visible)
+
+    def _light(self, surface: Surface, bodies: list[Body], camera_pose: Array) -> NDArray[np.float32]:
+        """The lit image: one lamp that throws shadows, a weak one without, and ambient light."""
+        to_camera = invert_transform(camera_pose)
+        lamp = to_camera @ self._key
+        reaching = shadow_map(surface, bodies, self.intrinsics, lamp, distance=1.8, radius=self.SHADOWS)
+        up = to_camera[:3, 2]
+        lights = [
+            Light(lamp[:3, 3], 0.65 * self._white, reaching=reaching),
+            Light(up + np.array([0.3, 0.0, -0.5]), 0.2 * self._white[::-1], directional=True),
+        ]
+        image = shade(surface, self.intrinsics, lights, 0.42 * self._white)
+        # A photograph is lit already: it only takes the shadows of what was put into it.
+        photo = ~surface.lit & (surface.depth > 0)
+        image[photo] *= (0.55 + 0.45 * reaching)[photo][:, None]
+        return contact_shadows(image, surface, bodies, self.intrinsics)
+
+    def _bodies(self, camera_pose: Array, seconds: float) -> list[Body]:
+        to_camera, identities = invert_transform(camera_pose), iter(self._instances(seconds))
+        return [
+            Body(
+                entry.shape.caster,
+                to_camera @ entry.pose(seconds),
+                entry.obj_id,
+                next(identities) if entry.obj_id else None,
+                material,
+            )
+            for entry, material in zip(self.placed, self._materials, strict=True)
+        ]

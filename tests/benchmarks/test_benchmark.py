@@ -1,0 +1,144 @@
+"""The benchmark measures what it says: exact numbers of objects, and the published computation beside ours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluation_cases import CAMERA, NAMES, box_at, make_objects, mask_of, truth
+from safetensors.torch import save_file
+
+from pose_tracking.benchmarks import pipeline as benchmark
+from pose_tracking.benchmarks.networks import PUBLISHED, predict_one_by_one, published_forward, random_predictor
+from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, render_frames, run_benchmark
+from pose_tracking.benchmarks.worker import add_truth, peak_memory_mb
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.core.errors import BundleError, ConfigError, OutputError, PoseTrackingError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
+from pose_tracking.pose.hypotheses.predictor import build_estimator
+from pose_tracking.pose.networks.network import PoseNet
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    return make_objects(tmp_path_factory.mktemp("objects"))
+
+
+@pytest.fixture(scope="module")
+def random_bundle(tmp_path_factory) -> Path:
+    """A bundle whose networks have the right shape and have learned nothing: enough to take its time."""
+    from pose_tracking.pose.networks.refiner import PoseRefineNet
+    from pose_tracking.segmentation.mask_rcnn import build_mask_rcnn
+
+    folder = tmp_path_factory.mktemp("bundle") / "random"
+    make_objects_folder = folder / "meshes"
+    make_objects_folder.mkdir(parents=True)
+    make_objects(make_objects_folder)
+    shutil.move(make_objects_folder / "models_info.json", folder / "models_info.json")
+    names = ", ".join(f"{k}: {v}" for k, v in NAMES.items())
+    (folder / "bundle.yaml").write_text(f"schema: 1\nname: random\nobjects: {{names: {{{names}}}, meshes: meshes}}\n")
+    bundle = ModelBundle.load(folder, require_weights=False)
+    torch.manual_seed(0)
+    save_file(build_mask_rcnn(bundle.config.segmentation, 2).state_dict(), bundle.segmentation_weights)
+    save_file(build_estimator(bundle.config.pose.encoder, 2).state_dict(), bundle.pose_weights)
+    save_file(PoseRefineNet(2).state_dict(), bundle.refiner_weights)
+    return folder
+
+
+def test_published_forward_gives_the_same_numbers():
+    torch.manual_seed(0)
+    network = PoseNet(3).eval()
+    image, points = torch.randn(2, 3, 96, 96), torch.randn(2, 40, 3)
+    choose, index = torch.randint(0, 96 * 96, (2, 40)), torch.tensor([2, 0])
+    with torch.inference_mode():
+        ours = network(image, points, choose, index)
+        rotation, translation, confidence, embedding = published_forward(network, image, points, choose, index)
+    torch.testing.assert_close(rotation, ours.rotation, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(translation, ours.translation, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(confidence, ours.confidence[..., 0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(embedding, ours.embedding)
+
+
+def test_one_by_one_and_batched_find_the_same_poses(objects, tmp_path):
+    """Otherwise their times could not be compared."""
+    rng = np.random.default_rng(0)
+    color = rng.integers(0, 255, (CAMERA.height, CAMERA.width, 3)).astype(np.uint8)
+    depth = rng.uniform(0.55, 0.6, (CAMERA.height, CAMERA.width)).astype(np.float32)
+    frame = RGBDFrame(color, depth, CAMERA)
+    instances = add_truth(
+        Instances.empty(CAMERA.height, CAMERA.width), [truth(1, box_at(20)), truth(2, box_at(90, 50, 30))], 2
+    )
+    predictor = random_predictor(PUBLISHED, objects, tmp_path, "cpu")
+    batched = predictor.predict(frame, instances)
+    assert batched.valid.all()
+    for i, (rotation, translation) in enumerate(predict_one_by_one(predictor, frame, instances)):
+        np.testing.assert_allclose(batched.poses[i, 0, :3, :3], rotation, atol=2e-3)
+        np.testing.assert_allclose(batched.poses[i, 0, :3, 3], translation, atol=2e-3)
+
+
+def test_truth_fills_up_with_what_was_not_found():
+    truths = [truth(1, box_at(0)), truth(1, box_at(50)), truth(2, box_at(90))]
+    found = Instances(
+        np.array([1]), np.array([0.8], np.float32), box_at(51)[None].astype(np.float32),
+        mask_of(box_at(51))[None], np.zeros((1, 4, 2, 2), np.float32),
+    )  # fmt: skip
+    filled = add_truth(found, truths, 2)
+    assert filled.obj_ids.tolist() == [1, 1, 2]
+    assert filled.boxes[:, 0].tolist() == [51, 0, 90]
+    assert filled.masks.shape == (3, CAMERA.height, CAMERA.width)
+    assert filled.roi_features.shape == (3, 4, 2, 2)
+
+
+def test_peak_memory_follows_what_is_used():
+    before = peak_memory_mb()
+    block = np.ones(200_000_000, np.uint8)
+    assert peak_memory_mb() > before - 1
+    assert peak_memory_mb() > block.nbytes / 1e6
+
+
+def test_rendered_frames_hold_the_number_asked_for(objects):
+    frames = render_frames(objects, (1, 3), seed=0)
+    assert {count: [len(s.objects) for s in samples] for count, samples in frames.items()} == {1: [1, 1], 3: [3, 3]}
+    assert frames[1][0].frame.depth.shape == (480, 640)
+
+
+def test_a_run_in_its_own_process(random_bundle):
+    data = run_benchmark(BenchmarkConfig(model=str(random_bundle), counts=(2,), frames=1, threads=1))
+    assert data["model"] == "random"
+    assert set(data["objects"]) == {"2"}
+    entry = data["objects"]["2"]
+    assert 0 <= entry["from_truth"] <= 1
+    parts = [entry["latency_ms"][stage]["median"] for stage in ("segmentation", "pose", "tracking")]
+    assert sum(parts) == pytest.approx(entry["latency_ms"]["total"]["median"], rel=0.05)
+    assert entry["fps"] == pytest.approx(1000 / entry["latency_ms"]["total"]["median"], rel=1e-6)
+    assert 200 < data["peak_memory_mb"] < 4000
+    assert data["first_output_s"] > entry["latency_ms"]["total"]["median"] / 1000
+    text = format_benchmark(data)
+    assert re.search(r"^ +2 ", text, re.MULTILINE)
+    assert ("instances of the ground truth" in text) == (entry["from_truth"] > 0)
+
+
+def test_errors_are_one_line(random_bundle, tmp_path, monkeypatch):
+    with pytest.raises(BundleError, match="unknown model 'nonesuch'"):
+        run_benchmark(BenchmarkConfig(model="nonesuch"))
+    broken = tmp_path / "broken"
+    shutil.copytree(random_bundle, broken)
+    (broken / "pose.safetensors").write_bytes(b"no weights")
+    monkeypatch.setattr(benchmark, "SCENES", 1)
+    with pytest.raises(PoseTrackingError, match=r"ended with 2: .*pose\.safetensors: corrupt weight file") as caught:
+        run_benchmark(BenchmarkConfig(model=str(broken), counts=(1,), frames=1, threads=1))
+    assert "\n" not in str(caught.value)
+
+
+def test_command_refuses_bad_arguments(tmp_path):
+    from pose_tracking.cli.benchmark import benchmark as command
+
+    with pytest.raises(ConfigError, match="only 'published'"):
+        command(networks="old")
+    with pytest.raises(OutputError, match="is a folder"):
+        command(networks=None, out=tmp_path, counts=None)

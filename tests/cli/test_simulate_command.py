@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pose_tracking.cli.simulate import simulate
+from pose_tracking.datasets.bop import BopScene
+from pose_tracking.datasets.packed import PackedDataset
+
+DEMO = Path(__file__).resolve().parents[2] / "models" / "demo"
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.command()(simulate)
+    return lambda *args: CliRunner().invoke(app, [str(a) for a in args])
+
+
+def test_a_sequence_becomes_a_bop_scene_with_identities(run, tmp_path):
+    result = run("--model", DEMO, "--frames", 2, "--seed", 3, "--out", tmp_path / "scene")
+    assert result.exit_code == 0, result.output
+    samples = list(BopScene(tmp_path / "scene"))
+    assert len(samples) == 2
+    for sample in samples:
+        assert sample.frame.camera_pose is not None
+        assert len(sample.objects) >= 5
+        for entry in sample.objects:
+            assert entry.instance_id >= 1
+            assert 0 <= entry.visibility <= 1
+            assert entry.mask.any()
+
+
+def test_a_sequence_becomes_a_bag(run, tmp_path):
+    from pose_tracking.datasets.bag.reader import BagReader
+
+    result = run("--model", DEMO, "--frames", 2, "--out", tmp_path / "bag", "--bag", "--fps", 5)
+    assert result.exit_code == 0, result.output
+    samples = list(BagReader(tmp_path / "bag"))
+    assert [s.frame.stamp_ns for s in samples] == [1_000_000_000, 1_200_000_000]
+    assert all(len(s.objects) >= 5 for s in samples)
+
+
+def test_random_frames_become_a_packed_file(run, tmp_path):
+    result = run("--model", DEMO, "--frames", 2, "--seed", 1, "--random", "--out", tmp_path / "train.zip")
+    assert result.exit_code == 0, result.output
+    dataset = PackedDataset(tmp_path / "train.zip")
+    assert len(dataset) == 2
+    assert dataset[0].frame.color.shape == (480, 640, 3)
+    assert np.isfinite(dataset[1].frame.depth).all()
+
+
+def bad_inputs(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "something").write_text("")
+    return {
+        "unknown model": (["--model", "nosuchmodel", "--out", tmp_path / "o"], "nosuchmodel"),
+        "no meshes": (["--model", DEMO, "--objects", tmp_path / "none", "--out", tmp_path / "o"], "none"),
+        "no backgrounds": (["--model", DEMO, "--backgrounds", tmp_path / "bg", "--out", tmp_path / "o"], "bg"),
+        "bad format": (["--model", DEMO, "--format", "avi", "--out", tmp_path / "o"], "avi"),
+        "contradiction": (["--model", DEMO, "--bag", "--format", "bop", "--out", tmp_path / "o"], "--bag"),
+        "not empty": (["--model", DEMO, "--out", tmp_path / "full"], "exists"),
+        "file in the way": (["--model", DEMO, "--out", tmp_path / "file" / "scene"], "file"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["unknown model", "no meshes", "no backgrounds", "bad format", "contradiction", "not empty", "file in the way"],
+)
+def test_bad_input_is_an_error_that_names_the_culprit(run, tmp_path, case):
+    from pose_tracking.core.errors import PoseTrackingError
+
+    arguments, culprit = bad_inputs(tmp_path)[case]
+    result = run(*arguments, "--frames", 1)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, PoseTrackingError)
+    assert culprit in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_program_prints_one_line_and_fails(tmp_path):
+    code = (
+        "import sys, typer\nfrom pose_tracking.cli import main as cli\n"
+        "cli.COMMANDS = {'simulate': ('simulate', 'simulate'), 'replay': ('replay', 'replay')}; cli.GROUPS = {}\n"
+        f"sys.argv = ['pose-tracking', 'simulate', '--model', 'nosuchmodel', '--out', {str(tmp_path / 'o')!r}]\n"
+        "sys.exit(cli.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "nosuchmodel" in done.stderr

@@ -1,0 +1,19 @@
+"""The tracker node with the pipeline of `ball_scene` for model "balls"; any other model is the node's own business."""
+
+from __future__ import annotations
+
+import sys
+
+from ball_scene import ball_tracker
+
+from pose_tracking.pipeline import PoseTracker
+from pose_tracking.ros.node.tracker_node import load_tracker, main
+
+
+def make_tracker(model: str, objects: str, device: str) -> PoseTracker:
+    """The pipeline of `model`."""
+    return ball_tracker() if model == "balls" else load_tracker(model, objects, device)
+
+
+if __name__ == "__main__":
+    sys.exit(main(make_tracker=make_tracker))

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from block_scenes import CAMERA, LAMP, POST, STEPS, moved, random_pose, render, write_objects
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pose.fitting.verification import FEATURES, VerificationConfig, Verifier, depth_sigma, score_features
+
+FRACTIONS = (
+    "inlier_fraction",
+    "violated_fraction",
+    "coverage",
+    "blind_fraction",
+    "visible_fraction",
+    "occluded_fraction",
+)
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectSet:
+    return write_objects(tmp_path_factory.mktemp("objects"))
+
+
+@pytest.fixture(scope="module")
+def verifier(objects: ObjectSet) -> Verifier:
+    return Verifier(VerificationConfig(), objects)
+
+
+@pytest.mark.parametrize("obj_id", [STEPS, LAMP, POST])
+def test_right_poses_score_high_and_wrong_ones_low(verifier: Verifier, obj_id: int) -> None:
+    rng = np.random.default_rng(obj_id)
+    for seed in range(5):
+        pose = random_pose(rng)
+        frame, (mask,) = render([(obj_id, pose)], seed=seed)
+        view = verifier.view(frame, mask)
+        right = verifier.verify(view, obj_id, pose)
+        assert right.score > 0.8
+        assert right.features["inlier_fraction"] > 0.9
+        assert right.features["coverage"] > 0.9
+        assert verifier.verify(view, obj_id, moved(pose, 0, 0.05, rng)).score < 0.3
+        other = {STEPS: LAMP, LAMP: POST, POST: STEPS}[obj_id]
+        assert verifier.verify(view, other, pose).score < 0.5
+
+
+def test_an_absent_object_scores_low(verifier: Verifier) -> None:
+    """A patch of bare wall, taken for the object."""
+    frame, _ = render([])
+    mask = np.zeros(frame.depth.shape, bool)
+    mask[100:140, 140:190] = True
+    rng = np.random.default_rng(0)
+    view = verifier.view(frame, mask)
+    for distance in (0.9, 1.04, 1.07, 1.1):
+        assert verifier.verify(view, STEPS, random_pose(rng, distance)).score < 0.2
+
+
+def test_the_wrong_colour_lowers_the_score(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(1))
+    frame, (mask,) = render([(STEPS, pose)])
+    swapped = replace(frame, color=frame.color[:, :, [2, 0, 1]].copy())
+    right = verifier.verify(verifier.view(frame, mask), STEPS, pose)
+    wrong = verifier.verify(verifier.view(swapped, mask), STEPS, pose)
+    assert wrong.features["chroma_error"] > 2 * right.features["chroma_error"]
+    assert wrong.score < 0.5 * right.score
+
+
+def test_brightness_hardly_matters(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(2))
+    frame, (mask,) = render([(STEPS, pose)])
+    dim = replace(frame, color=(frame.color * 0.6).astype(np.uint8))
+    scores = [verifier.verify(verifier.view(f, mask), STEPS, pose).score for f in (frame, dim)]
+    assert scores[1] > 0.8 * scores[0]
+
+
+def test_an_occluder_is_not_held_against_the_pose(verifier: Verifier) -> None:
+    pose = make_transform(random_pose(np.random.default_rng(3))[:3, :3], [0.0, 0.0, 0.7])
+    frame, (mask,) = render([(STEPS, pose)])
+    depth, color = frame.depth.copy(), frame.color.copy()
+    depth[:, :150] = 0.5
+    color[:, :150] = 90
+    covered = mask.copy()
+    covered[:, :150] = False
+    result = verifier.verify(verifier.view(replace(frame, depth=depth, color=color), covered), STEPS, pose)
+    assert result.features["occluded_fraction"] > 0.15
+    assert result.features["inlier_fraction"] > 0.9
+    assert result.score > 0.7
+
+
+def test_measurements_behind_the_model_contradict_it(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(4))
+    frame, (mask,) = render([(STEPS, pose)])
+    nearer = pose.copy()
+    nearer[:3, 3] *= 0.9
+    features = verifier.verify(verifier.view(frame, mask), STEPS, nearer).features
+    assert features["violated_fraction"] > 0.9
+    assert features["inlier_fraction"] < 0.1
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -1.0])
+def test_missing_depth_is_missing_however_it_is_written(verifier: Verifier, bad: float) -> None:
+    pose = random_pose(np.random.default_rng(5))
+    frame, (mask,) = render([(STEPS, pose)])
+    depth = frame.depth.copy()
+    depth[np.random.default_rng(0).random(depth.shape) < 0.5] = bad
+    result = verifier.verify(verifier.view(replace(frame, depth=depth), mask), STEPS, pose)
+    assert 0.35 < result.features["blind_fraction"] < 0.65
+    assert result.features["violated_fraction"] < 0.1
+    assert np.isfinite([result.features[name] for name in FEATURES]).all()
+
+
+def test_no_depth_at_all_scores_nothing(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(5))
+    frame, (mask,) = render([(STEPS, pose)])
+    blind = replace(frame, depth=np.full_like(frame.depth, np.nan))
+    assert verifier.verify(verifier.view(blind, mask), STEPS, pose).score == 0
+
+
+def test_a_pose_out_of_view_scores_nothing(verifier: Verifier) -> None:
+    frame, (mask,) = render([(STEPS, random_pose(np.random.default_rng(6)))])
+    view = verifier.view(frame, mask)
+    for translation in ([5.0, 0, 0.7], [0, 0, -0.7]):
+        assert verifier.verify(view, STEPS, make_transform(np.eye(3), translation)).score == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.15, 2.0))
+def test_features_are_in_range_for_any_pose(verifier: Verifier, seed: int, distance: float) -> None:
+    rng = np.random.default_rng(seed)
+    frame, (mask,) = render([(LAMP, make_transform(np.eye(3), [0, 0, 0.7]))], seed=0)
+    result = verifier.verify(verifier.view(frame, mask), STEPS, random_pose(rng, distance))
+    assert 0 <= result.score <= 1
+    for name in FRACTIONS:
+        if name in result.features:
+            assert 0 <= result.features[name] <= 1
+    assert np.isfinite([result.features[name] for name in FEATURES]).all()
+
+
+def test_cost_does_not_grow_with_the_image(verifier: Verifier) -> None:
+    """A close object is sampled as often as a far one, and gives the same fractions."""
+    near, far = make_transform(np.eye(3), [0, 0, 0.3]), make_transform(np.eye(3), [0, 0, 0.9])
+    pixels = []
+    for pose in (near, far):
+        frame, (mask,) = render([(POST, pose)])
+        features = verifier.verify(verifier.view(frame, mask), POST, pose).features
+        assert features["visible_px"] == pytest.approx(mask.sum(), rel=0.25)
+        pixels.append(features["visible_px"])
+    assert pixels[0] > 5 * pixels[1]
+
+
+def test_noise_grows_with_distance() -> None:
+    sigma = depth_sigma(VerificationConfig(), np.array([0.4, 1.0, 2.0]))
+    np.testing.assert_allclose(sigma, [0.0012, 0.0012 + 0.0019 * 0.36, 0.0012 + 0.0019 * 2.56])
+
+
+def test_each_feature_pushes_the_way_it_should(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(7))
+    frame, (mask,) = render([(STEPS, pose)])
+    features = verifier.verify(verifier.view(frame, mask), STEPS, pose).features
+    config = VerificationConfig()
+    base = score_features(config, features)
+    for name, change in (
+        ("coverage", -0.5),
+        ("violated_fraction", 0.5),
+        ("chroma_error", 0.5),
+        ("inlier_fraction", -0.5),
+    ):
+        assert score_features(config, {**features, name: features[name] + change}) < base
+
+
+def test_the_wrong_number_of_weights_is_refused() -> None:
+    features = dict.fromkeys((*FEATURES, "visible_px"), 1.0)
+    with pytest.raises(ConfigError, match="2 entries"):
+        score_features(VerificationConfig(weights=(1.0, 2.0)), features)
+
+
+def test_an_object_without_mesh_cannot_be_verified(tmp_path) -> None:
+    verifier = Verifier(VerificationConfig(), write_objects(tmp_path, with_meshes=False))
+    frame, (mask,) = render([(STEPS, random_pose(np.random.default_rng(0)))])
+    with pytest.raises(ValueError, match="no mesh"):
+        verifier.verify(verifier.view(frame, mask), STEPS, np.eye(4))
+
+
+def test_a_thin_mask_keeps_its_pixels(verifier: Verifier) -> None:
+    frame, _ = render([])
+    mask = np.zeros((CAMERA.height, CAMERA.width), bool)
+    mask[50:90, 100:102] = True
+    assert verifier.view(frame, mask).core_px == mask.sum()
+
+
+def test_a_pose_sunk_into_the_table_is_told_from_a_hidden_one(verifier: Verifier) -> None:
+    """Half of the object behind something near to it, or far before it."""
+    pose = random_pose(np.random.default_rng(8))
+    frame, (mask,) = render([(STEPS, pose)])
+    rows, cols = np.nonzero(mask)
+    hidden = mask & (np.arange(mask.shape[1]) > np.median(cols))
+    scores = {}
+    for gap in (0.012, 0.15):
+        depth = frame.depth.copy()
+        depth[hidden] -= gap
+        result = verifier.verify(verifier.view(replace(frame, depth=depth), mask & ~hidden), STEPS, pose)
+        scores[gap] = result.score
+        assert 0.35 < result.features["occluded_fraction"] < 0.65
+        assert (result.features["sunken_fraction"] > 0.3) == (gap < 0.1)
+    assert scores[0.012] < scores[0.15]
+
+
+def test_smooth_shading_is_no_texture_error(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(9))
+    frame, (mask,) = render([(STEPS, pose)])
+    patched = frame.color.copy()
+    patch = mask & (np.arange(mask.shape[1]) > np.median(np.nonzero(mask)[1]))
+    patched[patch] = np.roll(patched[patch], 1, axis=1)
+    errors = [
+        verifier.verify(verifier.view(replace(frame, color=color), mask), STEPS, pose).features["texture_error"]
+        for color in (frame.color, patched)
+    ]
+    assert errors[0] < 0.1 < 0.2 < errors[1]

@@ -1,0 +1,99 @@
+"""The worker thread with its one-slot mailbox."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pose_tracking.ros.node.worker import LatestWorker
+
+
+class Bench:
+    """A worker whose items wait for a gate, and what became of them."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.started = threading.Event()
+        self.done: list[object] = []
+        self.replaced: list[object] = []
+        self.errors: list[Exception] = []
+        self.worker: LatestWorker[object] = LatestWorker(self._process, self.replaced.append, self.errors.append)
+
+    def _process(self, item: object) -> None:
+        self.started.set()
+        assert self.gate.wait(5)
+        if isinstance(item, Exception):
+            raise item
+        self.done.append(item)
+
+    def finish(self) -> None:
+        """Let everything through and wait for it."""
+        self.gate.set()
+        flushed = threading.Event()
+        self.worker.call(flushed.set)
+        assert flushed.wait(5)
+        assert self.worker.stop(5)
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.gate.set()
+    bench.worker.stop(5)
+
+
+def test_the_newest_item_wins(bench):
+    bench.worker.put(1)
+    assert bench.started.wait(5)
+    for item in (2, 3, 4):
+        bench.worker.put(item)  # returns at once although 1 is still in the works
+    assert bench.replaced == [2, 3]
+    bench.gate.set()
+    while len(bench.done) < 2:
+        pass
+    assert bench.done == [1, 4]
+    bench.finish()
+
+
+def test_an_error_is_reported_and_the_thread_goes_on(bench):
+    bench.gate.set()
+    error = RuntimeError("broken")
+    bench.worker.put(error)
+    while not bench.errors:
+        pass
+    bench.worker.put("next")
+    while not bench.done:
+        pass
+    assert bench.errors == [error]
+    assert bench.done == ["next"]
+
+
+def test_actions_run_before_the_waiting_item(bench):
+    order: list[str] = []
+    bench.worker.put("first")
+    assert bench.started.wait(5)
+    bench.worker.put("second")
+    bench.worker.call(lambda: order.append(f"action after {len(bench.done)}"))
+    bench.finish()
+    assert order == ["action after 1"]
+
+
+def test_clear_takes_the_waiting_item_back(bench):
+    bench.worker.put("first")
+    assert bench.started.wait(5)
+    bench.worker.put("second")
+    assert bench.worker.clear() == "second"
+    assert bench.worker.clear() is None
+    bench.finish()
+    assert bench.done == ["first"]
+    assert bench.replaced == []
+
+
+def test_stop_says_whether_the_thread_ended(bench):
+    bench.worker.put("stuck")
+    assert bench.started.wait(5)
+    assert not bench.worker.stop(0.05)
+    bench.gate.set()
+    assert bench.worker.stop(5)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pose_tracking.core.geometry import invert_transform, rotation_angle
+from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.simulation.placement.layout import apart, resting_directions, stand
+from pose_tracking.simulation.placement.shapes import Shape
+from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+from pose_tracking.simulation.sequences.plain import SequenceConfig, SequenceSimulator
+
+SEEDS = range(4)
+STEPS = range(0, 100, 14)
+
+
+@pytest.fixture(scope="module")
+def sequences(demo_objects):
+    """Default sequences (640x480, 100 frames at 10 Hz) and their ground truth every 1.4 s."""
+    simulators = [SequenceSimulator(demo_objects, seed=seed) for seed in SEEDS]
+    return [(s, [s.truth(index) for index in STEPS]) for s in simulators]
+
+
+@pytest.fixture(scope="module")
+def rendered(sequences):
+    """Frames 0 and 14 of the first sequence."""
+    return [sequences[0][0].render(index) for index in (0, 14)]
+
+
+def test_size_rate_and_stamps(sequences, rendered):
+    simulator, truths = sequences[0]
+    assert len(simulator) == 100
+    for sample in rendered:
+        assert sample.frame.color.shape == (480, 640, 3)
+        sample.frame.check()
+    assert rendered[0].frame.stamp_ns > 0
+    assert rendered[1].frame.stamp_ns - rendered[0].frame.stamp_ns == 14 * 100_000_000
+    for a, b in zip(rendered[1].objects, truths[1], strict=True):
+        np.testing.assert_array_equal(a.mask, b.mask)
+        np.testing.assert_array_equal(a.pose, b.pose)
+
+
+def test_five_to_nine_instances_one_class_three_times(sequences):
+    for simulator, _ in sequences:
+        ids = [p.obj_id for p in simulator.placed if p.obj_id]
+        assert 5 <= len(ids) <= 9
+        assert max(ids.count(i) for i in ids) >= 3
+
+
+def test_distances_are_those_of_a_table_top(sequences):
+    for _, truths in sequences:
+        distances = [np.linalg.norm(o.pose[:3, 3]) for truth in truths for o in truth]
+        assert min(distances) >= 0.5
+        assert max(distances) <= 1.3
+
+
+def test_a_third_is_partly_hidden_at_any_time(sequences):
+    for simulator, truths in sequences:
+        count = sum(p.obj_id > 0 for p in simulator.placed)
+        hidden = [count - sum(o.visibility >= 0.9 for o in truth) for truth in truths]
+        assert min(hidden) / count >= 1 / 3 - 1e-9
+        assert np.mean(hidden) / count < 0.9  # and not all of it
+
+
+def test_camera_and_some_objects_move_smoothly(sequences, rendered):
+    np.testing.assert_allclose(rendered[1].frame.camera_pose, sequences[0][0].path.pose(1.4), atol=1e-12)
+    for simulator, _ in sequences:
+        poses = [simulator.path.pose(t) for t in np.arange(0, 10, 0.1)]
+        steps = [invert_transform(a) @ b for a, b in itertools.pairwise(poses)]
+        assert max(np.linalg.norm(s[:3, 3]) for s in steps) < 0.04
+        assert max(float(rotation_angle(s[:3, :3])) for s in steps) < np.radians(3)
+        assert np.ptp([p[:3, 3] for p in poses], axis=0).max() > 0.1
+        known = [p for p in simulator.placed if p.obj_id]
+        moving = {p.motion.moves for p in known}
+        assert True in moving
+        assert False in moving
+
+
+def test_identities_last_and_rest_in_the_fixed_frame(sequences):
+    for simulator, truths in sequences:
+        known = [p for p in simulator.placed if p.obj_id]
+        for index, truth in zip(STEPS, truths, strict=True):
+            for entry in truth:
+                placed = known[entry.instance_id - 1]
+                assert placed.obj_id == entry.obj_id
+                fixed = simulator.path.pose(index / 10) @ entry.pose
+                np.testing.assert_allclose(fixed, placed.pose(index / 10), atol=1e-9)
+
+
+def test_objects_stand_on_the_table_and_do_not_touch(sequences):
+    times = np.arange(0, 10, 0.1)
+    for simulator, _ in sequences:
+        for placed in simulator.placed:
+            for t in (0.0, 3.3):
+                pose = placed.pose(t)
+                lowest = (placed.shape.caster.mesh.vertices @ pose[:3, :3].T + pose[:3, 3])[:, 2].min()
+                assert lowest == pytest.approx(0, abs=1e-4)
+        for a, b in itertools.combinations(simulator.placed, 2):
+            assert apart(a.outlines(times), b.outlines(times), gap=0.002)
+
+
+def test_the_same_seed_gives_the_same_sequence(demo_objects, sequences, rendered):
+    again = SequenceSimulator(demo_objects, seed=0).render(14).frame
+    np.testing.assert_array_equal(again.color, rendered[1].frame.color)
+    np.testing.assert_array_equal(again.depth, rendered[1].frame.depth)
+    assert [p.obj_id for p in sequences[1][0].placed] != [p.obj_id for p in sequences[0][0].placed]
+
+
+def test_stable_poses_do_not_tip_over(demo_objects):
+    rng = np.random.default_rng(0)
+    for model in demo_objects.values():
+        shape = Shape.of(MeshRaycaster(model.mesh))
+        directions, chances = resting_directions(shape)
+        assert chances.sum() == pytest.approx(1)
+        np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
+        rest, footprint = stand(shape, rng)
+        points = shape.hull @ rest[:3, :3].T + rest[:3, 3]
+        assert points[:, 2].min() == pytest.approx(0, abs=1e-9)
+        assert np.abs(points[:, :2]).max() <= np.abs(footprint).max() + 0.003
+
+
+def test_a_mug_stands_upright_or_upside_down_or_lies(demo_objects):
+    directions, _ = resting_directions(Shape.of(MeshRaycaster(demo_objects.by_name("mug_blue").mesh)))
+    assert any(d[2] < -0.99 for d in directions)
+    assert any(abs(d[2]) < 0.2 for d in directions)
+
+
+def test_separating_axes():
+    square = np.array([[[0, 0], [1, 0], [1, 1], [0, 1.0]]])
+    assert apart(square, square + [1.1, 0], gap=0.05)
+    assert not apart(square, square + [1.1, 0], gap=0.15)
+    assert not apart(square, square + [0.9, 0.9], gap=0.0)
+    moving = np.concatenate([square + [2, 0], square + [0.5, 0]])
+    assert not apart(square, moving, gap=0.0)
+
+
+def test_a_sequence_on_a_recorded_table(demo_objects, data_dir):
+    recorded = RecordedBackgrounds(data_dir / "mosd", "test")
+    simulator = SequenceSimulator(demo_objects, SequenceConfig(frames=20), 0, recorded)
+    samples = [simulator.render(index) for index in (0, 19)]
+    assert len(samples[0].objects) >= 4
+    for sample in samples:
+        sample.frame.check()
+        assert (sample.frame.depth > 0).mean() > 0.3
+    poses = [s.frame.camera_pose for s in samples]
+    assert np.linalg.norm(poses[0][:3, 3] - poses[1][:3, 3]) > 0.005
