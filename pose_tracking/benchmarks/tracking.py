@@ -1,7 +1,8 @@
 """Time of the tracker's update beside that of other trackers on the same detections, and its memory in a long run.
 
 All trackers take each frame in turn in one process, so that whatever else the machine does hits them alike; a ratio
-holds for its run only. The times of the peers hold the few microseconds a detection that `peers` needs to hand it over.
+holds for its run only. The times of the baselines hold the few
+microseconds a detection that `evaluation.trackers.baselines` needs to hand it over.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from pose_tracking.core.config import option
 from pose_tracking.core.results import Detection
-from pose_tracking.evaluation.trackers.baselines import PEERS, UNLIMITED, make_peer, unavailable
+from pose_tracking.evaluation.trackers.baselines import BASELINES, UNLIMITED, make_baseline, unavailable
 from pose_tracking.tracking import Tracker, TrackingConfig
 
 from .scene import RATE, Crowd, make_frames, one_object
@@ -48,7 +49,7 @@ class TrackingBenchmarkConfig:
 
     counts: tuple[int, ...] = option((5, 20, 50, 100, 200), "numbers of objects in view", range=(1, 2000))
     frames: int = option(30, "timed updates for each number of objects", range=(1, 100000))
-    peers: tuple[str, ...] | None = option(None, "other trackers; None: all that are installed")
+    baselines: tuple[str, ...] | None = option(None, "other trackers; None: all that are installed")
     soak: int = option(0, "frames of the memory run; 0: none", range=(0, 10**8))
     seed: int = option(0, "seed of the detections", range=(0, 2**31 - 1))
 
@@ -57,15 +58,17 @@ def run_tracking_benchmark(config: TrackingBenchmarkConfig) -> dict[str, Any]:
     """Measure; the content of the JSON file.
 
     Raises:
-        ConfigError: a peer is unknown or cannot be imported.
+        ConfigError: a baseline is unknown or cannot be imported.
     """
-    missing = unavailable() if config.peers is None else {}
-    peers = tuple(name for name in PEERS if name not in missing) if config.peers is None else config.peers
-    make_trackers(peers)  # an unknown name shows before the long run
+    missing = unavailable() if config.baselines is None else {}
+    baselines = (
+        tuple(name for name in BASELINES if name not in missing) if config.baselines is None else config.baselines
+    )
+    make_trackers(baselines)  # an unknown name shows before the long run
     objects = {}
     for count in config.counts:
         frames = make_frames(count, WARM_UP + config.frames, config.seed)
-        times = time_updates(make_trackers(peers), frames, WARM_UP, f"{count} objects")
+        times = time_updates(make_trackers(baselines), frames, WARM_UP, f"{count} objects")
         objects[str(count)] = summarize(times) | {"detections": float(np.mean([len(f) for f in frames[WARM_UP:]]))}
     return {
         "schema": 1,
@@ -81,20 +84,20 @@ def run_tracking_benchmark(config: TrackingBenchmarkConfig) -> dict[str, Any]:
     }
 
 
-def make_trackers(peers: Sequence[str]) -> dict[str, Update]:
-    """The update function of fresh trackers by name: ours at its defaults, ours as Deep SORT, and the peers.
+def make_trackers(baselines: Sequence[str]) -> dict[str, Update]:
+    """The update function of fresh trackers by name: ours at its defaults, ours as Deep SORT, and the baselines.
 
-    Ours as Deep SORT gives the public code's IDs. Peers with a gallery have one as
+    Ours as Deep SORT gives the public code's IDs. Baselines with a gallery have one as
     large as ours; where their own default has no limit, they run so a second time, and that time grows with the run.
     """
     updates: dict[str, Update] = {
         OURS: Tracker(TrackingConfig(), one_object()).update,
         DEEP_SORT: Tracker(TrackingConfig.deep_sort(), one_object()).update,
     }
-    for name in peers:
-        updates[name] = make_peer(name, RATE, BUDGET).update
+    for name in baselines:
+        updates[name] = make_baseline(name, RATE, BUDGET).update
         if name in UNLIMITED:
-            updates[f"{name}, no limit"] = make_peer(name, RATE).update
+            updates[f"{name}, no limit"] = make_baseline(name, RATE).update
     return updates
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pose_tracking.core.config import option
-from pose_tracking.pose.fitting.depth_tracking import CarryingConfig
+from pose_tracking.pose.fitting.depth_tracking import DepthTrackingConfig
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,27 @@ class PipelineConfig:
     )
     segment_every: int = option(
         1,
-        "the detector runs on every n-th frame; between them tracks are carried by refining their predicted poses on "
-        "the depth (without meshes: are predicted only, since nothing could tell a track that is lost). It runs early "
-        "where a track has just begun or been lost, and on every frame while there is no track",
+        "the detector runs on every n-th frame; between them poses are tracked on the depth, from where their "
+        "tracks predict them (without meshes: are predicted only, since nothing could tell a track that is lost). It "
+        "runs early where a track has just begun or been lost, and on every frame while there is no track",
         unit="frames",
         range=(1, 1000),
         runtime=True,
     )
-    carry_missed: bool = option(
+    recover_missed: bool = option(
         True,
         "look for a track that no detection continued at its predicted pose; only where there are meshes",
         runtime=True,
+        formerly="carry_missed",
     )
-    carry_confidence: float = option(
+    recovery_confidence: float = option(
         0.2,
-        "pose confidence from which a carried pose is believed: of right ones 1.5 % fall short of it, what is not "
+        "pose confidence from which a recovered pose is believed: of right ones 1.5 % fall short of it, what is not "
         "there scores near 0, only a look-alike may reach it",
         range=(0.0, 1.0),
         runtime=True,
+        formerly="carry_confidence",
     )
-    carrying: CarryingConfig = option(CarryingConfig(), "where a carried object is looked for")
+    depth_tracking: DepthTrackingConfig = option(
+        DepthTrackingConfig(), "how a pose is tracked on the depth", formerly="carrying"
+    )

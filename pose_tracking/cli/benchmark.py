@@ -35,7 +35,7 @@ def benchmark(
     ] = None,
     device: Annotated[str, typer.Option(help="pipeline: auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="pipeline: CPU threads; 0 leaves it to torch.")] = 0,
-    peers: Annotated[
+    baselines: Annotated[
         str | None,
         typer.Option(
             help="tracking: the others, of deep-sort-realtime,norfair,bytetrack; default: all that are installed."
@@ -66,7 +66,7 @@ def benchmark(
         "--device": device != "auto",
         "--threads": threads != 0,
     }
-    for_tracking = {"--peers": peers is not None, "--soak": soak != 0}
+    for_tracking = {"--baselines": baselines is not None, "--soak": soak != 0}
     for name, given in (for_tracking if what == "pipeline" else for_pipeline).items():
         if given:
             raise ConfigError(f"{name} says nothing to `benchmark {what}`: leave it out")
@@ -79,7 +79,7 @@ def benchmark(
         if what == "tracking" and out.suffix == ".png":
             raise OutputError(f"{out}: name the JSON file to write; the plot gets its name with .png")
     if what == "tracking":
-        _tracking(counts, frames, peers, soak, seed, out)
+        _tracking(counts, frames, baselines, soak, seed, out)
     else:
         _pipeline(model, objects, counts, frames, networks, device, threads, seed, out)
 
@@ -118,7 +118,7 @@ def _pipeline(
 
 
 def _tracking(
-    counts: list[int] | None, frames: int | None, peers: str | None, soak: int, seed: int, out: Path | None
+    counts: list[int] | None, frames: int | None, baselines: str | None, soak: int, seed: int, out: Path | None
 ) -> None:
     from pose_tracking.benchmarks.tracking import (
         TrackingBenchmarkConfig,
@@ -132,7 +132,7 @@ def _tracking(
     config = TrackingBenchmarkConfig(
         counts=tuple(sorted(set(counts or (5, 20, 50, 100, 200)))),
         frames=30 if frames is None else frames,
-        peers=None if peers is None else tuple(name.strip() for name in peers.split(",") if name.strip()),
+        baselines=None if baselines is None else tuple(name.strip() for name in baselines.split(",") if name.strip()),
         soak=soak,
         seed=seed,
     )

@@ -58,7 +58,7 @@ def evaluate(
             "sweep.json, sweep.txt, sweep.png and sweep.html instead of the report.",
         ),
     ] = None,
-    peers: Annotated[
+    baselines: Annotated[
         str | None,
         typer.Option(
             help="With --sweep: other trackers on the same detections, of deep-sort-realtime,norfair,bytetrack, or all."
@@ -137,7 +137,7 @@ def evaluate(
 
     # What can fail at once fails before the model is loaded.
     plan = make_plan(
-        sources, motion, motion_weight, sweep, peers, detections, save_detections, settings, seed,
+        sources, motion, motion_weight, sweep, baselines, detections, save_detections, settings, seed,
         camera_motion, min_visib, max_frames,
     )  # fmt: skip
     check_writable(out)
@@ -294,7 +294,7 @@ def _sweep(frames: list[TrackingFrame], about: dict[str, Any], tracker: PoseTrac
         config,
         plan.motions or [config.motion],
         plan.lambdas,
-        plan.peers,
+        plan.baselines,
         camera_motion=plan.camera_motion,
         progress=True,
     )

@@ -30,14 +30,14 @@ class Plan:
     """What the options of the command line ask for.
 
     Attributes:
-        motions, lambdas, peers: of the sweep; no lambdas where there is none.
+        motions, lambdas, baselines: of the sweep; no lambdas where there is none.
         noise: of `noisy-gt` detections; None for the pipeline's own.
         settings: of `--set`.
     """
 
     motions: list[str]
     lambdas: list[float]
-    peers: list[str]
+    baselines: list[str]
     noise: NoisyTruthConfig | None
     settings: list[str]
     camera_motion: bool
@@ -50,7 +50,7 @@ def make_plan(
     motion: str | None,
     motion_weight: float | None,
     sweep: str | None,
-    peers: str | None,
+    baselines: str | None,
     detections: str | None,
     save_detections: Path | None,
     settings: Sequence[str] | None,
@@ -64,16 +64,16 @@ def make_plan(
     Raises:
         ConfigError: a value is not understood, or says nothing without another option.
     """
-    from pose_tracking.evaluation.trackers.baselines import make_peer
+    from pose_tracking.evaluation.trackers.baselines import make_baseline
     from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig
-    from pose_tracking.evaluation.trackers.sweep import parse_motions, parse_peers, parse_sweep
+    from pose_tracking.evaluation.trackers.sweep import parse_baselines, parse_motions, parse_sweep
 
     if detections not in (None, NOISY_GT):
         raise ConfigError(f"--detections {detections}: only {NOISY_GT} is known")
     recorded = bool(recordings_of(sources))
     if sweep is None:
-        if peers is not None:
-            raise ConfigError("--peers needs --sweep")
+        if baselines is not None:
+            raise ConfigError("--baselines needs --sweep")
         if save_detections is not None and detections is None:
             raise ConfigError(f"--save-detections needs --sweep or --detections {NOISY_GT}")
         if recorded:
@@ -94,9 +94,9 @@ def make_plan(
     if detections is None and any(text.startswith("noisy_gt.") for text in changes):
         raise ConfigError(f"--set noisy_gt... needs --detections {NOISY_GT}")
     noise = None if detections is None else _changed(NoisyTruthConfig(seed=seed), changes, "noisy_gt")
-    others = [] if peers is None else parse_peers(peers)
+    others = [] if baselines is None else parse_baselines(baselines)
     for name in others:
-        make_peer(name, 30.0)  # a missing package is found before the long run
+        make_baseline(name, 30.0)  # a missing package is found before the long run
     return Plan(
         motions,
         [] if sweep is None else parse_sweep(sweep),

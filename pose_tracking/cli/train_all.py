@@ -34,7 +34,7 @@ def train_all(
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.core.device import choose_device
     from pose_tracking.core.errors import ConfigError
-    from pose_tracking.training.full_run import WalkPlan, load_plan, run_steps, steps_of
+    from pose_tracking.training.full_run import FullRunPlan, load_plan, run_steps, steps_of
 
     from .main import COMMANDS
 
@@ -43,7 +43,7 @@ def train_all(
         raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
     cores = os.cpu_count() or 1
     folder = run_dir or Path("runs") / bundle.path.name
-    plan = WalkPlan(
+    plan = FullRunPlan(
         str(bundle.path),
         minutes,
         None if objects is None else str(objects),

@@ -7,6 +7,8 @@ here, the ROS parameter descriptors of the node and the tables in the documentat
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 import types
 import typing
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from typing import Any, TypeVar
 
 from .errors import ConfigError
 
+LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -25,6 +28,7 @@ def option(
     range: tuple[float, float] | None = None,
     choices: tuple[str, ...] | None = None,
     runtime: bool = False,
+    formerly: str = "",
 ) -> Any:
     """A dataclass field with documentation and limits.
 
@@ -35,8 +39,11 @@ def option(
         range: inclusive limits of a number.
         choices: allowed values of a string.
         runtime: whether a running node may change it.
+        formerly: name of the option in the version before, still read, with a warning.
     """
-    metadata = {"help": help, "unit": unit, "range": range, "choices": choices, "runtime": runtime}
+    metadata = {
+        "help": help, "unit": unit, "range": range, "choices": choices, "runtime": runtime, "formerly": formerly,
+    }  # fmt: skip
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -57,6 +64,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ConfigError(f"{where}: expected a mapping of options, got {values!r}")
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values = _with_new_names(values, fields, where)
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ConfigError(f"{where}: unknown option {unknown[0]!r}; known: {', '.join(sorted(fields))}")
@@ -70,6 +78,26 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     config = cls(**kwargs)
     validate(config, where)
     return config
+
+
+def _with_new_names(
+    values: Mapping[str, Any], fields: Mapping[str, dataclasses.Field[Any]], where: str
+) -> dict[str, Any]:
+    """`values` with options under their names of today; a name of the version before is said once."""
+    renamed = {old: name for name, field in fields.items() if (old := field.metadata.get("formerly"))}
+    found = dict(values)
+    for old in [name for name in values if name in renamed]:
+        new = renamed[old]
+        if new in values:
+            raise ConfigError(f"{where}: {old!r} is the former name of {new!r}: state one of them")
+        _say_renamed(where, old, new)
+        found[new] = found.pop(old)
+    return found
+
+
+@functools.cache
+def _say_renamed(where: str, old: str, new: str) -> None:
+    LOGGER.warning("%s: option %r is now called %r; the old name goes with the next version", where, old, new)
 
 
 def validate(config: Any, where: str = "configuration") -> None:

@@ -15,7 +15,7 @@ from pose_tracking.pose.fitting.calibration import feature_matrix, fit_calibrati
 from pose_tracking.pose.fitting.verification import FEATURES, VerificationConfig
 from pose_tracking.segmentation.gating import gate
 
-from .metrics.confidence import ABSENT, RIGHT, ConfidenceTally, judge_pose
+from .metrics.confidence import ABSENT, RIGHT, ConfidenceCounts, judge_pose
 from .metrics.matching import MIN_IOU, mask_iou
 from .metrics.pose import PoseScorer
 
@@ -191,11 +191,11 @@ def _confidence(values: Float, bias: float, weights: Sequence[float]) -> Float:
     return np.asarray(1 / (1 + np.exp(-np.clip(values @ np.asarray(weights) + bias, -50, 50))))
 
 
-def _handed_out(scores: Float, kinds: NDArray, instances: NDArray) -> tuple[ConfidenceTally, NDArray[np.intp]]:
-    """The best hypothesis of each detection: the tally of all, and their indices."""
+def _handed_out(scores: Float, kinds: NDArray, instances: NDArray) -> tuple[ConfidenceCounts, NDArray[np.intp]]:
+    """The best hypothesis of each detection: the counts of all, and their indices."""
     order = np.lexsort((-scores, instances))
     chosen = order[np.unique(instances[order], return_index=True)[1]]
-    tally = ConfidenceTally()
+    counts = ConfidenceCounts()
     for i in chosen:
-        tally.add(str(kinds[i]), float(scores[i]))
-    return tally, chosen
+        counts.add(str(kinds[i]), float(scores[i]))
+    return counts, chosen

@@ -21,7 +21,7 @@ from .metrics.matching import MIN_IOU, FrameMatches, Region, match_frame
 from .metrics.pose import PoseScorer
 from .metrics.tracking import IdentifiedBox, TrackingAccumulator
 from .report import results
-from .report.results import POSE_STAGES, FrameResult, ObjectTally, PoseRow, Report, TrackRow
+from .report.results import POSE_STAGES, FrameResult, ObjectCounts, PoseRow, Report, TrackRow
 
 Float = NDArray[np.float64]
 OnFrame = Callable[[Sample, FrameResult], None]
@@ -54,7 +54,7 @@ class Scorer:
         self.threshold = threshold
         self._pose_scorers = {obj_id: PoseScorer(model) for obj_id, model in objects.items()}
         self._tallies = {
-            obj_id: ObjectTally(model.name, model.diameter, self._pose_scorers[obj_id].points is not None)
+            obj_id: ObjectCounts(model.name, model.diameter, self._pose_scorers[obj_id].points is not None)
             for obj_id, model in objects.items()
         }
         self._masks, self._candidate_masks = MaskAveragePrecision(), MaskAveragePrecision()
@@ -87,19 +87,19 @@ class Scorer:
             return None
         self._annotated_frames += 1
         if sample.complete:
-            for tally in self._tallies.values():
-                tally.annotated = True
+            for counts in self._tallies.values():
+                counts.annotated = True
         self._foreign |= {truth.obj_id for truth in sample.objects} - set(self.objects)
         truths = [truth for truth in sample.objects if truth.obj_id in self.objects]
         truth_regions = [self._truth_region(truth, sample) for truth in truths]
         regions = [_region(o) for o in detected]
         matches = match_frame(regions, truth_regions, self.min_iou)
         self._masks.add(regions, truth_regions)
-        self._tally(detected, truths, truth_regions, matches)
+        self._counts(detected, truths, truth_regions, matches)
         candidates = result.candidates
         if candidates is None:
             candidates = [o.detection for o in detected if o.detection is not None]
-        self._tally_candidates([c for c in candidates if c.obj_id in self.objects], truths, truth_regions)
+        self._count_candidates([c for c in candidates if c.obj_id in self.objects], truths, truth_regions)
         tracks = [replace(t, identity=(sample.scene_id, t.identity)) for t in track_boxes(detected)]
         self._tracking.append((sample.scene_id, tracks, truth_boxes(sample, self.objects, self.min_visib)))
         return matches
@@ -128,7 +128,7 @@ class Scorer:
                     )  # fmt: skip
                 )
 
-    def _tally(
+    def _counts(
         self,
         detected: list[TrackedObject],
         truths: list[GroundTruthObject],
@@ -144,12 +144,12 @@ class Scorer:
         for e in matches.ignored:
             self._tallies[detected[e].obj_id].ignored += 1
         for e, t in matches.hits:
-            tally = self._tallies[detected[e].obj_id]
-            tally.detected += 1
+            counts = self._tallies[detected[e].obj_id]
+            counts.detected += 1
             self._confidences["hits"].append(detected[e].pose_confidence)
             self._add_errors(stage_poses(detected[e]), truths[t])
 
-    def _tally_candidates(
+    def _count_candidates(
         self, candidates: list[Detection], truths: list[GroundTruthObject], regions: list[Region]
     ) -> None:
         """What the detections were worth before the pose confidence was asked."""
@@ -160,8 +160,8 @@ class Scorer:
             self._add_errors(network_poses(candidates[e]), truths[t])
         on_instance = {e for e, _ in matches.hits}
         for e, candidate in enumerate(candidates):
-            tally = self._tallies[candidate.obj_id]
-            if candidate.pose is None or e in matches.ignored or not tally.annotated:
+            counts = self._tallies[candidate.obj_id]
+            if candidate.pose is None or e in matches.ignored or not counts.annotated:
                 continue
             kind = judge_pose(
                 candidate.pose.pose,
@@ -170,23 +170,23 @@ class Scorer:
                 self._pose_scorers[candidate.obj_id],
             )
             if kind is not None:
-                tally.confidences.add(kind, candidate.pose.confidence)
+                counts.confidences.add(kind, candidate.pose.confidence)
 
     def _add_errors(self, poses: Mapping[str, Float | None], truth: GroundTruthObject) -> None:
         """Count the ADD(-S) of one found instance in each stage of `poses`."""
-        tally = self._tallies[truth.obj_id]
+        counts = self._tallies[truth.obj_id]
         known: dict[int, float | None] = {}  # several stages often share one pose
         for stage, pose in poses.items():
             if pose is None and stage != "scored":
                 continue
             if pose is None:
-                error: float | None = np.inf if tally.has_mesh else None
+                error: float | None = np.inf if counts.has_mesh else None
             elif id(pose) in known:
                 error = known[id(pose)]
             else:
                 error = known[id(pose)] = self._pose_scorers[truth.obj_id](pose, truth.pose)
             if error is not None:
-                tally.errors.setdefault(stage, []).append(error)
+                counts.errors.setdefault(stage, []).append(error)
 
     def _truth_region(self, truth: GroundTruthObject, sample: Sample) -> Region:
         ignored = visibility_of(truth) < self.min_visib
@@ -195,7 +195,7 @@ class Scorer:
     def report(self, source: str, model: str, frames_dropped: int = 0) -> Report:
         """The report on all frames so far."""
         tallies = self._tallies
-        entries = {str(obj_id): tally.scores() for obj_id, tally in tallies.items()}
+        entries = {str(obj_id): counts.scores() for obj_id, counts in tallies.items()}
         tracking, note = self._score_tracking()
         total = sum(self._stage_times.get("total", ()))
         data = {
@@ -215,7 +215,7 @@ class Scorer:
 
     def _score_tracking(self) -> tuple[dict[str, float | int | None], str | None]:
         """Tracking scores over the classes that are annotated, and why there are none where there are none."""
-        annotated = {obj_id for obj_id, tally in self._tallies.items() if tally.annotated}
+        annotated = {obj_id for obj_id, counts in self._tallies.items() if counts.annotated}
         if not self._annotated_frames:
             return dict(results.no_tracking()), "no frame is annotated"
         accumulator = TrackingAccumulator()

@@ -17,15 +17,15 @@ from pose_tracking.core.errors import ConfigError, FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances, TrackedObject
 from pose_tracking.pose.estimator import PoseEstimator
-from pose_tracking.pose.fitting.depth_tracking import PoseCarrier
-from pose_tracking.pose.fitting.icp import IcpPolisher
+from pose_tracking.pose.fitting.depth_tracking import DepthTracker
+from pose_tracking.pose.fitting.icp import IcpRefiner
 from pose_tracking.pose.fitting.verification import Verifier
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.gating import gate
 from pose_tracking.tracking import Tracker
 
 from .duplicates import without_duplicates
-from .recovery import CarryingPass
+from .recovery import RecoveryPass
 from .schedule import DetectorSchedule
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class PoseTracker:
         "min_pose_confidence": ("pipeline", "min_pose_confidence"),
         "keep_without_pose": ("pipeline", "keep_without_pose"),
         "segment_every": ("pipeline", "segment_every"),
-        "carry_missed": ("pipeline", "carry_missed"),
+        "recover_missed": ("pipeline", "recover_missed"),
         "refine_iterations": ("pose", "refine_iterations"),
     }
 
@@ -111,10 +111,10 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         pose = bundle.config.pose
         shared = self.estimator if isinstance(self.estimator, PoseEstimator) else None
-        self._carrier = PoseCarrier(
-            self.config.carrying,
+        self._depth_tracker = DepthTracker(
+            self.config.depth_tracking,
             pose.covariance,
-            shared.polisher if shared else IcpPolisher(pose.icp, bundle.objects),
+            shared.icp if shared else IcpRefiner(pose.icp, bundle.objects),
             shared.verifier if shared else Verifier(pose.verification, bundle.objects),
         )
 
@@ -240,8 +240,8 @@ class PoseTracker:
         report.segmented = detections is not None
         report.detections = detections or []
         # Without meshes nothing could tell a carried object from an absent one.
-        carries = self.objects.has_meshes and (detections is None or self.config.carry_missed)
-        carrying = CarryingPass(self._carrier, frame, self._obj_ids.tolist(), self.config.carry_confidence)
+        carries = self.objects.has_meshes and (detections is None or self.config.recover_missed)
+        carrying = RecoveryPass(self._depth_tracker, frame, self._obj_ids.tolist(), self.config.recovery_confidence)
         with _timed(report, "tracking"):
             tracked = self.tracker.update(
                 detections,
@@ -305,9 +305,9 @@ class PoseTracker:
 
     def _with_seen_box(self, frame: RGBDFrame, detection: Detection) -> Detection:
         """A detection with the box of what is seen of the posed model: the detector's is rough where much is hidden."""
-        if detection.pose is None or not self._carrier.can_carry(detection.obj_id):
+        if detection.pose is None or not self._depth_tracker.can_track(detection.obj_id):
             return detection
-        box = self._carrier.visible_box(frame, detection.obj_id, detection.pose.pose)
+        box = self._depth_tracker.visible_box(frame, detection.obj_id, detection.pose.pose)
         return detection if box is None else replace(detection, box=box)
 
 

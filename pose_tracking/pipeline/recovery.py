@@ -11,7 +11,7 @@ import numpy as np
 
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection
-from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, PoseCarrier
+from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, DepthTracker
 
 from .duplicates import is_taken
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 TAKEN = "taken"
 
 
-class CarryingPass:
+class RecoveryPass:
     """One frame's carrying: what `Tracker.update` calls, and what came of it.
 
     Args:
-        carrier: finds single objects.
+        depth_tracker: finds single objects.
         frame: the frame.
         obj_ids: the classes that are wanted; tracks of others are let go.
         min_confidence: pose confidence from which a carried pose is believed.
@@ -39,8 +39,10 @@ class CarryingPass:
         seconds: wall time.
     """
 
-    def __init__(self, carrier: PoseCarrier, frame: RGBDFrame, obj_ids: Iterable[int], min_confidence: float) -> None:
-        self._carrier = carrier
+    def __init__(
+        self, depth_tracker: DepthTracker, frame: RGBDFrame, obj_ids: Iterable[int], min_confidence: float
+    ) -> None:
+        self._depth_tracker = depth_tracker
         self._frame = frame
         self._obj_ids = set(obj_ids)
         self._min_confidence = min_confidence
@@ -68,7 +70,7 @@ class CarryingPass:
         for i in sorted(ranks, key=lambda i: -ranks[i]):
             each = found[i]
             assert each is not None
-            if is_taken(each, placed, self._carrier.objects):
+            if is_taken(each, placed, self._depth_tracker.objects):
                 found[i] = None
                 self.lost[TAKEN] += 1
             else:
@@ -79,10 +81,10 @@ class CarryingPass:
 
     def _carry(self, track: Track) -> Detection | None:
         pose, covariance = track.pose, track.pose_covariance
-        wanted = track.obj_id in self._obj_ids and self._carrier.can_carry(track.obj_id)
+        wanted = track.obj_id in self._obj_ids and self._depth_tracker.can_track(track.obj_id)
         if not wanted or pose is None or covariance is None:
             return None
-        found = self._carrier.carry(self._frame, track.obj_id, pose, covariance, self._min_confidence)
+        found = self._depth_tracker.carry(self._frame, track.obj_id, pose, covariance, self._min_confidence)
         if isinstance(found, str):
             self.lost[found] += 1
             self.has_lost |= track.is_confirmed and track.frames_since_seen <= 1 and found in (GONE, MOVED, SCORE)
@@ -94,7 +96,7 @@ def _support(track: Track, found: Detection) -> float:
     """How much speaks for a track's being where it was found: the frame, and the prediction.
 
     The logarithm of detector score and pose confidence and of the density that the predicted position has there; so of
-    two copies that end in one place it is the one that was expected in it, and not the one unseen for long.
+    two copies that end in one place it is the one that was expected in it, and not the one unmatched for long.
     """
     assert found.pose is not None
     assert track.pose is not None

@@ -108,7 +108,7 @@ class PoseConfig:
         range=(0.0, 1.01),
         runtime=True,
     )
-    icp: IcpConfig = option(IcpConfig(), "polishing of hypotheses on the measured depth")
+    icp: IcpConfig = option(IcpConfig(), "refining of hypotheses on the measured depth")
     verification: VerificationConfig = option(
         VerificationConfig(), "scoring of hypotheses by rendered depth and colour"
     )

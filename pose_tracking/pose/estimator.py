@@ -1,4 +1,4 @@
-"""From instances to poses: the network's hypotheses, each polished and checked against the frame; the best wins."""
+"""From instances to poses: the network's hypotheses, each refined and checked against the frame; the best wins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 
 from .fitting.covariance import depth_covariance, hypotheses_covariance
-from .fitting.icp import IcpPolisher, object_points
+from .fitting.icp import IcpRefiner, object_points
 from .fitting.verification import InstanceView, Verification, Verifier, depth_sigma
 from .hypotheses.search import RotationSearch
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .hypotheses.predictor import PoseHypotheses
 
 Float = NDArray[np.float64]
-# A polished pose (4, 4) and what the frame says of it.
+# A refined pose (4, 4) and what the frame says of it.
 Checked = tuple[Float, Verification]
 
 
@@ -34,8 +34,8 @@ class Predictor(Protocol):
 class PoseEstimator:
     """The pose stage.
 
-    Where the object set has meshes, each hypothesis is polished by ICP and scored by rendered against measured depth
-    and colour; where none fits, rotations found by a search over all of them join in. The best is polished once more,
+    Where the object set has meshes, each hypothesis is refined by ICP and scored by rendered against measured depth
+    and colour; where none fits, rotations found by a search over all of them join in. The best is refined once more,
     and its score is the confidence. Without meshes the
     network's most confident pose and its confidence are handed out as they are.
     """
@@ -44,7 +44,7 @@ class PoseEstimator:
         self.config = config
         self.objects = objects
         self.predictor = predictor
-        self.polisher = IcpPolisher(config.icp, objects)
+        self.icp = IcpRefiner(config.icp, objects)
         self.verifier = Verifier(config.verification, objects)
         self.search = RotationSearch(config.search, objects)
 
@@ -81,7 +81,7 @@ class PoseEstimator:
         return PoseEstimate(pose, check.score, covariance, raw_poses[0], poses[0], icp_pose, check.features)
 
     def try_all(self, frame: RGBDFrame, instances: Instances) -> list[list[Checked]]:
-        """All that `estimate` could choose from: each hypothesis and each find of the search, polished and checked.
+        """All that `estimate` could choose from: each hypothesis and each find of the search, refined and checked.
 
         Meant for calibration: no early end, so that what is tried does not depend on the confidence to be fitted.
         Needs meshes; an instance without a usable pose has an empty list.
@@ -104,11 +104,11 @@ class PoseEstimator:
         return everything
 
     def _try(self, obj_id: int, view: InstanceView, points: Float, poses: Float, enough: float) -> list[Checked]:
-        """Polish and check (K, 4, 4) hypotheses in turn, until one scores `enough`."""
+        """Refine and check (K, 4, 4) hypotheses in turn, until one scores `enough`."""
         tried: list[Checked] = []
         for pose in poses:
-            polished = self.polisher.polish(obj_id, points, pose[None]).poses[0]
-            tried.append((polished, self.verifier.verify(view, obj_id, polished)))
+            refined = self.icp.refine(obj_id, points, pose[None]).poses[0]
+            tried.append((refined, self.verifier.verify(view, obj_id, refined)))
             if tried[-1][1].score >= enough:
                 break
         return tried
@@ -121,14 +121,14 @@ class PoseEstimator:
 
     def _finish(self, obj_id: int, view: InstanceView, points: Float, chosen: Checked) -> Checked:
         """The chosen pose after the last ICP, unless the frame then says less for it."""
-        final = self.polisher.polish(obj_id, points, chosen[0][None], final=True).poses[0]
+        final = self.icp.refine(obj_id, points, chosen[0][None], final=True).poses[0]
         check = self.verifier.verify(view, obj_id, final)
         return (final, check) if check.score >= chosen[1].score else chosen
 
     def _check(
         self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float, likely: bool
     ) -> tuple[Float, Verification, Float, Float]:
-        """Polish and score the hypotheses (K, 4, 4), and where none fits those of the search; two only if not `likely`.
+        """Refine and score the hypotheses (K, 4, 4), and where none fits those of the search; two only if not `likely`.
 
         Returns:
             the best pose, what the frame says of it, its covariance, and the first hypothesis after ICP.
@@ -154,7 +154,7 @@ class PoseEstimator:
             covariance = depth_covariance(
                 self.config.covariance,
                 model,
-                self.polisher.surface(obj_id),
+                self.icp.surface(obj_id),
                 points,
                 pose,
                 sigma=float(depth_sigma(self.config.verification, pose[2, 3])),

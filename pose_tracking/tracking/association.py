@@ -83,12 +83,12 @@ def min_cost_matching(
 def matching_cascade(
     cost: Float, ages: NDArray[np.int64], max_age: int, rows: list[int], columns: list[int], beyond: float = BEYOND
 ) -> tuple[Matches, list[int], list[int]]:
-    """Match recently seen tracks before those unseen for longer (section 2.3 of the paper).
+    """Match recently seen tracks before those unmatched for longer (section 2.3 of the paper).
 
     Args:
         cost: (T, D) `association_cost` of all pairs.
         ages: (T,) frames since each track was seen, 1 for the frame before.
-        max_age: tracks unseen for longer are not matched.
+        max_age: tracks unmatched for longer are not matched.
         rows, columns: indices into `cost` that take part.
         beyond: what an impossible pair costs above 1.
     """

@@ -48,10 +48,10 @@ class TrackingConfig:
         unit="frames",
         range=(1, 100),
     )
-    max_age: int = option(30, "processed frames a confirmed track outlives unseen", unit="frames", range=(1, 10000))
+    max_age: int = option(30, "processed frames a confirmed track outlives unmatched", unit="frames", range=(1, 10000))
     max_age_seconds: float = option(
         5.0,
-        "time a confirmed track outlives unseen; ours: at 2 frames a second 30 frames would be 15 s",
+        "time a confirmed track outlives unmatched; ours: at 2 frames a second 30 frames would be 15 s",
         unit="s",
         range=(0.0, 3600.0),
     )
@@ -92,15 +92,21 @@ class TrackingConfig:
     pose_max_outliers: int = option(
         2, "outliers in a row after which the pose filter starts again from the measurement", range=(1, 1000)
     )
-    lost_budget: int = option(
-        100, "lost tracks remembered, for objects that come back after a long time; 0: none", range=(0, 100000)
+    reid_budget: int = option(
+        100,
+        "lost tracks remembered, for objects that come back after a long time; 0: none",
+        range=(0, 100000),
+        formerly="lost_budget",
     )
-    lost_seconds: float = option(60.0, "time a lost track is remembered", unit="s", range=(0.0, 86400.0))
-    lost_gate: float = option(
+    reid_seconds: float = option(
+        60.0, "time a lost track is remembered", unit="s", range=(0.0, 86400.0), formerly="lost_seconds"
+    )
+    reid_gate: float = option(
         0.5,
         "cosine distance within which the only one of its class is known again; wide, because what comes back is cut "
         "by the edge of the picture",
         range=(1e-3, 2.0),
+        formerly="lost_gate",
     )
     copies_differ: bool = option(
         False,
@@ -114,4 +120,4 @@ class TrackingConfig:
     @classmethod
     def deep_sort(cls) -> TrackingConfig:
         """The settings with which the tracker gives the IDs of the public Deep SORT code (nwojke/deep_sort)."""
-        return cls(motion_weight=0.0, motion="box", n_init=3, max_age=30, max_age_seconds=3600.0, lost_budget=0)
+        return cls(motion_weight=0.0, motion="box", n_init=3, max_age=30, max_age_seconds=3600.0, reid_budget=0)

@@ -21,18 +21,18 @@ _REST_SPEED, _REST_TURN = 0.02, 0.2
 
 
 @dataclass(eq=False)
-class _Lost:
+class _Remembered:
     track: Track
     since: float
     place: Float | None  # (4, 4) pose of an object at rest, or None
     is_fixed: bool  # whether `place` is in the fixed frame; else in that of the camera, taken to stand still
 
 
-class LostTracks:
-    """The tracks lost last, at most `lost_budget` of them and none longer than `lost_seconds`.
+class ReidMemory:
+    """The tracks lost last, at most `reid_budget` of them and none longer than `reid_seconds`.
 
-    A newcomer is one of them where it stands at the place of one that was at rest, or where by its looks (within
-    `lost_gate`) it can be that one and there is no other of its class, lost or live. Where `copies_differ`, there may
+    A new_track is one of them where it stands at the place of one that was at rest, or where by its looks (within
+    `reid_gate`) it can be that one and there is no other of its class, lost or live. Where `copies_differ`, there may
     be others, as long as by the appearance gate it can be that one and none of these.
 
     Of identical copies one that has left and come back is a new identity: whatever is alike in looks is then the view,
@@ -40,7 +40,7 @@ class LostTracks:
     """
 
     def __init__(self) -> None:
-        self._lost: list[_Lost] = []
+        self._lost: list[_Remembered] = []
 
     def __len__(self) -> int:
         return len(self._lost)
@@ -50,32 +50,32 @@ class LostTracks:
         place = None
         if track.pose is not None and is_at_rest(track):
             place = track.pose if camera_pose is None else camera_pose @ track.pose
-        self._lost.append(_Lost(track, stamp, place, camera_pose is not None))
+        self._lost.append(_Remembered(track, stamp, place, camera_pose is not None))
 
     def forget(self, stamp: float, config: TrackingConfig) -> None:
         """Drop what is too old or too much."""
         if self._lost:
-            recent = [entry for entry in self._lost if stamp - entry.since <= config.lost_seconds]
-            self._lost = recent[max(len(recent) - config.lost_budget, 0) :]
+            recent = [entry for entry in self._lost if stamp - entry.since <= config.reid_seconds]
+            self._lost = recent[max(len(recent) - config.reid_budget, 0) :]
 
     def find(
-        self, newcomer: Track, others: Sequence[Track], camera_pose: Float | None, config: TrackingConfig
+        self, new_track: Track, others: Sequence[Track], camera_pose: Float | None, config: TrackingConfig
     ) -> Track | None:
-        """The lost track that `newcomer` continues, which is then forgotten here; None where there is none.
+        """The lost track that `new_track` continues, which is then forgotten here; None where there is none.
 
         Args:
-            newcomer: a track just confirmed.
+            new_track: a track just confirmed.
             others: the other live tracks of its class.
             camera_pose: (4, 4) ``T_fixed_camera`` of this frame, or None.
             config: gates.
         """
-        candidates = [entry for entry in self._lost if entry.track.obj_id == newcomer.obj_id]
+        candidates = [entry for entry in self._lost if entry.track.obj_id == new_track.obj_id]
         if not candidates:
             return None
-        unlikeness = _unlikeness(newcomer.gallery, [e.track.gallery for e in candidates])
-        chosen = self._by_place(newcomer, candidates, unlikeness, camera_pose, config)
+        unlikeness = _unlikeness(new_track.gallery, [e.track.gallery for e in candidates])
+        chosen = self._by_place(new_track, candidates, unlikeness, camera_pose, config)
         if chosen is None:
-            chosen = _by_looks(newcomer, candidates, unlikeness, others, config)
+            chosen = _by_looks(new_track, candidates, unlikeness, others, config)
         if chosen is None:
             return None
         self._lost.remove(chosen)
@@ -83,16 +83,16 @@ class LostTracks:
 
     @staticmethod
     def _by_place(
-        newcomer: Track,
-        candidates: Sequence[_Lost],
+        new_track: Track,
+        candidates: Sequence[_Remembered],
         unlikeness: Float,
         camera_pose: Float | None,
         config: TrackingConfig,
-    ) -> _Lost | None:
-        if newcomer.pose is None:
+    ) -> _Remembered | None:
+        if new_track.pose is None:
             return None
-        place = newcomer.pose if camera_pose is None else camera_pose @ newcomer.pose
-        reach = SAME_PLACE * newcomer.model.diameter
+        place = new_track.pose if camera_pose is None else camera_pose @ new_track.pose
+        reach = SAME_PLACE * new_track.model.diameter
         near = [
             (float(np.linalg.norm(entry.place[:3, 3] - place[:3, 3])), i)
             for i, entry in enumerate(candidates)
@@ -105,14 +105,18 @@ class LostTracks:
 
 
 def _by_looks(
-    newcomer: Track, candidates: Sequence[_Lost], unlikeness: Float, others: Sequence[Track], config: TrackingConfig
-) -> _Lost | None:
+    new_track: Track,
+    candidates: Sequence[_Remembered],
+    unlikeness: Float,
+    others: Sequence[Track],
+    config: TrackingConfig,
+) -> _Remembered | None:
     if np.isnan(unlikeness).any():
         return None
     best = int(np.argmin(unlikeness))
-    rivals = [*np.delete(unlikeness, best), *_unlikeness(newcomer.gallery, [t.gallery for t in others])]
+    rivals = [*np.delete(unlikeness, best), *_unlikeness(new_track.gallery, [t.gallery for t in others])]
     if not rivals:
-        return candidates[best] if unlikeness[best] <= max(config.lost_gate, config.appearance_gate) else None
+        return candidates[best] if unlikeness[best] <= max(config.reid_gate, config.appearance_gate) else None
     if not config.copies_differ or unlikeness[best] > config.appearance_gate:
         return None
     if any(not rival > config.appearance_gate for rival in rivals):

@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 
 
 class Track:
-    """Life of a track: tentative until `n_init` detections in a row, then confirmed until unseen for too long.
+    """Life of a track: tentative until `n_init` detections in a row, then confirmed until unmatched for too long.
 
     The functions `predict` and `update` of this module move many at once.
 
@@ -99,8 +99,8 @@ class Track:
         """The current frame has no detection for it; `searched` says whether anything was looked for."""
         self._detection = None
         self.misses += searched
-        unseen_too_long = self.misses > config.max_age or self.seconds_since_seen > config.max_age_seconds
-        if (searched and not self.is_confirmed) or unseen_too_long:
+        unmatched_too_long = self.misses > config.max_age or self.seconds_since_seen > config.max_age_seconds
+        if (searched and not self.is_confirmed) or unmatched_too_long:
             self.is_deleted = True
 
     def continue_as(self, lost: Track) -> None:

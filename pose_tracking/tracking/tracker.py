@@ -17,7 +17,7 @@ from .association import BEYOND, Matches, association_cost, intersection_over_un
 from .config import TrackingConfig
 from .gallery import smallest_cosine_distances
 from .motion import motion_distances
-from .reid import LostTracks
+from .reid import ReidMemory
 from .track import Track
 
 Float = NDArray[np.float64]
@@ -40,7 +40,7 @@ class Tracker:
     def __init__(self, config: TrackingConfig, objects: ObjectSet) -> None:
         self.config = config
         self.tracks: list[Track] = []
-        self.lost = LostTracks()
+        self.lost = ReidMemory()
         self._objects = objects
         self._next_id = 1
         self._stamp: float | None = None
@@ -49,7 +49,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget everything; track IDs start from 1 again."""
         self.tracks = []
-        self.lost = LostTracks()
+        self.lost = ReidMemory()
         self._next_id = 1
         self._stamp = None
         self._camera_pose = None
@@ -83,10 +83,10 @@ class Tracker:
         dt = self._predict(stamp, camera_pose, intrinsics)
         confirmed = {t.track_id for t in self.tracks if t.is_confirmed}
         found = list(detections or ())
-        unseen, unmatched = self._associate(found) if detections is not None else (list(self.tracks), [])
+        unmatched_tracks, unmatched = self._associate(found) if detections is not None else (list(self.tracks), [])
         if carry is not None:
-            unseen = self._carry(carry, unseen, found)
-        for each in unseen:
+            unmatched_tracks = self._carry(carry, unmatched_tracks, found)
+        for each in unmatched_tracks:
             each.mark_missed(self.config, searched=detections is not None)
             self._check_view(each, dt, intrinsics)
         self._drop_deleted(stamp, camera_pose)
@@ -109,7 +109,7 @@ class Tracker:
 
     def _associate(self, detections: list[Detection]) -> tuple[list[Track], list[int]]:
         """Continue tracks; returns those without a detection, and the indices of detections without a track."""
-        unseen: list[Track] = []
+        unmatched_tracks: list[Track] = []
         unmatched: list[int] = []
         for obj_id in sorted({d.obj_id for d in detections} | {t.obj_id for t in self.tracks}):
             tracks = [t for t in self.tracks if t.obj_id == obj_id]
@@ -118,9 +118,9 @@ class Tracker:
             track.update(
                 [tracks[row] for row, _ in matches], [detections[columns[column]] for _, column in matches], self.config
             )
-            unseen += [tracks[row] for row in lost]
+            unmatched_tracks += [tracks[row] for row in lost]
             unmatched += [columns[column] for column in new]
-        return unseen, unmatched
+        return unmatched_tracks, unmatched
 
     def _match(self, tracks: list[Track], detections: list[Detection]) -> tuple[Matches, list[int], list[int]]:
         """Matches, tracks and detections left over, within one class: the cascade, then what is left."""
@@ -136,8 +136,8 @@ class Tracker:
             rest = tentative + [i for i in left if tracks[i].misses == 0]
             corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
             overlap = intersection_over_union(corners, np.array([d.box for d in detections], float))
-            found, unseen, columns = min_cost_matching(1 - overlap, self.config.iou_gate, rest, columns)
-            return matches + found, older + unseen, columns
+            found, unmatched_tracks, columns = min_cost_matching(1 - overlap, self.config.iou_gate, rest, columns)
+            return matches + found, older + unmatched_tracks, columns
         # Where steady motion explains a detection, no track that would have had to turn may take it.
         matches, left, columns = self._cascade(tracks, detections, confirmed, columns, steady=True)
         more, left, columns = self._cascade(tracks, detections, left, columns)
@@ -145,8 +145,8 @@ class Tracker:
         cost = np.full((len(tracks), len(detections)), np.inf)
         if rows and columns:
             cost[np.ix_(rows, columns)] = self._motion(tracks, detections, rows, columns)
-        found, unseen, columns = min_cost_matching(cost, 1.0, rows, columns)
-        return matches + more + found, unseen, columns
+        found, unmatched_tracks, columns = min_cost_matching(cost, 1.0, rows, columns)
+        return matches + more + found, unmatched_tracks, columns
 
     def _motion(
         self,
@@ -183,16 +183,16 @@ class Tracker:
         ages = np.array([t.misses + 1 for t in tracks])
         return matching_cascade(cost, ages, config.max_age, rows, columns, BEYOND / config.appearance_gate)
 
-    def _carry(self, carry: Carry, unseen: list[Track], detections: list[Detection]) -> list[Track]:
+    def _carry(self, carry: Carry, unmatched_tracks: list[Track], detections: list[Detection]) -> list[Track]:
         """Look for tracks without a detection; returns those that are not found either."""
-        asked = sorted((t for t in unseen if t.pose is not None), key=lambda t: t.track_id)
+        asked = sorted((t for t in unmatched_tracks if t.pose is not None), key=lambda t: t.track_id)
         if not asked:
-            return unseen
+            return unmatched_tracks
         answers = {t.track_id: answer for t, answer in zip(asked, carry(asked, detections), strict=True) if answer}
         for obj_id in sorted({answer.obj_id for answer in answers.values()}):
             same = [t for t in asked if t.obj_id == obj_id and t.track_id in answers]
             track.update(same, [answers[t.track_id] for t in same], self.config)
-        return [t for t in unseen if t.track_id not in answers]
+        return [t for t in unmatched_tracks if t.track_id not in answers]
 
     def _check_view(self, missed: Track, dt: float, intrinsics: CameraIntrinsics | None) -> None:
         if intrinsics is None or not camera_motion.is_out_of_view(missed, intrinsics):
@@ -209,14 +209,14 @@ class Tracker:
         self.tracks = [t for t in self.tracks if not t.is_deleted]
         self.lost.forget(stamp, self.config)
 
-    def _find_again(self, newcomers: list[Track], camera_pose: Float | None) -> None:
-        if not newcomers or not len(self.lost):
+    def _find_again(self, new_tracks: list[Track], camera_pose: Float | None) -> None:
+        if not new_tracks or not len(self.lost):
             return
-        for newcomer in newcomers:
-            others = [t for t in self.tracks if t.obj_id == newcomer.obj_id and t is not newcomer]
-            lost = self.lost.find(newcomer, others, camera_pose, self.config)
+        for new_track in new_tracks:
+            others = [t for t in self.tracks if t.obj_id == new_track.obj_id and t is not new_track]
+            lost = self.lost.find(new_track, others, camera_pose, self.config)
             if lost is not None:
-                newcomer.continue_as(lost)
+                new_track.continue_as(lost)
         self.tracks.sort(key=lambda t: t.track_id)
 
 

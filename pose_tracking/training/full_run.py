@@ -34,7 +34,7 @@ class StepError(PoseTrackingError):
 
 
 @dataclass(frozen=True)
-class WalkPlan:
+class FullRunPlan:
     """What a walk was started with; it must stay the same when it goes on.
 
     Attributes:
@@ -75,7 +75,7 @@ class Step:
     result: Path | None = None
 
 
-def steps_of(plan: WalkPlan, folder: Path, commands: Sequence[str] = ()) -> list[list[Step]]:
+def steps_of(plan: FullRunPlan, folder: Path, commands: Sequence[str] = ()) -> list[list[Step]]:
     """The steps in order; those of an inner list run side by side.
 
     Args:
@@ -120,7 +120,7 @@ def steps_of(plan: WalkPlan, folder: Path, commands: Sequence[str] = ()) -> list
     return steps
 
 
-def load_plan(folder: Path, plan: WalkPlan) -> WalkPlan:
+def load_plan(folder: Path, plan: FullRunPlan) -> FullRunPlan:
     """Write `plan` into the work folder, or check that it is the one there.
 
     Raises:

@@ -30,7 +30,7 @@ from pose_tracking.benchmarks.tracking import (
 )
 from pose_tracking.cli.benchmark import benchmark
 from pose_tracking.core.errors import ConfigError, OutputError, PoseTrackingError
-from pose_tracking.evaluation.trackers.baselines import PEERS, UNLIMITED, available
+from pose_tracking.evaluation.trackers.baselines import BASELINES, UNLIMITED, available
 from pose_tracking.tracking import Tracker, TrackingConfig
 
 
@@ -124,7 +124,7 @@ def test_a_run_holds_all_counts_and_trackers() -> None:
         ours = entry["milliseconds"][OURS]["median"]
         for name in names:
             assert entry["ratios"][name] == pytest.approx(entry["milliseconds"][name]["median"] / ours)
-    assert set(data["missing"]) == set(PEERS) - set(available())
+    assert set(data["missing"]) == set(BASELINES) - set(available())
     assert data["soak"] is None
     text = format_tracking(data)
     assert all(re.search(rf"^{re.escape(name)} +\d", text, re.MULTILINE) for name in names)
@@ -157,7 +157,7 @@ def test_soak_runs_in_its_own_process() -> None:
 @pytest.mark.usefixtures("short")
 def test_the_command_writes_figures_and_plot(tmp_path: Path) -> None:
     out = tmp_path / "tracking.json"
-    arguments = ("--count", 3, "--count", 2, "--frames", 2, "--peers", "", "--soak", 5, "--seed", 1, "--out", out)
+    arguments = ("--count", 3, "--count", 2, "--frames", 2, "--baselines", "", "--soak", 5, "--seed", 1, "--out", out)
     text = cli("tracking", *arguments)
     data = json.loads(out.read_text())
     assert list(data["objects"]) == ["2", "3"]
@@ -172,7 +172,7 @@ def test_the_command_writes_figures_and_plot(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("poses",), "benchmark poses: there are only pipeline and tracking"),
-        (("tracking", "--peers", "sort"), "peer 'sort' is not one of"),
+        (("tracking", "--baselines", "sort"), "baseline 'sort' is not one of"),
         (("tracking", "--model", "linemod"), "--model says nothing to `benchmark tracking`"),
         (("--soak", "10"), "--soak says nothing to `benchmark pipeline`"),
         (("tracking", "--count", "1000000"), "counts = 1000000 is outside"),

@@ -47,7 +47,7 @@ def recording(path: Path, obj_id: int = 4, about: dict | None = None, scene: int
     ("arguments", "message"),
     [
         (["--detections", "gt"], "--detections gt: only noisy-gt is known"),
-        (["--peers", "norfair"], "--peers needs --sweep"),
+        (["--baselines", "norfair"], "--baselines needs --sweep"),
         (["--save-detections", "a.npz"], "--save-detections needs --sweep"),
         (["--motion", "box,pose"], "--motion box,pose: several need --sweep"),
         (["--motion", "orbit"], "'orbit' is not one of box, pose, both"),
@@ -56,7 +56,7 @@ def recording(path: Path, obj_id: int = 4, about: dict | None = None, scene: int
         (["--sweep", "age=1"], "expected lambda=VALUES"),
         (["--sweep", "lambda=0", "--lambda", "0.5"], "both say what lambda is"),
         (["--sweep", "lambda=0", "--motion", ","], "a value is missing"),
-        (["--sweep", "lambda=0", "--peers", "sort"], "'sort' is not one of"),
+        (["--sweep", "lambda=0", "--baselines", "sort"], "'sort' is not one of"),
         (["--set", "max_age=3"], "expected GROUP.NAME=VALUE"),
         (["--set", "pose.x=3"], "with one of the groups tracking, pipeline, noisy_gt"),
         (["--set", "tracking.max_ages=3"], "unknown option 'max_ages'"),
@@ -102,7 +102,7 @@ def test_a_recording_is_swept(tmp_path: Path) -> None:
     assert [(r["motion"], r["lambda"]) for r in data["rows"]] == [("box", 0), ("box", 0.5), ("both", 0), ("both", 0.5)]
     assert {(r["object_frames"], r["fn"], r["id_switches"]) for r in data["rows"]} == {(10, 1, 0)}
     assert list(data["rows"][0]["objects"]) == ["truck"]
-    assert data["peers"] == []
+    assert data["baselines"] == []
     assert (data["source"], data["model"], data["frames"], data["detections"]) == ("made up", "demo", 10, "noisy-gt")
     settings = data["settings"]
     assert (settings["camera_motion"], settings["rate"], settings["tracking"]["n_init"]) == (False, 10, 2)

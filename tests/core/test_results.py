@@ -38,16 +38,16 @@ def test_empty_has_the_shapes_of_a_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "unseen", "confirmed", "observed"),
+    ("state", "unmatched", "confirmed", "observed"),
     [
         (TrackState.TENTATIVE, 0, False, True),
         (TrackState.CONFIRMED, 0, True, True),
         (TrackState.COASTING, 2, True, False),
     ],
 )
-def test_state_of_a_tracked_object(state: TrackState, unseen: int, confirmed: bool, observed: bool) -> None:
+def test_state_of_a_tracked_object(state: TrackState, unmatched: int, confirmed: bool, observed: bool) -> None:
     track = TrackedObject(
-        1, 6, "cat", state, None, None, None, np.ones(3), 0.9, 0.8, np.zeros(4), 5, 0.5, unseen, unseen * 0.1, 4
+        1, 6, "cat", state, None, None, None, np.ones(3), 0.9, 0.8, np.zeros(4), 5, 0.5, unmatched, unmatched * 0.1, 4
     )
     assert track.is_confirmed == confirmed
     assert track.is_observed == observed

@@ -33,7 +33,7 @@ DISTRIBUTIONS = {
     "open3d": "open3d-cpu",
     "yaml": "pyyaml",
 }
-# detectron2 is on no package index, norfair asks for an older NumPy than the other peers: they cannot be declared;
+# detectron2 is on no package index, norfair asks for an older NumPy than the other baselines: they cannot be declared;
 # docs/installation.md says how to get them.
 BY_HAND = {"detectron2", "norfair"}
 # Used where a native ROS 2 has them; the code does without.

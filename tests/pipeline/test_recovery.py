@@ -20,7 +20,7 @@ from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.pipeline.recovery import CarryingPass
+from pose_tracking.pipeline.recovery import RecoveryPass
 from pose_tracking.pipeline.schedule import DetectorSchedule
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
@@ -180,13 +180,13 @@ def test_a_hidden_object_is_not_dragged_along_and_is_picked_up_again(objects: Ob
 
 
 def test_a_track_outlives_the_misses_of_the_detector(objects: ObjectSet) -> None:
-    for carry_missed in (True, False):
-        scene = Scene(objects, carry_missed=carry_missed)
+    for recover_missed in (True, False):
+        scene = Scene(objects, recover_missed=recover_missed)
         for k in range(10):
             scene.truth.overlooked = {LAMP} if k >= 5 else set()
             poses = scene.show([(STEPS, at(-0.1)), (LAMP, at(0.1))])
-        assert set(poses) == ({1, 2} if carry_missed else {1})
-        assert scene.tracker.report.carried == carry_missed
+        assert set(poses) == ({1, 2} if recover_missed else {1})
+        assert scene.tracker.report.carried == recover_missed
         assert scene.truth.calls == list(range(1, 11))
 
 
@@ -221,7 +221,7 @@ def test_tracks_of_classes_no_longer_wanted_are_let_go(objects: ObjectSet) -> No
 def test_options_of_carrying_are_checked(objects: ObjectSet) -> None:
     scene = Scene(objects)
     assert scene.tracker.option("segment_every") == 1
-    scene.tracker.configure(segment_every=5, carry_missed=False)
+    scene.tracker.configure(segment_every=5, recover_missed=False)
     assert scene.tracker.config.segment_every == 5
     with pytest.raises(ConfigError, match="segment_every = 0 is outside 1 to 1000 frames"):
         scene.tracker.configure(segment_every=0)
@@ -279,9 +279,9 @@ class KnownTrack:
         self.obj_id, self.pose, self.pose_covariance = obj_id, pose, np.diag([spread**2] * 3 + [1e-3] * 3)
 
 
-def carrying(objects: ObjectSet, frame: RGBDFrame) -> CarryingPass:
+def carrying(objects: ObjectSet, frame: RGBDFrame) -> RecoveryPass:
     tracker = Scene(objects).tracker
-    return CarryingPass(tracker._carrier, frame, list(objects), 0.2)
+    return RecoveryPass(tracker._depth_tracker, frame, list(objects), 0.2)
 
 
 def test_two_tracks_never_share_a_place(objects: ObjectSet) -> None:

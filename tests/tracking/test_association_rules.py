@@ -34,7 +34,7 @@ def ids(tracked: list) -> list[int]:
 
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_cascade_prefers_the_track_seen_last(motion: str) -> None:
-    """Two tracks could both explain a detection; the one unseen for longer fits better and yet does not get it."""
+    """Two tracks could both explain a detection; the one unmatched for longer fits better and yet does not get it."""
     config = TrackingConfig(motion=motion, motion_weight=0.0)
     tracker = confirmed(config, detect(at(0.0), looks(0.0)), detect(at(0.008), looks(0.4)))
     for k in range(3):

@@ -111,7 +111,7 @@ def test_the_place_is_that_in_the_fixed_frame() -> None:
 
 
 def test_memory_of_lost_tracks_is_bounded() -> None:
-    tracker = Tracker(TrackingConfig(max_age_seconds=0.2, lost_budget=5, lost_gate=0.2), one_object())
+    tracker = Tracker(TrackingConfig(max_age_seconds=0.2, reid_budget=5, reid_gate=0.2), one_object())
     for k in range(40):
         here = detect(at(0.01 * (k % 7) - 0.3, 0.2 * (k % 3) - 0.2), looks(0.9 * k))
         run(tracker, [[here]] * 3 + [[]] * 4, k * 0.7)
@@ -120,7 +120,7 @@ def test_memory_of_lost_tracks_is_bounded() -> None:
 
 
 def test_lost_tracks_are_forgotten_after_a_time() -> None:
-    tracker = Tracker(TrackingConfig(max_age_seconds=0.2, lost_seconds=2.0), one_object())
+    tracker = Tracker(TrackingConfig(max_age_seconds=0.2, reid_seconds=2.0), one_object())
     run(tracker, [[detect(at(0.1))]] * 5, 0.0)
     run(tracker, [[]] * 10, 0.5)
     assert len(tracker.lost) == 1
@@ -130,7 +130,7 @@ def test_lost_tracks_are_forgotten_after_a_time() -> None:
 
 
 def test_without_a_budget_nothing_is_remembered() -> None:
-    tracker = Tracker(TrackingConfig(max_age_seconds=0.2, lost_budget=0), one_object())
+    tracker = Tracker(TrackingConfig(max_age_seconds=0.2, reid_budget=0), one_object())
     run(tracker, [[detect(at(0.1))]] * 5, 0.0)
     run(tracker, [[]] * 10, 0.5)
     assert run(tracker, [[detect(at(0.1))]] * 3, 1.5) == [2]

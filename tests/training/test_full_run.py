@@ -13,9 +13,9 @@ import typer
 
 from pose_tracking.cli.main import COMMANDS, build
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.training.full_run import Step, StepError, WalkPlan, load_plan, run_steps, steps_of
+from pose_tracking.training.full_run import FullRunPlan, Step, StepError, load_plan, run_steps, steps_of
 
-PLAN = WalkPlan("models/parts", 60.0, None, "stills", processes=2, side_by_side=True)
+PLAN = FullRunPlan("models/parts", 60.0, None, "stills", processes=2, side_by_side=True)
 
 
 def arguments(step: Step) -> dict[str, str]:

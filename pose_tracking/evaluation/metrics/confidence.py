@@ -48,7 +48,7 @@ def judge_pose(pose: Float, on_instance: bool, truths: Sequence[GroundTruthObjec
 
 
 @dataclass
-class ConfidenceTally:
+class ConfidenceCounts:
     """Pose confidences by what the poses turned out to be (`judge_pose`)."""
 
     right: list[float] = field(default_factory=list)
@@ -84,8 +84,8 @@ def _auc(right: Sequence[float], others: Sequence[float]) -> float | None:
     return roc_auc(right, others) if right and others else None
 
 
-def pooled(tallies: Sequence[ConfidenceTally]) -> ConfidenceTally:
+def pooled(tallies: Sequence[ConfidenceCounts]) -> ConfidenceCounts:
     """All poses of several tallies in one."""
-    return ConfidenceTally(
-        *([value for tally in tallies for value in getattr(tally, kind)] for kind in (RIGHT, WRONG, ABSENT))
+    return ConfidenceCounts(
+        *([value for counts in tallies for value in getattr(counts, kind)] for kind in (RIGHT, WRONG, ABSENT))
     )

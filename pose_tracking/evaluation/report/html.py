@@ -128,9 +128,9 @@ def _stage_table(report: Report) -> str:
         "published": "smoothed by the track",
     }
     entries = [
-        (tally.name, extra["objects"][str(obj_id)]["add_s_recall_by_stage"])
-        for obj_id, tally in report.tallies.items()
-        if tally.instances
+        (counts.name, extra["objects"][str(obj_id)]["add_s_recall_by_stage"])
+        for obj_id, counts in report.tallies.items()
+        if counts.instances
     ]
     entries.append(("all instances", extra["all_instances"]["add_s_recall_by_stage"]))
     entries.append(("mean of the objects", extra["add_s_recall_by_stage"]))
@@ -140,7 +140,7 @@ def _stage_table(report: Report) -> str:
 
 def _confidence_table(report: Report) -> str:
     extra = report.data["extra"]
-    entries = [(tally.name, extra["objects"][str(obj_id)]["confidence"]) for obj_id, tally in report.tallies.items()]
+    entries = [(counts.name, extra["objects"][str(obj_id)]["confidence"]) for obj_id, counts in report.tallies.items()]
     entries = [(name, e) for name, e in entries if e["right"] + e["wrong"] + e["absent"]]
     entries.append(("all", extra["confidence"]))
     rows = [

@@ -27,9 +27,9 @@ def add_curves(report: Report) -> bytes | None:
     figure = _figure(7, 3.6)
     axes = figure.subplots()
     thresholds = np.linspace(0, 0.3, 151)
-    for tally in tallies:
-        errors = np.asarray(tally.errors.get("scored", []), float) / tally.diameter
-        axes.plot(thresholds, (errors[:, None] < thresholds).sum(0) / tally.instances, label=tally.name)
+    for counts in tallies:
+        errors = np.asarray(counts.errors.get("scored", []), float) / counts.diameter
+        axes.plot(thresholds, (errors[:, None] < thresholds).sum(0) / counts.instances, label=counts.name)
     axes.axvline(0.1, color="0.5", linestyle=":", linewidth=1)
     axes.set(xlabel="ADD(-S) threshold / diameter", ylabel="share of instances", xlim=(0, 0.3), ylim=(0, 1.02))
     axes.legend(fontsize=8, loc="lower right")
@@ -89,12 +89,12 @@ def track_timelines(report: Report) -> bytes | None:
     return _png(figure)
 
 
-def sweep_curves(rows: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str, Any]] = ()) -> bytes:
+def sweep_curves(rows: Sequence[Mapping[str, Any]], baselines: Sequence[Mapping[str, Any]] = ()) -> bytes:
     """IDF1 and ID switches over lambda, a line for each kind of motion and a level one for each other tracker.
 
     Args:
         rows: scores with ``motion`` and ``lambda``, see `evaluation.sweep`.
-        peers: scores with ``name``.
+        baselines: scores with ``name``.
     """
     figure = _figure(10, 3.8)
     for axes, metric, label in zip(
@@ -106,10 +106,10 @@ def sweep_curves(rows: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str,
             known = [(x, y) for x, y in points if y is not None]
             style = {"marker": "osd"[i % 3], "markersize": 9 - 2 * i, "linewidth": 3.5 - i}
             axes.plot([x for x, _ in known], [y for _, y in known], label=f"{motion} motion", **style)
-        for i, peer in enumerate(peers):
-            if peer[metric] is not None:
+        for i, baseline in enumerate(baselines):
+            if baseline[metric] is not None:
                 dashes = ("--", ":", "-.")[i % 3]
-                axes.axhline(peer[metric], color="0.3", linestyle=dashes, linewidth=1.2, label=peer["name"])
+                axes.axhline(baseline[metric], color="0.3", linestyle=dashes, linewidth=1.2, label=baseline["name"])
         axes.set(xlabel="lambda (share of motion)", ylabel=label, xlim=(-0.02, 1.02))
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(labels))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.results import Detection, TrackedObject
-from pose_tracking.evaluation.metrics.confidence import ConfidenceTally
+from pose_tracking.evaluation.metrics.confidence import ConfidenceCounts
 from pose_tracking.evaluation.metrics.tracking import METRICS
 
 SCHEMA = 1
@@ -68,7 +68,7 @@ class TrackRow:
 
 
 @dataclass
-class ObjectTally:
+class ObjectCounts:
     """Counts and errors of one object.
 
     Attributes:
@@ -94,7 +94,7 @@ class ObjectTally:
     ignored: int = 0
     errors: dict[str, list[float]] = field(default_factory=dict)
     annotated: bool = False
-    confidences: ConfidenceTally = field(default_factory=ConfidenceTally)
+    confidences: ConfidenceCounts = field(default_factory=ConfidenceCounts)
 
     def recall(self, errors: Sequence[float], denominator: int) -> float | None:
         """Share of `denominator` with an error below a tenth of the diameter; None where it cannot be told."""
@@ -136,7 +136,7 @@ class Report:
     frames: list[tuple[int, int]]
     poses: list[PoseRow]
     tracks: list[TrackRow]
-    tallies: dict[int, ObjectTally]
+    tallies: dict[int, ObjectCounts]
     stage_times: dict[str, list[float]]
 
 
@@ -150,7 +150,7 @@ def mean_entry(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return mean
 
 
-def all_instances(tallies: Sequence[ObjectTally], stages: Sequence[str]) -> dict[str, Any]:
+def all_instances(tallies: Sequence[ObjectCounts], stages: Sequence[str]) -> dict[str, Any]:
     """Recall over the instances of all objects together, in total and by pose stage; misses are failures."""
     instances = sum(t.instances for t in tallies)
 

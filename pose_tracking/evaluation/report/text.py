@@ -11,7 +11,7 @@ def format_table(data: dict[str, Any]) -> str:
     dropped = f", {data['frames_dropped']} dropped" if data["frames_dropped"] else ""
     fps = f", {data['fps']:.2f} frames/s" if data["fps"] else ""
     lines = [f"{data['model']} on {data['source']}: {data['frames']} frames{dropped}{fps}"]
-    if extra["annotated_frames"] and not any(tally["instances"] for tally in data["pose"]["objects"].values()):
+    if extra["annotated_frames"] and not any(counts["instances"] for counts in data["pose"]["objects"].values()):
         lines.append(f"no instances; false positives per frame {extra['false_positives_per_frame']:.3f}")
     elif extra["annotated_frames"]:
         width = max(len(e["name"]) for e in (*data["pose"]["objects"].values(), {"name": "object"}))

@@ -1,8 +1,8 @@
 """Other trackers on the same detections: deep-sort-realtime, norfair, and the ByteTrack of `trackers`.
 
 Each runs once per class, as our association does, and at the defaults its own documentation gives; what has no default
-is said at its class. All are scored alike: of the tracks a peer calls confirmed or active, those that this frame's
-detections continue, with the detection's own box. What a peer predicts for objects it does not see is left out
+is said at its class. All are scored alike: of the tracks a baseline calls confirmed or active, those that this frame's
+detections continue, with the detection's own box. What a baseline predicts for objects it does not see is left out
 (deep-sort-realtime and norfair predict some, ByteTrack none).
 """
 
@@ -22,7 +22,7 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class PeerTrack:
+class BaselineTrack:
     """A confirmed track seen in a frame.
 
     Attributes:
@@ -38,12 +38,12 @@ class PeerTrack:
     detection: int
 
 
-class Peer(Protocol):
+class Baseline(Protocol):
     """A tracker of another package."""
 
     name: str
 
-    def update(self, detections: Sequence[Detection], stamp: float) -> list[PeerTrack]:
+    def update(self, detections: Sequence[Detection], stamp: float) -> list[BaselineTrack]:
         """Continue, begin and end tracks with the detections of one frame.
 
         Args:
@@ -59,7 +59,7 @@ class _OneClass(Protocol):
     """One tracker instance, for the detections of one object."""
 
     def update(self, detections: Sequence[Detection], stamp: float) -> list[tuple[Hashable, int]]:
-        """(the peer's own track ID, index of the detection) of each confirmed track seen in the frame."""
+        """(the baseline's own track ID, index of the detection) of each confirmed track seen in the frame."""
 
 
 class _DeepSortRealtime:
@@ -137,7 +137,7 @@ class _ByteTrack:
 
 
 class _PerClass:
-    """A peer with one instance for each object, and IDs that are unique over them."""
+    """A baseline with one instance for each object, and IDs that are unique over them."""
 
     def __init__(self, name: str, make: Callable[[], _OneClass]) -> None:
         self.name = name
@@ -145,7 +145,7 @@ class _PerClass:
         self._classes: dict[int, _OneClass] = {}
         self._ids: dict[tuple[int, Hashable], int] = {}
 
-    def update(self, detections: Sequence[Detection], stamp: float) -> list[PeerTrack]:
+    def update(self, detections: Sequence[Detection], stamp: float) -> list[BaselineTrack]:
         columns: dict[int, list[int]] = {obj_id: [] for obj_id in self._classes}
         for i, detection in enumerate(detections):
             columns.setdefault(detection.obj_id, []).append(i)
@@ -155,7 +155,7 @@ class _PerClass:
                 self._classes[obj_id] = self._make()
             for identity, j in self._classes[obj_id].update([detections[i] for i in indices], stamp):
                 track_id = self._ids.setdefault((obj_id, identity), len(self._ids) + 1)
-                tracks.append(PeerTrack(track_id, obj_id, np.array(detections[indices[j]].box, float), indices[j]))
+                tracks.append(BaselineTrack(track_id, obj_id, np.array(detections[indices[j]].box, float), indices[j]))
         return tracks
 
 
@@ -172,12 +172,12 @@ _PACKAGES = {
     "norfair": _Package(_Norfair, f"{_EXTRA}, then pip install --no-deps norfair==2.3.0 filterpy==1.4.5"),
     "bytetrack": _Package(_ByteTrack, _EXTRA),
 }
-PEERS = tuple(_PACKAGES)
+BASELINES = tuple(_PACKAGES)
 UNLIMITED = ("deep-sort-realtime",)  # those whose gallery has no limit by default
 
 
 def unavailable() -> dict[str, str]:
-    """Why each of the peers that cannot be used here cannot be imported."""
+    """Why each of the baselines that cannot be used here cannot be imported."""
     reasons = {}
     for name, package in _PACKAGES.items():
         try:
@@ -188,26 +188,26 @@ def unavailable() -> dict[str, str]:
 
 
 def available() -> list[str]:
-    """Names of the peers whose packages are installed and can be imported."""
+    """Names of the baselines whose packages are installed and can be imported."""
     missing = unavailable()
-    return [name for name in PEERS if name not in missing]
+    return [name for name in BASELINES if name not in missing]
 
 
-def make_peer(name: str, fps: float, gallery_budget: int | None = None) -> Peer:
+def make_baseline(name: str, fps: float, gallery_budget: int | None = None) -> Baseline:
     """A fresh tracker of another package.
 
     Args:
-        name: one of `PEERS`.
+        name: one of `BASELINES`.
         fps: frame rate of the detections, Hz.
-        gallery_budget: features kept for each track where appearance is looked at; None: the peer's own default.
+        gallery_budget: features kept for each track where appearance is looked at; None: the baseline's own default.
 
     Raises:
         ConfigError: unknown name, or its package cannot be imported; the message says what to install.
     """
     if name not in _PACKAGES:
-        raise ConfigError(f"peer {name!r} is not one of {', '.join(PEERS)}")
+        raise ConfigError(f"baseline {name!r} is not one of {', '.join(BASELINES)}")
     if not fps > 0:
-        raise ConfigError(f"peer {name}: frame rate {fps!r} Hz is not above 0")
+        raise ConfigError(f"baseline {name}: frame rate {fps!r} Hz is not above 0")
     package = _PACKAGES[name]
 
     def make() -> _OneClass:
@@ -217,5 +217,5 @@ def make_peer(name: str, fps: float, gallery_budget: int | None = None) -> Peer:
     try:
         make()  # the first class may be a long time away
     except ImportError as error:
-        raise ConfigError(f"peer {name} cannot be used here ({error}): {package.install}") from None
+        raise ConfigError(f"baseline {name} cannot be used here ({error}): {package.install}") from None
     return _PerClass(name, make)

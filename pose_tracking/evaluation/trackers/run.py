@@ -126,7 +126,7 @@ def recorded_frame(
 
 def pipeline_detector(tracker: PoseTracker) -> Callable[[Sample], list[Detection]]:
     """What the pipeline itself detects in a sample, on every frame; samples come in the order of time."""
-    tracker.configure(segment_every=1, carry_missed=False)
+    tracker.configure(segment_every=1, recover_missed=False)
     scene: int | None = None
 
     def detect(sample: Sample) -> list[Detection]:

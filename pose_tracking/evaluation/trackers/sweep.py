@@ -18,7 +18,7 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.tracking import TrackingConfig
 from pose_tracking.tracking.config import MOTIONS
 
-from .baselines import PEERS, make_peer
+from .baselines import BASELINES, make_baseline
 from .run import TrackingFrame, TrackStep, own_tracker, run_tracker
 
 Scores = dict[str, Any]
@@ -58,18 +58,18 @@ def parse_motions(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def parse_peers(text: str) -> list[str]:
+def parse_baselines(text: str) -> list[str]:
     """The other trackers of ``norfair,bytetrack``, or ``all``.
 
     Raises:
         ConfigError: an unknown one, or none.
     """
     if text.strip() == "all":
-        return list(PEERS)
-    found = _parts(text, "--peers", text)
+        return list(BASELINES)
+    found = _parts(text, "--baselines", text)
     for part in found:
-        if part not in PEERS:
-            raise ConfigError(f"--peers {text!r}: {part!r} is not one of {', '.join(PEERS)}, all")
+        if part not in BASELINES:
+            raise ConfigError(f"--baselines {text!r}: {part!r} is not one of {', '.join(BASELINES)}, all")
     return list(dict.fromkeys(found))
 
 
@@ -79,31 +79,31 @@ def run_sweep(
     config: TrackingConfig,
     motions: Sequence[str],
     lambdas: Sequence[float],
-    peers: Sequence[str] = (),
+    baselines: Sequence[str] = (),
     *,
     camera_motion: bool = True,
     progress: bool = False,
 ) -> dict[str, list[Scores]]:
-    """Run the tracker once for each motion and lambda, and each peer once.
+    """Run the tracker once for each motion and lambda, and each baseline once.
 
     Args:
         frames: recorded detections.
         objects: the object set.
         config: the tracker's other options.
         motions, lambdas: what to try, all pairs of them.
-        peers: names of `peers.PEERS`.
-        camera_motion: whether the tracker is told the pose of the camera; no peer takes it.
+        baselines: names of `baselines.BASELINES`.
+        camera_motion: whether the tracker is told the pose of the camera; no baseline takes it.
         progress: show progress bars on stderr.
 
     Returns:
-        ``rows`` and ``peers`` of ``sweep.json``.
+        ``rows`` and ``baselines`` of ``sweep.json``.
 
     Raises:
-        ConfigError: a value out of range, or a peer that is not installed.
+        ConfigError: a value out of range, or a baseline that is not installed.
     """
     fps = frame_rate(frames)
-    for name in peers:
-        make_peer(name, fps)  # a missing package is found before the long run
+    for name in baselines:
+        make_baseline(name, fps)  # a missing package is found before the long run
 
     def scores(make: Callable[[], TrackStep], label: str, told: bool) -> Scores:
         label = label if progress else ""
@@ -116,22 +116,22 @@ def run_sweep(
             validate(tried, "tracking")
             found = scores(partial(own_tracker, tried, objects), f"{motion} {value:g}", camera_motion)
             rows.append({"motion": motion, "lambda": float(value), **found})
-    others = [{"name": name, **scores(partial(peer_tracker, name, fps), name, False)} for name in peers]
-    return {"rows": rows, "peers": others}
+    others = [{"name": name, **scores(partial(baseline_tracker, name, fps), name, False)} for name in baselines]
+    return {"rows": rows, "baselines": others}
 
 
-def peer_tracker(name: str, fps: float) -> TrackStep:
+def baseline_tracker(name: str, fps: float) -> TrackStep:
     """A tracker of another package as a step function.
 
     Raises:
-        ConfigError: see `peers.make_peer`.
+        ConfigError: see `baselines.make_baseline`.
     """
-    peer = make_peer(name, fps)
+    baseline = make_baseline(name, fps)
 
     def step(
         detections: list[Detection] | None, stamp: float, camera_pose: Any, intrinsics: CameraIntrinsics
     ) -> list[IdentifiedBox]:
-        return [IdentifiedBox(t.track_id, t.obj_id, t.box) for t in peer.update(detections or [], stamp)]
+        return [IdentifiedBox(t.track_id, t.obj_id, t.box) for t in baseline.update(detections or [], stamp)]
 
     return step
 

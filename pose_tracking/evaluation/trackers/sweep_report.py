@@ -46,7 +46,7 @@ def write_sweep(data: dict[str, Any], out: str | Path) -> None:
         OutputError: it cannot be written.
     """
     out = make_directory(out)
-    picture = plots.sweep_curves(data["rows"], data["peers"])
+    picture = plots.sweep_curves(data["rows"], data["baselines"])
     write_json(out / "sweep.json", data)
     write_text(out / "sweep.txt", format_sweep(data))
     with atomic_path(out / "sweep.png") as temporary:
@@ -82,7 +82,10 @@ def _tables(data: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]
     overall = [
         [row["motion"], f"{row['lambda']:g}", *_cells(row), _cell(row["switches_per_1000"], "")] for row in data["rows"]
     ]
-    overall += [[peer["name"], "", *_cells(peer), _cell(peer["switches_per_1000"], "")] for peer in data["peers"]]
+    overall += [
+        [baseline["name"], "", *_cells(baseline), _cell(baseline["switches_per_1000"], "")]
+        for baseline in data["baselines"]
+    ]
     tables = [("All objects", ["motion", "lambda", *columns, "switches per 1000"], overall)]
     for value in DETAILED:
         for row in data["rows"]:

@@ -3,7 +3,7 @@
 The perturbation is that of ROS: the object's origin moves by (x, y, z) and the object turns about its origin by the
 rotation vector (rx, ry, rz), both expressed in the axes of the optical frame. A surface point p with normal n then
 moves along n by ``n . d + ((p - t) x n) . r``; that row is the Jacobian of a point-to-plane residual and the inverse
-of their Gauss-Newton information is the covariance of the polished pose (Censi 2007 without the term of the
+of their Gauss-Newton information is the covariance of the refined pose (Censi 2007 without the term of the
 correspondences).
 """
 

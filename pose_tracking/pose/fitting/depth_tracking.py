@@ -19,7 +19,7 @@ from pose_tracking.core.geometry import nearest_equivalent, transform_points, vi
 from pose_tracking.core.results import PoseEstimate
 
 from .covariance import CovarianceConfig, depth_covariance
-from .icp import IcpPolisher, backproject_pixels
+from .icp import IcpRefiner, backproject_pixels
 from .verification import SurfaceComparison, Verifier, depth_sigma
 
 Float = NDArray[np.float64]
@@ -37,7 +37,7 @@ _MOST_SLIDES = 3  # of each
 
 
 @dataclass(frozen=True)
-class CarryingConfig:
+class DepthTrackingConfig:
     """Where a carried object is looked for and what is believed of it."""
 
     rays: int = option(1500, "rays cast at a pose to find the measured points near it", range=(100, 100000))
@@ -71,7 +71,7 @@ class CarryingConfig:
 
 
 @dataclass(frozen=True)
-class CarriedPose:
+class DepthTrackedPose:
     """An object found where it was expected.
 
     Attributes:
@@ -85,32 +85,32 @@ class CarriedPose:
     box: Float
 
 
-class PoseCarrier:
+class DepthTracker:
     """Finds objects at their predicted poses.
 
     Args:
         config: limits.
         covariance: options of the poses' covariance.
-        polisher, verifier: those of the pose stage; meshes and acceleration structures are shared.
+        icp, verifier: those of the pose stage; meshes and acceleration structures are shared.
     """
 
     def __init__(
-        self, config: CarryingConfig, covariance: CovarianceConfig, polisher: IcpPolisher, verifier: Verifier
+        self, config: DepthTrackingConfig, covariance: CovarianceConfig, icp: IcpRefiner, verifier: Verifier
     ) -> None:
         self.config = config
         self.covariance = covariance
-        self.polisher = polisher
+        self.icp = icp
         self.verifier = verifier
-        self.objects = polisher.objects
+        self.objects = icp.objects
 
-    def can_carry(self, obj_id: int) -> bool:
+    def can_track(self, obj_id: int) -> bool:
         """Whether object `obj_id` has what carrying needs: a mesh, and ICP that is not switched off."""
-        return self.polisher.config.enabled and self.objects[obj_id].mesh_path is not None
+        return self.icp.config.enabled and self.objects[obj_id].mesh_path is not None
 
     def carry(
         self, frame: RGBDFrame, obj_id: int, predicted: Float, covariance: Float, min_confidence: float
-    ) -> CarriedPose | str:
-        """Look for object `obj_id`, which `can_carry`.
+    ) -> DepthTrackedPose | str:
+        """Look for object `obj_id`, which `can_track`.
 
         Args:
             frame: the frame.
@@ -129,11 +129,11 @@ class PoseCarrier:
         least, most = self.config.least_reach * diameter, self.config.most_reach * diameter
         before = self.verifier.compare(frame, obj_id, predicted, self.config.rays)
         points, share = self._near(frame, before, float(np.clip(spread, least, most)))
-        if share < self.config.min_visible or len(points) < self.polisher.config.min_points:
+        if share < self.config.min_visible or len(points) < self.icp.config.min_points:
             return _reason(before)
         pose = predicted
         if spread > least:
-            pose = self._polish(obj_id, points, pose, final=False)
+            pose = self._refine(obj_id, points, pose, final=False)
         found = self._settle(frame, obj_id, pose, predicted)
         bound = found is not None and found.estimate.fit["violated_fraction"] < self.config.max_void
         shifted = pose if bound else self._slide(frame, obj_id, pose)
@@ -152,12 +152,12 @@ class PoseCarrier:
         compared = self.verifier.compare(frame, obj_id, pose)
         return _box(compared) if compared.agrees.sum() >= self.config.min_visible_px else None
 
-    def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> CarriedPose | None:
+    def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> DepthTrackedPose | None:
         """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
-        model, icp = self.objects[obj_id], self.polisher.config
+        model, icp = self.objects[obj_id], self.icp.config
         compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
         points, _ = self._near(frame, compared, self.config.least_reach * model.diameter)
-        pose = self._polish(obj_id, points, pose, final=True)
+        pose = self._refine(obj_id, points, pose, final=True)
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
         after = self.verifier.compare(frame, obj_id, pose)
@@ -171,7 +171,7 @@ class PoseCarrier:
         covariance = depth_covariance(
             self.covariance,
             model,
-            self.polisher.surface(obj_id),
+            self.icp.surface(obj_id),
             points,
             pose,
             sigma=float(depth_sigma(self.verifier.config, pose[2, 3])),
@@ -181,7 +181,7 @@ class PoseCarrier:
         )
         mask = _filled(frame, after, agrees)
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features)
-        return CarriedPose(estimate, mask, _box(after))
+        return DepthTrackedPose(estimate, mask, _box(after))
 
     def _slide(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float:
         """`pose` shifted across the line of sight to where most of the silhouette agrees and least lies before a void.
@@ -210,7 +210,7 @@ class PoseCarrier:
 
     def _in_view(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
         """Share of the surface towards the camera that is in the picture."""
-        surface, camera = self.polisher.surface(obj_id), frame.intrinsics
+        surface, camera = self.icp.surface(obj_id), frame.intrinsics
         points = transform_points(pose, surface.points[surface.facing(pose)])
         if len(points) == 0:
             return 0.0
@@ -225,18 +225,18 @@ class PoseCarrier:
             near = np.abs(compared.behind) < np.maximum(reach, compared.tolerance)
         rows, cols = compared.rows[near], compared.cols[near]
         share = len(rows) / max(len(near), 1)
-        most = self.polisher.config.points
+        most = self.icp.config.points
         if len(rows) > most:
             kept = np.linspace(0, len(rows) - 1, most).round().astype(int)
             rows, cols = rows[kept], cols[kept]
         return backproject_pixels(frame.intrinsics, rows, cols, frame.depth[rows, cols].astype(np.float64)), share
 
-    def _polish(self, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
-        return np.asarray(self.polisher.polish(obj_id, points, pose[None], final=final).poses[0])
+    def _refine(self, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
+        return np.asarray(self.icp.refine(obj_id, points, pose[None], final=final).poses[0])
 
     def _distance(self, obj_id: int, pose: Float, predicted: Float) -> float:
         """Mean distance (m) of the surface at `pose` from that at `predicted`."""
-        points = self.polisher.surface(obj_id).points[::20]
+        points = self.icp.surface(obj_id).points[::20]
         pose = nearest_equivalent(pose, predicted, self.objects[obj_id].symmetries)
         moved = transform_points(pose, points) - transform_points(predicted, points)
         return float(np.linalg.norm(moved, axis=1).mean())

@@ -23,9 +23,9 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class IcpConfig:
-    """How poses are polished against the measured points."""
+    """How poses are refined against the measured points."""
 
-    enabled: bool = option(True, "polish poses by ICP where the object set has meshes", runtime=True)
+    enabled: bool = option(True, "refine poses by ICP where the object set has meshes", runtime=True)
     points: int = option(400, "measured points an ICP uses", range=(20, 5000))
     model_points: int = option(2000, "surface samples per object", range=(100, 50000))
     max_distances: tuple[float, ...] = option(
@@ -54,7 +54,7 @@ class IcpConfig:
 
 
 @dataclass
-class PolishedPoses:
+class IcpPoses:
     """Poses after ICP.
 
     Attributes:
@@ -84,8 +84,8 @@ class ObjectSurface:
         return np.einsum("ij,ij->i", self.normals, camera - self.points) > 0
 
 
-class IcpPolisher:
-    """Polishes poses of the objects of one set; what it needs of an object is prepared once, at its first use."""
+class IcpRefiner:
+    """Refines poses of the objects of one set; what it needs of an object is prepared once, at its first use."""
 
     def __init__(self, config: IcpConfig, objects: ObjectSet) -> None:
         self.config = config
@@ -98,8 +98,8 @@ class IcpPolisher:
             self._surfaces[obj_id] = ObjectSurface(self.objects[obj_id], self.config.model_points)
         return self._surfaces[obj_id]
 
-    def polish(self, obj_id: int, points: NDArray[np.floating], poses: Float, final: bool = False) -> PolishedPoses:
-        """Polish poses of one instance.
+    def refine(self, obj_id: int, points: NDArray[np.floating], poses: Float, final: bool = False) -> IcpPoses:
+        """Refine poses of one instance.
 
         Args:
             obj_id: which object.
@@ -108,7 +108,7 @@ class IcpPolisher:
             final: use `final_distances` (a pose that is right already, many points).
 
         Returns:
-            the polished poses; those given, with a fitness of 0, where ICP is off, there is no mesh or there are too
+            the refined poses; those given, with a fitness of 0, where ICP is off, there is no mesh or there are too
             few points.
         """
         poses = np.array(poses, np.float64)
@@ -118,16 +118,16 @@ class IcpPolisher:
         measured = measured[np.isfinite(measured).all(1)]
         model = self.objects[obj_id]
         if not self.config.enabled or model.mesh_path is None or len(measured) < self.config.min_points:
-            return PolishedPoses(poses, fitness, rmse)
+            return IcpPoses(poses, fitness, rmse)
         distances = self.config.final_distances if final else self.config.max_distances
         for k in range(count):
             if np.isfinite(poses[k]).all():
-                poses[k], fitness[k], rmse[k] = self._polish_one(
+                poses[k], fitness[k], rmse[k] = self._refine_one(
                     self.surface(obj_id), measured, poses[k], [d * model.diameter for d in distances]
                 )
-        return PolishedPoses(poses, fitness, rmse)
+        return IcpPoses(poses, fitness, rmse)
 
-    def _polish_one(
+    def _refine_one(
         self, surface: ObjectSurface, points: Float, pose: Float, distances: list[float]
     ) -> tuple[Float, float, float]:
         import open3d as o3d

@@ -99,7 +99,7 @@ def symmetric_angles(rotations: Float, rotation: Float, symmetries: Float) -> Fl
 
 
 class RotationSearch:
-    """Finds rotations worth polishing; what it needs of an object is prepared once, at its first use."""
+    """Finds rotations worth refining; what it needs of an object is prepared once, at its first use."""
 
     def __init__(self, config: SearchConfig, objects: ObjectSet) -> None:
         self.config = config

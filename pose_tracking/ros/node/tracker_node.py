@@ -295,7 +295,7 @@ class TrackerNode(LifecycleNode):
             waiting=started - job.taken, decoding=decoded - started, publishing=done - updated, frame=done - job.taken
         )
         report = tracker.report
-        carrying = {"frames_segmented": int(report.segmented), "tracks_carried": report.carried}
+        carrying = {"frames_segmented": int(report.segmented), "tracks_recovered": report.carried}
         carrying |= {f"tracks_not_found.{reason}": count for reason, count in report.lost.items()}
         self._monitor.processed(stages, report.rejected, carrying)
 

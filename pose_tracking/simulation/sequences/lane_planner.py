@@ -13,7 +13,7 @@ from pose_tracking.simulation.placement.layout import GAP, apart, stand
 from pose_tracking.simulation.placement.shapes import Shape
 
 from .trajectories import LIMIT, LOOP, PEAK, HandheldPath, Route, Traveller
-from .visibility import Sight, View, runs
+from .visibility import View, Visibility, runs
 
 Array = NDArray[np.float64]
 LANES = 6
@@ -107,7 +107,7 @@ class Planner:
     ) -> None:
         self._path, self._size, self._rng = path, size, rng
         self._times = np.arange(round(LOOP * RATE)) / RATE
-        self._sight = Sight(path, tangents, self._times, STEP)
+        self._sight = Visibility(path, tangents, self._times, STEP)
         self._lanes = [self._lane(float(y)) for y in np.linspace(-0.26, 0.38, LANES) * size]
 
     def plan(self, wanted: list[Wanted], posts: list[Shape]) -> Layout:

@@ -42,7 +42,7 @@ class View:
     silhouettes: NDArray[np.float32]
 
 
-class Sight:
+class Visibility:
     """A camera on its path, looked through at fixed times.
 
     Args:

@@ -166,9 +166,7 @@ def test_a_malicious_pickle_is_refused_unexecuted(form: str, tmp_path: Path) -> 
 def test_a_whole_pickled_network_is_refused(zip_format: bool, tmp_path: Path) -> None:
     path = tmp_path / "network.pth"
     torch.save(PoseRefineNet(1), path, _use_new_zipfile_serialization=zip_format)
-    with pytest.raises(
-        BundleError, match=r"asks for pose_tracking\.pose\..*\.PoseRefineNet.*state_dict\(\)"
-    ):
+    with pytest.raises(BundleError, match=r"asks for pose_tracking\.pose\..*\.PoseRefineNet.*state_dict\(\)"):
         read_checkpoint(path)
 
 

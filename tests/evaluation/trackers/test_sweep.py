@@ -11,8 +11,8 @@ from tracking_cases import frames
 
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.evaluation.metrics.tracking import FURTHER_METRICS, METRICS
-from pose_tracking.evaluation.trackers.baselines import PEERS, available
-from pose_tracking.evaluation.trackers.sweep import frame_rate, parse_motions, parse_peers, parse_sweep, run_sweep
+from pose_tracking.evaluation.trackers.baselines import BASELINES, available
+from pose_tracking.evaluation.trackers.sweep import frame_rate, parse_baselines, parse_motions, parse_sweep, run_sweep
 from pose_tracking.evaluation.trackers.sweep_report import SWEEP_FILES, format_sweep, write_sweep
 from pose_tracking.objects import ObjectSet
 from pose_tracking.tracking import TrackingConfig
@@ -29,7 +29,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectSet:
 def data(objects: ObjectSet) -> dict:
     """Two scenes, the brick missing for a while in each: its track is lost after 5 frames and begins anew."""
     recorded = frames(30, 1, absent=tuple(range(10, 20))) + frames(30, 2, absent=(7,))
-    config = TrackingConfig(max_age=5, lost_budget=0)
+    config = TrackingConfig(max_age=5, reid_budget=0)
     found = run_sweep(recorded, objects, config, ["box", "pose"], [0.0, 0.25, 0.5])
     return found | {
         "source": "two <scenes>",
@@ -43,8 +43,8 @@ def data(objects: ObjectSet) -> dict:
 def test_sweeps_are_parsed() -> None:
     assert parse_sweep("lambda=0,0.25, 1,0.25") == [0.0, 0.25, 1.0]
     assert parse_motions("box,pose,both") == ["box", "pose", "both"]
-    assert parse_peers("norfair, bytetrack") == ["norfair", "bytetrack"]
-    assert parse_peers("all") == list(PEERS)
+    assert parse_baselines("norfair, bytetrack") == ["norfair", "bytetrack"]
+    assert parse_baselines("all") == list(BASELINES)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_sweeps_are_parsed() -> None:
         (parse_sweep, "lambda=0,1.5", "lambda 1.5 is outside 0 to 1"),
         (parse_motions, "box,orbit", "'orbit' is not one of box, pose, both"),
         (parse_motions, "", "a value is missing"),
-        (parse_peers, "norfair,sort", "'sort' is not one of deep-sort-realtime, norfair, bytetrack, all"),
-        (parse_peers, "", "a value is missing"),
+        (parse_baselines, "norfair,sort", "'sort' is not one of deep-sort-realtime, norfair, bytetrack, all"),
+        (parse_baselines, "", "a value is missing"),
     ],
 )
 def test_what_cannot_be_swept_is_named(parse, text: str, message: str) -> None:
@@ -127,16 +127,16 @@ def test_the_frame_rate_is_that_within_the_scenes() -> None:
     assert frame_rate(frames(1)) == 10
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_other_trackers_run_on_the_same_detections(name: str, objects: ObjectSet, tmp_path: Path) -> None:
     if name not in available():
-        with pytest.raises(ConfigError, match=f"peer {name} cannot be used here"):
+        with pytest.raises(ConfigError, match=f"baseline {name} cannot be used here"):
             run_sweep(frames(3), objects, TrackingConfig(), ["box"], [0.5], [name])
         return
     found = run_sweep(frames(30), objects, TrackingConfig(), ["box"], [0.5], [name])
-    (peer,) = found["peers"]
-    assert set(peer) == {"name", "objects", *METRICS, *FURTHER_METRICS}
-    assert peer["idf1"] > 0.6
+    (baseline,) = found["baselines"]
+    assert set(baseline) == {"name", "objects", *METRICS, *FURTHER_METRICS}
+    assert baseline["idf1"] > 0.6
     data = found | {"source": "a", "model": "b", "frames": 30, "detections": "c", "settings": {"camera_motion": True}}
     write_sweep(data, tmp_path)
     assert name in (tmp_path / "sweep.txt").read_text()

@@ -19,7 +19,7 @@ from pose_tracking.pose.fitting.covariance import (
     hypotheses_covariance,
     symmetry_axis,
 )
-from pose_tracking.pose.fitting.icp import IcpConfig, IcpPolisher, object_points
+from pose_tracking.pose.fitting.icp import IcpConfig, IcpRefiner, object_points
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectSet:
 
 
 @pytest.fixture(scope="module")
-def polisher(objects: ObjectSet) -> IcpPolisher:
-    return IcpPolisher(IcpConfig(), objects)
+def icp(objects: ObjectSet) -> IcpRefiner:
+    return IcpRefiner(IcpConfig(), objects)
 
 
 def error_of(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -40,11 +40,11 @@ def error_of(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def covariance_at(
-    objects: ObjectSet, polisher: IcpPolisher, obj_id: int, pose: np.ndarray, points: np.ndarray, **options: float
+    objects: ObjectSet, icp: IcpRefiner, obj_id: int, pose: np.ndarray, points: np.ndarray, **options: float
 ) -> np.ndarray:
     model = objects[obj_id]
     arguments = {"sigma": 0.001, "visible_px": 4.0 * len(points), "max_distance": 0.02, **options}
-    return depth_covariance(CovarianceConfig(), model, polisher.surface(obj_id), points, pose, **arguments)
+    return depth_covariance(CovarianceConfig(), model, icp.surface(obj_id), points, pose, **arguments)
 
 
 def view(objects: ObjectSet, obj_id: int, pose: np.ndarray, noise: float = 0.001, seed: int = 0) -> np.ndarray:
@@ -57,9 +57,7 @@ CORNER = make_transform(Rotation.from_euler("xyz", [125, 25, 30], degrees=True).
 
 
 @pytest.mark.parametrize("obj_id", [STEPS, LAMP])
-def test_normalised_error_is_that_of_six_degrees_of_freedom(
-    objects: ObjectSet, polisher: IcpPolisher, obj_id: int
-) -> None:
+def test_normalised_error_is_that_of_six_degrees_of_freedom(objects: ObjectSet, icp: IcpRefiner, obj_id: int) -> None:
     """Monte Carlo over poses and noise that is smooth over pixels: e^T C^-1 e averages 6 where C is honest."""
     rng = np.random.default_rng(0)
     diameter, squared = objects[obj_id].diameter, []
@@ -69,31 +67,31 @@ def test_normalised_error_is_that_of_six_degrees_of_freedom(
         noise = gaussian_filter(rng.normal(size=frame.depth.shape), 1.0)
         frame = replace(frame, depth=(frame.depth + 0.003 * noise / noise.std()).astype(np.float32))
         points = object_points(frame, mask, diameter, IcpConfig())
-        pose = polisher.polish(obj_id, points, moved(truth, 5, 0.004, rng)[None]).poses
-        pose = polisher.polish(obj_id, points, pose, final=True).poses[0]
+        pose = icp.refine(obj_id, points, moved(truth, 5, 0.004, rng)[None]).poses
+        pose = icp.refine(obj_id, points, pose, final=True).poses[0]
         covariance = covariance_at(
-            objects, polisher, obj_id, pose, points, sigma=0.003, visible_px=float(mask.sum()), max_distance=0.01
+            objects, icp, obj_id, pose, points, sigma=0.003, visible_px=float(mask.sum()), max_distance=0.01
         )
         error = error_of(pose, truth)
         squared.append(error @ np.linalg.solve(covariance, error))
     assert 6 / 3 < np.mean(squared) < 6 * 3
 
 
-def test_more_noise_and_fewer_points_mean_less_certainty(objects: ObjectSet, polisher: IcpPolisher) -> None:
-    quiet = covariance_at(objects, polisher, STEPS, CORNER, view(objects, STEPS, CORNER))
-    loud = covariance_at(objects, polisher, STEPS, CORNER, view(objects, STEPS, CORNER, noise=0.006), sigma=0.006)
-    few = covariance_at(objects, polisher, STEPS, CORNER, view(objects, STEPS, CORNER)[::8])
+def test_more_noise_and_fewer_points_mean_less_certainty(objects: ObjectSet, icp: IcpRefiner) -> None:
+    quiet = covariance_at(objects, icp, STEPS, CORNER, view(objects, STEPS, CORNER))
+    loud = covariance_at(objects, icp, STEPS, CORNER, view(objects, STEPS, CORNER, noise=0.006), sigma=0.006)
+    few = covariance_at(objects, icp, STEPS, CORNER, view(objects, STEPS, CORNER)[::8])
     assert (np.diag(loud) > 1.5 * np.diag(quiet)).all()
     assert (np.diag(few) > 1.2 * np.diag(quiet)).all()
 
 
 @pytest.mark.parametrize("kind", ["depth", "network"])
-def test_doubt_grows_the_covariance(objects: ObjectSet, polisher: IcpPolisher, kind: str) -> None:
+def test_doubt_grows_the_covariance(objects: ObjectSet, icp: IcpRefiner, kind: str) -> None:
     points = view(objects, STEPS, CORNER)
 
     def at(confidence: float) -> np.ndarray:
         if kind == "depth":
-            return covariance_at(objects, polisher, STEPS, CORNER, points, confidence=confidence)
+            return covariance_at(objects, icp, STEPS, CORNER, points, confidence=confidence)
         return hypotheses_covariance(CovarianceConfig(), objects[STEPS], CORNER[None], np.ones(1), confidence)
 
     traces = [np.trace(at(c)) for c in (1.0, 0.8, 0.4, 0.1, 0.0)]
@@ -101,9 +99,9 @@ def test_doubt_grows_the_covariance(objects: ObjectSet, polisher: IcpPolisher, k
     assert (np.diag(at(0.0)) <= [*[0.25 * objects[STEPS].diameter ** 2] * 3, *[UNKNOWN_ANGLE] * 3]).all()
 
 
-def test_a_turn_about_the_axis_of_symmetry_is_unknown(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_a_turn_about_the_axis_of_symmetry_is_unknown(objects: ObjectSet, icp: IcpRefiner) -> None:
     pose = make_transform(Rotation.from_euler("xyz", [60, 20, 0], degrees=True).as_matrix(), [0.03, 0.0, 0.6])
-    covariance = covariance_at(objects, polisher, POST, pose, view(objects, POST, pose))
+    covariance = covariance_at(objects, icp, POST, pose, view(objects, POST, pose))
     axis = pose[:3, 2]
     assert axis @ covariance[3:, 3:] @ axis >= UNKNOWN_ANGLE
     across = np.linalg.svd(axis[None])[2][1:]
@@ -111,17 +109,17 @@ def test_a_turn_about_the_axis_of_symmetry_is_unknown(objects: ObjectSet, polish
     assert np.trace(covariance[:3, :3]) < 0.01**2  # the axis goes through the origin, which therefore stays known
 
 
-def test_a_flat_view_does_not_bind_the_slide(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_a_flat_view_does_not_bind_the_slide(objects: ObjectSet, icp: IcpRefiner) -> None:
     pose = make_transform(Rotation.from_euler("x", 180, degrees=True).as_matrix() @ np.diag([1.0, -1, -1]), [0, 0, 0.6])
-    covariance = covariance_at(objects, polisher, LAMP, pose, view(objects, LAMP, pose))
+    covariance = covariance_at(objects, icp, LAMP, pose, view(objects, LAMP, pose))
     assert covariance[2, 2] < 0.002**2
     assert covariance[0, 0] > 50 * covariance[2, 2]
 
 
-def test_too_few_points_are_ignorance(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_too_few_points_are_ignorance(objects: ObjectSet, icp: IcpRefiner) -> None:
     model = objects[STEPS]
     for points in (np.zeros((0, 3)), view(objects, STEPS, CORNER)[:3], view(objects, STEPS, CORNER) + 1.0):
-        covariance = covariance_at(objects, polisher, STEPS, CORNER, points)
+        covariance = covariance_at(objects, icp, STEPS, CORNER, points)
         np.testing.assert_allclose(np.diag(covariance)[3:], UNKNOWN_ANGLE)
         np.testing.assert_allclose(np.diag(covariance)[:3], (0.5 * model.diameter) ** 2)
 
@@ -129,14 +127,14 @@ def test_too_few_points_are_ignorance(objects: ObjectSet, polisher: IcpPolisher)
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([STEPS, LAMP, POST]), st.floats(0, 1))
 def test_covariances_are_symmetric_and_positive(
-    objects: ObjectSet, polisher: IcpPolisher, seed: int, obj_id: int, confidence: float
+    objects: ObjectSet, icp: IcpRefiner, seed: int, obj_id: int, confidence: float
 ) -> None:
     rng = np.random.default_rng(seed)
     pose = random_pose(rng)
     points = view(objects, obj_id, pose, seed=seed)
     network = np.array([moved(pose, rng.uniform(0, 180), 0.01, rng) for _ in range(4)])
     for covariance in (
-        covariance_at(objects, polisher, obj_id, pose, points, confidence=confidence),
+        covariance_at(objects, icp, obj_id, pose, points, confidence=confidence),
         hypotheses_covariance(CovarianceConfig(), objects[obj_id], network, rng.random(4), confidence),
     ):
         assert covariance.shape == (6, 6)
@@ -144,12 +142,12 @@ def test_covariances_are_symmetric_and_positive(
         assert (np.linalg.eigvalsh(covariance) > 0).all()
 
 
-def test_the_covariance_turns_with_the_camera(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_the_covariance_turns_with_the_camera(objects: ObjectSet, icp: IcpRefiner) -> None:
     """Rotating pose and points about the camera rotates the covariance: it is given in the camera's axes."""
     points = view(objects, STEPS, CORNER)
     turn = make_transform(Rotation.from_euler("z", 70, degrees=True).as_matrix(), [0, 0, 0])
-    before = covariance_at(objects, polisher, STEPS, CORNER, points)
-    after = covariance_at(objects, polisher, STEPS, turn @ CORNER, points @ turn[:3, :3].T)
+    before = covariance_at(objects, icp, STEPS, CORNER, points)
+    after = covariance_at(objects, icp, STEPS, turn @ CORNER, points @ turn[:3, :3].T)
     both = np.kron(np.eye(2), turn[:3, :3])
     np.testing.assert_allclose(after, both @ before @ both.T, atol=1e-9)
 

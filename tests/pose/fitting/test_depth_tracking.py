@@ -22,37 +22,37 @@ from pose_tracking.pose.fitting.depth_tracking import (
     NO_DEPTH,
     OUT_OF_VIEW,
     SCORE,
-    CarriedPose,
-    CarryingConfig,
-    PoseCarrier,
+    DepthTrackedPose,
+    DepthTracker,
+    DepthTrackingConfig,
 )
-from pose_tracking.pose.fitting.icp import IcpConfig, IcpPolisher
+from pose_tracking.pose.fitting.icp import IcpConfig, IcpRefiner
 from pose_tracking.pose.fitting.verification import Verifier
 
 CERTAIN = 0.2
 
 
-def carrier_of(objects: ObjectSet, icp: IcpConfig | None = None) -> PoseCarrier:
+def depth_tracker_of(objects: ObjectSet, icp: IcpConfig | None = None) -> DepthTracker:
     config = PoseConfig()
-    return PoseCarrier(
-        CarryingConfig(),
+    return DepthTracker(
+        DepthTrackingConfig(),
         config.covariance,
-        IcpPolisher(icp or config.icp, objects),
+        IcpRefiner(icp or config.icp, objects),
         Verifier(config.verification, objects),
     )
 
 
 @pytest.fixture(scope="module")
-def carrier(tmp_path_factory: pytest.TempPathFactory) -> PoseCarrier:
-    return carrier_of(write_objects(tmp_path_factory.mktemp("objects")))
+def depth_tracker(tmp_path_factory: pytest.TempPathFactory) -> DepthTracker:
+    return depth_tracker_of(write_objects(tmp_path_factory.mktemp("objects")))
 
 
 def spread(metres: float = 0.003, radians: float = 0.03) -> np.ndarray:
     return np.diag([metres**2] * 3 + [radians**2] * 3)
 
 
-def found(result: CarriedPose | str) -> CarriedPose:
-    assert isinstance(result, CarriedPose), result
+def found(result: DepthTrackedPose | str) -> DepthTrackedPose:
+    assert isinstance(result, DepthTrackedPose), result
     return result
 
 
@@ -65,12 +65,12 @@ def upright(x: float = 0.0, y: float = 0.0, turn: float = 0.5) -> np.ndarray:
 @given(st.integers(0, 2**16), st.sampled_from([STEPS, LAMP]), st.floats(0, 0.004), st.floats(0, 4))
 @settings(max_examples=15, deadline=None)
 def test_a_slightly_wrong_prediction_is_put_right(
-    carrier: PoseCarrier, seed: int, obj_id: int, metres: float, degrees: float
+    depth_tracker: DepthTracker, seed: int, obj_id: int, metres: float, degrees: float
 ) -> None:
     rng = np.random.default_rng(seed)
     truth = upright(*rng.uniform(-0.08, 0.08, 2), turn=rng.uniform(0, 6))
     frame, masks = render([(obj_id, truth)], seed=seed)
-    result = found(carrier.carry(frame, obj_id, moved(truth, degrees, metres, rng), spread(), CERTAIN))
+    result = found(depth_tracker.carry(frame, obj_id, moved(truth, degrees, metres, rng), spread(), CERTAIN))
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
     assert rotation_angle(result.estimate.pose[:3, :3] @ truth[:3, :3].T) < np.radians(5)
     assert result.estimate.confidence >= CERTAIN
@@ -80,35 +80,35 @@ def test_a_slightly_wrong_prediction_is_put_right(
     np.testing.assert_allclose(result.box, [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], atol=8)
 
 
-def test_a_shift_that_flat_sides_do_not_bind_is_put_right(carrier: PoseCarrier) -> None:
+def test_a_shift_that_flat_sides_do_not_bind_is_put_right(depth_tracker: DepthTracker) -> None:
     """A plate seen from below slides within itself: ICP alone leaves it where it was predicted."""
     truth = make_transform(np.eye(3), [0.0, 0.0, 0.7])
     frame, _ = render([(LAMP, truth)])
     predicted = truth.copy()
     predicted[0, 3] += 0.014
-    result = found(carrier.carry(frame, LAMP, predicted, spread(), CERTAIN))
+    result = found(depth_tracker.carry(frame, LAMP, predicted, spread(), CERTAIN))
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
 
 
-def test_a_prediction_known_to_be_poor_may_be_farther_off(carrier: PoseCarrier) -> None:
+def test_a_prediction_known_to_be_poor_may_be_farther_off(depth_tracker: DepthTracker) -> None:
     truth = upright()
     frame, _ = render([(STEPS, truth)])
     predicted = moved(truth, 8, 0.018, np.random.default_rng(1))
-    result = found(carrier.carry(frame, STEPS, predicted, spread(0.01, 0.1), CERTAIN))
+    result = found(depth_tracker.carry(frame, STEPS, predicted, spread(0.01, 0.1), CERTAIN))
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
 
 
-def test_a_turn_that_no_depth_binds_stays_as_predicted(carrier: PoseCarrier) -> None:
+def test_a_turn_that_no_depth_binds_stays_as_predicted(depth_tracker: DepthTracker) -> None:
     truth = upright()
     frame, _ = render([(POST, truth)])
     turned = truth @ make_transform(Rotation.from_euler("z", 1.0).as_matrix(), np.zeros(3))
-    result = found(carrier.carry(frame, POST, turned, spread(), CERTAIN))
+    result = found(depth_tracker.carry(frame, POST, turned, spread(), CERTAIN))
     assert rotation_angle(result.estimate.pose[:3, :3] @ turned[:3, :3].T) < np.radians(5)
     axis = result.estimate.pose[:3, 2]
     assert axis @ result.estimate.covariance[3:, 3:] @ axis > 1.0
 
 
-def test_nothing_drifts_over_many_frames(carrier: PoseCarrier) -> None:
+def test_nothing_drifts_over_many_frames(depth_tracker: DepthTracker) -> None:
     """Each frame starts from the last one's answer alone, while the object moves on."""
     pose = truth = upright(-0.05)
     for k in range(25):
@@ -116,7 +116,7 @@ def test_nothing_drifts_over_many_frames(carrier: PoseCarrier) -> None:
         truth[:3, 3] += [0.003, 0.001, 0.0]
         truth[:3, :3] = Rotation.from_rotvec([0, 0.01, 0.01]).as_matrix() @ truth[:3, :3]
         frame, _ = render([(STEPS, truth)], seed=k)
-        pose = found(carrier.carry(frame, STEPS, pose, spread(), CERTAIN)).estimate.pose
+        pose = found(depth_tracker.carry(frame, STEPS, pose, spread(), CERTAIN)).estimate.pose
     assert np.linalg.norm(pose[:3, 3] - truth[:3, 3]) < 0.005
     assert rotation_angle(pose[:3, :3] @ truth[:3, :3].T) < np.radians(4)
 
@@ -125,28 +125,28 @@ def hole(frame: RGBDFrame, value: float) -> RGBDFrame:
     return replace(frame, depth=np.full_like(frame.depth, value))
 
 
-def test_what_is_not_there_is_not_found(carrier: PoseCarrier) -> None:
+def test_what_is_not_there_is_not_found(depth_tracker: DepthTracker) -> None:
     pose = upright()
     frame, _ = render([(STEPS, pose)])
     empty, _ = render([])
     outside = pose.copy()
     outside[0, 3] = 0.7
-    assert carrier.carry(empty, STEPS, pose, spread(), CERTAIN) == GONE
-    assert carrier.carry(hole(frame, 0.4), STEPS, pose, spread(), CERTAIN) == HIDDEN
-    assert carrier.carry(hole(frame, 0.0), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
-    assert carrier.carry(hole(frame, np.nan), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
-    assert carrier.carry(frame, STEPS, outside, spread(), CERTAIN) == OUT_OF_VIEW
+    assert depth_tracker.carry(empty, STEPS, pose, spread(), CERTAIN) == GONE
+    assert depth_tracker.carry(hole(frame, 0.4), STEPS, pose, spread(), CERTAIN) == HIDDEN
+    assert depth_tracker.carry(hole(frame, 0.0), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
+    assert depth_tracker.carry(hole(frame, np.nan), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
+    assert depth_tracker.carry(frame, STEPS, outside, spread(), CERTAIN) == OUT_OF_VIEW
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_another_object_in_its_place_is_not_taken_for_it(carrier: PoseCarrier, seed: int) -> None:
+def test_another_object_in_its_place_is_not_taken_for_it(depth_tracker: DepthTracker, seed: int) -> None:
     pose = random_pose(np.random.default_rng(seed))
     frame, _ = render([(LAMP, pose)])
-    assert carrier.carry(frame, STEPS, pose, spread(0.01, 0.1), CERTAIN) in (GONE, MOVED, SCORE)
+    assert depth_tracker.carry(frame, STEPS, pose, spread(0.01, 0.1), CERTAIN) in (GONE, MOVED, SCORE)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95])
-def test_a_hidden_object_is_found_as_long_as_enough_of_it_is_seen(carrier: PoseCarrier, share: float) -> None:
+def test_a_hidden_object_is_found_as_long_as_enough_of_it_is_seen(depth_tracker: DepthTracker, share: float) -> None:
     """A board before the left of the staircase, in the colour of the wall."""
     pose = upright()
     frame, masks = render([(STEPS, pose)])
@@ -154,7 +154,7 @@ def test_a_hidden_object_is_found_as_long_as_enough_of_it_is_seen(carrier: PoseC
     edge = int(cols[int(share * len(cols))])
     depth, color = frame.depth.copy(), frame.color.copy()
     depth[:, :edge], color[:, :edge] = 0.5, 110
-    result = carrier.carry(replace(frame, depth=depth, color=color), STEPS, pose, spread(), CERTAIN)
+    result = depth_tracker.carry(replace(frame, depth=depth, color=color), STEPS, pose, spread(), CERTAIN)
     if share > 0.9:
         assert result == HIDDEN
     else:
@@ -164,16 +164,16 @@ def test_a_hidden_object_is_found_as_long_as_enough_of_it_is_seen(carrier: PoseC
         assert not seen.mask[:, :edge].any()
 
 
-def test_the_box_ends_at_the_border_of_the_image(carrier: PoseCarrier) -> None:
+def test_the_box_ends_at_the_border_of_the_image(depth_tracker: DepthTracker) -> None:
     pose = upright(x=0.36)
     frame, masks = render([(STEPS, pose)])
     assert masks[0][:, -1].any()
-    result = found(carrier.carry(frame, STEPS, pose, spread(), CERTAIN))
+    result = found(depth_tracker.carry(frame, STEPS, pose, spread(), CERTAIN))
     assert result.box[2] == CAMERA.width
 
 
 @pytest.mark.parametrize("left", [0, 160])
-def test_the_visible_box_is_that_of_what_is_seen(carrier: PoseCarrier, left: int) -> None:
+def test_the_visible_box_is_that_of_what_is_seen(depth_tracker: DepthTracker, left: int) -> None:
     """A board before the image up to column `left` hides a part of the object, or nothing."""
     truth = upright()
     frame, masks = render([(STEPS, truth)])
@@ -183,20 +183,20 @@ def test_the_visible_box_is_that_of_what_is_seen(carrier: PoseCarrier, left: int
     rows, cols = np.nonzero(visible)
     expected = [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]
     assert len(rows) > 200
-    box = carrier.visible_box(replace(frame, depth=depth), STEPS, truth)
+    box = depth_tracker.visible_box(replace(frame, depth=depth), STEPS, truth)
     assert box == pytest.approx(expected, abs=3)
 
 
-def test_what_is_not_seen_has_no_visible_box(carrier: PoseCarrier) -> None:
+def test_what_is_not_seen_has_no_visible_box(depth_tracker: DepthTracker) -> None:
     frame, _ = render([])
     near = replace(frame, depth=np.full_like(frame.depth, 0.3))
-    assert carrier.visible_box(near, STEPS, upright()) is None
+    assert depth_tracker.visible_box(near, STEPS, upright()) is None
 
 
 def test_without_mesh_or_icp_nothing_can_be_carried(
-    carrier: PoseCarrier, tmp_path_factory: pytest.TempPathFactory
+    depth_tracker: DepthTracker, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    assert carrier.can_carry(STEPS)
+    assert depth_tracker.can_track(STEPS)
     bare = write_objects(tmp_path_factory.mktemp("bare"), with_meshes=False)
-    assert not carrier_of(bare).can_carry(STEPS)
-    assert not carrier_of(carrier.objects, IcpConfig(enabled=False)).can_carry(STEPS)
+    assert not depth_tracker_of(bare).can_track(STEPS)
+    assert not depth_tracker_of(depth_tracker.objects, IcpConfig(enabled=False)).can_track(STEPS)

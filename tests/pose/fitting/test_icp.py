@@ -13,7 +13,7 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle, transform_points
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.fitting.icp import IcpConfig, IcpPolisher, ObjectSurface, object_points
+from pose_tracking.pose.fitting.icp import IcpConfig, IcpRefiner, ObjectSurface, object_points
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectSet:
 
 
 @pytest.fixture(scope="module")
-def polisher(objects: ObjectSet) -> IcpPolisher:
-    return IcpPolisher(IcpConfig(), objects)
+def icp(objects: ObjectSet) -> IcpRefiner:
+    return IcpRefiner(IcpConfig(), objects)
 
 
 def scene_points(objects: ObjectSet, obj_id: int, pose: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -31,14 +31,14 @@ def scene_points(objects: ObjectSet, obj_id: int, pose: np.ndarray, seed: int = 
     return object_points(frame, mask, objects[obj_id].diameter, IcpConfig())
 
 
-def test_icp_recovers_from_20_degrees_and_10_mm(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_icp_recovers_from_20_degrees_and_10_mm(objects: ObjectSet, icp: IcpRefiner) -> None:
     rng = np.random.default_rng(1)
     vertices = objects[STEPS].mesh.vertices
     good = []
     for seed in range(12):
         pose = random_pose(rng)
         starts = np.array([moved(pose, 20, 0.01, rng) for _ in range(4)])
-        for found in polisher.polish(STEPS, scene_points(objects, STEPS, pose, seed), starts).poses:
+        for found in icp.refine(STEPS, scene_points(objects, STEPS, pose, seed), starts).poses:
             error = np.linalg.norm(transform_points(found, vertices) - transform_points(pose, vertices), axis=1).mean()
             good.append(error < 0.1 * objects[STEPS].diameter)
     assert np.mean(good) >= 0.95
@@ -46,9 +46,9 @@ def test_icp_recovers_from_20_degrees_and_10_mm(objects: ObjectSet, polisher: Ic
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), obj_id=st.sampled_from([STEPS, LAMP]))
-def test_a_right_pose_stays_right(objects: ObjectSet, polisher: IcpPolisher, seed: int, obj_id: int) -> None:
+def test_a_right_pose_stays_right(objects: ObjectSet, icp: IcpRefiner, seed: int, obj_id: int) -> None:
     pose = random_pose(np.random.default_rng(seed))
-    found = polisher.polish(obj_id, scene_points(objects, obj_id, pose, seed), pose[None], final=True)
+    found = icp.refine(obj_id, scene_points(objects, obj_id, pose, seed), pose[None], final=True)
     # Two faces in view leave a slide along their edge to the outline, which ICP does not see.
     assert np.linalg.norm(found.poses[0][:3, 3] - pose[:3, 3]) < 0.01
     assert found.fitness[0] > 0.9
@@ -56,35 +56,33 @@ def test_a_right_pose_stays_right(objects: ObjectSet, polisher: IcpPolisher, see
     np.testing.assert_allclose(found.poses[0][:3, :3] @ found.poses[0][:3, :3].T, np.eye(3), atol=1e-9)
 
 
-def test_rows_that_are_not_finite_change_nothing(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_rows_that_are_not_finite_change_nothing(objects: ObjectSet, icp: IcpRefiner) -> None:
     pose = random_pose(np.random.default_rng(3))
     points = scene_points(objects, STEPS, pose)
     start = moved(pose, 5, 0.004, np.random.default_rng(0))[None]
     holes = np.insert(points, [0, 7, 7], [[np.nan] * 3, [np.inf, 0, 1], [0, 0, np.nan]], axis=0)
-    np.testing.assert_allclose(
-        polisher.polish(STEPS, holes, start).poses, polisher.polish(STEPS, points, start).poses, atol=1e-9
-    )
+    np.testing.assert_allclose(icp.refine(STEPS, holes, start).poses, icp.refine(STEPS, points, start).poses, atol=1e-9)
 
 
-def test_too_few_points_leave_the_pose_alone(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_too_few_points_leave_the_pose_alone(objects: ObjectSet, icp: IcpRefiner) -> None:
     pose = random_pose(np.random.default_rng(4))[None]
-    result = polisher.polish(STEPS, scene_points(objects, STEPS, pose[0])[:10], pose)
+    result = icp.refine(STEPS, scene_points(objects, STEPS, pose[0])[:10], pose)
     np.testing.assert_array_equal(result.poses, pose)
     assert result.fitness[0] == 0
     assert np.isnan(result.rmse[0])
 
 
-def test_points_far_from_the_model_leave_the_pose_alone(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_points_far_from_the_model_leave_the_pose_alone(objects: ObjectSet, icp: IcpRefiner) -> None:
     pose = random_pose(np.random.default_rng(4))[None]
-    result = polisher.polish(STEPS, scene_points(objects, STEPS, pose[0]) + 1.0, pose)
+    result = icp.refine(STEPS, scene_points(objects, STEPS, pose[0]) + 1.0, pose)
     np.testing.assert_allclose(result.poses, pose)
     assert result.fitness[0] == 0
 
 
-def test_a_pose_that_is_not_finite_is_left_alone(objects: ObjectSet, polisher: IcpPolisher) -> None:
+def test_a_pose_that_is_not_finite_is_left_alone(objects: ObjectSet, icp: IcpRefiner) -> None:
     pose = random_pose(np.random.default_rng(4))
     broken = np.stack([np.full((4, 4), np.nan), pose])
-    result = polisher.polish(STEPS, scene_points(objects, STEPS, pose), broken)
+    result = icp.refine(STEPS, scene_points(objects, STEPS, pose), broken)
     assert np.isnan(result.poses[0]).all()
     assert result.fitness[1] > 0.9
 
@@ -97,10 +95,10 @@ def test_without_icp_poses_are_handed_back(
     points = scene_points(objects, STEPS, pose)
     start = moved(pose, 10, 0.005, np.random.default_rng(0))[None]
     if reason == "disabled":
-        polisher = IcpPolisher(IcpConfig(enabled=False), objects)
+        icp = IcpRefiner(IcpConfig(enabled=False), objects)
     else:
-        polisher = IcpPolisher(IcpConfig(), write_objects(tmp_path_factory.mktemp("bare"), with_meshes=False))
-    result = polisher.polish(STEPS, points, start)
+        icp = IcpRefiner(IcpConfig(), write_objects(tmp_path_factory.mktemp("bare"), with_meshes=False))
+    result = icp.refine(STEPS, points, start)
     np.testing.assert_array_equal(result.poses, start)
     assert result.fitness[0] == 0
 
@@ -160,10 +158,10 @@ def test_icp_recovers_the_real_cat(data_dir, linemod_objects: ObjectSet) -> None
     pose = np.eye(4)
     pose[:3, :3] = np.reshape(truth["cam_R_m2c"], (3, 3))
     pose[:3, 3] = np.array(truth["cam_t_m2c"]) / 1000
-    polisher = IcpPolisher(IcpConfig(), linemod_objects)
+    icp = IcpRefiner(IcpConfig(), linemod_objects)
     rng = np.random.default_rng(0)
     starts = np.array([moved(pose, 20, 0.01, rng) for _ in range(20)])
-    found = polisher.polish(6, object_points(frame, mask, linemod_objects[6].diameter, polisher.config), starts).poses
+    found = icp.refine(6, object_points(frame, mask, linemod_objects[6].diameter, icp.config), starts).poses
     vertices = linemod_objects[6].mesh.vertices[::10]
     errors = [
         np.linalg.norm(transform_points(p, vertices) - transform_points(pose, vertices), axis=1).mean() for p in found

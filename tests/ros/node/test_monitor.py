@@ -74,6 +74,6 @@ def test_silence_is_measured_from_the_last_message_or_the_start(monitor, clock):
 
 def test_carrying_is_counted():
     monitor = Monitor()
-    monitor.processed({}, carrying={"frames_segmented": 1, "tracks_carried": 2})
-    monitor.processed({}, carrying={"frames_segmented": 0, "tracks_carried": 1, "tracks_not_found.gone": 1})
-    assert monitor.snapshot().carrying == {"frames_segmented": 1, "tracks_carried": 3, "tracks_not_found.gone": 1}
+    monitor.processed({}, carrying={"frames_segmented": 1, "tracks_recovered": 2})
+    monitor.processed({}, carrying={"frames_segmented": 0, "tracks_recovered": 1, "tracks_not_found.gone": 1})
+    assert monitor.snapshot().carrying == {"frames_segmented": 1, "tracks_recovered": 3, "tracks_not_found.gone": 1}

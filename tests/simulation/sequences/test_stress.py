@@ -105,12 +105,12 @@ def test_copies_that_return_are_new_and_singles_stay_who_they_are(sequences):
             used |= mine
             assert {entry.obj_id for _, entry in seen} == {body.obj_id}
             for (before, a), (after, b) in itertools.pairwise(seen):
-                unseen = (after - before) / FPS
+                unmatched = (after - before) / FPS
                 if a.instance_id != b.instance_id:
                     assert counts[body.obj_id] > 1
-                    assert 1.4 < unseen < 5
+                    assert 1.4 < unmatched < 5
                     renewed.add(body.obj_id)
-                elif unseen > 1.4:
+                elif unmatched > 1.4:
                     assert counts[body.obj_id] == 1
                     returned_single = True
         assert renewed == {obj_id for obj_id, count in counts.items() if count > 1}
