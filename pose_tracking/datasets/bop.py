@@ -32,7 +32,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform, make_transform
 from pose_tracking.core.images import read_image
 
-from .sample import GroundTruthObject, Sample
+from .sample import GroundTruthObject, Sample, silhouette_box
 
 SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO = "scene_camera.json", "scene_gt.json", "scene_gt_info.json"
 # Period of a scene that states no stamps.
@@ -132,14 +132,6 @@ def scene_folders(path: str | Path) -> list[Path]:
         if not (scene / SCENE_CAMERA).is_file():
             raise DatasetError(f"{scene}: no {SCENE_CAMERA}: the scene is not complete")
     return scenes
-
-
-def mask_box(mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """(4,) box (x_min, y_min, x_max, y_max) around a (H, W) mask, its far edges exclusive; None for an empty mask."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    if columns.size == 0:
-        return None
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
 
 
 def _scene_id(folder: Path) -> int:
@@ -261,7 +253,7 @@ def _read_object(image: _Image, gt_id: int, entry: Mapping[str, Any]) -> GroundT
         pixels = load_image(mask_path)
         mask = np.asarray(pixels if pixels.ndim == 2 else pixels.max(2)) > 0
         if box is None:
-            box = mask_box(mask)
+            box = silhouette_box(mask)
     return GroundTruthObject(obj_id, pose, visibility, box, mask, instance_id, amodal_box)
 
 

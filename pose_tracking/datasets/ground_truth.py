@@ -11,8 +11,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
 
-from .bop import mask_box
-from .sample import GroundTruthObject, Sample
+from .sample import GroundTruthObject, Sample, silhouette_box
 
 # How far the scene may lie in front of the model before it hides it; the tolerance of the BOP benchmark.
 OCCLUSION_TOLERANCE = 0.015
@@ -73,6 +72,6 @@ def _complete(
     if mask is None:
         hidden = (measured > 0) & (measured < depth - OCCLUSION_TOLERANCE)
         mask = silhouette & ~hidden & (depth <= nearest)
-    box = item.box if item.box is not None else mask_box(mask)
-    amodal_box = item.amodal_box if item.amodal_box is not None else mask_box(silhouette)
+    box = item.box if item.box is not None else silhouette_box(mask)
+    amodal_box = item.amodal_box if item.amodal_box is not None else silhouette_box(silhouette)
     return replace(item, mask=mask, box=box, amodal_box=amodal_box)

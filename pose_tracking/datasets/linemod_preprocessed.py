@@ -27,8 +27,8 @@ from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 
-from .bop import DEFAULT_PERIOD_NS, SCENE_GAP_NS, load_image, mask_box, read_color, read_depth
-from .sample import GroundTruthObject, Sample
+from .bop import DEFAULT_PERIOD_NS, SCENE_GAP_NS, load_image, read_color, read_depth
+from .sample import GroundTruthObject, Sample, silhouette_box
 
 SPLITS = ("test", "train", "all")
 # libyaml reads the 40,000 lines of a gt.yml in a second; the Python parser takes half a minute.
@@ -165,5 +165,5 @@ def _read_object(image: _Image, entry: Mapping[str, Any], folder_id: int) -> Gro
     if obj_id == folder_id and mask_path.is_file():
         pixels = load_image(mask_path)
         mask = np.asarray(pixels if pixels.ndim == 2 else pixels.max(2)) > 0
-        box = box if (visible := mask_box(mask)) is None else visible
+        box = box if (visible := silhouette_box(mask)) is None else visible
     return GroundTruthObject(obj_id, pose, box=box, mask=mask)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.frame import RGBDFrame
 
 
@@ -28,12 +27,12 @@ class GroundTruthObject:
     """
 
     obj_id: int
-    pose: NDArray[np.float64]
+    pose: Float
     visibility: float | None = None
-    box: NDArray[np.float64] | None = None
-    mask: NDArray[np.bool_] | None = None
+    box: Float | None = None
+    mask: Bool | None = None
     instance_id: int | None = None
-    amodal_box: NDArray[np.float64] | None = None
+    amodal_box: Float | None = None
 
 
 @dataclass
@@ -54,6 +53,12 @@ class Sample:
     scene_id: int = 0
     image_id: int | None = None
     complete: bool = False
+
+
+def silhouette_box(mask: Bool) -> Float | None:
+    """(4,) box around a (H, W) mask in the form of `GroundTruthObject.box`; None for an empty mask."""
+    box = mask_box(mask)
+    return None if box is None else box.astype(float)
 
 
 class Source(Protocol):

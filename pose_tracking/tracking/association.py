@@ -8,10 +8,10 @@ of the paper (arXiv:1703.07402) on one scale; some trackers weigh appearance wit
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Float = NDArray[np.float64]
+from pose_tracking.core.arrays import Float, Int
+
 Matches = list[tuple[int, int]]
 
 # How far above the largest admissible distance an impossible pair lies, as in Deep SORT's clip. A huge cost instead
@@ -35,16 +35,6 @@ def association_cost(
     cost = motion_weight * near + (1 - motion_weight) * alike
     possible = (motion <= motion_gate) & ~(appearance > appearance_gate)
     return np.where(possible, np.minimum(cost, 1.0), np.inf)
-
-
-def intersection_over_union(a: Float, b: Float) -> Float:
-    """(A, B) IoU of (A, 4) and (B, 4) corner boxes."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.prod(np.clip(high - low, 0, None), -1)
-    area_a, area_b = np.prod(a[:, 2:] - a[:, :2], -1), np.prod(b[:, 2:] - b[:, :2], -1)
-    union = area_a[:, None] + area_b[None] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
 def min_cost_matching(
@@ -81,7 +71,7 @@ def min_cost_matching(
 
 
 def matching_cascade(
-    cost: Float, ages: NDArray[np.int64], max_age: int, rows: list[int], columns: list[int], beyond: float = BEYOND
+    cost: Float, ages: Int, max_age: int, rows: list[int], columns: list[int], beyond: float = BEYOND
 ) -> tuple[Matches, list[int], list[int]]:
     """Match recently seen tracks before those unmatched for longer (section 2.3 of the paper).
 

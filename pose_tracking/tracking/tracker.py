@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.boxes import box_iou
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.objects import ObjectSet
 
 from . import box_filter, camera_motion, track
-from .association import BEYOND, Matches, association_cost, intersection_over_union, matching_cascade, min_cost_matching
+from .association import BEYOND, Matches, association_cost, matching_cascade, min_cost_matching
 from .config import TrackingConfig
 from .gallery import smallest_cosine_distances
 from .motion import motion_distances
@@ -135,7 +136,7 @@ class Tracker:
             older = [i for i in left if tracks[i].misses > 0]
             rest = tentative + [i for i in left if tracks[i].misses == 0]
             corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
-            overlap = intersection_over_union(corners, np.array([d.box for d in detections], float))
+            overlap = box_iou(corners, np.array([d.box for d in detections], float))
             found, unmatched_tracks, columns = min_cost_matching(1 - overlap, self.config.iou_gate, rest, columns)
             return matches + found, older + unmatched_tracks, columns
         # Where steady motion explains a detection, no track that would have had to turn may take it.

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import signal
 import threading
 import time
@@ -23,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -33,6 +31,7 @@ from tqdm import tqdm
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import ConfigError, OutputError, PoseTrackingError
 from pose_tracking.core.files import atomic_path
+from pose_tracking.core.seeds import seed_everything as seed_everything  # the trainers take it from here
 
 
 class TrainingError(PoseTrackingError):
@@ -53,13 +52,6 @@ class LoopOptions:
     log_every: int = option(20, "steps between log lines", range=(1, 1e6))
     checkpoint_minutes: float = option(3.0, "time between checkpoints", unit="min", range=(0.01, 1e4))
     evaluate_minutes: float = option(10.0, "time between evaluations", unit="min", range=(0.01, 1e4))
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy's legacy generator (used by libraries only) and torch."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    torch.manual_seed(seed)
 
 
 def cosine_factor(progress: float, final: float) -> float:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from synthetic_samples import assert_same_frame, make_sample
 
+from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.errors import DatasetError, OutputError
 from pose_tracking.datasets import BopScene, BopWriter, Sample
-from pose_tracking.datasets.bop import mask_box, quantise_depth
+from pose_tracking.datasets.bop import quantise_depth
 
 
 def write_scene(path: Path, *samples: Sample) -> Path:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pose_tracking.core.boxes import mask_box
 from pose_tracking.datasets import BopScene, Sample, complete_ground_truth
-from pose_tracking.datasets.bop import mask_box
 
 
 @pytest.fixture(scope="module")

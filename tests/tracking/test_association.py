@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from pose_tracking.tracking.association import (
     association_cost,
-    intersection_over_union,
     matching_cascade,
     min_cost_matching,
 )
@@ -50,12 +49,6 @@ def test_cascade_prefers_the_recently_seen_track() -> None:
 
 def test_cascade_leaves_tracks_beyond_max_age() -> None:
     assert matching_cascade(np.array([[0.0]]), np.array([31]), 30, [0], [0]) == ([], [0], [0])
-
-
-def test_iou_of_known_boxes() -> None:
-    a = np.array([[0.0, 0, 10, 10]])
-    b = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [3, 3, 3, 3]])
-    assert intersection_over_union(a, b) == pytest.approx(np.array([[1, 1 / 3, 0, 0]]))
 
 
 def test_gallery_keeps_the_newest_of_its_budget() -> None:

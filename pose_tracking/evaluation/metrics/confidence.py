@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import roc_auc
 from pose_tracking.datasets.sample import GroundTruthObject
-from pose_tracking.pose.fitting.calibration import roc_auc
 
 from .pose import PoseScorer
 

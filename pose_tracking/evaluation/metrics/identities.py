@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.geometry import transform_points
 from pose_tracking.core.results import TrackedObject
@@ -15,10 +16,8 @@ from pose_tracking.datasets.sample import GroundTruthObject, Sample
 from pose_tracking.objects import ObjectSet
 from pose_tracking.visualization.overlay import box_corners
 
-from .matching import mask_box
 from .tracking import IdentifiedBox
 
-Float = NDArray[np.float64]
 # Ground truth less visible than this is neither to be found nor wrong to find.
 MIN_VISIBILITY = 0.3
 
@@ -35,7 +34,10 @@ def truth_box(truth: GroundTruthObject, objects: ObjectSet, sample: Sample) -> F
     """
     if truth.box is not None:
         return truth.box
-    return mask_box(truth.mask) if truth.mask is not None else _projected_box(truth, objects, sample)
+    if truth.mask is None:
+        return _projected_box(truth, objects, sample)
+    box = mask_box(truth.mask)
+    return None if box is None else box.astype(float)
 
 
 def truth_boxes(sample: Sample, objects: ObjectSet, min_visib: float = MIN_VISIBILITY) -> list[IdentifiedBox]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+
+from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.boxes import box_iou, mask_box
 
 MIN_IOU = 0.3  # below it an estimate is about something else
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Region:
     """
 
     obj_id: int
-    box: NDArray[np.float64] | None
-    mask: Mask | None = None
+    box: Float | None
+    mask: Bool | None = None
     score: float = 1.0
     ignored: bool = False
 
@@ -48,24 +49,7 @@ class FrameMatches:
     ignored: list[int] = field(default_factory=list)
 
 
-def mask_box(mask: Mask) -> NDArray[np.float64] | None:
-    """(4,) tight box around a mask, upper limits exclusive; None for an empty mask."""
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) == 0:
-        return None
-    return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], float)
-
-
-def box_iou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
-    """(N, M) intersection over union of (N, 4) and (M, 4) boxes (x_min, y_min, x_max, y_max)."""
-    a, b = np.asarray(boxes, float).reshape(-1, 1, 4), np.asarray(others, float).reshape(1, -1, 4)
-    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
-    area_a, area_b = (np.clip(x[..., 2:] - x[..., :2], 0, None).prod(-1) for x in (a, b))
-    union = area_a + area_b - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-
-
-def mask_iou(mask: Mask, other: Mask) -> float:
+def mask_iou(mask: Bool, other: Bool) -> float:
     """Intersection over union of two masks of the same size; 0 where both are empty."""
     union = np.count_nonzero(mask | other)
     return np.count_nonzero(mask & other) / union if union else 0.0

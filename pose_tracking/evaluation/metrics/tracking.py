@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from .matching import box_iou
+from pose_tracking.core.boxes import box_iou
 
 MIN_IOU = 0.5
 ALPHAS = np.arange(0.05, 0.99, 0.05)

@@ -85,14 +85,6 @@ def fit_calibration(
     return float(bias), tuple(float(w) for w in weights)
 
 
-def roc_auc(right: ArrayLike, wrong: ArrayLike) -> float:
-    """Area under the ROC curve: chance that a right pose scores above a wrong one, ties counting half."""
-    from scipy.stats import mannwhitneyu
-
-    right, wrong = np.asarray(right, float), np.asarray(wrong, float)
-    return float(mannwhitneyu(right, wrong).statistic / (len(right) * len(wrong)))
-
-
 def _best(logit: Float, among: NDArray[np.bool_], instance: NDArray[np.intp]) -> NDArray[np.intp]:
     """Index of the highest `logit` of each instance among those chosen."""
     index = np.flatnonzero(among)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from pose_tracking.core.arrays import roc_auc
 from pose_tracking.segmentation.appearance import pooled
 
 from .data import Observations
@@ -22,15 +22,6 @@ COLUMNS = {
     "lookalike_class": "the most similar other object",
     "any": "any other instance in the sequence",
 }
-
-
-def roc_auc(positive: NDArray, negative: NDArray) -> float:
-    """Chance that a positive scores above a negative, ties counted half (area under the ROC curve); NaN without any."""
-    if not len(positive) or not len(negative):
-        return float("nan")
-    ranks = rankdata(np.concatenate([positive, negative]))
-    wins = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
-    return float(wins / (len(positive) * len(negative)))
 
 
 def tint_difference(a: NDArray, b: NDArray) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ from evaluation_cases import box_at, mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.evaluation.metrics.matching import Region, box_iou, mask_box, mask_iou, match_frame, region_iou
+from pose_tracking.core.boxes import box_iou, mask_box
+from pose_tracking.evaluation.metrics.matching import Region, mask_iou, match_frame, region_iou
 
 
 def estimate(u: float, score: float = 0.9, obj_id: int = 1, **fields) -> Region:

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from shape_scenes import shape_scene
 
@@ -33,7 +31,6 @@ from pose_tracking.training.appearance.identity_scores import (
     format_table,
     identity_scores,
     lookalikes,
-    roc_auc,
     tint_difference,
     without_nan,
 )
@@ -160,13 +157,6 @@ def test_lookalikes_compete_within_their_group_only() -> None:
 
 
 # -- scores ---------------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.lists(st.integers(0, 5), min_size=1, max_size=12))
-def test_auc_is_the_share_of_pairs_in_order(positive: list[int], negative: list[int]) -> None:
-    wins = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
-    assert roc_auc(np.array(positive), np.array(negative)) == pytest.approx(np.mean(wins))
 
 
 def test_perfect_and_constant_descriptors() -> None:
