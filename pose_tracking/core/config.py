@@ -54,18 +54,19 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
     Args:
         cls: a dataclass whose fields were made with `option`; nested dataclass fields are read recursively.
-        values: the mapping.
+        values: the mapping; options may have the names they had in the version before, with a warning.
         where: what to call the source in an error, e.g. ``"bundle.yaml: pose"``.
 
     Raises:
-        ConfigError: unknown key, wrong type or value out of range; the message names key, value and limit.
+        ConfigError: unknown key, wrong type, value out of range, or an option under its old and its new name; the
+            message names key, value and limit.
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected a mapping of options, got {values!r}")
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    values = _with_new_names(values, fields, where)
-    unknown = sorted(set(values) - set(fields))
+    values = _with_current_names(cls, values, where)
+    unknown = sorted(set(values) - set(fields), key=str)
     if unknown:
         raise ConfigError(f"{where}: unknown option {unknown[0]!r}; known: {', '.join(sorted(fields))}")
     kwargs: dict[str, Any] = {}
@@ -80,23 +81,30 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return config
 
 
-def _with_new_names(
-    values: Mapping[str, Any], fields: Mapping[str, dataclasses.Field[Any]], where: str
-) -> dict[str, Any]:
-    """`values` with options under their names of today; a name of the version before is said once."""
-    renamed = {old: name for name, field in fields.items() if (old := field.metadata.get("formerly"))}
-    found = dict(values)
-    for old in [name for name in values if name in renamed]:
-        new = renamed[old]
-        if new in values:
-            raise ConfigError(f"{where}: {old!r} is the former name of {new!r}: state one of them")
-        _say_renamed(where, old, new)
-        found[new] = found.pop(old)
+def current_name(cls: type, name: str, where: str) -> str:
+    """What the option `name` of config `cls` is called today.
+
+    A former name is warned about, once for each `where`; any other name, known or not, comes back as it is.
+    """
+    for field in dataclasses.fields(cls):
+        if name and field.metadata.get("formerly") == name:
+            _warn_of_former_name(where, name, field.name)
+            return field.name
+    return name
+
+
+def _with_current_names(cls: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        current = current_name(cls, name, where)
+        if current != name and current in values:
+            raise ConfigError(f"{where}: {name!r} is the former name of {current!r}: state one of them")
+        found[current] = value
     return found
 
 
 @functools.cache
-def _say_renamed(where: str, old: str, new: str) -> None:
+def _warn_of_former_name(where: str, old: str, new: str) -> None:
     LOGGER.warning("%s: option %r is now called %r; the old name goes with the next version", where, old, new)
 
 

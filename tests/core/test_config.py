@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_tracking.core.config import from_mapping, option, validate
+from pose_tracking.core.config import current_name, from_mapping, option, validate
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
 
 
@@ -118,3 +119,47 @@ def test_not_a_number_is_out_of_range() -> None:
 
 def test_a_config_error_is_the_users_to_mend() -> None:
     assert issubclass(ConfigError, PoseTrackingError)
+
+
+@dataclass(frozen=True)
+class Renamed:
+    rate: float = option(1.0, "rate", range=(0.0, 10.0), formerly="speed")
+    inner: Inner = option(Inner(), "inner", formerly="group")
+    other: int = option(0, "other")
+
+
+def test_former_names_are_read_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    values = {"speed": 2, "group": {"rate": 3.0}}
+    for _ in range(2):
+        assert from_mapping(Renamed, values, "old.yaml") == Renamed(2.0, Inner(3.0))
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert warnings == [
+        "old.yaml: option 'speed' is now called 'rate'; the old name goes with the next version",
+        "old.yaml: option 'group' is now called 'inner'; the old name goes with the next version",
+    ]
+    assert set(values) == {"speed", "group"}
+
+
+def test_a_former_name_is_checked_like_the_new_one() -> None:
+    with pytest.raises(ConfigError, match="rate = 11.0 is outside 0 to 10"):
+        from_mapping(Renamed, {"speed": 11.0}, "checked.yaml")
+
+
+@pytest.mark.parametrize("values", [{"speed": 2, "rate": 2}, {"group": {}, "inner": {}}])
+def test_old_and_new_name_together_are_an_error(values: dict[str, object]) -> None:
+    old, new = values
+    with pytest.raises(ConfigError, match=f"'{old}' is the former name of '{new}': state one of them"):
+        from_mapping(Renamed, values, "both.yaml")
+
+
+def test_names_that_were_never_others_give_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert [current_name(Renamed, name, "same.yaml") for name in ("rate", "other", "unknown", "")] == [
+        "rate", "other", "unknown", "",
+    ]  # fmt: skip
+    from_mapping(Renamed, {"rate": 2, "other": 1}, "same.yaml")
+    assert not caplog.records
+
+
+def test_keys_of_several_types_are_named_too() -> None:
+    with pytest.raises(ConfigError, match="unknown option 1"):
+        from_mapping(Outer, {"x": 3, 1: 2}, "x.yaml")  # type: ignore[dict-item]
