@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pose_tracking.core.config import from_mapping, option
 from pose_tracking.core.errors import BundleError, ConfigError
 from pose_tracking.core.paths import share_roots
+from pose_tracking.core.yaml_files import YamlFileError, read_yaml
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
@@ -127,9 +126,9 @@ class ModelBundle:
         path = find_bundle(name_or_path)
         file = path / CONFIG_FILE
         try:
-            values = yaml.safe_load(file.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise BundleError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
+            values = read_yaml(file)
+        except YamlFileError as error:
+            raise BundleError(f"{file}: cannot be read ({error})") from error
         if not isinstance(values, Mapping):
             raise BundleError(f"{file}: is not a mapping of options")
         config = read_options(values, path)

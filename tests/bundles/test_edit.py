@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pose_tracking.bundles.bundle import ModelBundle, read_options
 from pose_tracking.bundles.edit import set_options
 from pose_tracking.core.errors import BundleError, ConfigError
+from pose_tracking.core.yaml_files import read_yaml
 
 SECTION = ("pose", "verification")
 HEAD = "schema: 1\nname: test  # a comment\n"
@@ -62,14 +64,84 @@ def test_what_would_not_load_is_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["pose: {hypotheses: 3}\n", "pose: {verification: {max_rays: 300}}\nname: x\n", "{}\n"]
+    ("text", "edited"),
+    [
+        ("pose: {hypotheses: 3}\n", "pose: {hypotheses: 3, verification: {bias: 2.0}}\n"),
+        (
+            "pose: {verification: {max_rays: 300}} # flow\nname: 'x'\n",
+            "pose: {verification: {max_rays: 300, bias: 2.0}} # flow\nname: 'x'\n",
+        ),
+        ("{}\n", "pose:\n  verification:\n    bias: 2.0\n"),
+        ("# nothing yet", "# nothing yet\npose:\n  verification:\n    bias: 2.0\n"),
+        ("pose:\n# next\nname: x\n", "pose:\n  verification:\n    bias: 2.0\n# next\nname: x\n"),
+        (
+            '# top\n--- # begins\nname: "x"\nobjects:\n  meshes: null\n  download: ~\n',
+            '# top\n--- # begins\nname: "x"\nobjects:\n  meshes: null\n  download: ~\n'
+            "pose:\n  verification:\n    bias: 2.0\n",
+        ),
+        (
+            "pose:\n    hypotheses: 3\n    verification:  # v\n        # of mine\n        weights:\n          - 1.0\n"
+            "    # below\n# the end\n",
+            "pose:\n    hypotheses: 3\n    verification:  # v\n        # of mine\n        weights:\n          - 1.0\n"
+            "        bias: 2.0\n    # below\n# the end\n",
+        ),
+    ],
 )
-def test_a_layout_that_cannot_be_edited_is_left_alone(tmp_path: Path, text: str) -> None:
+def test_style_and_comments_stay(tmp_path: Path, text: str, edited: str) -> None:
     file = tmp_path / "bundle.yaml"
     file.write_text(text)
-    with pytest.raises(BundleError, match="write its pose.verification section as a block"):
+    set_options(file, SECTION, {"bias": 2.0})
+    assert file.read_text() == edited
+
+
+def test_line_ends_and_byte_order_mark_stay(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.yaml"
+    file.write_bytes(b"\xef\xbb\xbfname: x # c\r\npose:\r\n  hypotheses: 3\r\n")
+    set_options(file, SECTION, {"bias": 1e-5})
+    assert file.read_bytes() == (
+        b"\xef\xbb\xbfname: x # c\r\npose:\r\n  hypotheses: 3\r\n  verification:\r\n    bias: 1.0e-05\r\n"
+    )
+    assert read_options(read_yaml(file), tmp_path).pose.verification.bias == 1e-5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pose: {verification: {bias: 1.0, # of a flow mapping\n  max_rays: 300}}\n",
+        "pose:\n  verification: &all\n    bias: 1.0\n  icp: *all\n",
+        "pose:\n  hypotheses: 3\npose:\n  hypotheses: 4\n",
+    ],
+    ids=["a comment would be lost", "an alias would change too", "a section twice"],
+)
+def test_what_cannot_be_edited_without_harm_is_left_alone(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pose_tracking.bundles.bundle.read_options", lambda values, path: None)
+    file = tmp_path / "bundle.yaml"
+    file.write_text(text)
+    with pytest.raises(BundleError, match="cannot be edited in place") as caught:
         set_options(file, SECTION, {"bias": 2.0})
+    assert "\n" not in str(caught.value)
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"pose:\n\thypotheses: 3\n", "line 2: found character '\\t' that cannot start any token"),
+        (b"pose: [\n", "line 2: "),
+        (b"name: \xff\n", "no UTF-8 text: invalid start byte at byte 6"),
+    ],
+)
+def test_what_is_no_yaml_is_said_with_its_line(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "bundle.yaml"
+    file.write_bytes(content)
+    for read in (lambda: set_options(file, SECTION, {"bias": 2.0}), lambda: ModelBundle.load(tmp_path)):
+        with pytest.raises(BundleError) as caught:
+            read()
+        assert str(caught.value).startswith(f"{file}: cannot be read ({words}")
+        assert "\n" not in str(caught.value)
+    assert file.read_bytes() == content
 
 
 def test_the_short_form_of_the_segmenter_is_kept(tmp_path: Path) -> None:
