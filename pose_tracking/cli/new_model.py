@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pose_tracking.bundles.authoring.new_model import NewObject
+    from pose_tracking.bundles.authoring.new_object import NewObject
 
 
 def new_model(
@@ -39,6 +39,7 @@ def new_model(
     missed makes training fight itself.
     """
     from pose_tracking.bundles.authoring.new_model import new_model as make
+    from pose_tracking.bundles.authoring.preview import write_preview
 
     given = [name.strip() for entry in names or () for name in entry.split(",") if name.strip()]
     objects = make(
@@ -49,7 +50,7 @@ def new_model(
         symmetry=symmetry or (),
         centre=centre,
         overwrite=overwrite,
-        preview=preview,
+        write_preview=write_preview if preview else None,
         description=description,
     )
     typer.echo(format_table(objects))

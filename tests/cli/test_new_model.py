@@ -99,6 +99,14 @@ def test_ids_come_from_bop_names_and_annotations_are_kept(meshes: Path, tmp_path
     np.testing.assert_allclose(bundle.objects[7].symmetries[1], np.diag([-1, -1, 1, 1]), atol=1e-9)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"1": {"symmetries_discrete": [[1, 0]]}}', '{"1": 3}'])
+def test_annotations_that_cannot_be_read_are_named(meshes: Path, tmp_path: Path, text: str) -> None:
+    (meshes / "models_info.json").write_text(text)
+    with pytest.raises(MeshError, match=r"models_info\.json: models_info cannot be read") as caught:
+        make(meshes, tmp_path / "parts", "--no-preview")
+    assert "\n" not in str(caught.value)
+
+
 def test_the_origin_and_equal_objects_are_pointed_out(meshes: Path, tmp_path: Path) -> None:
     (meshes / "wedge.ply").unlink()
     o3d.io.write_triangle_mesh(meshes / "copy.stl", solid(shift=(400, 0, 0)))

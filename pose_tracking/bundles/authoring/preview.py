@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pose_tracking.core.arrays import Float, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import OutputError
 from pose_tracking.core.files import atomic_path, make_directory, write_text
 from pose_tracking.core.geometry import invert_transform, make_transform, transform_points
 from pose_tracking.objects.raycasting import MeshRaycaster, RayHits
 
+from .new_object import NewObject
 from .surface import VisibleSurface, half_lightness_lab
-from .symmetry_search import SymmetryAxis
+from .symmetry_axis import SymmetryAxis
 
-if TYPE_CHECKING:
-    from .new_model import NewObject
-
-Image = NDArray[np.uint8]
-Array = NDArray[np.float64]
-
+TEMPLATES = Path(__file__).with_name("templates")
 TILE, TITLE, MARGIN = 220, 20, 4
 DISTANCE = 4.0  # diameters from the camera to the middle
 BACKGROUND, INK = 248, (40, 40, 40)
@@ -50,7 +45,7 @@ class ObjectViews:
         self.camera = CameraIntrinsics(TILE, TILE, focal, focal, (TILE - 1) / 2, (TILE - 1) / 2)
         self._caster = MeshRaycaster(new.mesh)
 
-    def pose(self, direction: Sequence[float] | Array) -> Array:
+    def pose(self, direction: Sequence[float] | Float) -> Float:
         """``T_camera_object`` of a camera that looks at the middle from `direction`; z, or else y, is up."""
         forward = -np.asarray(direction, float) / np.linalg.norm(direction)
         up = np.array([0, 0, 1.0]) if abs(forward[2]) < 0.95 else np.array([0, 1.0, 0])
@@ -59,19 +54,19 @@ class ObjectViews:
         rotation = np.stack([right, np.cross(forward, right), forward])
         return make_transform(rotation, [0, 0, DISTANCE * self.new.diameter] - rotation @ self.middle)
 
-    def picture(self, pose: Array) -> Image:
+    def picture(self, pose: Float) -> UInt8:
         """(TILE, TILE, 3) the mesh in its colours, lit from the camera."""
         box, hits = self._caster.render(pose, self.camera)
         return self._paint(box, hits, self._caster.colors(hits) * self._light(hits))
 
-    def deviation(self, pose: Array, moves: Array) -> Image:
+    def deviation(self, pose: Float, moves: Float) -> UInt8:
         """Distance of the surface, moved by (A, 4, 4) `moves`, from itself: the largest of all, blue to red."""
         box, hits = self._caster.render(pose, self.camera)
         points = self._points(pose, box, hits)
         worst = np.max([self.surface.distance(transform_points(m, points)) for m in moves], axis=0)
         return self._paint(box, hits, self._heat(hits, worst / self.new.diameter / SURFACE_SCALE))
 
-    def color_difference(self, pose: Array, moves: Array) -> Image:
+    def color_difference(self, pose: Float, moves: Float) -> UInt8:
         """Difference of colour between the surface and where `moves` bring it: the largest of all, blue to red."""
         box, hits = self._caster.render(pose, self.camera)
         points = self._points(pose, box, hits)
@@ -85,7 +80,7 @@ class ObjectViews:
         )
         return self._paint(box, hits, self._heat(hits, worst / COLOR_SCALE))
 
-    def with_axis(self, image: Image, pose: Array, axis: SymmetryAxis) -> Image:
+    def with_axis(self, image: UInt8, pose: Float, axis: SymmetryAxis) -> UInt8:
         """`image` with the line of `axis` drawn over it."""
         along = self.middle - axis.offset
         centre = axis.offset + (along @ axis.axis) * axis.axis
@@ -99,25 +94,23 @@ class ObjectViews:
             cv2.arrowedLine(image, (u0, v0), (u1, v1), AXIS_COLOR, 2, cv2.LINE_AA, tipLength=0.06)
         return image
 
-    def _points(self, pose: Array, box: tuple[int, int, int, int], hits: RayHits) -> Array:
+    def _points(self, pose: Float, box: tuple[int, int, int, int], hits: RayHits) -> Float:
+        """(N, 3) points of the surface, in its own frame, that the rays of a box hit."""
         x0, y0, x1, y1 = box
-        cols, rows = np.meshgrid(np.arange(x0, x1), np.arange(y0, y1))
-        seen = hits.face >= 0
-        u, v, depth = cols.ravel()[seen], rows.ravel()[seen], hits.depth[seen].astype(float)
-        camera = self.camera
-        points = np.stack([(u - camera.cx) / camera.fx * depth, (v - camera.cy) / camera.fy * depth, depth], 1)
-        return transform_points(invert_transform(pose), points)
+        depth = np.zeros((TILE, TILE))
+        depth[y0:y1, x0:x1] = hits.depth.reshape(y1 - y0, x1 - x0)
+        return transform_points(invert_transform(pose), self.camera.backproject(depth)[depth > 0])
 
-    def _light(self, hits: RayHits) -> Array:
+    def _light(self, hits: RayHits) -> Float:
         return np.asarray(0.35 + 0.65 * np.abs(hits.normals[:, 2:3]), float)
 
-    def _heat(self, hits: RayHits, value: Array) -> Array:
+    def _heat(self, hits: RayHits, value: Float) -> Float:
         colors = np.zeros((len(hits.face), 3))
         level = (np.clip(value, 0, 1) * 255).astype(np.uint8)
         colors[hits.face >= 0] = cv2.applyColorMap(level[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1]
         return colors * self._light(hits)
 
-    def _paint(self, box: tuple[int, int, int, int], hits: RayHits, colors: Array) -> Image:
+    def _paint(self, box: tuple[int, int, int, int], hits: RayHits, colors: Float) -> UInt8:
         x0, y0, x1, y1 = box
         image = np.full((TILE, TILE, 3), BACKGROUND, np.uint8)
         if x1 > x0 and y1 > y0:
@@ -127,7 +120,7 @@ class ObjectViews:
         return image
 
 
-def object_sheet(new: NewObject) -> Image:
+def object_sheet(new: NewObject) -> UInt8:
     """Contact sheet (H, W, 3) uint8 RGB of one object: six views, then a row for every symmetry that was found."""
     views = ObjectViews(new)
     rows = [[_tile(name, views.picture(views.pose(d))) for name, d in VIEWS.items()]]
@@ -139,7 +132,7 @@ def object_sheet(new: NewObject) -> Image:
     return np.concatenate([_text(title, body.shape[1], 28, 0.55), body])
 
 
-def _symmetry_row(views: ObjectViews, axis: SymmetryAxis, kind: str) -> list[Image]:
+def _symmetry_row(views: ObjectViews, axis: SymmetryAxis, kind: str) -> list[UInt8]:
     across = np.cross(axis.axis, np.eye(3)[np.argmin(np.abs(axis.axis))])
     # A little from above, so that the axis and what goes around it are both seen.
     side = views.pose(across / np.linalg.norm(across) + 0.35 * axis.axis)
@@ -157,12 +150,12 @@ def _symmetry_row(views: ObjectViews, axis: SymmetryAxis, kind: str) -> list[Ima
     ]
 
 
-def _tile(title: str, image: Image) -> Image:
+def _tile(title: str, image: UInt8) -> UInt8:
     tile = np.concatenate([_text(title, TILE, TITLE, 0.38), image])
     return np.asarray(cv2.copyMakeBorder(tile, 0, MARGIN, 0, MARGIN, cv2.BORDER_CONSTANT, value=(255, 255, 255)))
 
 
-def _text(text: str, width: int, height: int, size: float) -> Image:
+def _text(text: str, width: int, height: int, size: float) -> UInt8:
     image = np.full((height, width, 3), 255, np.uint8)
     cv2.putText(image, text, (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, size, INK, 1, cv2.LINE_AA)
     return image
@@ -175,19 +168,16 @@ def write_preview(objects: Sequence[NewObject], folder: str | Path) -> None:
         OutputError: the folder cannot be written.
     """
     folder = make_directory(folder)
-    parts = [
-        "<!doctype html><meta charset='utf-8'><title>New model</title>",
-        "<style>body{font:15px sans-serif;margin:2em;max-width:1400px}img{max-width:100%}li{margin:.2em 0}</style>",
-        "<h1>Objects and proposed symmetries</h1>",
-        "<p>The maps show where a turned copy differs from the object: blue is equal, red is "
-        f"{SURFACE_SCALE:.0%} of the diameter, or a clearly different colour. A wrong proposal is switched off with "
-        "<code>--symmetry NAME=none</code>, or by editing <code>models_info.json</code>.</p>",
-    ]
+    entries = []
     for new in objects:
         name = f"obj_{new.obj_id:06d}.png"
         with atomic_path(folder / name) as temporary:
             if not cv2.imwrite(str(temporary), np.ascontiguousarray(object_sheet(new)[:, :, ::-1])):
                 raise OutputError(f"{folder / name}: cannot be written")
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in new.notes)
-        parts.append(f"<h2>{new.obj_id} {html.escape(new.name)}</h2><ul>{notes}</ul><img src='{name}' alt=''>")
-    write_text(folder / "index.html", "\n".join(parts) + "\n")
+        entries.append({"id": new.obj_id, "name": new.name, "notes": new.notes, "sheet": name})
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=StrictUndefined, keep_trailing_newline=True,
+    )  # fmt: skip
+    page = templates.get_template("preview.html").render(objects=entries, red=f"{SURFACE_SCALE:.0%}")
+    write_text(folder / "index.html", page)

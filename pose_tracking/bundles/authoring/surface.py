@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pose_tracking.core.arrays import Bool, Float, Float32
 from pose_tracking.core.geometry import transform_points
 from pose_tracking.objects.mesh import Mesh, diameter
-
-Array = NDArray[np.float64]
 
 SAMPLES = 4000
 VIEWS = 60
@@ -59,7 +57,7 @@ class VisibleSurface:
         self._tree = cKDTree(self._features(self.points, self.normals))
         self.colors = self._smooth_colors() if colored else None
 
-    def distance(self, points: Array) -> Array:
+    def distance(self, points: Float) -> Float:
         """(N,) metres from (N, 3) `points` to the nearest point of the surface."""
         return (
             self._scene.compute_distance(self._core.Tensor(points.astype(np.float32)), nthreads=1)
@@ -67,7 +65,7 @@ class VisibleSurface:
             .astype(np.float64)
         )
 
-    def signed_plane_distance(self, points: Array) -> Array:
+    def signed_plane_distance(self, points: Float) -> Float:
         """(N,) metres to the plane of the nearest triangle: smooth in `points`, for least squares."""
         found = self._scene.compute_closest_points(self._core.Tensor(points.astype(np.float32)), nthreads=1)
         away = points - found["points"].numpy()
@@ -77,7 +75,7 @@ class VisibleSurface:
         distance = np.linalg.norm(away, axis=1)
         return np.where(np.abs(plane) > 0.5 * distance, plane, distance)
 
-    def compare(self, transform: Array, count: int, color_difference: float) -> tuple[float, float, float, float]:
+    def compare(self, transform: Float, count: int, color_difference: float) -> tuple[float, float, float, float]:
         """How far the surface, moved by `transform`, is from itself.
 
         Args:
@@ -97,7 +95,7 @@ class VisibleSurface:
         p95, p99 = np.percentile(distance, [95, 99])
         return float(distance.mean()), float(p95), float(p99), share
 
-    def color_differences(self, transform: Array, count: int) -> Array:
+    def color_differences(self, transform: Float, count: int) -> Float:
         """(count,) CIELAB distances between samples and the surface they are moved to; 0 for a mesh without colour."""
         if self.colors is None:
             return np.zeros(min(count, len(self.points)))
@@ -106,10 +104,10 @@ class VisibleSurface:
         # The best of several: an edge between two colours may lie a little aside.
         return np.asarray(np.linalg.norm(self.colors[:count, None] - self.colors[nearest], axis=2).min(1))
 
-    def _features(self, points: Array, normals: Array) -> Array:
+    def _features(self, points: Float, normals: Float) -> Float:
         return np.concatenate([points, NORMAL_WEIGHT * self.diameter * normals], 1)
 
-    def _visible(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def _visible(self, points: Float32) -> Bool:
         """Which of `points` can be seen from at least one of `VIEWS` directions far away."""
         i = np.arange(VIEWS) + 0.5
         z, turn = 1 - 2 * i / VIEWS, np.pi * (1 + 5**0.5) * i
@@ -121,7 +119,7 @@ class VisibleSurface:
             seen |= ~hidden
         return seen
 
-    def rgb_at(self, points: Array) -> Array:
+    def rgb_at(self, points: Float) -> Float:
         """(N, 3) vertex colours (0 to 255), interpolated at the surface nearest to (N, 3) `points`."""
         found = self._scene.compute_closest_points(self._core.Tensor(points.astype(np.float32)), nthreads=1)
         uv = found["primitive_uvs"].numpy()
@@ -129,12 +127,12 @@ class VisibleSurface:
         corners = self.mesh.colors[self.mesh.faces[found["primitive_ids"].numpy()]].astype(np.float64)
         return np.asarray((corners * weights[:, :, None]).sum(1))
 
-    def _smooth_colors(self) -> Array:
+    def _smooth_colors(self) -> Float:
         rgb = self.rgb_at(self.points)
         return half_lightness_lab(rgb[self._tree.query(self._tree.data, k=BLUR_NEIGHBOURS)[1]].mean(1))
 
 
-def half_lightness_lab(rgb: Array) -> Array:
+def half_lightness_lab(rgb: Float) -> Float:
     """(N, 3) CIELAB of (N, 3) RGB (0 to 255), lightness halved: it changes with the light, hue hardly does."""
     import cv2
 

@@ -10,7 +10,7 @@ from pose_tracking.core.errors import ConfigError
 from pose_tracking.objects.mesh import Mesh
 
 from .surface import VisibleSurface
-from .symmetry_search import CONTINUOUS, SymmetryAxis, SymmetryProposal, axis_rotations
+from .symmetry_axis import CONTINUOUS, SymmetryAxis, SymmetryProposal, axis_rotations
 
 MAX_DISCRETE = 72
 
@@ -56,7 +56,7 @@ def parse_choice(text: str, where: str = "") -> SymmetryChoice:
 
 
 def chosen_symmetries(
-    choice: SymmetryChoice | None, mesh: Mesh, proposal: SymmetryProposal, name: str
+    choice: SymmetryChoice | None, mesh: Mesh, proposal: SymmetryProposal
 ) -> tuple[SymmetryAxis, ...]:
     """The axes that `choice` means for an object; None is the proposal.
 

@@ -11,24 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.geometry import make_transform, transform_points
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.geometry import transform_points
 from pose_tracking.objects.mesh import Mesh
 
 from .surface import VisibleSurface
+from .symmetry_axis import CONTINUOUS, PROFILE_STEP, SymmetryAxis, SymmetryProposal, axis_rotations
 
-Array = NDArray[np.float64]
-
-CONTINUOUS = 0  # `SymmetryAxis.fold` of a solid of revolution
 MAX_FOLD = 24  # finer than that, the steps are smaller than what a pose is good to
-PROFILE_STEP = 5.0  # degrees between the angles a continuous symmetry is tested at
 # A coarse direction is at most about 5 degrees off, which a half turn doubles: 0.17 of the distance to the axis.
 COARSE_DIRECTIONS, COARSE_POINTS, COARSE_LIMIT, COARSE_SEPARATION = 500, 200, 0.035, 8.0
 COARSE_FOLDS = (2, 3, 5, 7)  # every fold up to 10 is a multiple of one of them; a larger prime is found as continuous
@@ -49,120 +45,6 @@ class SymmetryLimits:
     p99: float = 0.045
     color_difference: float = 20.0  # CIELAB, lightness counted half; below it light and scanning make the difference
     color_share: float = 0.06  # largest share of the surface that differs by more
-
-
-@dataclass(frozen=True, eq=False)
-class SymmetryAxis:
-    """One rotational symmetry of an object.
-
-    Attributes:
-        axis: (3,) unit direction, object frame.
-        offset: (3,) metres, the point of the axis nearest to the origin.
-        fold: n of an n-fold symmetry, `CONTINUOUS` for a solid of revolution.
-        mean, p95, p99: worst surface distance over the rotations, as shares of the diameter.
-        color_share: worst share of the surface whose colour differs clearly; 0 for a mesh without colour.
-    """
-
-    axis: Array
-    offset: Array
-    fold: int
-    mean: float
-    p95: float
-    p99: float
-    color_share: float
-
-    def angles(self) -> Array:
-        """Rotation angles (rad) of the symmetry, without the identity; of a continuous one at `PROFILE_STEP`."""
-        steps = round(360 / PROFILE_STEP) if self.fold == CONTINUOUS else self.fold
-        return 2 * np.pi * np.arange(1, steps) / steps
-
-    def transforms(self) -> Array:
-        """(A, 4, 4) transforms of `angles`, metres."""
-        return axis_rotations(self.axis, self.offset, self.angles())
-
-    def __str__(self) -> str:
-        kind = "continuous" if self.fold == CONTINUOUS else f"{self.fold}-fold"
-        return f"{kind} about {direction_name(self.axis)}"
-
-
-@dataclass(frozen=True, eq=False)
-class SymmetryProposal:
-    """What `find_symmetries` found.
-
-    Attributes:
-        axes: symmetries of shape and colour: the proposal.
-        shape_only: symmetries of the shape that colour breaks, wholly or down to a smaller fold.
-    """
-
-    axes: tuple[SymmetryAxis, ...] = ()
-    shape_only: tuple[SymmetryAxis, ...] = ()
-
-    def models_info(self, scale: float = 1e3) -> dict[str, Any]:
-        """The keys of BOP's ``models_info.json``; `scale` is the file's units in a metre."""
-        return models_info_symmetries(self.axes, scale)
-
-
-def direction_name(axis: Array) -> str:
-    """ "x", "y" or "z" for a coordinate axis, otherwise the components."""
-    for i, name in enumerate("xyz"):
-        if abs(axis[i]) > 0.99999:
-            return name
-    return "(" + ", ".join(f"{v:.3f}" for v in axis) + ")"
-
-
-def axis_rotations(axis: Array, offset: Array, angles: Array) -> Array:
-    """(A, 4, 4) rotations by `angles` (rad) about the line through `offset` along `axis`."""
-    rotations = Rotation.from_rotvec(np.atleast_1d(angles)[:, None] * axis).as_matrix()
-    return make_transform(rotations, offset - rotations @ offset)
-
-
-def models_info_symmetries(axes: tuple[SymmetryAxis, ...], scale: float = 1e3) -> dict[str, Any]:
-    """``symmetries_discrete`` and ``symmetries_continuous`` of BOP for the group that `axes` generate.
-
-    BOP lists every discrete transform but the identity; products of the listed axes are therefore added.
-    """
-    info: dict[str, Any] = {}
-    continuous = [a for a in axes if a.fold == CONTINUOUS]
-    discrete = _closure([t for a in axes if a.fold != CONTINUOUS for t in a.transforms()])
-    if discrete:
-        flat = np.array(discrete)
-        flat[:, :3, 3] *= scale
-        info["symmetries_discrete"] = [[round(float(v), 8) + 0.0 for v in t.ravel()] for t in flat]
-    if continuous:
-        info["symmetries_continuous"] = [
-            {
-                "axis": [round(float(v), 8) + 0.0 for v in a.axis],
-                "offset": [round(float(v), 6) + 0.0 for v in a.offset * scale],
-            }
-            for a in continuous
-        ]
-    return info
-
-
-def _closure(transforms: list[Array], limit: int = 120) -> list[Array]:
-    """All products of `transforms` that differ by more than a few degrees, the identity left out."""
-    found: list[Array] = []
-
-    def is_new(candidate: Array) -> bool:
-        known = np.array([np.eye(4), *found])
-        return bool((_angle_between(known[:, :3, :3], candidate[:3, :3]) > np.radians(5)).all())
-
-    for transform in transforms:
-        if is_new(transform):
-            found.append(transform)
-    generators, i = list(found), 0
-    while i < len(found) and len(found) < limit:
-        for generator in generators:
-            product = found[i] @ generator
-            if is_new(product):
-                found.append(product)
-        i += 1
-    return found
-
-
-def _angle_between(a: Array, b: Array) -> Array:
-    trace = np.einsum("nij,ij->n", a, b)
-    return np.arccos(np.clip((trace - 1) / 2, -1, 1))
 
 
 def find_symmetries(mesh: Mesh, limits: SymmetryLimits | None = None, *, colored: bool = True) -> SymmetryProposal:
@@ -204,7 +86,7 @@ def find_symmetries(mesh: Mesh, limits: SymmetryLimits | None = None, *, colored
     return SymmetryProposal(_reduce(axes), _reduce(shape_only))
 
 
-def _candidates(surface: VisibleSurface) -> Iterator[tuple[Array, int]]:
+def _candidates(surface: VisibleSurface) -> Iterator[tuple[Float, int]]:
     """Directions near which there may be an axis, with the fold that showed it, the best first."""
     points = surface.points[:COARSE_POINTS] - surface.centroid
     tree = cKDTree(surface.points - surface.centroid)
@@ -232,13 +114,13 @@ def _widest_turn(fold: int) -> float:
     return 2 * np.pi * (fold // 2) / fold
 
 
-def _mean_distance(surface: VisibleSurface, axis: Array, offset: Array, fold: int) -> float:
+def _mean_distance(surface: VisibleSurface, axis: Float, offset: Float, fold: int) -> float:
     transform = axis_rotations(axis, offset, np.array([_widest_turn(fold)]))[0]
     moved = transform_points(transform, surface.points[:TEST_POINTS])
     return float(surface.distance(moved).mean() / surface.diameter)
 
 
-def _hemisphere(count: int) -> Array:
+def _hemisphere(count: int) -> Float:
     """(count, 3) unit directions spread evenly over a half sphere (Fibonacci lattice)."""
     i = np.arange(count) + 0.5
     z, turn = i / count, np.pi * (1 + 5**0.5) * i
@@ -246,7 +128,7 @@ def _hemisphere(count: int) -> Array:
     return np.stack([radius * np.cos(turn), radius * np.sin(turn), z], 1)
 
 
-def _is_known(direction: Array, fold: int, known: list[SymmetryAxis]) -> bool:
+def _is_known(direction: Float, fold: int, known: list[SymmetryAxis]) -> bool:
     """Whether `direction` is one of the `known` axes, or follows from a continuous one.
 
     Half turns across the axis of a solid of revolution are all one symmetry; one of them is enough.
@@ -263,7 +145,7 @@ def _is_known(direction: Array, fold: int, known: list[SymmetryAxis]) -> bool:
     return False
 
 
-def _refine(surface: VisibleSurface, direction: Array, fold: int) -> tuple[Array, Array]:
+def _refine(surface: VisibleSurface, direction: Float, fold: int) -> tuple[Float, Float]:
     """Axis direction and a point on it that bring rotated copies closest to the surface, by least squares."""
     u = np.cross(direction, np.eye(3)[np.argmin(np.abs(direction))])
     u /= np.linalg.norm(u)
@@ -271,11 +153,11 @@ def _refine(surface: VisibleSurface, direction: Array, fold: int) -> tuple[Array
     points = surface.points[:REFINE_POINTS]
     turn, d = np.array([_widest_turn(fold)]), surface.diameter
 
-    def axis_of(parameters: Array) -> tuple[Array, Array]:
+    def axis_of(parameters: Float) -> tuple[Float, Float]:
         axis = direction + parameters[0] * u + parameters[1] * v
         return axis / np.linalg.norm(axis), surface.centroid + d * (parameters[2] * u + parameters[3] * v)
 
-    def residuals(parameters: Array) -> Array:
+    def residuals(parameters: Float) -> Float:
         transforms = axis_rotations(*axis_of(parameters), turn)
         moved = transform_points(transforms, points).reshape(-1, 3)
         return surface.signed_plane_distance(moved) / d
@@ -287,7 +169,7 @@ def _refine(surface: VisibleSurface, direction: Array, fold: int) -> tuple[Array
     return axis_of(solution.x - 1)
 
 
-def _snap(surface: VisibleSurface, axis: Array, offset: Array, fold: int) -> tuple[Array, Array]:
+def _snap(surface: VisibleSurface, axis: Float, offset: Float, fold: int) -> tuple[Float, Float]:
     """The coordinate axis, through the origin where it passes there, if that is as good within the noise."""
     offset = offset - (offset @ axis) * axis
     axis = axis * (np.sign(axis[np.argmax(np.abs(axis))]) or 1.0)
@@ -304,7 +186,7 @@ def _snap(surface: VisibleSurface, axis: Array, offset: Array, fold: int) -> tup
 
 
 def _largest_fold(
-    surface: VisibleSurface, axis: Array, offset: Array, limits: SymmetryLimits, color: bool
+    surface: VisibleSurface, axis: Float, offset: Float, limits: SymmetryLimits, color: bool
 ) -> SymmetryAxis | None:
     """The highest symmetry about a given axis that keeps within `limits`, or None."""
     for fold in (CONTINUOUS, *range(MAX_FOLD, 1, -1)):

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from mesh_samples import box, mesh_of
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.bundles.authoring.symmetry_choice import SymmetryChoice, chosen_symmetries, parse_choice
-from pose_tracking.bundles.authoring.symmetry_search import (
+from pose_tracking.bundles.authoring.symmetry_axis import (
     CONTINUOUS,
     SymmetryAxis,
     SymmetryProposal,
-    find_symmetries,
     models_info_symmetries,
 )
+from pose_tracking.bundles.authoring.symmetry_choice import SymmetryChoice, chosen_symmetries, parse_choice
+from pose_tracking.bundles.authoring.symmetry_search import find_symmetries
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import transform_points
 from pose_tracking.objects import ObjectSet, symmetry_transforms
@@ -173,8 +173,8 @@ def test_another_choice_is_refused(text: str) -> None:
 
 def test_an_axis_by_hand_goes_through_the_middle() -> None:
     mesh = mesh_of(box().translate([0.05, 0.01, 0.02]))
-    (axis,) = chosen_symmetries(parse_choice("discrete:2:z"), mesh, SymmetryProposal(), "box")
+    (axis,) = chosen_symmetries(parse_choice("discrete:2:z"), mesh, SymmetryProposal())
     np.testing.assert_allclose(axis.offset, [0.05, 0.01, 0], atol=1e-6)
     assert axis.mean < 1e-4
-    assert chosen_symmetries(parse_choice("none"), mesh, SymmetryProposal((axis,)), "box") == ()
-    assert chosen_symmetries(None, mesh, SymmetryProposal((axis,)), "box") == (axis,)
+    assert chosen_symmetries(parse_choice("none"), mesh, SymmetryProposal((axis,))) == ()
+    assert chosen_symmetries(None, mesh, SymmetryProposal((axis,))) == (axis,)
