@@ -5,30 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import make_transform
-from pose_tracking.datasets.sample import GroundTruthObject, Sample
+from pose_tracking.datasets.sample import Sample
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.simulation.ground_truth import ground_truth
 from pose_tracking.simulation.placement.shapes import Shape
-from pose_tracking.simulation.rendering.renderer import Body, Surface, contact_shadows, draw, shade, soften_edges
+from pose_tracking.simulation.rendering.renderer import contact_shadows, draw, shade, soften_edges
 from pose_tracking.simulation.scenery.backgrounds import Background, RecordedBackgrounds
 from pose_tracking.simulation.scenery.distractors import Distractors
+from pose_tracking.simulation.scenery.materials import random_material
 from pose_tracking.simulation.scenery.rooms import draw_room
 from pose_tracking.simulation.sensor import SensorConfig, jpeg, measure_color, measure_depth
 
-from .randomization import camouflage, cast_shadows, darken, expose, random_lights, random_material, random_sensor
-from .tabletop import Item, Tabletop
+from .items import Item
+from .randomization import camouflage, cast_shadows, darken, expose, random_lights, random_sensor
+from .scattered import Scattered
+from .tabletop import Tabletop
 
-Array = NDArray[np.float64]
 TABLE_ELEVATION = (16.0, 60.0)  # degrees from above at which a drawn table is seen
 MIN_TABLE = 0.06  # share of the picture that a table must cover to hold a layout
 
@@ -117,7 +116,8 @@ class RandomScenes:
         if rng.random() < config.dark:
             darken(background, rng)
         if table is None:
-            bodies = self._scatter(wanted, background, intrinsics, rng)
+            space = Scattered(background, intrinsics, config.distance, config.upright)
+            bodies = space.arrange(wanted, config.crowding, rng)
         else:
             bodies = table.arrange(self._with_thin(wanted, rng), min(1.0, config.crowding * rng.uniform(0.7, 1.7)), rng)
         surface = background.surface
@@ -205,91 +205,3 @@ class RandomScenes:
             return wanted
         thin = [self._distractors.draw_thin(rng) for _ in range(int(rng.integers(1, 4)))]
         return wanted + [Item(shape, 0, material, thin=True) for shape, material in thin]
-
-    def _scatter(
-        self, wanted: list[Item], background: Background, intrinsics: CameraIntrinsics, rng: np.random.Generator
-    ) -> list[Body]:
-        """Things in the air and on the plane, in any attitude."""
-        bodies: list[Body] = []
-        centres: list[tuple[Array, float]] = []
-        for item in wanted:
-            shape = item.shape
-            for _ in range(12):
-                pose = self._pose(item, background, intrinsics, centres, rng)
-                centre = pose[:3, 3]
-                if all(np.linalg.norm(centre - c) > 0.55 * (shape.radius + r) for c, r in centres):
-                    bodies.append(Body(shape.caster, pose, item.obj_id, None, item.material))
-                    centres.append((centre, shape.radius))
-                    break
-        return bodies
-
-    def _pose(
-        self,
-        item: Item,
-        background: Background,
-        intrinsics: CameraIntrinsics,
-        centres: list[tuple[Array, float]],
-        rng: np.random.Generator,
-    ) -> Array:
-        config, shape = self.config, item.shape
-        low, high = config.distance
-        depth, plane = background.surface.depth, background.plane
-        near = None
-        # Distractors are worth most where they can be taken for a part of an object, or hide one.
-        crowding = config.crowding if item.obj_id else min(1.0, 1.4 * config.crowding)
-        if centres and rng.random() < crowding:
-            near, near_radius = centres[rng.integers(len(centres))]
-            if near[2] <= 0.05:
-                near = None
-        if near is not None:
-            u, v = intrinsics.project(near) + rng.normal(0, 0.8, 2) * near_radius * intrinsics.fx / near[2]
-            u, v = np.clip([u, v], 0, [intrinsics.width - 1, intrinsics.height - 1])
-        else:
-            u, v = rng.uniform(0, intrinsics.width - 1), rng.uniform(0, intrinsics.height - 1)
-        ray = np.array([(u - intrinsics.cx) / intrinsics.fx, (v - intrinsics.cy) / intrinsics.fy, 1.0])
-        if plane is not None and rng.random() < config.upright and background.support[int(v), int(u)]:
-            rotation = standing_rotation(plane[:3], rng)
-            if -plane[3] / (plane[:3] @ ray) * ray[2] <= high + 0.1:
-                foot = -plane[3] / (plane[:3] @ ray) * ray
-                centre = foot - plane[:3] * shape.lowest(rotation.T @ plane[:3])
-                if centre[2] >= low:
-                    return make_transform(rotation, centre)
-        rotation = Rotation.random(rng=rng).as_matrix()
-        behind = float(depth[int(v), int(u)]) or high
-        if near is not None and rng.random() < 0.7:
-            step = (shape.radius + near_radius) * rng.uniform(0.6, 1.6) * (1 if rng.random() < 0.5 else -1)
-            z = near[2] + step
-        elif rng.random() < 0.5:
-            z = behind - shape.radius * rng.uniform(0.3, 2.0)  # close to what is behind it
-        else:
-            z = rng.uniform(low, high)
-        ceiling = max(low, min(high, behind - 0.5 * shape.radius))
-        return make_transform(rotation, ray * np.clip(z, low, ceiling))
-
-
-def standing_rotation(up: Array, rng: np.random.Generator) -> Array:
-    """(3, 3) random rotation with the object's z axis along `up` (camera frame), or rarely lying on a side."""
-    z = up / np.linalg.norm(up)
-    x = np.cross(z, rng.normal(size=3))
-    x /= np.linalg.norm(x)
-    rotation = np.stack([x, np.cross(z, x), z], axis=1)
-    if rng.random() < 0.25:
-        rotation = (
-            rotation @ Rotation.from_euler("xz", [rng.choice([90, 180, 270]), rng.uniform(0, 360)], True).as_matrix()
-        )
-    return rotation
-
-
-def ground_truth(surface: Surface, bodies: list[Body], min_visible: int) -> list[GroundTruthObject]:
-    """What is visible of the known objects among `bodies`, largest first not implied; order of drawing."""
-    out = []
-    counts = np.bincount(surface.index[surface.index >= 0].ravel(), minlength=len(bodies))
-    for number, body in enumerate(bodies):
-        if body.obj_id == 0 or counts[number] < min_visible:
-            continue
-        mask = surface.index == number
-        x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-        box = np.array([x, y, x + width, y + height], float)
-        visibility = float(min(1.0, counts[number] / max(surface.silhouettes[number], 1)))
-        out.append(GroundTruthObject(body.obj_id, body.pose, visibility, box, mask, body.instance_id))
-    return out

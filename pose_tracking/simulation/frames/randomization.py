@@ -1,4 +1,4 @@
-"""The random part of training frames beside where things stand: materials, light, sensor, exposure, backgrounds."""
+"""The random part of training frames beside where things stand: light, sensor, exposure, backgrounds."""
 
 from __future__ import annotations
 
@@ -7,29 +7,16 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.simulation.rendering.planes import PlaneTexture
-from pose_tracking.simulation.rendering.renderer import Body, Light, Material, Surface
+from pose_tracking.simulation.rendering.renderer import Body, Light, Surface
 from pose_tracking.simulation.rendering.shadows import shadow_map
 from pose_tracking.simulation.scenery.backgrounds import Background, paint_plane
 from pose_tracking.simulation.scenery.rooms import looking_at
 from pose_tracking.simulation.sensor import SensorConfig
 
 Array = NDArray[np.float64]
-
-
-def random_material(rng: np.random.Generator, jitter: float, gloss: float) -> Material:
-    """An object's own colours, jittered in brightness, saturation and a little in hue."""
-    bright = np.exp(rng.normal(0, 0.16 * jitter))
-    saturation = np.exp(rng.normal(0, 0.15 * jitter))
-    luma = np.array([0.299, 0.587, 0.114])
-    desaturate = np.outer(np.ones(3), luma)
-    hue = Rotation.from_rotvec(np.ones(3) / np.sqrt(3) * rng.normal(0, np.radians(4) * jitter)).as_matrix()
-    tint = bright * np.diag(np.exp(rng.normal(0, 0.04 * jitter, 3))) @ hue
-    tint = tint @ (saturation * np.eye(3) + (1 - saturation) * desaturate)
-    return Material(tint.astype(np.float32), gloss * float(rng.uniform(0.3, 1.2)), float(rng.uniform(8, 60)))
 
 
 def random_lights(rng: np.random.Generator, background: Background, jitter: float = 1.0) -> tuple[list[Light], Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,33 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.core.geometry import invert_transform, make_transform
-from pose_tracking.simulation.placement.layout import GAP, apart, stand
-from pose_tracking.simulation.placement.shapes import Shape
-from pose_tracking.simulation.rendering.planes import plane_axes
-from pose_tracking.simulation.rendering.renderer import Body, Material
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.simulation.placement.bodies import about_z
+from pose_tracking.simulation.placement.engine import place_all
+from pose_tracking.simulation.placement.resting import UPRIGHT, stand
+from pose_tracking.simulation.placement.separation import GAP, apart
+from pose_tracking.simulation.placement.support import SupportPlane
+from pose_tracking.simulation.rendering.planes import intersection
+from pose_tracking.simulation.rendering.renderer import Body
 from pose_tracking.simulation.scenery.backgrounds import Background
+
+from .items import Item
 
 Array = NDArray[np.float64]
 TRIES = 8
-UP = np.array([0.0, 0.0, -1.0])  # the direction that points down in an object that stands upright
-
-
-@dataclass(frozen=True)
-class Item:
-    """A thing to put on the table; `thin` ones stand upright right before an object and cut it in two."""
-
-    shape: Shape
-    obj_id: int
-    material: Material
-    thin: bool = False
 
 
 @dataclass(frozen=True)
 class _Spot:
-    position: Array
+    item: Item
+    position: Array  # (2,) m, table frame
     outline: Array  # (K, 2) m, table frame
-    known: bool
+    pose: Array  # (4, 4) table frame
 
 
 class Tabletop:
@@ -50,65 +46,68 @@ class Tabletop:
     def __init__(self, background: Background, intrinsics: CameraIntrinsics, distance: tuple[float, float]) -> None:
         plane = background.plane
         assert plane is not None
-        self._intrinsics = intrinsics
         support = background.support.astype(np.uint8)
         # Single missing readings are table; within 1 cm of anything else nothing is put.
         closed = cv2.morphologyEx(support, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
-        self._free = cv2.erode(closed, np.ones((3, 3), np.uint8), iterations=max(1, int(0.01 * intrinsics.fx))) > 0
+        free = cv2.erode(closed, np.ones((3, 3), np.uint8), iterations=max(1, int(0.01 * intrinsics.fx))) > 0
         depth = background.surface.depth
-        near = self._free[::4, ::4] & (depth[::4, ::4] > distance[0]) & (depth[::4, ::4] < distance[1] + 0.1)
+        near = free[::4, ::4] & (depth[::4, ::4] > distance[0]) & (depth[::4, ::4] < distance[1] + 0.1)
         rows, cols = np.nonzero(near)
         self.share = float(near.mean())
         if len(rows) == 0:
             return
         x, y = (4 * cols - intrinsics.cx) / intrinsics.fx, (4 * rows - intrinsics.cy) / intrinsics.fy
-        rays = np.stack([x, y, np.ones(len(rows))], axis=1)
-        points = rays * (-plane[3] / (rays @ plane[:3]))[:, None]
-        rotation = np.stack([*plane_axes(plane[:3]), plane[:3]])
-        origin = np.median(points, axis=0)
-        origin = origin - (plane[:3] @ origin + plane[3]) * plane[:3]
-        camera_pose = make_transform(rotation, -rotation @ origin)
-        self.to_camera = invert_transform(camera_pose)
-        self._camera = camera_pose[:3, 3]
-        self._spots = (points - origin) @ rotation[:2].T
+        points = intersection(plane, np.stack([x, y, np.ones(len(rows))], axis=1))
+        self._table = SupportPlane(plane, np.median(points, axis=0), free, intrinsics)
+        self._camera = self._table.camera_pose[:3, 3]
+        self._spots = (points - self._table.origin) @ self._table.rotation[:2].T
 
     def arrange(self, items: list[Item], crowding: float, rng: np.random.Generator) -> list[Body]:
-        """Bodies for those of `items` that find room, camera frame, nothing standing within anything else.
+        """Bodies for those of `items` that find a place, camera frame, nothing standing within anything else.
 
         Args:
             items: what to put down, in this order.
             crowding: share put right before or behind another one as the camera sees it.
             rng: source of randomness.
         """
-        bodies: list[Body] = []
-        placed: list[_Spot] = []
         centre = self._spots[rng.integers(len(self._spots))]
         spread = rng.uniform(0.06, 0.16)
-        for item in items:
-            rest, footprint = _rest(item, rng)
-            known = [s for s in placed if s.known]
-            candidates = known if item.thin else placed
-            if item.thin and not known:
-                continue
-            anchored = item.thin or (bool(placed) and rng.random() < crowding)
-            for _ in range(TRIES):
-                heading = rng.uniform(0, 2 * np.pi)
-                turn = np.array([[np.cos(heading), -np.sin(heading)], [np.sin(heading), np.cos(heading)]])
-                outline = footprint @ turn.T
-                if anchored:
-                    anchor = candidates[rng.integers(len(candidates))]
-                    position = self._beside(anchor, outline, item.thin, rng)
-                elif rng.random() < 0.7:
-                    position = centre + rng.normal(0, spread, 2)
-                else:
-                    position = self._spots[rng.integers(len(self._spots))]
-                moved = outline + position
-                if self._is_free(moved) and all(apart(moved[None], s.outline[None], 0.5 * GAP) for s in placed):
-                    pose = make_transform(np.eye(3), [*position, 0.0]) @ _about_z(turn) @ rest
-                    bodies.append(Body(item.shape.caster, self.to_camera @ pose, item.obj_id, None, item.material))
-                    placed.append(_Spot(position, moved, item.obj_id > 0))
-                    break
-        return bodies
+        spots = place_all(
+            items,
+            lambda item, placed: self._candidates(item, placed, centre, spread, crowding, rng),
+            lambda a, b: apart(a.outline[None], b.outline[None], 0.5 * GAP),
+        )
+        to_camera = self._table.to_camera
+        return [Body(s.item.shape.caster, to_camera @ s.pose, s.item.obj_id, None, s.item.material) for s in spots]
+
+    def _candidates(
+        self,
+        item: Item,
+        placed: list[_Spot],
+        centre: Array,
+        spread: float,
+        crowding: float,
+        rng: np.random.Generator,
+    ) -> Iterator[_Spot]:
+        """Places on the free table: around `centre` (2,) within about `spread` (m), or right beside another thing."""
+        rest, footprint = stand(item.shape, rng, down=UPRIGHT if item.thin else None, upright=0.6)
+        anchors = [s for s in placed if s.item.obj_id] if item.thin else placed
+        if item.thin and not anchors:
+            return
+        anchored = item.thin or (bool(placed) and rng.random() < crowding)
+        for _ in range(TRIES):
+            turn = about_z(rng.uniform(0, 2 * np.pi))
+            outline = footprint @ turn[:2, :2].T
+            if anchored:
+                anchor = anchors[rng.integers(len(anchors))]
+                position = self._beside(anchor, outline, item.thin, rng)
+            elif rng.random() < 0.7:
+                position = centre + rng.normal(0, spread, 2)
+            else:
+                position = self._spots[rng.integers(len(self._spots))]
+            outline = outline + position
+            if self._table.is_free(outline, cut_off=True):
+                yield _Spot(item, position, outline, make_transform(turn, [*position, 0.0]) @ rest)
 
     def _beside(self, anchor: _Spot, outline: Array, thin: bool, rng: np.random.Generator) -> Array:
         """A position (2,) before or behind `anchor` on the line of sight, as close as the outlines allow."""
@@ -123,24 +122,3 @@ class Tabletop:
         along = float(((anchor.outline - anchor.position) @ line).max() - (outline @ line).min())
         gap = GAP + rng.exponential(0.015)
         return anchor.position + (along + gap) * line + rng.normal(0, 0.3) * across * aside
-
-    def _is_free(self, outline: Array) -> bool:
-        """Whether the table is free under an outline (K, 2), of which a part may be out of the picture."""
-        world = np.concatenate([outline, np.zeros((len(outline), 1))], axis=1)
-        points = world @ self.to_camera[:3, :3].T + self.to_camera[:3, 3]
-        if points[:, 2].min() < 0.1:
-            return False
-        cols, rows = np.round(self._intrinsics.project(points)).astype(int).T
-        inside = (cols >= 0) & (rows >= 0) & (cols < self._intrinsics.width) & (rows < self._intrinsics.height)
-        return bool(inside.sum() * 2 > len(outline) and self._free[rows[inside], cols[inside]].all())
-
-
-def _rest(item: Item, rng: np.random.Generator) -> tuple[Array, Array]:
-    """A stable pose (4, 4) on z = 0 and its footprint (K, 2); upright where it stands that way, as a rule."""
-    return stand(item.shape, rng, down=UP if item.thin else None, upright=0.6)
-
-
-def _about_z(turn: Array) -> Array:
-    pose = np.eye(4)
-    pose[:2, :2] = turn
-    return pose

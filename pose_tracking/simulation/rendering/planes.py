@@ -75,6 +75,14 @@ def plane_axes(normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
     return side, np.cross(normal, side)
 
 
+def intersection(plane: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (..., 3) where rays (..., 3) from the origin meet a plane, behind the origin where they lead away from it.
+
+    A ray along the plane meets it nowhere: its point is not finite.
+    """
+    return rays * (-plane[3] / (rays @ plane[:3]))[..., None]
+
+
 @dataclass(frozen=True, eq=False)
 class PlaneTexture:
     """A texture spread over a plane.

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
-from pose_tracking.core.geometry import invert_transform, make_transform
+from pose_tracking.core.geometry import invert_transform
 from pose_tracking.objects.mesh import Mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.simulation.placement.support import SupportPlane
 from pose_tracking.simulation.rendering.planes import on_plane
 from pose_tracking.simulation.rendering.renderer import Surface
 
@@ -41,16 +42,12 @@ class RecordedScene:
                 break
         else:
             raise DatasetError("no recorded background shows a free table to put objects on")
-        self._camera, self._free = camera, free > 0
-        rows, cols = np.nonzero(self._free)
+        self._camera = camera
+        rows, cols = np.nonzero(free)
         points = camera.backproject(depth)
-        origin = np.median(points[rows, cols], axis=0)
-        origin = origin - (plane[:3] @ origin + plane[3]) * plane[:3]
-        x = np.cross(plane[:3], [0.0, 0.0, 1.0])
-        x /= np.linalg.norm(x)
-        to_table = np.stack([x, np.cross(plane[:3], x), plane[:3]])
-        self.camera_pose = make_transform(to_table, -to_table @ origin)
-        middle = np.abs((points[rows, cols] - origin) @ to_table[:2].T).max(1) < 0.3
+        self._table = SupportPlane(plane, np.median(points[rows, cols], axis=0), free > 0, camera)
+        self.camera_pose, to_table = self._table.camera_pose, self._table.rotation
+        middle = np.abs((points[rows, cols] - self._table.origin) @ to_table[:2].T).max(1) < 0.3
         self._spots = (points[rows, cols] @ to_table.T + self.camera_pose[:3, 3])[middle, :2]
         self._color = color
         self._caster = MeshRaycaster(_surface_mesh(color, depth, camera))
@@ -61,14 +58,7 @@ class RecordedScene:
 
     def is_free(self, points: Array) -> bool:
         """Whether the recorded table is in view and empty at points (N, 2)."""
-        world = np.concatenate([points, np.zeros((len(points), 1))], axis=1)
-        to_camera = invert_transform(self.camera_pose)
-        uv = self._camera.project(world @ to_camera[:3, :3].T + to_camera[:3, 3])
-        if not np.isfinite(uv).all():
-            return False
-        cols, rows = np.round(uv).astype(int).T
-        inside = (cols >= 0) & (rows >= 0) & (cols < self._camera.width) & (rows < self._camera.height)
-        return bool(inside.all() and self._free[rows, cols].all())
+        return self._table.is_free(points)
 
     def render(self, camera_pose: Array, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
         """The recording from another, near pose; what it does not know is shown as if far away, without depth.

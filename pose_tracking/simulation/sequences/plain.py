@@ -11,7 +11,7 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 from pose_tracking.core.geometry import invert_transform, make_transform
 from pose_tracking.objects import ObjectSet
-from pose_tracking.simulation.placement.layout import Placed, place
+from pose_tracking.simulation.placement.bodies import PlacedBody
 from pose_tracking.simulation.placement.shapes import Shape
 from pose_tracking.simulation.rendering.renderer import Body, Surface, draw
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
@@ -19,6 +19,8 @@ from pose_tracking.simulation.scenery.clutter import Clutter
 from pose_tracking.simulation.scenery.recorded_scene import RecordedScene
 from pose_tracking.simulation.scenery.rooms import Room, looking_at
 
+from .camera_paths import CameraPath
+from .sliding import Sliding, SlidingLayout
 from .video import VideoConfig, VideoSimulator
 
 Array = NDArray[np.float64]
@@ -36,31 +38,6 @@ class SequenceConfig(VideoConfig):
     hidden_below: float = option(0.9, "visibility under which an instance counts as partly hidden", range=(0, 1))
     moving: float = option(1 / 3, "share of the instances that slide or turn", range=(0, 1))
     sway: float = option(24.0, "amplitude of the camera's way around the table", unit="deg", range=(0, 180))
-
-
-@dataclass(frozen=True)
-class CameraPath:
-    """A smooth way around a target (m): angles in radians; the camera always looks at the target's surroundings."""
-
-    target: Array
-    azimuth: float
-    elevation: float
-    distance: float
-    sway: float
-    phases: Array
-    correction: Array
-
-    def pose(self, seconds: float) -> Array:
-        """(4, 4) ``T_table_camera`` at a time."""
-        waves = np.sin(2 * np.pi * seconds / np.array([16.0, 11.0, 13.0, 9.0]) + self.phases)
-        small = min(1.0, self.sway / np.radians(20))
-        pose = looking_at(
-            self.target + small * np.array([0.02 * waves[3], 0.02 * waves[2], 0.0]),
-            self.azimuth + self.sway * waves[0],
-            self.elevation + np.radians(4) * small * waves[1],
-            self.distance * (1 + 0.05 * small * waves[2]),
-        )
-        return pose @ self.correction
 
 
 class SequenceSimulator(VideoSimulator):
@@ -82,7 +59,7 @@ class SequenceSimulator(VideoSimulator):
     LAYOUTS = 60
 
     config: SequenceConfig
-    placed: list[Placed]
+    placed: list[PlacedBody[Sliding]]
 
     def __init__(
         self,
@@ -106,24 +83,25 @@ class SequenceSimulator(VideoSimulator):
         self._clutter = Clutter(objects, count=12)
         self.path, self.placed = self._arrange(recorded, rng)
 
-    def _arrange(self, recorded: RecordedScene | None, rng: np.random.Generator) -> tuple[CameraPath, list[Placed]]:
+    def _arrange(
+        self, recorded: RecordedScene | None, rng: np.random.Generator
+    ) -> tuple[CameraPath, list[PlacedBody[Sliding]]]:
         """The camera's path and the best of the layouts drawn for it."""
         config = self.config
         duration = config.frames / config.fps
         times = np.arange(0, min(duration, 40.0) + 0.2, 0.2)
-        best: tuple[float, CameraPath, list[Placed]] | None = None
+        best: tuple[float, CameraPath, list[PlacedBody[Sliding]]] | None = None
         for _ in range(self.LAYOUTS):
             path = self._path(recorded, rng)
             away = np.array([np.cos(path.azimuth), np.sin(path.azimuth)])
-            placed = place(
-                self._wanted(rng),
+            layout = SlidingLayout(
                 times,
-                rng,
                 sample=_disc if recorded is None else recorded.sample,
                 is_free=_on_disc if recorded is None else recorded.is_free,
                 towards_camera=away,
                 moving=config.moving,
             )
+            placed = layout.draw(self._wanted(rng), rng)
             score = self._score(path, placed, duration)
             if best is None or score > best[0]:
                 best = (score, path, placed)
@@ -167,7 +145,7 @@ class SequenceSimulator(VideoSimulator):
         sway = np.radians(min(config.sway, 5.0))
         return CameraPath(target, azimuth, elevation, distance, sway, phases, correction)
 
-    def _score(self, path: CameraPath, placed: list[Placed], duration: float) -> float:
+    def _score(self, path: CameraPath, placed: list[PlacedBody[Sliding]], duration: float) -> float:
         """0 where a layout has all that is asked for, else minus what is missing, judged on small pictures."""
         config = self.config
         known = [p for p in placed if p.obj_id]

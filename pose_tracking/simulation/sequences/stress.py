@@ -14,15 +14,16 @@ from pose_tracking.core.errors import ConfigError
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.mesh import Mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
-from pose_tracking.simulation.frames.randomization import random_material
 from pose_tracking.simulation.placement.shapes import Shape
 from pose_tracking.simulation.rendering.renderer import Material
 from pose_tracking.simulation.rendering.textures import random_color, texture_bank
+from pose_tracking.simulation.scenery.materials import random_material
 from pose_tracking.simulation.scenery.primitives import box, build_mesh
 from pose_tracking.simulation.scenery.rooms import Room
 
+from .camera_paths import HandheldPath
 from .lane_planner import Planner, Wanted
-from .trajectories import LOOP, HandheldPath
+from .trajectories import LOOP
 from .video import VideoConfig, VideoSimulator
 
 Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""RGB-D video of a small world, frame by frame: bodies on their ways, a camera on its own, light, sensor and truth."""
+"""RGB-D video of a small world, frame by frame: moving bodies, a moving camera, light, sensor and truth."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from pose_tracking.core.geometry import invert_transform
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
-from pose_tracking.simulation.frames.random_scenes import ground_truth
-from pose_tracking.simulation.frames.randomization import random_material
+from pose_tracking.simulation.ground_truth import ground_truth
 from pose_tracking.simulation.placement.shapes import Shape
 from pose_tracking.simulation.rendering.renderer import (
     Body,
@@ -33,6 +32,7 @@ from pose_tracking.simulation.rendering.renderer import (
 )
 from pose_tracking.simulation.rendering.shadows import shadow_map
 from pose_tracking.simulation.scenery.backgrounds import Background
+from pose_tracking.simulation.scenery.materials import random_material
 from pose_tracking.simulation.scenery.rooms import looking_at
 from pose_tracking.simulation.sensor import SensorConfig, measure_color, measure_depth
 
@@ -65,7 +65,7 @@ class World(Protocol):
 
 
 class Path(Protocol):
-    """The way of a camera."""
+    """The path of a camera."""
 
     @property
     def azimuth(self) -> float:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.geometry import invert_transform
+from pose_tracking.simulation.placement.bodies import Motion, PlacedBody
 from pose_tracking.simulation.placement.shapes import Shape
 
-from .trajectories import HandheldPath, Traveller
+from .camera_paths import HandheldPath
 
 Array = NDArray[np.float64]
 WIDTH = 192  # pixels of the pictures that hiding is judged on
@@ -34,7 +35,7 @@ class View:
         silhouettes: (T / step, K, 2) corners of its hull.
     """
 
-    body: Traveller
+    body: PlacedBody[Motion]
     places: Array
     distances: Array
     boxes: Array
@@ -43,7 +44,7 @@ class View:
 
 
 class Visibility:
-    """A camera on its path, looked through at fixed times.
+    """What a camera on its path sees at fixed times.
 
     Args:
         path: the camera's path.
@@ -64,7 +65,7 @@ class Visibility:
         x, y = self._project(self._to_camera, points)
         return (np.abs(x) < 1) & (np.abs(y) < 1)
 
-    def look(self, body: Traveller) -> View:
+    def view(self, body: PlacedBody[Motion]) -> View:
         """What is seen of a body on its own."""
         x, y = self._project(self._to_camera @ body.poses(self.times), _corners(body.shape))
         boxes = np.stack([x.min(1), y.min(1), x.max(1), y.max(1)], axis=1)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import transform_points
 from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.simulation.frames.items import Item
 from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, RandomScenes
-from pose_tracking.simulation.frames.tabletop import Item, Tabletop
+from pose_tracking.simulation.frames.tabletop import Tabletop
 from pose_tracking.simulation.placement.shapes import Shape
 from pose_tracking.simulation.rendering.renderer import Material
 from pose_tracking.simulation.scenery.distractors import Distractors

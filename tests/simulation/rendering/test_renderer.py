@@ -6,7 +6,7 @@ import pytest
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.objects.raycasting import MeshRaycaster
-from pose_tracking.simulation.frames.random_scenes import ground_truth
+from pose_tracking.simulation.ground_truth import ground_truth
 from pose_tracking.simulation.rendering.renderer import Body, Light, Surface, draw, shade, soften_edges
 from pose_tracking.simulation.scenery.primitives import box, build_mesh, ellipsoid
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from pose_tracking.core.geometry import invert_transform, rotation_angle
-from pose_tracking.objects.raycasting import MeshRaycaster
-from pose_tracking.simulation.placement.layout import apart, resting_directions, stand
-from pose_tracking.simulation.placement.shapes import Shape
+from pose_tracking.simulation.placement.separation import apart
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 from pose_tracking.simulation.sequences.plain import SequenceConfig, SequenceSimulator
 
@@ -106,34 +104,6 @@ def test_the_same_seed_gives_the_same_sequence(demo_objects, sequences, rendered
     np.testing.assert_array_equal(again.color, rendered[1].frame.color)
     np.testing.assert_array_equal(again.depth, rendered[1].frame.depth)
     assert [p.obj_id for p in sequences[1][0].placed] != [p.obj_id for p in sequences[0][0].placed]
-
-
-def test_stable_poses_do_not_tip_over(demo_objects):
-    rng = np.random.default_rng(0)
-    for model in demo_objects.values():
-        shape = Shape.of(MeshRaycaster(model.mesh))
-        directions, chances = resting_directions(shape)
-        assert chances.sum() == pytest.approx(1)
-        np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
-        rest, footprint = stand(shape, rng)
-        points = shape.hull @ rest[:3, :3].T + rest[:3, 3]
-        assert points[:, 2].min() == pytest.approx(0, abs=1e-9)
-        assert np.abs(points[:, :2]).max() <= np.abs(footprint).max() + 0.003
-
-
-def test_a_mug_stands_upright_or_upside_down_or_lies(demo_objects):
-    directions, _ = resting_directions(Shape.of(MeshRaycaster(demo_objects.by_name("mug_blue").mesh)))
-    assert any(d[2] < -0.99 for d in directions)
-    assert any(abs(d[2]) < 0.2 for d in directions)
-
-
-def test_separating_axes():
-    square = np.array([[[0, 0], [1, 0], [1, 1], [0, 1.0]]])
-    assert apart(square, square + [1.1, 0], gap=0.05)
-    assert not apart(square, square + [1.1, 0], gap=0.15)
-    assert not apart(square, square + [0.9, 0.9], gap=0.0)
-    moving = np.concatenate([square + [2, 0], square + [0.5, 0]])
-    assert not apart(square, moving, gap=0.0)
 
 
 def test_a_sequence_on_a_recorded_table(demo_objects, data_dir):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import invert_transform, rotation_angle
 from pose_tracking.objects import ObjectSet
-from pose_tracking.simulation.placement.layout import apart
+from pose_tracking.simulation.placement.separation import apart
 from pose_tracking.simulation.sequences.stress import HardConfig, HardSequence, Identities, look_alikes
 from pose_tracking.simulation.sequences.trajectories import LOOP
 from pose_tracking.simulation.sequences.visibility import runs
@@ -163,7 +163,7 @@ def test_things_cross_in_the_picture(sequences):
 
 
 def test_nothing_runs_into_anything_or_sinks_into_the_table(sequences):
-    times = np.arange(0, LOOP, 1 / 29)  # not the grid the routes were chosen on
+    times = np.arange(0, LOOP, 1 / 29)  # not the grid the trajectories were chosen on
     for simulator, _, _ in sequences:
         for body in simulator.placed:
             for t in (0.0, 4.4, 11.0):
