@@ -111,7 +111,7 @@ class RandomScenes:
         intrinsics = self._camera(rng)
         background, table = self._background(intrinsics, rng)
         wanted = self._wanted(rng)
-        if rng.random() < config.camouflage and wanted[0].obj_id:
+        if rng.random() < config.camouflage and wanted and wanted[0].obj_id:
             camouflage(background, self._distractors.texture(wanted[0].obj_id, rng), intrinsics, rng)
         if rng.random() < config.dark:
             darken(background, rng)
@@ -184,7 +184,7 @@ class RandomScenes:
         count = int(rng.integers(config.instances[0], config.instances[1] + 1))
         extra = int(rng.integers(config.clutter[0], config.clutter[1] + 1))
         # Few classes at a time make repeated ones.
-        ids = rng.permutation(list(self.objects))[: int(rng.integers(2, len(self.objects) + 1))]
+        ids = rng.permutation(list(self.objects))[: int(rng.integers(min(2, len(self.objects)), len(self.objects) + 1))]
         wanted = rng.permutation(np.concatenate([rng.choice(ids, count), np.zeros(extra, int)]))
         if count:
             first = int(np.flatnonzero(wanted)[0])

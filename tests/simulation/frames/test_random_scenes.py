@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,24 @@ def test_the_measured_depth_is_that_of_the_posed_objects(samples, demo_objects):
             errors.append(np.median(np.linalg.norm(local[::5, None] - surface[None], axis=2).min(1)))
     assert len(errors) > 10
     assert np.median(errors) < 0.004
+
+
+@pytest.mark.parametrize("tables", [0.0, 1.0])
+def test_one_object_alone_is_shown_in_several_copies(demo_objects, tables):
+    scenes = RandomScenes(ObjectSet({2: demo_objects[2]}), replace(CONFIG, tables=tables))
+    counts = []
+    for index in range(3):
+        sample = scenes.render(0, index)
+        sample.frame.check()
+        assert {o.obj_id for o in sample.objects} <= {2}
+        counts.append(len(sample.objects))
+    assert max(counts) > 2
+
+
+def test_a_frame_without_anything_is_a_frame(demo_objects):
+    scenes = RandomScenes(demo_objects, replace(CONFIG, instances=(0, 0), clutter=(0, 0), camouflage=1.0, dark=1.0))
+    for index in range(3):
+        assert scenes.render(0, index).objects == []
 
 
 def test_no_meshes_is_a_clear_error(demo_objects, tmp_path):
