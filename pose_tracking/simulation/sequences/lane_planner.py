@@ -150,7 +150,7 @@ class Planner:
         )
         always, ever = x[(low & high).all(0)], x[(low | high).any(0)]
         if len(always) == 0 or always[-1] - always[0] < 0.3 * self._size:
-            raise ConfigError("the hard preset needs a wider view: a shorter focal length or a larger image")
+            raise ConfigError("the stress preset needs a wider view: a shorter focal length or a larger image")
         return Lane(y, (float(always.min()), float(always.max())), (float(ever.min()), float(ever.max())))
 
     def _posts(self, posts: list[Shape], count: int) -> tuple[list[View], list[Slot]]:

@@ -1,6 +1,9 @@
-"""Kinds of simulated sequences by name: `plain`, a quiet table top, and `hard`, made to mix up identities."""
+"""Kinds of simulated sequences by name: `plain`, a quiet table top, and `stress`, made to mix up identities."""
 
 from __future__ import annotations
+
+import functools
+import logging
 
 from pose_tracking.core.config import validate
 from pose_tracking.core.errors import ConfigError
@@ -8,11 +11,13 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 
 from .plain import SequenceConfig, SequenceSimulator
-from .stress import HardConfig, HardSequence
+from .stress import StressConfig, StressSequence
 from .trajectories import LOOP
 from .video import VideoConfig, VideoSimulator
 
-PRESETS = ("plain", "hard")
+LOGGER = logging.getLogger(__name__)
+PRESETS = ("plain", "stress")
+FORMER = {"hard": "stress"}  # names of the version before, still taken, with a warning
 
 
 def preset_config(preset: str, rate: float | None = None, frames: int | None = None) -> VideoConfig:
@@ -21,18 +26,19 @@ def preset_config(preset: str, rate: float | None = None, frames: int | None = N
     Args:
         preset: one of `PRESETS`.
         rate: frames a second (Hz); None: 10.
-        frames: number of frames; None: 100, or 20 s for `hard`.
+        frames: number of frames; None: 100, or 20 s for `stress`.
 
     Raises:
         ConfigError: an unknown preset, or a value out of range.
     """
+    preset = _current_name(preset)
     if preset not in PRESETS:
         raise ConfigError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
     config: VideoConfig
-    if preset == "hard":
-        fps = HardConfig().fps if rate is None else rate
+    if preset == "stress":
+        fps = StressConfig().fps if rate is None else rate
         length = max(1, round(LOOP * fps)) if frames is None else frames
-        config = HardConfig(frames=length, fps=fps)
+        config = StressConfig(frames=length, fps=fps)
     else:
         config = SequenceConfig(
             frames=SequenceConfig().frames if frames is None else frames,
@@ -50,10 +56,19 @@ def make_simulator(
     Raises:
         ConfigError: no meshes, or backgrounds for a preset that makes its own.
     """
-    if isinstance(config, HardConfig):
+    if isinstance(config, StressConfig):
         if backgrounds is not None:
-            raise ConfigError("the hard preset draws its own rooms, its lanes fit no recorded table: no --backgrounds")
-        return HardSequence(objects, config, seed)
+            raise ConfigError("the stress preset draws its own rooms and fits no recorded table: no --backgrounds")
+        return StressSequence(objects, config, seed)
     if not isinstance(config, SequenceConfig):
         raise ConfigError(f"{type(config).__name__} is the config of no preset")
     return SequenceSimulator(objects, config, seed, backgrounds)
+
+
+@functools.cache
+def _current_name(preset: str) -> str:
+    """The name of today of a preset; that of the version before is answered once with a warning."""
+    if preset not in FORMER:
+        return preset
+    LOGGER.warning("preset %r is now called %r; the old name goes with the next version", preset, FORMER[preset])
+    return FORMER[preset]

@@ -1,4 +1,4 @@
-"""A hard sequence: many copies of two look-alikes that cross, hide and leave before a camera held by hand."""
+"""A stress sequence: many copies of two look-alikes that cross, hide and leave before a camera held by hand."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ RENEWED_AFTER = 1.0  # seconds out of the picture after which a copy that comes 
 
 
 @dataclass(frozen=True)
-class HardConfig(VideoConfig):
-    """What a hard sequence looks like."""
+class StressConfig(VideoConfig):
+    """What a stress sequence looks like."""
 
     frames: int = option(200, "number of frames", unit="frames", range=(1, 1_000_000))
     jitter: float = option(0.4, "strength of colour variation of the single objects", range=(0, 2))
@@ -42,7 +42,7 @@ class HardConfig(VideoConfig):
     shake: float = option(1.0, "strength of the camera's motion", range=(0, 1.5))
 
 
-class HardSequence(VideoSimulator):
+class StressSequence(VideoSimulator):
     """A world that depends on the seed alone: frames of any rate show the same 20 s, again and again.
 
     Copies of the two objects that are hardest to tell apart, all of one material, and some single objects slide on
@@ -61,10 +61,10 @@ class HardSequence(VideoSimulator):
 
     SHADOWS = 0.8
 
-    config: HardConfig
+    config: StressConfig
 
-    def __init__(self, objects: ObjectSet, config: HardConfig | None = None, seed: int = 0) -> None:
-        super().__init__(objects, config or HardConfig(), seed)
+    def __init__(self, objects: ObjectSet, config: StressConfig | None = None, seed: int = 0) -> None:
+        super().__init__(objects, config or StressConfig(), seed)
 
     def _build(self, objects: ObjectSet, rng: np.random.Generator) -> None:
         config = self.config
@@ -145,7 +145,7 @@ def look_alikes(objects: ObjectSet) -> tuple[int, int]:
         ConfigError: there are fewer than two objects.
     """
     if len(objects) < 2:
-        raise ConfigError(f"the hard preset needs at least two objects to mix up, the object set has {len(objects)}")
+        raise ConfigError(f"the stress preset needs at least two objects to mix up, the object set has {len(objects)}")
     colors = {i: _mean_color(m.mesh) for i, m in objects.items() if m.mesh is not None}
 
     def unlike(pair: tuple[int, int]) -> float:

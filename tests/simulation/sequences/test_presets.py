@@ -14,32 +14,49 @@ from pose_tracking.cli.sources import open_sources
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.datasets.bop import BopScene
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+from pose_tracking.simulation.sequences import presets
 from pose_tracking.simulation.sequences.plain import SequenceConfig
 from pose_tracking.simulation.sequences.presets import make_simulator, preset_config
 from pose_tracking.simulation.sequences.source import SimulatedSequences
-from pose_tracking.simulation.sequences.stress import HardConfig, HardSequence
+from pose_tracking.simulation.sequences.stress import StressConfig, StressSequence
 
 DEMO = Path(__file__).resolve().parents[3] / "models" / "demo"
 SEED = 92006
 
 
 def test_defaults():
-    plain, hard = preset_config("plain"), preset_config("hard")
+    plain, stress = preset_config("plain"), preset_config("stress")
     assert plain == SequenceConfig()
-    assert isinstance(hard, HardConfig)
-    assert (hard.frames, hard.fps) == (200, 10.0)
-    assert preset_config("hard", 30).frames == 600
-    assert preset_config("hard", 30, 7).frames == 7
+    assert isinstance(stress, StressConfig)
+    assert (stress.frames, stress.fps) == (200, 10.0)
+    assert preset_config("stress", 30).frames == 600
+    assert preset_config("stress", 30, 7).frames == 7
     assert preset_config("plain", 30).frames == 100
+
+
+def test_the_name_of_the_version_before_is_taken_with_a_warning(demo_objects, caplog):
+    presets._current_name.cache_clear()
+    with caplog.at_level("WARNING"):
+        assert preset_config("hard", 30, 7) == preset_config("stress", 30, 7)
+        preset_config("hard")
+    (record,) = caplog.records
+    assert "'hard'" in record.message
+    assert "'stress'" in record.message
+    assert presets.PRESETS == ("plain", "stress")
+
+
+def test_an_error_of_the_former_name_says_that_of_today():
+    with pytest.raises(ConfigError, match="preset stress: fps"):
+        preset_config("hard", 0.0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "culprit"),
     [
         (("hardest",), "hardest"),
-        (("hard", 0.0), "fps = 0"),
+        (("stress", 0.0), "fps = 0"),
         (("plain", 1000.0), "1000"),
-        (("hard", 5, 0), "frames = 0"),
+        (("stress", 5, 0), "frames = 0"),
     ],
 )
 def test_bad_values_are_named(arguments, culprit):
@@ -48,30 +65,30 @@ def test_bad_values_are_named(arguments, culprit):
     assert "\n" not in str(error.value)
 
 
-def test_a_hard_sequence_has_its_own_room(demo_objects):
+def test_a_stress_sequence_has_its_own_room(demo_objects):
     stills = object.__new__(RecordedBackgrounds)
     with pytest.raises(ConfigError, match="backgrounds"):
-        make_simulator(demo_objects, HardConfig(), SEED, stills)
+        make_simulator(demo_objects, StressConfig(), SEED, stills)
 
 
 def test_sources_take_preset_rate_and_length(demo_objects):
     text = f"simulated:{SEED}-{SEED + 1}"
-    (source,) = open_sources([text], lambda: demo_objects, preset="hard", rate=5)
+    (source,) = open_sources([text], lambda: demo_objects, preset="stress", rate=5)
     assert isinstance(source, SimulatedSequences)
     assert len(source) == 2 * 100
     assert len(open_sources([text], lambda: demo_objects)[0]) == 2 * 100
-    assert len(open_sources([text], lambda: demo_objects, preset="hard", rate=30, limit=4)[0]) == 2 * 4
-    assert len(open_sources([text], lambda: demo_objects, preset="hard", frames=3)[0]) == 2 * 3
+    assert len(open_sources([text], lambda: demo_objects, preset="stress", rate=30, limit=4)[0]) == 2 * 4
+    assert len(open_sources([text], lambda: demo_objects, preset="stress", frames=3)[0]) == 2 * 3
     with pytest.raises(ConfigError, match="hardest"):
         open_sources([text], lambda: demo_objects, preset="hardest")
     with pytest.raises(ConfigError, match="fps = -1"):
         open_sources([text], lambda: demo_objects, rate=-1)
 
 
-def test_a_source_of_hard_sequences_equals_the_simulation(demo_objects):
-    config = HardConfig(frames=2, fps=5, width=160, height=120, focal=142.5)
+def test_a_source_of_stress_sequences_equals_the_simulation(demo_objects):
+    config = StressConfig(frames=2, fps=5, width=160, height=120, focal=142.5)
     samples = list(SimulatedSequences(demo_objects, [SEED], config))
-    alone = HardSequence(demo_objects, config, SEED).render(1)
+    alone = StressSequence(demo_objects, config, SEED).render(1)
     assert [(s.scene_id, s.image_id) for s in samples] == [(SEED, 0), (SEED, 1)]
     np.testing.assert_array_equal(samples[1].frame.color, alone.frame.color)
     np.testing.assert_array_equal(samples[1].frame.depth, alone.frame.depth)
@@ -84,10 +101,10 @@ def run():
     return lambda *args: CliRunner().invoke(app, [str(a) for a in args])
 
 
-def test_the_command_writes_a_hard_scene(run, tmp_path):
+def test_the_command_writes_a_stress_scene(run, tmp_path):
     small = [item for text in ("width=160", "height=120", "focal=142.5") for item in ("--set", text)]
     out = tmp_path / "scene"
-    result = run("--model", DEMO, "--preset", "hard", "--fps", 5, "--frames", 2, "--seed", SEED, "--out", out, *small)
+    result = run("--model", DEMO, "--preset", "stress", "--fps", 5, "--frames", 2, "--seed", SEED, "--out", out, *small)
     assert result.exit_code == 0, result.output
     samples = list(BopScene(out))
     assert len(samples) == 2
@@ -101,8 +118,8 @@ def test_the_command_writes_a_hard_scene(run, tmp_path):
     ("arguments", "culprit"),
     [
         (("--preset", "hardest"), "hardest"),
-        (("--preset", "hard", "--random"), "--random"),
-        (("--preset", "hard", "--set", "sway=3"), "sway"),
+        (("--preset", "stress", "--random"), "--random"),
+        (("--preset", "stress", "--set", "sway=3"), "sway"),
     ],
 )
 def test_the_command_names_what_is_wrong(run, tmp_path, arguments, culprit):
@@ -114,7 +131,7 @@ def test_the_command_names_what_is_wrong(run, tmp_path, arguments, culprit):
 
 @pytest.mark.parametrize("rate", ["0", "-5", "1000"])
 def test_the_command_takes_no_impossible_rate(run, tmp_path, rate):
-    result = run("--model", DEMO, "--out", tmp_path / "o", "--preset", "hard", "--fps", rate)
+    result = run("--model", DEMO, "--out", tmp_path / "o", "--preset", "stress", "--fps", rate)
     assert result.exit_code == 2
     assert "--fps" in result.output
     assert not (tmp_path / "o").exists()

@@ -1,4 +1,4 @@
-"""The hard preset: who leaves, who hides, who crosses, and that the frame rate changes nothing of it."""
+"""The stress preset: who leaves, who hides, who crosses, and that the frame rate changes nothing of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import invert_transform, rotation_angle
 from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.placement.separation import apart
-from pose_tracking.simulation.sequences.stress import HardConfig, HardSequence, Identities, look_alikes
+from pose_tracking.simulation.sequences.stress import Identities, StressConfig, StressSequence, look_alikes
 from pose_tracking.simulation.sequences.trajectories import LOOP
 from pose_tracking.simulation.sequences.visibility import runs
 
@@ -24,7 +24,7 @@ SMALL = {"width": 160, "height": 120, "focal": 142.5, "min_visible": 1}
 
 
 def config(fps, **changes):
-    return HardConfig(frames=round(LOOP * fps), fps=fps, **SMALL, **changes)
+    return StressConfig(frames=round(LOOP * fps), fps=fps, **SMALL, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def sequences(demo_objects):
     """Sequences of 20 s at 15 Hz, and per frame the truth by the number of the body among the known ones."""
     out = []
     for seed in SEEDS:
-        simulator = HardSequence(demo_objects, config(FPS), seed)
+        simulator = StressSequence(demo_objects, config(FPS), seed)
         known = [body for body in simulator.placed if body.obj_id]
         frames = []
         for index in range(len(simulator)):
@@ -73,7 +73,7 @@ def test_look_alikes_have_at_least_three_copies_of_one_material(demo_objects, se
 
 
 def test_rates_agree_in_world_and_identities(demo_objects):
-    slow, fast = (HardSequence(demo_objects, config(fps), SEEDS[0]) for fps in (5, 30))
+    slow, fast = (StressSequence(demo_objects, config(fps), SEEDS[0]) for fps in (5, 30))
     assert len(fast) == 6 * len(slow) == 600
     for index in range(0, len(slow), 4):
         np.testing.assert_array_equal(slow.path.pose(index / 5), fast.path.pose(6 * index / 30))
@@ -85,8 +85,8 @@ def test_rates_agree_in_world_and_identities(demo_objects):
 
 def test_the_world_depends_on_the_seed_alone(demo_objects, sequences):
     simulator, known, _ = sequences[1]
-    again = HardSequence(demo_objects, config(30), SEEDS[1])
-    other = [body for body in HardSequence(demo_objects, config(FPS), SEEDS[0]).placed if body.obj_id]
+    again = StressSequence(demo_objects, config(30), SEEDS[1])
+    other = [body for body in StressSequence(demo_objects, config(FPS), SEEDS[0]).placed if body.obj_id]
     for t in (0.0, 7.3, 15.1):
         np.testing.assert_array_equal(simulator.path.pose(t), again.path.pose(t))
         for a, b in zip(simulator.placed, again.placed, strict=True):
@@ -235,12 +235,12 @@ def test_identities_are_never_shared_nor_taken_up_again(absences):
 
 def test_one_object_alone_cannot_be_mixed_up(demo_objects):
     with pytest.raises(ConfigError, match="at least two objects"):
-        HardSequence(ObjectSet({1: demo_objects[1]}), config(FPS))
+        StressSequence(ObjectSet({1: demo_objects[1]}), config(FPS))
 
 
 def test_a_view_too_narrow_is_an_error(demo_objects):
     with pytest.raises(ConfigError, match="wider view"):
-        HardSequence(demo_objects, HardConfig(focal=3000.0))
+        StressSequence(demo_objects, StressConfig(focal=3000.0))
 
 
 def test_a_frame_is_a_picture_with_depth(sequences):
