@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32, UInt8, valid_depth
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import FrameError
 from pose_tracking.core.frame import RGBDFrame
@@ -38,7 +39,7 @@ def stamp_of(message: Any) -> int:
     return int(message.header.stamp.sec) * NANOSECONDS + int(message.header.stamp.nanosec)
 
 
-def read_color_message(message: Any, is_compressed: bool) -> NDArray[np.uint8]:
+def read_color_message(message: Any, is_compressed: bool) -> UInt8:
     """(H, W, 3) uint8 RGB of an Image or CompressedImage.
 
     Raises:
@@ -49,7 +50,7 @@ def read_color_message(message: Any, is_compressed: bool) -> NDArray[np.uint8]:
     return to_rgb(_pixels(message), message.encoding)
 
 
-def read_depth_message(message: Any, is_compressed: bool) -> NDArray[np.float32]:
+def read_depth_message(message: Any, is_compressed: bool) -> Float32:
     """(H, W) float32 metres of an Image or CompressedImage.
 
     Raises:
@@ -94,11 +95,12 @@ def read_camera_info(message: Any, is_rectified: bool = False) -> CameraIntrinsi
     )
 
 
-def read_transform(message: Any) -> tuple[str, str, int, NDArray[np.float64]]:
-    """(parent, child, stamp in nanoseconds, (4, 4) pose of the child in the parent) of a TransformStamped."""
+def read_transform(message: Any) -> tuple[str, str, int, Float, Float]:
+    """What `TransformTree.add` takes of a TransformStamped: parent, child, stamp in nanoseconds, (3,) translation in
+    metres and (4,) quaternion (x, y, z, w)."""
     t, q = message.transform.translation, message.transform.rotation
-    transform = make_transform(rotation_from_quaternion_xyzw([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
-    return message.header.frame_id, message.child_frame_id, stamp_of(message), transform
+    frames = message.header.frame_id, message.child_frame_id
+    return *frames, stamp_of(message), np.array([t.x, t.y, t.z]), np.array([q.x, q.y, q.z, q.w])
 
 
 def read_objects(message: Any) -> list[GroundTruthObject]:
@@ -153,7 +155,7 @@ class MessageBuilder:
         depth = self.frame.depth
         if encoding == "32FC1":
             return self._image(encoding, depth.astype(np.float32, copy=False))
-        usable = np.isfinite(depth) & (depth > 0) & (depth < 65.535)
+        usable = valid_depth(depth) & (depth < 65.535)
         return self._image(encoding, np.rint(np.where(usable, depth, 0) * 1e3).astype(np.uint16))
 
     def camera_info(self) -> Any:
@@ -221,10 +223,10 @@ class MessageBuilder:
         data = pixels.reshape(-1).view(np.uint8)
         return self._make("sensor_msgs/msg/Image", self.header(), *pixels.shape[:2], encoding, 0, step, data)
 
-    def _vector(self, values: NDArray[np.float64]) -> Any:
+    def _vector(self, values: Float) -> Any:
         return self._make("geometry_msgs/msg/Vector3", *(float(v) for v in values))
 
-    def _quaternion(self, rotation: NDArray[np.float64]) -> Any:
+    def _quaternion(self, rotation: Float) -> Any:
         return self._make("geometry_msgs/msg/Quaternion", *(float(v) for v in quaternion_xyzw(rotation)))
 
     def _make(self, kind: str, *args: Any, **fields: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.rectify import Rectifier
+from pose_tracking.core.transform_tree import TransformTree, TransformUnavailable
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
 
 from .messages import (
@@ -33,12 +34,13 @@ from .messages import (
     read_transform,
 )
 from .topics import TRANSFORM_TOPICS, Topics, find_topics
-from .transform_tree import TransformTree
 from .types import typestore
 from .writer import BagWriter
 
 __all__ = ["BagReader", "BagWriter", "bag_errors", "open_bag"]
 
+# How far from an image's stamp the camera's transform may lie.
+MAX_TRANSFORM_GAP_NS = 500_000_000
 # What the libraries below raise on a damaged file, besides errors of their own: they parse without checking, and ask
 # for as much memory as a damaged length says.
 _DAMAGE = (
@@ -90,7 +92,7 @@ class _Index:
     depth_stamps: list[int] = field(default_factory=list)
     cameras: dict[int, CameraIntrinsics] = field(default_factory=dict)
     truth: dict[int, list[GroundTruthObject]] = field(default_factory=dict)
-    transforms: TransformTree = field(default_factory=TransformTree)
+    transforms: TransformTree = field(default_factory=lambda: TransformTree(max_gap_ns=MAX_TRANSFORM_GAP_NS))
 
 
 class BagReader:
@@ -190,8 +192,7 @@ class BagReader:
             index.truth[self._stamp(raw)] = read_objects(message)
         else:
             for item in message.transforms:
-                parent, child, stamp, transform = read_transform(item)
-                index.transforms.add(parent, child, transform, stamp, is_static=topic == "/tf_static")
+                index.transforms.add(*read_transform(item), static=topic == "/tf_static")
 
     def _messages(self, bag: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[Connection, bytes]]:
         connections = [c for c in bag.connections if c.topic in topics]
@@ -232,7 +233,9 @@ class BagReader:
         camera = self._index.cameras.get(stamp)
         if camera is None:
             camera = self._index.cameras[min(self._index.cameras, key=lambda known: abs(known - stamp))]
-        pose = self._index.transforms.pose_in_root(frame_id, stamp)
+        pose = None
+        with suppress(TransformUnavailable):
+            pose = self._index.transforms.pose_in_root(frame_id, stamp)
         try:
             if camera not in self._rectifiers:
                 self._rectifiers[camera] = Rectifier(camera)

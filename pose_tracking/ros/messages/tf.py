@@ -1,34 +1,41 @@
-"""TF for the node: tf2's buffer where tf2_ros is installed, else `TransformBuffer` fed from /tf and /tf_static."""
+"""TF for the node: tf2's buffer where tf2_ros is installed, else a `TransformTree` fed from /tf and /tf_static."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import make_transform, rotation_from_quaternion_xyzw
-from pose_tracking.datasets.bag.messages import stamp_of
+from pose_tracking.core.transform_tree import TransformTree, TransformUnavailable
+from pose_tracking.datasets.bag.messages import read_transform
 
-from .transforms import TransformBuffer, TransformLookup, TransformUnavailable
-
-Float = NDArray[np.float64]
+HISTORY_NS = 10_000_000_000  # as long as tf2's own buffer
 _POLL_SECONDS = 0.005
 
 
+class TransformLookup(Protocol):
+    """Where frames are, over time."""
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Float:
+        """(4, 4) ``T_target_source`` at `stamp_ns`; raises TransformUnavailable."""
+        ...
+
+
 class MessageTransforms:
-    """`TransformBuffer` fed from /tf and /tf_static by tf2_msgs."""
+    """`TransformTree` fed from /tf and /tf_static by tf2_msgs."""
 
     def __init__(self, node: Node) -> None:
         from tf2_msgs.msg import TFMessage
 
         self._node = node
-        self._buffer = TransformBuffer()
+        self._tree = TransformTree(HISTORY_NS)
         static = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
             node.create_subscription(TFMessage, "/tf", lambda m: self._add(m, False), QoSProfile(depth=100)),
@@ -37,7 +44,7 @@ class MessageTransforms:
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Float:
         """See `TransformLookup`."""
-        return self._buffer.lookup(target, source, stamp_ns)
+        return self._tree.lookup(target, source, stamp_ns)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -46,15 +53,7 @@ class MessageTransforms:
 
     def _add(self, message: Any, static: bool) -> None:
         for stamped in message.transforms:
-            t, q = stamped.transform.translation, stamped.transform.rotation
-            self._buffer.add(
-                stamped.header.frame_id.lstrip("/"),
-                stamped.child_frame_id.lstrip("/"),
-                stamp_of(stamped),
-                np.array([t.x, t.y, t.z]),
-                np.array([q.x, q.y, q.z, q.w]),
-                static,
-            )
+            self._tree.add(*read_transform(stamped), static)
 
 
 class Tf2Transforms:

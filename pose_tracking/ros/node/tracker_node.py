@@ -20,10 +20,11 @@ from std_srvs.srv import SetBool, Trigger
 
 from pose_tracking.core.errors import ConfigError, FrameError, PoseTrackingError
 from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.transform_tree import TransformUnavailable
 from pose_tracking.ros.messages.conversions import make_header
 from pose_tracking.ros.messages.frames import FrameDecoder
 from pose_tracking.ros.messages.tf import open_transforms, wait_for_transform
-from pose_tracking.ros.messages.transforms import TransformUnavailable, in_frame
+from pose_tracking.ros.messages.transforms import in_frame
 
 from .dds_profile import use_image_profile
 from .diagnostics import diagnostic_array, silence_cause

@@ -1,19 +1,15 @@
-"""Frames: tracked objects in another one, and the small TF buffer."""
+"""Tracked objects in another frame."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.geometry import invert_transform, make_transform, transform_points
+from pose_tracking.core.geometry import invert_transform, make_transform
 from pose_tracking.core.results import TrackedObject, TrackState
-from pose_tracking.ros.messages.transforms import TransformBuffer, TransformUnavailable, in_frame
-
-SECOND = 1_000_000_000
-UP = np.array([0.0, 0.0, 0.0, 1.0])
+from pose_tracking.ros.messages.transforms import in_frame
 
 
 def a_transform(seed: int) -> np.ndarray:
@@ -54,60 +50,3 @@ def test_an_object_without_pose_stays_without():
     thing.pose = thing.covariance = thing.velocity = None
     moved = in_frame(thing, a_transform(1))
     assert (moved.pose, moved.covariance, moved.velocity) == (None, None, None)
-
-
-def test_lookup_goes_up_and_down_the_tree():
-    buffer = TransformBuffer()
-    a, b = a_transform(1), a_transform(2)
-    for child, transform in (("camera", a), ("table", b)):
-        quaternion = Rotation.from_matrix(transform[:3, :3]).as_quat()
-        buffer.add("world", child, 0, transform[:3, 3], 3 * quaternion, static=True)  # any norm will do
-    found = buffer.lookup("table", "camera", 5 * SECOND)
-    point = np.array([[0.1, 0.2, 0.3]])
-    assert np.allclose(transform_points(b, transform_points(found, point)), transform_points(a, point))
-    assert np.allclose(buffer.lookup("camera", "camera", 0), np.eye(4))
-
-
-def test_lookup_interpolates_but_does_not_extrapolate():
-    buffer = TransformBuffer()
-    for second, degrees in ((1, 0), (3, 90)):
-        quaternion = Rotation.from_euler("z", degrees, degrees=True).as_quat()
-        buffer.add("world", "camera", second * SECOND, np.array([second, 0.0, 0.0]), quaternion)
-    middle = buffer.lookup("world", "camera", 2 * SECOND)
-    assert np.allclose(middle[:3, 3], [2, 0, 0])
-    assert np.allclose(Rotation.from_matrix(middle[:3, :3]).as_euler("xyz", degrees=True), [0, 0, 45])
-    for second in (0.9, 3.1):
-        with pytest.raises(TransformUnavailable, match="'camera'"):
-            buffer.lookup("world", "camera", int(second * SECOND))
-
-
-def test_what_is_not_connected_is_said():
-    buffer = TransformBuffer()
-    buffer.add("world", "camera", 0, np.zeros(3), UP, static=True)
-    with pytest.raises(TransformUnavailable, match="'camera' with 'mars'"):
-        buffer.lookup("mars", "camera", 0)
-
-
-def test_loops_and_unusable_values_do_no_harm():
-    buffer = TransformBuffer()
-    buffer.add("a", "b", 0, np.zeros(3), UP, static=True)
-    buffer.add("b", "a", 0, np.zeros(3), UP, static=True)
-    with pytest.raises(TransformUnavailable, match="loop"):
-        buffer.lookup("a", "b", 0)
-    clean = TransformBuffer()
-    clean.add("w", "c", 0, np.array([np.nan, 0, 0]), UP, static=True)
-    clean.add("w", "c", 0, np.zeros(3), np.zeros(4), static=True)
-    clean.add("c", "c", 0, np.zeros(3), UP, static=True)
-    with pytest.raises(TransformUnavailable):
-        clean.lookup("w", "c", 0)
-
-
-def test_old_samples_are_forgotten_and_time_may_start_anew():
-    buffer = TransformBuffer(history_ns=2 * SECOND)
-    for second in range(10, 20):
-        buffer.add("world", "camera", second * SECOND, np.zeros(3), UP)
-    with pytest.raises(TransformUnavailable):
-        buffer.lookup("world", "camera", 12 * SECOND)
-    assert np.allclose(buffer.lookup("world", "camera", 18 * SECOND), np.eye(4))
-    buffer.add("world", "camera", 1 * SECOND, np.ones(3), UP)  # a bag that loops
-    assert np.allclose(buffer.lookup("world", "camera", 1 * SECOND)[:3, 3], 1)
