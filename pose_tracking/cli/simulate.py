@@ -131,7 +131,7 @@ def _write(
     from tqdm import tqdm
 
     from pose_tracking.datasets.bag.writer import BagWriter
-    from pose_tracking.datasets.bop import BopWriter
+    from pose_tracking.datasets.bop_writer import BopWriter
     from pose_tracking.datasets.packed import PackedWriter
     from pose_tracking.datasets.sample import Sample
     from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, random_frames

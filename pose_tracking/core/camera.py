@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import Float, Float32
 from .errors import FrameError
 
 
@@ -43,7 +44,7 @@ class CameraIntrinsics:
             raise FrameError(f"camera image size {self.width}x{self.height} is not positive", reason="intrinsics")
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> Float:
         """(3, 3) camera matrix K."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
@@ -62,7 +63,7 @@ class CameraIntrinsics:
         """The same camera after rectification."""
         return replace(self, distortion=())
 
-    def project(self, points: ArrayLike) -> NDArray[np.float64]:
+    def project(self, points: ArrayLike) -> Float:
         """(..., 3) points in the optical frame (m) to (..., 2) pixel coordinates (u, v), ignoring distortion.
 
         Points with z <= 0 give NaN.
@@ -71,7 +72,7 @@ class CameraIntrinsics:
         z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
         return np.stack([points[..., 0] / z * self.fx + self.cx, points[..., 1] / z * self.fy + self.cy], axis=-1)
 
-    def backproject(self, depth: NDArray[np.floating]) -> NDArray[np.float32]:
+    def backproject(self, depth: NDArray[np.floating]) -> Float32:
         """(H, W) depth along z (m) to (H, W, 3) points in the optical frame (m); depth 0 gives the origin."""
         rows = np.arange(depth.shape[0], dtype=np.float32)[:, None]
         cols = np.arange(depth.shape[1], dtype=np.float32)[None, :]

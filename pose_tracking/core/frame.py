@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Float, Float32, UInt8
 from .camera import CameraIntrinsics
 from .errors import FrameError
 
@@ -24,12 +24,12 @@ class RGBDFrame:
         camera_pose: (4, 4) pose of the camera in a fixed frame (``T_fixed_camera``), or None where unknown.
     """
 
-    color: NDArray[np.uint8]
-    depth: NDArray[np.float32]
+    color: UInt8
+    depth: Float32
     intrinsics: CameraIntrinsics
     stamp_ns: int = 0
     frame_id: str = "camera_color_optical_frame"
-    camera_pose: NDArray[np.float64] | None = field(default=None)
+    camera_pose: Float | None = field(default=None)
 
     @property
     def stamp(self) -> float:

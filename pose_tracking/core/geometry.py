@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
-Array = NDArray[np.float64]
+from .arrays import Float
 
 
-def make_transform(rotation: ArrayLike, translation: ArrayLike) -> Array:
+def make_transform(rotation: ArrayLike, translation: ArrayLike) -> Float:
     """(..., 3, 3) rotations and (..., 3) translations (m) to (..., 4, 4) transforms."""
     rotation, translation = np.asarray(rotation, float), np.asarray(translation, float)
     out = np.zeros((*np.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1]), 4, 4))
@@ -19,40 +19,40 @@ def make_transform(rotation: ArrayLike, translation: ArrayLike) -> Array:
     return out
 
 
-def invert_transform(transform: ArrayLike) -> Array:
+def invert_transform(transform: ArrayLike) -> Float:
     """Inverse of (..., 4, 4) rigid transforms."""
     transform = np.asarray(transform, float)
     rotation_t = np.swapaxes(transform[..., :3, :3], -1, -2)
     return make_transform(rotation_t, -(rotation_t @ transform[..., :3, 3:])[..., 0])
 
 
-def transform_points(transform: ArrayLike, points: ArrayLike) -> Array:
+def transform_points(transform: ArrayLike, points: ArrayLike) -> Float:
     """Apply (..., 4, 4) transforms to (..., N, 3) points."""
     transform = np.asarray(transform, float)
     return np.asarray(points, float) @ np.swapaxes(transform[..., :3, :3], -1, -2) + transform[..., None, :3, 3]
 
 
-def rotation_angle(rotation: ArrayLike) -> Array:
+def rotation_angle(rotation: ArrayLike) -> Float:
     """Angle in radians, 0 to pi, of (..., 3, 3) rotation matrices."""
     rotation = np.asarray(rotation, float)
     angle = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).magnitude()
     return np.asarray(angle).reshape(rotation.shape[:-2])
 
 
-def quaternion_xyzw(rotation: ArrayLike) -> Array:
+def quaternion_xyzw(rotation: ArrayLike) -> Float:
     """(..., 3, 3) rotation matrices to (..., 4) unit quaternions in ROS order xyzw, w >= 0."""
     rotation = np.asarray(rotation, float)
     quaternion = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat(canonical=True)
     return np.asarray(quaternion).reshape(*rotation.shape[:-2], 4)
 
 
-def rotation_from_quaternion_xyzw(quaternion: ArrayLike) -> Array:
+def rotation_from_quaternion_xyzw(quaternion: ArrayLike) -> Float:
     """(..., 4) quaternions in ROS order xyzw, of any non-zero norm, to (..., 3, 3) rotation matrices."""
     quaternion = np.asarray(quaternion, float)
     return np.asarray(Rotation.from_quat(quaternion.reshape(-1, 4)).as_matrix()).reshape(*quaternion.shape[:-1], 3, 3)
 
 
-def view_rotation(centre: ArrayLike) -> Array:
+def view_rotation(centre: ArrayLike) -> Float:
     """(3, 3) smallest rotation whose third column is the direction of `centre`: ``R_camera_crop``."""
     x, y, z = np.asarray(centre, float) / np.linalg.norm(centre)
     # Rodrigues' formula from (0, 0, 1) to (x, y, z); z > 0 in front of the camera, so that 1 + z is never small.
@@ -60,7 +60,7 @@ def view_rotation(centre: ArrayLike) -> Array:
     return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]])
 
 
-def nearest_equivalent(poses: Array, references: Array, symmetries: Array) -> Array:
+def nearest_equivalent(poses: Float, references: Float, symmetries: Float) -> Float:
     """The poses among ``pose @ symmetries`` whose rotations are nearest to those of `references`.
 
     Args:

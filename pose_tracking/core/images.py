@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Float32, UInt8, valid_depth
 from .errors import FrameError
 
 # (dtype, channels) of the named encodings; 8UC3, 32FC1 and their like follow a pattern instead.
@@ -135,7 +136,7 @@ def decode_image(
     return image.astype(dtype) if swapped else image
 
 
-def to_rgb(image: NDArray[Any], encoding: str) -> NDArray[np.uint8]:
+def to_rgb(image: NDArray[Any], encoding: str) -> UInt8:
     """(H, W[, C]) pixels of a ROS colour encoding to (H, W, 3) uint8 RGB.
 
     As in cv_bridge, 16-bit colour is scaled by 255 / 65535, 8UC1 is grey, and 8UC3 and 8UC4 are in the order BGR(A).
@@ -160,7 +161,7 @@ def to_rgb(image: NDArray[Any], encoding: str) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), _TO_RGB[family]), np.uint8)
 
 
-def depth_to_metres(image: NDArray[Any], encoding: str) -> NDArray[np.float32]:
+def depth_to_metres(image: NDArray[Any], encoding: str) -> Float32:
     """(H, W) pixels of a depth encoding to float32 metres, 0 where there is no reading (REP 118).
 
     16UC1 (and mono16) are millimetres, 32FC1 (and 64FC1) metres; NaN, infinite and negative readings become 0.
@@ -172,14 +173,14 @@ def depth_to_metres(image: NDArray[Any], encoding: str) -> NDArray[np.float32]:
         return np.divide(image, np.float32(1e3), dtype=np.float32)
     if encoding in _METRE_ENCODINGS:
         depth = image.astype(np.float32)
-        depth[~(np.isfinite(depth) & (depth > 0))] = 0.0
+        depth[~valid_depth(depth)] = 0.0
         return depth
     raise FrameError(
         f"depth image has encoding {encoding!r}: publish 16UC1 in millimetres or 32FC1 in metres", "depth_encoding"
     )
 
 
-def decode_file(data: bytes | memoryview | NDArray[np.uint8], what: str = "compressed image") -> NDArray[Any]:
+def decode_file(data: bytes | memoryview | UInt8, what: str = "compressed image") -> NDArray[Any]:
     """Pixels of a PNG, JPEG, TIFF or WebP file in memory, (H, W) or (H, W, C) with colour as RGB(A).
 
     Args:
@@ -224,7 +225,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     return decode_file(data, str(path))
 
 
-def decode_compressed_color(data: Any, what: str = "compressed image") -> NDArray[np.uint8]:
+def decode_compressed_color(data: Any, what: str = "compressed image") -> UInt8:
     """(H, W, 3) uint8 RGB of a ``sensor_msgs/CompressedImage`` (JPEG or PNG).
 
     Raises:
@@ -238,7 +239,7 @@ def decode_compressed_color(data: Any, what: str = "compressed image") -> NDArra
     return np.ascontiguousarray(image[:, :, :3])
 
 
-def decode_compressed_depth(format: str, data: Any, what: str = "compressed depth image") -> NDArray[np.float32]:
+def decode_compressed_depth(format: str, data: Any, what: str = "compressed depth image") -> Float32:
     """(H, W) float32 metres of a compressed depth image, 0 where there is no reading.
 
     Understands plain 16-bit PNG in millimetres (``"16UC1; png compressed"``) and the ``compressedDepth`` PNG of

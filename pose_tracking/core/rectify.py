@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Float32, UInt8
 from .camera import CameraIntrinsics
 from .errors import FrameError
 
@@ -51,9 +52,7 @@ class Rectifier:
             )
         self._maps = maps
 
-    def rectify(
-        self, color: NDArray[np.uint8], depth: NDArray[np.float32]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def rectify(self, color: UInt8, depth: Float32) -> tuple[UInt8, Float32]:
         """Undistorted copies of (H, W, 3) colour (bilinear) and (H, W) depth (nearest: depth must not be blended over
         an edge); the images themselves where the camera has no distortion.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from .arrays import Bool, Float, Float32, Int
 
 
 @dataclass
@@ -23,11 +23,11 @@ class Instances:
         roi_features: (N, C, S, S) float32 RoIAlign features of the forward pass that found the instances.
     """
 
-    obj_ids: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    boxes: NDArray[np.float32]
-    masks: NDArray[np.bool_]
-    roi_features: NDArray[np.float32]
+    obj_ids: Int
+    scores: Float32
+    boxes: Float32
+    masks: Bool
+    roi_features: Float32
 
     def __len__(self) -> int:
         return len(self.obj_ids)
@@ -89,9 +89,9 @@ class Detection:
     obj_id: int
     score: float
     box: Float
-    feature: NDArray[np.float32] | None
+    feature: Float32 | None
     pose: PoseEstimate | None = None
-    mask: NDArray[np.bool_] | None = None
+    mask: Bool | None = None
 
 
 class TrackState(enum.IntEnum):
@@ -140,7 +140,7 @@ class TrackedObject:
     frames_since_seen: int
     seconds_since_seen: float
     hits: int
-    mask: NDArray[np.bool_] | None = None
+    mask: Bool | None = None
     detection: Detection | None = None
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float32
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
@@ -48,7 +48,7 @@ def complete_ground_truth(
 
 def _render(
     item: GroundTruthObject, frame: RGBDFrame, objects: ObjectSet, cache: dict[int, MeshRaycaster]
-) -> NDArray[np.float32] | None:
+) -> Float32 | None:
     """(H, W) depth of the whole object, 0 beside it; None where there is no mesh."""
     if item.obj_id not in cache:
         model = objects.get(item.obj_id)
@@ -63,9 +63,9 @@ def _render(
 
 def _complete(
     item: GroundTruthObject,
-    depth: NDArray[np.float32],
-    nearest: NDArray[np.float32],
-    measured: NDArray[np.float32],
+    depth: Float32,
+    nearest: Float32,
+    measured: Float32,
 ) -> GroundTruthObject:
     silhouette = depth > 0
     mask = item.mask

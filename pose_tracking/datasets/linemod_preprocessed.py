@@ -27,7 +27,8 @@ from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 
-from .bop import DEFAULT_PERIOD_NS, SCENE_GAP_NS, load_image, read_color, read_depth
+from .bop import DEFAULT_PERIOD_NS, SCENE_GAP_NS
+from .image_files import read_color, read_depth, read_mask
 from .sample import GroundTruthObject, Sample, silhouette_box
 
 SPLITS = ("test", "train", "all")
@@ -163,7 +164,6 @@ def _read_object(image: _Image, entry: Mapping[str, Any], folder_id: int) -> Gro
     mask = None
     mask_path = image.folder / "mask" / f"{image.number:04d}.png"
     if obj_id == folder_id and mask_path.is_file():
-        pixels = load_image(mask_path)
-        mask = np.asarray(pixels if pixels.ndim == 2 else pixels.max(2)) > 0
+        mask = read_mask(mask_path)
         box = box if (visible := silhouette_box(mask)) is None else visible
     return GroundTruthObject(obj_id, pose, box=box, mask=mask)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from pose_tracking.core.arrays import even_indices
 from pose_tracking.core.errors import DatasetError
 
 from .bop import BopScene
@@ -106,6 +105,4 @@ def split_indices(source: Source, split: str) -> list[int]:
 
 def spread(indices: Sequence[int], count: int) -> list[int]:
     """At most `count` of `indices`, spread evenly."""
-    if len(indices) <= count:
-        return list(indices)
-    return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    return [indices[i] for i in even_indices(len(indices), count)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float32, UInt8
 from pose_tracking.core.errors import MeshError
 
 # Objects a table-top RGB-D camera can see; outside it the unit is almost surely wrong (FoundationPose #44, #205).
@@ -26,12 +27,12 @@ class Mesh:
         colors: (V, 3) uint8 RGB; mid grey where the file has no colour.
     """
 
-    vertices: NDArray[np.float32]
+    vertices: Float32
     faces: NDArray[np.int32]
-    normals: NDArray[np.float32]
-    colors: NDArray[np.uint8]
+    normals: Float32
+    colors: UInt8
 
-    def sample_surface(self, count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def sample_surface(self, count: int, seed: int = 0) -> tuple[Float32, Float32]:
         """(count, 3) points and unit normals drawn uniformly over the surface, repeatable by `seed`."""
         rng = np.random.default_rng(seed)
         corners = self.vertices[self.faces].astype(np.float64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import MeshError
 
 from .mesh import MAX_DIAMETER, MIN_DIAMETER, UNIT_SCALE, Mesh, diameter
@@ -67,7 +68,7 @@ def check_diameter(raw: RawMesh, unit: str, path: object) -> float:
     )
 
 
-def origin_distance(vertices: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
+def origin_distance(vertices: NDArray[np.floating]) -> tuple[Float, float]:
     """Middle of the bounding box, and how far the origin is from it in diameters (of the box)."""
     low, high = vertices.min(0).astype(np.float64), vertices.max(0).astype(np.float64)
     middle = (low + high) / 2
@@ -138,7 +139,7 @@ def surface_change(before: Mesh, after: Mesh, count: int = 3000) -> tuple[float,
 
     points, _ = before.sample_surface(count)
 
-    def closest(mesh: Mesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def closest(mesh: Mesh) -> tuple[Float, Float]:
         scene = o3d.t.geometry.RaycastingScene()
         scene.add_triangles(o3d.core.Tensor(mesh.vertices), o3d.core.Tensor(mesh.faces.astype(np.uint32)))
         found = scene.compute_closest_points(o3d.core.Tensor(points), nthreads=1)

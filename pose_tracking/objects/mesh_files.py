@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32, Int, UInt8
 from pose_tracking.core.errors import MeshError
-
-Array = NDArray[np.float64]
 
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
 MATERIAL_SUFFIXES = (".obj", ".glb", ".gltf")  # formats with materials and textures
@@ -33,9 +32,9 @@ class RawMesh:
         notes: what was done to it, for people.
     """
 
-    vertices: Array
-    faces: NDArray[np.int64]
-    colors: NDArray[np.uint8]
+    vertices: Float
+    faces: Int
+    colors: UInt8
     colored: bool
     notes: list[str] = field(default_factory=list)
 
@@ -120,11 +119,11 @@ def _read_materials(path: Path) -> list[RawMesh]:
     return parts
 
 
-def _srgb(linear: Array) -> NDArray[np.uint8]:
+def _srgb(linear: Float) -> UInt8:
     return np.clip(np.asarray(linear) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def _bake(part: RawMesh, uvs: Array, texture: NDArray[Any], base: Array) -> RawMesh:
+def _bake(part: RawMesh, uvs: Float, texture: NDArray[Any], base: Float) -> RawMesh:
     """Divide the faces until vertex colours can hold the picture, and sample the texture at their corners.
 
     Args:
@@ -164,7 +163,7 @@ def _bake(part: RawMesh, uvs: Array, texture: NDArray[Any], base: Array) -> RawM
     return RawMesh(corners.reshape(-1, 3), faces, np.clip(colors + 0.5, 0, 255).astype(np.uint8), True, notes)
 
 
-def _remap(image: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+def _remap(image: Float32, x: Float32, y: Float32) -> Float32:
     import cv2
 
     # OpenCV's remap takes at most 32767 rows.
@@ -175,16 +174,14 @@ def _remap(image: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.flo
     return np.concatenate(rows).astype(np.float32)
 
 
-def _quarter(corners: Array) -> Array:
+def _quarter(corners: Float) -> Float:
     """(F, 3, K) corners of triangles to (4F, 3, K): each cut at the middles of its edges."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
     return np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
 
 
-def weld(
-    vertices: Array, faces: NDArray[np.int64], *labels: NDArray[Any]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def weld(vertices: Float, faces: Int, *labels: NDArray[Any]) -> tuple[Int, Int]:
     """Which vertices to keep, and the faces over them, where vertices at one place with equal `labels` are one."""
     extent = float(np.linalg.norm(np.ptp(vertices, axis=0))) or 1.0
     cells = np.round((vertices - vertices.min(0)) / (WELD * extent)).astype(np.int64)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pose_tracking.core.errors import BundleError, MeshError
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.errors import BundleError, ConfigError, MeshError
 
 from .mesh import MAX_DIAMETER, MIN_DIAMETER, UNIT_SCALE, Mesh, load_mesh
 from .symmetry import symmetry_transforms
@@ -34,9 +34,9 @@ class ObjectModel:
     obj_id: int
     name: str
     diameter: float
-    box_min: NDArray[np.float64]
-    size: NDArray[np.float64]
-    symmetries: NDArray[np.float64]
+    box_min: Float
+    size: Float
+    symmetries: Float
     mesh_path: Path | None = None
     unit: str = "mm"
 
@@ -90,6 +90,20 @@ class ObjectSet(Mapping[int, ObjectModel]):
             if model.name == name:
                 return model
         raise KeyError(name)
+
+    def ids_of(self, names: Iterable[str]) -> list[int]:
+        """Ids of the objects called `names`, in their order.
+
+        Raises:
+            ConfigError: there is no object of a name; the message lists those that there are.
+        """
+        known = {model.name: obj_id for obj_id, model in self._models.items()}
+        ids = []
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"class {name!r} is not one of the bundle's: {', '.join(known)}")
+            ids.append(known[name])
+        return ids
 
     def index_of(self, obj_id: int) -> int:
         """Position of an object in the set: the class index networks use (0-based, background not counted)."""

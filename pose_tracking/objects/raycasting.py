@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform, transform_points
 
@@ -24,10 +25,10 @@ class RayHits:
         normals: (P, 3) float32 unit geometric normals in the camera frame.
     """
 
-    depth: NDArray[np.float32]
-    face: NDArray[np.int64]
-    barycentric: NDArray[np.float32]
-    normals: NDArray[np.float32]
+    depth: Float32
+    face: Int
+    barycentric: Float32
+    normals: Float32
 
 
 class MeshRaycaster:
@@ -49,7 +50,7 @@ class MeshRaycaster:
             [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
         )
 
-    def cast(self, pose: NDArray[np.float64], intrinsics: CameraIntrinsics, pixels: NDArray[np.floating]) -> RayHits:
+    def cast(self, pose: Float, intrinsics: CameraIntrinsics, pixels: NDArray[np.floating]) -> RayHits:
         """Cast rays through `pixels`.
 
         Args:
@@ -79,14 +80,14 @@ class MeshRaycaster:
         normals = (hits["primitive_normals"].numpy() @ np.asarray(pose)[:3, :3].T).astype(np.float32)
         return RayHits(depth, face, barycentric, normals)
 
-    def colors(self, hits: RayHits) -> NDArray[np.float32]:
+    def colors(self, hits: RayHits) -> Float32:
         """(P, 3) vertex colours (RGB, 0 to 255) interpolated at the hits; 0 where a ray missed."""
         corners = self.mesh.colors[self.mesh.faces[np.maximum(hits.face, 0)]].astype(np.float32)
         colors = (corners * hits.barycentric[:, :, None]).sum(1)
         colors[hits.face < 0] = 0
         return colors
 
-    def region(self, pose: NDArray[np.float64], intrinsics: CameraIntrinsics) -> tuple[int, int, int, int]:
+    def region(self, pose: Float, intrinsics: CameraIntrinsics) -> tuple[int, int, int, int]:
         """Half-open pixel box (x0, y0, x1, y1) that contains the posed mesh, cut to the image; may be empty."""
         corners = transform_points(pose, self._corners)
         if (corners[:, 2] <= 1e-3).all():
@@ -102,7 +103,7 @@ class MeshRaycaster:
         return x0, y0, x1, y1
 
     def render(
-        self, pose: NDArray[np.float64], intrinsics: CameraIntrinsics, step: int = 1
+        self, pose: Float, intrinsics: CameraIntrinsics, step: int = 1
     ) -> tuple[tuple[int, int, int, int], RayHits]:
         """Cast the rays of every `step`-th pixel of `region`, row by row; returns the region and the hits."""
         x0, y0, x1, y1 = self.region(pose, intrinsics)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform
 
 # Steps a continuous symmetry is cut into: 10 degrees, a sixth of the basin ICP recovers from.
@@ -17,7 +17,7 @@ CONTINUOUS_STEPS = 36
 
 def symmetry_transforms(
     info: Mapping[str, Any], scale: float = 1e-3, continuous_steps: int = CONTINUOUS_STEPS
-) -> NDArray[np.float64]:
+) -> Float:
     """(S, 4, 4) transforms that map the object onto itself, the identity first.
 
     Args:

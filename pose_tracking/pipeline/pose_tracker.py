@@ -187,14 +187,7 @@ class PoseTracker:
         Raises:
             ConfigError: the bundle has no object of that name.
         """
-        chosen = []
-        for name in names:
-            try:
-                chosen.append(self.objects.by_name(name).obj_id)
-            except KeyError:
-                known = ", ".join(model.name for model in self.objects.values())
-                raise ConfigError(f"class {name!r} is not one of the bundle's: {known}") from None
-        self._obj_ids = np.array(chosen or list(self.objects))
+        self._obj_ids = np.array(self.objects.ids_of(names) or list(self.objects))
 
     def configure(self, **options: Any) -> None:
         """Change options of `RUNTIME_OPTIONS` between two frames; all or none of them.

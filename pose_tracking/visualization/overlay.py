@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import transform_points
@@ -18,7 +18,6 @@ from pose_tracking.objects.raycasting import MeshRaycaster
 
 from .colors import color_of
 
-Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
 Box = tuple[int, int, int, int]
 
@@ -53,9 +52,9 @@ class OverlayPainter:
         self.masks, self.outlines, self.boxes = masks, outlines, boxes
         self.axes, self.labels, self.trails = axes, labels, trails
         self._raycasters: dict[int, MeshRaycaster] = {}
-        self._trails: dict[int, deque[NDArray[np.float64]]] = {}
+        self._trails: dict[int, deque[Float]] = {}
 
-    def draw(self, frame: RGBDFrame, tracked: Sequence[TrackedObject]) -> Image:
+    def draw(self, frame: RGBDFrame, tracked: Sequence[TrackedObject]) -> UInt8:
         """(H, W, 3) uint8 RGB copy of the frame's colour image with the objects on it.
 
         Tentative and coasting objects are drawn thinner than confirmed ones in view.
@@ -81,7 +80,7 @@ class OverlayPainter:
         """Begin all trails anew, e.g. after the tracks were reset."""
         self._trails.clear()
 
-    def _draw_geometry(self, image: Image, camera: CameraIntrinsics, o: TrackedObject) -> None:
+    def _draw_geometry(self, image: UInt8, camera: CameraIntrinsics, o: TrackedObject) -> None:
         color = color_of(o.track_id)
         bold = o.state == TrackState.CONFIRMED
         model = self.objects.get(o.obj_id)
@@ -102,9 +101,9 @@ class OverlayPainter:
 
     def _draw_outline(
         self,
-        image: Image,
+        image: UInt8,
         camera: CameraIntrinsics,
-        pose: NDArray[np.float64],
+        pose: Float,
         model: ObjectModel,
         color: Color,
         width: int,
@@ -122,7 +121,7 @@ class OverlayPainter:
         contours, _ = cv2.findContours(padded, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0 - 1, y0 - 1))
         cv2.drawContours(image, contours, -1, color, width, cv2.LINE_AA)
 
-    def _draw_trails(self, image: Image, frame: RGBDFrame, tracked: Sequence[TrackedObject]) -> None:
+    def _draw_trails(self, image: UInt8, frame: RGBDFrame, tracked: Sequence[TrackedObject]) -> None:
         alive = {o.track_id for o in tracked}
         self._trails = {track_id: trail for track_id, trail in self._trails.items() if track_id in alive}
         to_fixed = np.eye(4) if frame.camera_pose is None else frame.camera_pose
@@ -137,22 +136,22 @@ class OverlayPainter:
                 draw_segment(image, frame.intrinsics, start, end, color_of(o.track_id), 2)
 
 
-def draw(frame: RGBDFrame, tracked_objects: Sequence[TrackedObject], objects: ObjectSet) -> Image:
+def draw(frame: RGBDFrame, tracked_objects: Sequence[TrackedObject], objects: ObjectSet) -> UInt8:
     """(H, W, 3) uint8 RGB picture of one frame; for a sequence, keep an `OverlayPainter`, which draws trails too."""
     return OverlayPainter(objects).draw(frame, tracked_objects)
 
 
-def box_corners(model: ObjectModel) -> NDArray[np.float64]:
+def box_corners(model: ObjectModel) -> Float:
     """(8, 3) corners of the model's bounding box (m, object frame); bit i of the index selects axis i's upper limit."""
     bits = np.array([[(corner >> axis) & 1 for axis in range(3)] for corner in range(8)], float)
     return model.box_min + bits * model.size
 
 
 def draw_segment(
-    image: Image,
+    image: UInt8,
     camera: CameraIntrinsics,
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
+    start: Float,
+    end: Float,
     color: Color,
     width: int,
 ) -> None:
@@ -176,11 +175,11 @@ def label_of(o: TrackedObject) -> str:
     return f"{o.class_name} #{o.track_id}{mark} {o.score:.2f}"
 
 
-def _tint(image: Image, mask: NDArray[np.bool_], color: Color) -> None:
+def _tint(image: UInt8, mask: Bool, color: Color) -> None:
     image[mask] = (image[mask] * (1 - MASK_ALPHA) + np.array(color) * MASK_ALPHA).astype(np.uint8)
 
 
-def _draw_label(image: Image, o: TrackedObject, taken: Sequence[Box]) -> Box:
+def _draw_label(image: UInt8, o: TrackedObject, taken: Sequence[Box]) -> Box:
     """Write the label above the object's box, moved where it would cover another; returns the label's box."""
     scale = max(0.4, image.shape[1] / 1400)
     text, color = label_of(o), color_of(o.track_id)

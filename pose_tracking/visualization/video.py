@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.errors import OutputError
 
 
@@ -29,7 +29,7 @@ class VideoWriter:
         self._size = (0, 0)
         self._frames = 0
 
-    def write(self, image: NDArray[np.uint8]) -> None:
+    def write(self, image: UInt8) -> None:
         """Append one (H, W, 3) uint8 RGB picture."""
         if self.note:
             return

@@ -13,7 +13,7 @@ from synthetic_samples import assert_same_frame, make_sample
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.errors import DatasetError, OutputError
 from pose_tracking.datasets import BopScene, BopWriter, Sample
-from pose_tracking.datasets.bop import quantise_depth
+from pose_tracking.datasets.bop_writer import quantise_depth
 
 
 def write_scene(path: Path, *samples: Sample) -> Path:

@@ -7,7 +7,7 @@ import numpy as np
 import open3d as o3d
 import pytest
 
-from pose_tracking.core.errors import BundleError, MeshError
+from pose_tracking.core.errors import BundleError, ConfigError, MeshError
 from pose_tracking.objects import ObjectSet
 
 ENTRY = {
@@ -53,6 +53,14 @@ def test_names_choose_the_objects(tmp_path: Path) -> None:
     assert objects.by_name("brick").obj_id == 7
     with pytest.raises(KeyError):
         objects.by_name("stone")
+
+
+def test_names_become_ids_or_are_named(tmp_path: Path) -> None:
+    objects = ObjectSet.load(write(tmp_path, {"7": ENTRY, "2": ENTRY}), names={7: "brick", 2: "stone"})
+    assert objects.ids_of(["brick", "stone"]) == [7, 2]
+    assert objects.ids_of([]) == []
+    with pytest.raises(ConfigError, match="class 'ston' is not one of the bundle's: stone, brick"):
+        objects.ids_of(["brick", "ston"])
 
 
 def test_index_of_is_the_position_in_the_set(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from pose_tracking.core.errors import ConfigError, FrameError, PoseTrackingError
+from pose_tracking.core.errors import FrameError, PoseTrackingError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.transform_tree import TransformUnavailable
 from pose_tracking.ros.messages.conversions import make_header
@@ -227,10 +227,7 @@ class TrackerNode(LifecycleNode):
         if tracker is None or worker is None:
             return
         if "classes" in changes:
-            known = [model.name for model in tracker.objects.values()]
-            unknown = [name for name in changes["classes"] if name not in known]
-            if unknown:
-                raise ConfigError(f"class {unknown[0]!r} is not one of the bundle's: {', '.join(known)}")
+            tracker.objects.ids_of(changes["classes"])  # refused here rather than in the worker
             worker.call(lambda: tracker.set_classes(changes["classes"]))
         options = {option: value for name, value in changes.items() if (option := PARAMETERS[name].option)}
         if options:
