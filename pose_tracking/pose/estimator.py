@@ -26,7 +26,13 @@ Checked = tuple[Float, Verification]
 
 
 class Predictor(Protocol):
-    """What proposes poses: `PosePredictor`, or anything with its `predict`."""
+    """What proposes poses: `PosePredictor`, or anything with its `predict`.
+
+    Attributes:
+        config: options of the pose stage; set by the estimator, also between two frames.
+    """
+
+    config: PoseConfig
 
     def predict(self, frame: RGBDFrame, instances: Instances) -> PoseHypotheses: ...
 
@@ -38,15 +44,36 @@ class PoseEstimator:
     and colour; where none fits, rotations found by a search over all of them join in. The best is refined once more,
     and its score is the confidence. Without meshes the
     network's most confident pose and its confidence are handed out as they are.
+
+    Args:
+        config: options of the whole stage.
+        objects: the known objects.
+        predictor: proposes poses.
     """
 
     def __init__(self, config: PoseConfig, objects: ObjectSet, predictor: Predictor) -> None:
-        self.config = config
         self.objects = objects
         self.predictor = predictor
         self.icp = IcpRefiner(config.icp, objects)
         self.verifier = Verifier(config.verification, objects)
         self.search = RotationSearch(config.search, objects)
+        self.config = config
+
+    @property
+    def config(self) -> PoseConfig:
+        """Options of the stage and of all its parts; those marked ``runtime`` may change between two frames.
+
+        What the others say is built into the networks or prepared once per object.
+        """
+        return self._config
+
+    @config.setter
+    def config(self, config: PoseConfig) -> None:
+        self._config = config
+        self.predictor.config = config
+        self.icp.config = config.icp
+        self.verifier.config = config.verification
+        self.search.config = config.search
 
     def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
         """Poses of the instances of one frame, in their order; None where the depth is too sparse for one.

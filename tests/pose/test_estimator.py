@@ -22,6 +22,7 @@ class KnownHypotheses:
 
     poses: np.ndarray
     valid: np.ndarray | None = None
+    config: PoseConfig = PoseConfig()
 
     def predict(self, frame: RGBDFrame, instances: Instances) -> PoseHypotheses:
         count, k = self.poses.shape[:2]

@@ -40,6 +40,8 @@ def candidates(
 class OneWrongHypothesis:
     """Proposes the median point and no rotation, whatever it sees."""
 
+    config = PoseConfig()
+
     def predict(self, frame: RGBDFrame, instances: Instances) -> PoseHypotheses:
         poses = np.tile(np.eye(4), (len(instances), 1, 1, 1))
         for i, mask in enumerate(instances.masks):
