@@ -79,3 +79,9 @@ class CameraIntrinsics:
         x = (cols - np.float32(self.cx)) * depth / np.float32(self.fx)
         y = (rows - np.float32(self.cy)) * depth / np.float32(self.fy)
         return np.stack([x, y, depth], axis=-1).astype(np.float32, copy=False)
+
+    def backproject_pixels(self, rows: NDArray, cols: NDArray, depth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P, 3) points in the optical frame (m) of pixels with depth (P,) along z (m); NaN stays NaN."""
+        x = (cols - self.cx) * depth / self.fx
+        y = (rows - self.cy) * depth / self.fy
+        return np.stack([x, y, depth], axis=1)

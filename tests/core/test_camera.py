@@ -70,3 +70,11 @@ def test_useless_intrinsics_are_refused(fx: float, fy: float, cx: float) -> None
 def test_an_empty_image_is_refused(width: int, height: int) -> None:
     with pytest.raises(FrameError, match=f"{width}x{height}"):
         CameraIntrinsics(width, height, 60.0, 60.0, 31.0, 23.5)
+
+
+def test_single_pixels_are_back_projected_as_whole_images_are() -> None:
+    depth = np.random.default_rng(0).uniform(0.3, 2.0, (CAMERA.height, CAMERA.width)).astype(np.float32)
+    rows, cols = np.array([0, 7, CAMERA.height - 1]), np.array([3, 0, CAMERA.width - 1])
+    points = CAMERA.backproject_pixels(rows, cols, depth[rows, cols].astype(np.float64))
+    np.testing.assert_allclose(points, CAMERA.backproject(depth)[rows, cols], rtol=1e-5, atol=1e-7)
+    assert np.isnan(CAMERA.backproject_pixels(rows, cols, np.full(3, np.nan))).all()
