@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.datasets.sample import Sample
+from pose_tracking.pose.config import VerificationConfig
 from pose_tracking.pose.fitting.calibration import feature_matrix, fit_calibration
-from pose_tracking.pose.fitting.verification import FEATURES, VerificationConfig
+from pose_tracking.pose.fitting.scoring import FEATURES
 from pose_tracking.segmentation.gating import gate
 
 from .metrics.confidence import ABSENT, RIGHT, ConfidenceCounts, judge_pose

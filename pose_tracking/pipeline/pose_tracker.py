@@ -19,7 +19,7 @@ from pose_tracking.core.results import Detection, Instances, TrackedObject
 from pose_tracking.pose.estimator import PoseEstimator
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner
-from pose_tracking.pose.fitting.verification import Verifier
+from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.gating import gate
 from pose_tracking.tracking import Tracker

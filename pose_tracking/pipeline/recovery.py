@@ -84,7 +84,7 @@ class RecoveryPass:
         wanted = track.obj_id in self._obj_ids and self._depth_tracker.can_track(track.obj_id)
         if not wanted or pose is None or covariance is None:
             return None
-        found = self._depth_tracker.carry(self._frame, track.obj_id, pose, covariance, self._min_confidence)
+        found = self._depth_tracker.track(self._frame, track.obj_id, pose, covariance, self._min_confidence)
         if isinstance(found, str):
             self.lost[found] += 1
             self.has_lost |= track.is_confirmed and track.frames_since_seen <= 1 and found in (GONE, MOVED, SCORE)

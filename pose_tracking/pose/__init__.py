@@ -11,7 +11,7 @@ __all__ = ["load_densefusion"]
 
 
 def __getattr__(name: str) -> Any:
-    # On demand: options of this room are read by programs that never load PyTorch.
+    # On demand: options of this package are read by programs that never load PyTorch.
     if name == "load_densefusion":
         from .networks.densefusion import load_densefusion
 

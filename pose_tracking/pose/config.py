@@ -1,4 +1,4 @@
-"""Options of the pose stage."""
+"""Options of the pose stage and of all its parts; they import this module, and it imports none of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from dataclasses import dataclass
 
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import ConfigError
-
-from .fitting.covariance import CovarianceConfig
-from .fitting.icp import IcpConfig
-from .fitting.verification import VerificationConfig
-from .hypotheses.search import SearchConfig
 
 WINDOWS = ("square", "published_mask", "published_box")
 
@@ -30,7 +25,9 @@ class CropConfig:
     )
     size: int = option(96, "side of the square colour crop after resizing", unit="px", range=(32, 512))
     margin: float = option(
-        1.15, "side of the crop over the longer side of the box; room for a box that is too tight", range=(1.0, 3.0)
+        1.15,
+        "side of the crop over the longer side of the box; more than 1, because boxes may be too tight",
+        range=(1.0, 3.0),
     )
     points: int = option(
         256,
@@ -56,12 +53,134 @@ class CropConfig:
         choices=("diameter", "metre"),
     )
     mask_background: bool = option(
-        True, "blank the crop outside the (dilated) mask, so that rendered and real surroundings look the same"
+        True, "blank the crop outside the (dilated) mask, so that rendered and real surroundings are the same"
     )
     normalization: str = option(
         "lite0",
         "colour scaling: (x - 127) / 128, ImageNet mean and std of x / 255, or of x itself as in the published code",
         choices=("lite0", "imagenet", "raw_imagenet"),
+    )
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Search over rotations where no hypothesis of the network fits the frame."""
+
+    enabled: bool = option(True, "search where the best hypothesis fits badly and meshes are at hand", runtime=True)
+    below: float = option(
+        0.6, "search where the best hypothesis has a lower confidence than this", range=(0.0, 1.0), runtime=True
+    )
+    min_score: float = option(
+        0.35,
+        "detections of a lower detector score get two hypotheses checked and no search: the many unlikely ones "
+        "would take all the time",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
+    rotations: int = option(240, "rotations tried per object, spread evenly over SO(3)", range=(24, 5000))
+    keep: int = option(4, "rotations handed to ICP and the depth check", range=(1, 64), runtime=True)
+    template_points: int = option(96, "points of an object as seen in each rotation", range=(16, 1000))
+    points: int = option(64, "measured points compared with them", range=(16, 1000))
+    aligned: int = option(60, "rotations aligned to the measured points before the last ranking", range=(1, 5000))
+    alignments: int = option(5, "alignment steps of those", range=(0, 50))
+    max_distance: float = option(
+        0.15, "distances count no more than this in the ranking", unit="diameters", range=(0.01, 1.0)
+    )
+    reverse_weight: float = option(
+        1.0,
+        "weight of template points the frame contradicts, against measured points the template leaves unexplained",
+        range=(0.0, 10.0),
+    )
+    min_angle: float = option(0.35, "rotations kept differ by more than this", unit="rad", range=(0.0, 3.2))
+
+
+@dataclass(frozen=True)
+class IcpConfig:
+    """How poses are refined against the measured points."""
+
+    enabled: bool = option(True, "refine poses by ICP where the object set has meshes", runtime=True)
+    points: int = option(400, "measured points an ICP uses", range=(20, 5000))
+    model_points: int = option(2000, "surface samples per object", range=(100, 50000))
+    max_distances: tuple[float, ...] = option(
+        (0.2, 0.08, 0.04),
+        "largest distance of corresponding points in each stage, as a share of the object's diameter",
+        range=(0.001, 2.0),
+    )
+    final_distances: tuple[float, ...] = option(
+        (0.1, 0.05),
+        "the same for the last ICP of the chosen pose; narrower ones follow the bias of real depth at the outline",
+        range=(0.001, 2.0),
+    )
+    iterations: int = option(12, "iterations per stage", range=(1, 200))
+    min_distance: float = option(
+        0.004,
+        "the largest distance never shrinks below this, so that sensor noise fits in",
+        unit="m",
+        range=(1e-4, 0.1),
+    )
+    min_points: int = option(20, "fewer measured points than this give no pose at all", range=(6, 5000))
+    cut_radius: float = option(
+        0.75,
+        "points farther than this share of the diameter from the median of the cloud are not the object's",
+        range=(0.5, 5.0),
+    )
+
+
+@dataclass(frozen=True)
+class VerificationConfig:
+    """How hypotheses are compared with the frame."""
+
+    max_rays: int = option(500, "rays cast per hypothesis", range=(50, 100000))
+    noise_sigmas: float = option(
+        3.0, "depth difference in standard deviations of the sensor that still agrees", range=(0.5, 20.0)
+    )
+    noise_floor: float = option(
+        0.0012, "standard deviation of the sensor's depth close by (Nguyen 2012, Kinect)", unit="m", range=(0.0, 0.1)
+    )
+    noise_quadratic: float = option(
+        0.0019, "its growth with the square of the distance beyond 0.4 m", unit="1/m", range=(0.0, 0.1)
+    )
+    shape_tolerance: float = option(
+        0.025, "depth difference as a share of the diameter that still agrees (mesh and pose errors)", range=(0.0, 0.5)
+    )
+    # Fitted with `calibration.fit_calibration` on the hypotheses of both bundles for simulated sequences, on those for
+    # nine detections of a real frame, and on false detections on a real shelf. The weights of the pattern and of what
+    # is sunk were held at -12: real light and sensors are less alike to the model than renders are.
+    # `pose-tracking calibrate` fits them to a bundle's own networks. Their order is that of `scoring.FEATURES`.
+    bias: float = option(-8.2, "constant of the logistic score", range=(-100.0, 100.0))
+    weights: tuple[float, ...] = option(
+        (6.5, -12.9, -12.0, 3.4, -3.1, 1.4, -2.8, -2.0, -2.0, -12.0, -2.0, 0.5),
+        "weights of the features in the logistic score",
+        range=(-100.0, 100.0),
+    )
+
+
+@dataclass(frozen=True)
+class CovarianceConfig:
+    """What the residuals do not tell about the uncertainty."""
+
+    correlation_px: float = option(
+        3.0,
+        "pixels nearer than this share their depth error: so many fewer measurements count (Kinect smooths)",
+        unit="px",
+        range=(1.0, 50.0),
+    )
+    systematic: float = option(
+        0.0003,
+        "standard deviation that no number of points averages out: mesh and calibration",
+        unit="m",
+        range=(0.0, 0.1),
+    )
+    doubt: float = option(
+        3.0,
+        "how much the covariance grows with the odds against the pose, (1 - confidence) / confidence",
+        range=(0.0, 100.0),
+    )
+    network_position: float = option(
+        0.05, "standard deviation of a position of the network alone, in diameters", unit="diameters", range=(0.0, 2.0)
+    )
+    network_rotation: float = option(
+        0.2, "standard deviation of a rotation of the network alone", unit="rad", range=(0.0, 3.2)
     )
 
 
@@ -121,3 +240,37 @@ class PoseConfig:
                 f"crop: window = {self.crop.window!r} with encoder 'light', which takes square crops only; set "
                 "window: square"
             )
+
+
+@dataclass(frozen=True)
+class DepthTrackingConfig:
+    """Where an object is looked for near its predicted pose, and which finds are believed."""
+
+    rays: int = option(1500, "rays cast at a pose to find the measured points near it", range=(100, 100000))
+    sigmas: float = option(
+        3.0, "standard deviations of the predicted position within which points are the object's", range=(0.0, 20.0)
+    )
+    least_reach: float = option(
+        0.04, "how far from the prediction points are taken for the object's at least", unit="diameters",
+        range=(0.0, 1.0),
+    )  # fmt: skip
+    most_reach: float = option(
+        0.15, "the same at most: farther points are something else's", unit="diameters", range=(0.0, 1.0)
+    )
+    max_void: float = option(
+        0.03,
+        "share of the silhouette before what is measured farther away from which a shift across the view ray is "
+        "tried: 99 % of right poses have less, poses a twentieth of the diameter off have more",
+        range=(0.0, 1.0),
+    )
+    max_move: float = option(
+        0.25, "mean distance of the surface from the predicted one that is no longer believed", unit="diameters",
+        range=(0.0, 2.0),
+    )  # fmt: skip
+    min_visible: float = option(
+        0.12, "share of the silhouette whose depth must agree; a more hidden object is not seen", range=(0.0, 1.0)
+    )
+    min_visible_px: int = option(60, "pixels whose depth must agree", unit="px", range=(1, 100000))
+    min_in_view: float = option(
+        0.2, "share of the side towards the camera that must be in the picture", range=(0.0, 1.0)
+    )

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 
 from .fitting.covariance import depth_covariance, hypotheses_covariance
 from .fitting.icp import IcpRefiner, object_points
-from .fitting.verification import InstanceView, Verification, Verifier, depth_sigma
+from .fitting.scoring import InstanceView, Verification, Verifier
+from .fitting.surface_comparison import depth_sigma
 from .hypotheses.search import RotationSearch
 
 if TYPE_CHECKING:
     from .config import PoseConfig
     from .hypotheses.predictor import PoseHypotheses
 
-Float = NDArray[np.float64]
 # A refined pose (4, 4) and what the frame says of it.
 Checked = tuple[Float, Verification]
 
@@ -42,8 +42,8 @@ class PoseEstimator:
 
     Where the object set has meshes, each hypothesis is refined by ICP and scored by rendered against measured depth
     and colour; where none fits, rotations found by a search over all of them join in. The best is refined once more,
-    and its score is the confidence. Without meshes the
-    network's most confident pose and its confidence are handed out as they are.
+    and its score is the confidence. Without meshes the network's most confident pose and its confidence are handed out
+    as they are.
 
     Args:
         config: options of the whole stage.
@@ -140,7 +140,7 @@ class PoseEstimator:
                 break
         return tried
 
-    def _search(self, obj_id: int, points: Float, frame: RGBDFrame, mask: NDArray[np.bool_]) -> Float:
+    def _search(self, obj_id: int, points: Float, frame: RGBDFrame, mask: Bool) -> Float:
         """(K, 4, 4) finds of the rotation search; none where it is off or has too little to go by."""
         if not self.config.search.enabled or len(points) < self.config.icp.min_points:
             return np.zeros((0, 4, 4))
@@ -153,43 +153,44 @@ class PoseEstimator:
         return (final, check) if check.score >= chosen[1].score else chosen
 
     def _check(
-        self, frame: RGBDFrame, obj_id: int, mask: NDArray[np.bool_], poses: Float, confidences: Float, likely: bool
+        self, frame: RGBDFrame, obj_id: int, mask: Bool, poses: Float, confidences: Float, likely: bool
     ) -> tuple[Float, Verification, Float, Float]:
         """Refine and score the hypotheses (K, 4, 4), and where none fits those of the search; two only if not `likely`.
 
         Returns:
             the best pose, what the frame says of it, its covariance, and the first hypothesis after ICP.
         """
-        model, icp = self.objects[obj_id], self.config.icp
+        model = self.objects[obj_id]
         view = self.verifier.view(frame, mask)
-        points = object_points(frame, mask, model.diameter, icp)
+        points = object_points(frame, mask, model.diameter, self.config.icp)
         tried = self._try(obj_id, view, points, poses if likely else poses[:2], self.config.accept)
         icp_pose = tried[0][0]
         if likely and max(check.score for _, check in tried) < self.config.search.below:
             found = self._search(obj_id, points, frame, mask)
             tried += self._try(obj_id, view, points, found, self.config.accept)
         pose, check = self._finish(obj_id, view, points, max(tried, key=_score))
-        if not icp.enabled:
-            covariance = hypotheses_covariance(
-                self.config.covariance,
-                model,
-                np.concatenate([pose[None], poses]),
-                np.append(1.0, confidences),
-                check.score,
-            )
+        if self.config.icp.enabled:
+            covariance = self._fitted_covariance(obj_id, points, pose, check)
         else:
-            covariance = depth_covariance(
-                self.config.covariance,
-                model,
-                self.icp.surface(obj_id),
-                points,
-                pose,
-                sigma=float(depth_sigma(self.config.verification, pose[2, 3])),
-                visible_px=check.features["visible_px"],
-                max_distance=max(icp.final_distances[-1] * model.diameter, icp.min_distance),
-                confidence=check.score,
+            around = np.concatenate([pose[None], poses])
+            covariance = hypotheses_covariance(
+                self.config.covariance, model, around, np.append(1.0, confidences), check.score
             )
         return pose, check, covariance, icp_pose
+
+    def _fitted_covariance(self, obj_id: int, points: Float, pose: Float, check: Verification) -> Float:
+        """(6, 6) covariance of a pose that was fitted to measured points (P, 3)."""
+        return depth_covariance(
+            self.config.covariance,
+            self.objects[obj_id],
+            self.icp.surface(obj_id),
+            points,
+            pose,
+            sigma=float(depth_sigma(self.config.verification, pose[2, 3])),
+            visible_px=check.features["visible_px"],
+            max_distance=self.icp.last_distance(obj_id),
+            confidence=check.score,
+        )
 
 
 def _usable(hypotheses: PoseHypotheses, i: int) -> tuple[Float, Float, Float]:

@@ -50,7 +50,7 @@ class SegmentationConfig:
     mask_roi_size: int = option(14, "side of the mask head's RoIAlign grid; masks are twice as fine", range=(7, 56))
     max_width: int = option(640, "wider images are scaled down to this", unit="px", range=(64, 4096))
     max_height: int = option(480, "higher images are scaled down to this", unit="px", range=(64, 4096))
-    proposals: int = option(150, "regions the box head looks at", range=(1, 2000))
+    proposals: int = option(150, "regions the box head classifies", range=(1, 2000))
     score_threshold: float = option(
         0.1,
         "least score of a detection; low, because the pose check sorts out what is not there",

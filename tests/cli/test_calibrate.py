@@ -15,7 +15,7 @@ from pose_tracking.cli.calibrate import calibrate
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
 from pose_tracking.datasets.packed import PackedWriter
 from pose_tracking.datasets.sample import Sample
-from pose_tracking.pose.fitting.verification import FEATURES
+from pose_tracking.pose.fitting.scoring import FEATURES
 
 DEMO = Path(__file__).resolve().parents[2] / "models" / "demo"
 

@@ -7,7 +7,7 @@ import pytest
 
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.evaluation.calibration import Gathered, calibrate
-from pose_tracking.pose.fitting.verification import FEATURES
+from pose_tracking.pose.fitting.scoring import FEATURES
 
 
 def gathered(scenes: int = 4, per_scene: int = 30) -> Gathered:

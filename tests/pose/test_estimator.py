@@ -10,9 +10,8 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import Instances
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.config import IcpConfig, PoseConfig
 from pose_tracking.pose.estimator import PoseEstimator
-from pose_tracking.pose.fitting.icp import IcpConfig
 from pose_tracking.pose.hypotheses.predictor import PoseHypotheses
 
 

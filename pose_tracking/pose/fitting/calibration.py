@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.errors import ConfigError
 
-from .verification import FEATURES
-
-Float = NDArray[np.float64]
+from .scoring import FEATURES
 
 # Smallest and largest weight of each feature. Pixels without depth are kept mild: shiny objects lose depth and are
 # still there. Every kind of evidence always counts a little, for what renders never show (other clutter, other light)
@@ -85,7 +84,7 @@ def fit_calibration(
     return float(bias), tuple(float(w) for w in weights)
 
 
-def _best(logit: Float, among: NDArray[np.bool_], instance: NDArray[np.intp]) -> NDArray[np.intp]:
+def _best(logit: Float, among: Bool, instance: NDArray[np.intp]) -> NDArray[np.intp]:
     """Index of the highest `logit` of each instance among those chosen."""
     index = np.flatnonzero(among)
     index = index[np.lexsort((-logit[index], instance[index]))]
@@ -93,7 +92,7 @@ def _best(logit: Float, among: NDArray[np.bool_], instance: NDArray[np.intp]) ->
 
 
 def _logistic(
-    values: Float, right: NDArray[np.bool_], importance: Float, regularization: float, prior: Float
+    values: Float, right: Bool, importance: Float, regularization: float, prior: Float
 ) -> tuple[float, Float]:
     """Bias and weights of a logistic regression within `LIMITS`, both labels weighing the same."""
     importance = np.where(right, importance / importance[right].sum(), importance / importance[~right].sum()) / 2

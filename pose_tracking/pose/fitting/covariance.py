@@ -9,52 +9,20 @@ correspondences).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.config import option
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import nearest_equivalent, rotation_angle, transform_points
 from pose_tracking.objects import ObjectModel
+from pose_tracking.pose.config import CovarianceConfig
 
 from .icp import ObjectSurface
 
-Float = NDArray[np.float64]
-
 # Variance of an angle nobody knows: uniform over the circle.
 UNKNOWN_ANGLE = np.pi**2 / 3
-
-
-@dataclass(frozen=True)
-class CovarianceConfig:
-    """What the residuals do not tell about the uncertainty."""
-
-    correlation_px: float = option(
-        3.0,
-        "pixels nearer than this share their depth error: so many fewer measurements count (Kinect smooths)",
-        unit="px",
-        range=(1.0, 50.0),
-    )
-    systematic: float = option(
-        0.0003,
-        "standard deviation that no number of points averages out: mesh and calibration",
-        unit="m",
-        range=(0.0, 0.1),
-    )
-    doubt: float = option(
-        3.0,
-        "how much the covariance grows with the odds against the pose, (1 - confidence) / confidence",
-        range=(0.0, 100.0),
-    )
-    network_position: float = option(
-        0.05, "standard deviation of a position of the network alone, in diameters", unit="diameters", range=(0.0, 2.0)
-    )
-    network_rotation: float = option(
-        0.2, "standard deviation of a rotation of the network alone", unit="rad", range=(0.0, 3.2)
-    )
 
 
 def depth_covariance(

@@ -1,4 +1,4 @@
-"""Carrying an object from frame to frame without a detector: its predicted pose refined and checked on the depth.
+"""Tracking an object from frame to frame without a detector: its predicted pose refined and checked on the depth.
 
 The model is ray-cast at the predicted pose. What is measured near that surface pulls the pose along by ICP; the pose it
 ends at is scored as a detected one is. What is measured behind the surface says that the object has gone, what is
@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from pose_tracking.core.config import option
+from pose_tracking.core.arrays import Bool, Float, even_indices
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import nearest_equivalent, transform_points, view_rotation
 from pose_tracking.core.results import PoseEstimate
+from pose_tracking.pose.config import CovarianceConfig, DepthTrackingConfig
 
-from .covariance import CovarianceConfig, depth_covariance
-from .icp import IcpRefiner, backproject_pixels
-from .verification import SurfaceComparison, Verifier, depth_sigma
-
-Float = NDArray[np.float64]
+from .covariance import depth_covariance
+from .icp import IcpRefiner
+from .scoring import Verifier
+from .surface_comparison import SurfaceComparison, depth_sigma
 
 # Why an object was not found where it was expected.
 GONE = "gone"
@@ -37,40 +36,6 @@ _MOST_SLIDES = 3  # of each
 
 
 @dataclass(frozen=True)
-class DepthTrackingConfig:
-    """Where a carried object is looked for and what is believed of it."""
-
-    rays: int = option(1500, "rays cast at a pose to find the measured points near it", range=(100, 100000))
-    sigmas: float = option(
-        3.0, "standard deviations of the predicted position within which points are the object's", range=(0.0, 20.0)
-    )
-    least_reach: float = option(
-        0.04, "how far from the prediction points are taken for the object's at least", unit="diameters",
-        range=(0.0, 1.0),
-    )  # fmt: skip
-    most_reach: float = option(
-        0.15, "the same at most: farther points are something else's", unit="diameters", range=(0.0, 1.0)
-    )
-    max_void: float = option(
-        0.03,
-        "share of the silhouette before what is measured farther away from which a shift across the line of sight is "
-        "tried: 99 % of right poses have less, poses a twentieth of the diameter off have more",
-        range=(0.0, 1.0),
-    )
-    max_move: float = option(
-        0.25, "mean distance of the surface from the predicted one that is no longer believed", unit="diameters",
-        range=(0.0, 2.0),
-    )  # fmt: skip
-    min_visible: float = option(
-        0.12, "share of the silhouette whose depth must agree; a more hidden object is not seen", range=(0.0, 1.0)
-    )
-    min_visible_px: int = option(60, "pixels whose depth must agree", unit="px", range=(1, 100000))
-    min_in_view: float = option(
-        0.2, "share of the side towards the camera that must be in the picture", range=(0.0, 1.0)
-    )
-
-
-@dataclass(frozen=True)
 class DepthTrackedPose:
     """An object found where it was expected.
 
@@ -81,7 +46,7 @@ class DepthTrackedPose:
     """
 
     estimate: PoseEstimate
-    mask: NDArray[np.bool_]
+    mask: Bool
     box: Float
 
 
@@ -104,10 +69,10 @@ class DepthTracker:
         self.objects = icp.objects
 
     def can_track(self, obj_id: int) -> bool:
-        """Whether object `obj_id` has what carrying needs: a mesh, and ICP that is not switched off."""
+        """Whether object `obj_id` has what tracking needs: a mesh, and ICP that is not switched off."""
         return self.icp.config.enabled and self.objects[obj_id].mesh_path is not None
 
-    def carry(
+    def track(
         self, frame: RGBDFrame, obj_id: int, predicted: Float, covariance: Float, min_confidence: float
     ) -> DepthTrackedPose | str:
         """Look for object `obj_id`, which `can_track`.
@@ -150,11 +115,11 @@ class DepthTracker:
     def visible_box(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float | None:
         """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
         compared = self.verifier.compare(frame, obj_id, pose)
-        return _box(compared) if compared.agrees.sum() >= self.config.min_visible_px else None
+        return compared.box() if compared.agrees.sum() >= self.config.min_visible_px else None
 
     def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> DepthTrackedPose | None:
         """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
-        model, icp = self.objects[obj_id], self.icp.config
+        model = self.objects[obj_id]
         compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
         points, _ = self._near(frame, compared, self.config.least_reach * model.diameter)
         pose = self._refine(obj_id, points, pose, final=True)
@@ -176,15 +141,15 @@ class DepthTracker:
             pose,
             sigma=float(depth_sigma(self.verifier.config, pose[2, 3])),
             visible_px=float(agrees.sum()),
-            max_distance=max(icp.final_distances[-1] * model.diameter, icp.min_distance),
+            max_distance=self.icp.last_distance(obj_id),
             confidence=check.score,
         )
         mask = _filled(frame, after, agrees)
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features)
-        return DepthTrackedPose(estimate, mask, _box(after))
+        return DepthTrackedPose(estimate, mask, after.box())
 
     def _slide(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float:
-        """`pose` shifted across the line of sight to where most of the silhouette agrees and least lies before a void.
+        """`pose` shifted across the view ray to where most of the silhouette agrees and least lies before a void.
 
         ICP against surfaces seen from one side does not bind such a shift: a flat side slides within itself.
         """
@@ -221,15 +186,13 @@ class DepthTracker:
 
     def _near(self, frame: RGBDFrame, compared: SurfaceComparison, reach: float) -> tuple[Float, float]:
         """(P, 3) measured points within `reach` (m) of a rendered surface, and which share of it they are."""
-        with np.errstate(invalid="ignore"):
-            near = np.abs(compared.behind) < np.maximum(reach, compared.tolerance)
+        near = np.abs(compared.behind) < np.maximum(reach, compared.tolerance)
         rows, cols = compared.rows[near], compared.cols[near]
         share = len(rows) / max(len(near), 1)
-        most = self.icp.config.points
-        if len(rows) > most:
-            kept = np.linspace(0, len(rows) - 1, most).round().astype(int)
-            rows, cols = rows[kept], cols[kept]
-        return backproject_pixels(frame.intrinsics, rows, cols, frame.depth[rows, cols].astype(np.float64)), share
+        kept = even_indices(len(rows), self.icp.config.points)
+        rows, cols = rows[kept], cols[kept]
+        depth = frame.depth[rows, cols].astype(np.float64)
+        return frame.intrinsics.backproject_pixels(rows, cols, depth), share
 
     def _refine(self, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
         return np.asarray(self.icp.refine(obj_id, points, pose[None], final=final).poses[0])
@@ -247,24 +210,17 @@ def _reason(compared: SurfaceComparison, otherwise: str | None = None) -> str:
     shares = {
         GONE: compared.void.mean(),
         HIDDEN: compared.hidden.mean(),
-        NO_DEPTH: np.isnan(compared.behind).mean(),
+        NO_DEPTH: compared.blind.mean(),
     }
     reason = max(shares, key=lambda name: shares[name])
     return reason if otherwise is None or shares[reason] > 0.5 else otherwise
 
 
-def _box(compared: SurfaceComparison) -> Float:
-    """(4,) box around the pixels that agree, upper limits exclusive."""
-    agrees = compared.agrees
-    rows, cols = compared.rows[agrees], compared.cols[agrees]
-    return np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], float)
-
-
-def _filled(frame: RGBDFrame, compared: SurfaceComparison, agrees: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _filled(frame: RGBDFrame, compared: SurfaceComparison, agrees: Bool) -> Bool:
     """(H, W) mask of what agrees, and of the holes in the depth inside of it."""
     mask = np.zeros(frame.depth.shape, bool)
     mask[compared.rows[agrees], compared.cols[agrees]] = True
-    blind = np.isnan(compared.behind)
+    blind = compared.blind
     if blind.any():
         closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)) > 0
         blind &= closed[compared.rows, compared.cols]

@@ -12,45 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.core.config import option
+from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform
 from pose_tracking.objects import ObjectModel, ObjectSet
-
-Float = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class IcpConfig:
-    """How poses are refined against the measured points."""
-
-    enabled: bool = option(True, "refine poses by ICP where the object set has meshes", runtime=True)
-    points: int = option(400, "measured points an ICP uses", range=(20, 5000))
-    model_points: int = option(2000, "surface samples per object", range=(100, 50000))
-    max_distances: tuple[float, ...] = option(
-        (0.2, 0.08, 0.04),
-        "largest distance of corresponding points in each stage, as a share of the object's diameter",
-        range=(0.001, 2.0),
-    )
-    final_distances: tuple[float, ...] = option(
-        (0.1, 0.05),
-        "the same for the last ICP of the chosen pose; narrower ones follow the bias of real depth at the outline",
-        range=(0.001, 2.0),
-    )
-    iterations: int = option(12, "iterations per stage", range=(1, 200))
-    min_distance: float = option(
-        0.004,
-        "the largest distance never shrinks below this, so that sensor noise fits in",
-        unit="m",
-        range=(1e-4, 0.1),
-    )
-    min_points: int = option(20, "fewer measured points than this give no pose at all", range=(6, 5000))
-    cut_radius: float = option(
-        0.75,
-        "points farther than this share of the diameter from the median of the cloud are not the object's",
-        range=(0.5, 5.0),
-    )
+from pose_tracking.pose.config import IcpConfig
 
 
 @dataclass
@@ -78,7 +44,7 @@ class ObjectSurface:
         self.points = points.astype(np.float64)
         self.normals = normals.astype(np.float64)
 
-    def facing(self, pose: Float) -> NDArray[np.bool_]:
+    def facing(self, pose: Float) -> Bool:
         """(M,) which samples face a camera at the origin when the object has `pose` (4, 4)."""
         camera = -pose[:3, :3].T @ pose[:3, 3]
         return np.einsum("ij,ij->i", self.normals, camera - self.points) > 0
@@ -97,6 +63,10 @@ class IcpRefiner:
         if obj_id not in self._surfaces:
             self._surfaces[obj_id] = ObjectSurface(self.objects[obj_id], self.config.model_points)
         return self._surfaces[obj_id]
+
+    def last_distance(self, obj_id: int) -> float:
+        """Metres from the surface of object `obj_id` within which points are its own at the end of the last ICP."""
+        return max(self.config.final_distances[-1] * self.objects[obj_id].diameter, self.config.min_distance)
 
     def refine(self, obj_id: int, points: NDArray[np.floating], poses: Float, final: bool = False) -> IcpPoses:
         """Refine poses of one instance.
@@ -156,9 +126,7 @@ class IcpRefiner:
         return pose, fitness, rmse
 
 
-def object_points(
-    frame: RGBDFrame, mask: NDArray[np.bool_], diameter: float, config: IcpConfig, count: int | None = None
-) -> Float:
+def object_points(frame: RGBDFrame, mask: Bool, diameter: float, config: IcpConfig, count: int | None = None) -> Float:
     """Measured points of one instance, spread evenly over its mask.
 
     Args:
@@ -171,27 +139,15 @@ def object_points(
     Returns:
         (P, 3) points in the optical frame, metres; P may be 0.
     """
-    count = count or config.points
     rows, cols = np.nonzero(mask)
     depth = frame.depth[rows, cols].astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        valid = np.isfinite(depth) & (depth > 0)
-    rows, cols, depth = rows[valid], cols[valid], depth[valid]
-    if len(depth) == 0:
+    known = valid_depth(depth)
+    if not known.any():
         return np.zeros((0, 3))
-    points = backproject_pixels(frame.intrinsics, rows, cols, depth)
+    points = frame.intrinsics.backproject_pixels(rows[known], cols[known], depth[known])
     near = np.linalg.norm(points - np.median(points, axis=0), axis=1) < config.cut_radius * diameter
     points = points[near]
-    if len(points) > count:
-        points = points[np.linspace(0, len(points) - 1, count).round().astype(int)]
-    return points
-
-
-def backproject_pixels(intrinsics: CameraIntrinsics, rows: NDArray, cols: NDArray, depth: Float) -> Float:
-    """(P, 3) points (m) in the optical frame of pixels with depth (P,) along z (m)."""
-    x = (cols - intrinsics.cx) * depth / intrinsics.fx
-    y = (rows - intrinsics.cy) * depth / intrinsics.fy
-    return np.stack([x, y, depth], axis=1)
+    return points[even_indices(len(points), count or config.points)]
 
 
 def _orthonormal(transform: Float) -> Float:

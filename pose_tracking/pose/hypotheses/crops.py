@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float, Float32, Int, UInt8, valid_depth
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, view_rotation
 from pose_tracking.pose.config import CropConfig
@@ -47,15 +48,15 @@ class CropBatch:
         valid: (N,) bool, whether there was enough depth.
     """
 
-    image: NDArray[np.float32]
-    points: NDArray[np.float32]
-    choose: NDArray[np.int64]
-    frame: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    camera_points: NDArray[np.float32]
-    pixels: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    valid: NDArray[np.bool_]
+    image: Float32
+    points: Float32
+    choose: Int
+    frame: Float
+    scale: Float
+    camera_points: Float32
+    pixels: Int
+    sizes: Int
+    valid: Bool
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -79,13 +80,13 @@ class CropBatch:
         """The rows at `index` (boolean mask or integer indices)."""
         return CropBatch(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def to_camera(self, poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_camera(self, poses: Float) -> Float:
         """(N, K, 4, 4) poses in crop frame and unit to ``T_camera_object`` in metres."""
         poses = np.array(poses, np.float64)
         poses[..., :3, 3] *= self.scale[:, None, None]
         return self.frame[:, None] @ poses
 
-    def from_camera(self, poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    def from_camera(self, poses: Float) -> Float:
         """Inverse of `to_camera`."""
         rotation_t = np.swapaxes(self.frame[:, None, :3, :3], -1, -2)
         shift = poses[..., :3, 3] - self.frame[:, None, :3, 3]
@@ -96,7 +97,7 @@ class CropBatch:
 def make_crops(
     frame: RGBDFrame,
     boxes: NDArray[np.floating],
-    masks: NDArray[np.bool_],
+    masks: Bool,
     diameters: Sequence[float] | NDArray[np.floating],
     config: CropConfig,
     rng: np.random.Generator | None = None,
@@ -131,7 +132,7 @@ class Window(NamedTuple):
     crop_height: int
 
 
-def window_of(box: NDArray[np.floating], mask: NDArray[np.bool_], config: CropConfig) -> Window:
+def window_of(box: NDArray[np.floating], mask: Bool, config: CropConfig) -> Window:
     """What `config` cuts out for an instance with `box` and (H, W) `mask`."""
     if config.window == "square":
         left, top, side = square_of(box, config.margin)
@@ -142,7 +143,7 @@ def window_of(box: NDArray[np.floating], mask: NDArray[np.bool_], config: CropCo
     return Window(left, top, width, height, width, height)
 
 
-def largest_part(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def largest_part(mask: Bool) -> tuple[int, int, int, int]:
     """Left, top, right and bottom (exclusive) of the part of `mask` with the largest bounding box; zeros if empty."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     boxes = [cv2.boundingRect(contour) for contour in contours]
@@ -172,7 +173,7 @@ def _fill(
     row: int,
     frame: RGBDFrame,
     window: Window,
-    mask: NDArray[np.bool_],
+    mask: Bool,
     diameter: float,
     config: CropConfig,
     rng: np.random.Generator | None,
@@ -185,12 +186,10 @@ def _fill(
         return
     mask = mask[y0:y1, x0:x1]
     depth = frame.depth[y0:y1, x0:x1]
-    rows, cols = np.nonzero(mask & np.isfinite(depth) & (depth > 0))
+    rows, cols = np.nonzero(mask & valid_depth(depth))
     if len(rows) < config.min_points:
         return
-    z = depth[rows, cols].astype(np.float64)
-    camera = frame.intrinsics
-    cloud = np.stack([(cols + x0 - camera.cx) * z / camera.fx, (rows + y0 - camera.cy) * z / camera.fy, z], 1)
+    cloud = frame.intrinsics.backproject_pixels(rows + y0, cols + x0, depth[rows, cols].astype(np.float64))
     near = np.linalg.norm(cloud - np.median(cloud, 0), axis=1) <= config.gate * diameter
     if near.sum() < config.min_points:
         return
@@ -219,7 +218,7 @@ def _fill(
     batch.valid[row] = True
 
 
-def _choose(available: int, count: int, rng: np.random.Generator | None) -> NDArray[np.int64]:
+def _choose(available: int, count: int, rng: np.random.Generator | None) -> Int:
     """`count` of `available` positions; each at least once, repeated in turn, where there are too few."""
     if available < count:
         return np.arange(count) % available
@@ -228,9 +227,7 @@ def _choose(available: int, count: int, rng: np.random.Generator | None) -> NDAr
     return (np.arange(count) * available) // count
 
 
-def _crop_colour(
-    color: NDArray[np.uint8], mask: NDArray[np.bool_], offset: tuple[int, int], window: Window, config: CropConfig
-) -> NDArray[np.float32]:
+def _crop_colour(color: UInt8, mask: Bool, offset: tuple[int, int], window: Window, config: CropConfig) -> Float32:
     """(3, H, W) normalised crop; what lies outside the image or, if so configured, the mask is blank."""
     size = window.crop_width, window.crop_height
     canvas = np.full((window.height, window.width, 3), BLANK, np.uint8)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pose_tracking.core.arrays import Bool, Float, Float32, Int
 from pose_tracking.core.config import validate
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
@@ -43,11 +43,11 @@ class PoseHypotheses:
         valid: (N,) bool, False where an instance has too few pixels with depth.
     """
 
-    poses: NDArray[np.float64]
-    raw_poses: NDArray[np.float64]
-    confidences: NDArray[np.float32]
-    points: NDArray[np.float32]
-    valid: NDArray[np.bool_]
+    poses: Float
+    raw_poses: Float
+    confidences: Float32
+    points: Float32
+    valid: Bool
 
 
 class PosePredictor:
@@ -99,9 +99,7 @@ class PosePredictor:
             raw[chunk], poses[chunk] = part.to_camera(raw_part), part.to_camera(refined_part)
         return PoseHypotheses(poses, raw, confidences, crops.camera_points, crops.valid)
 
-    def _predict(
-        self, crops: CropBatch, obj_ids: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+    def _predict(self, crops: CropBatch, obj_ids: Int) -> tuple[Float, Float, Float32]:
         """Raw and refined poses (n, K, 4, 4) in the crop frames, and confidences (n, K)."""
         config = self.config
         points = torch.from_numpy(crops.points).to(self.device)
@@ -245,7 +243,7 @@ def _sequences(network: nn.Module) -> Iterator[nn.Sequential]:
     return (module for module in network.modules() if isinstance(module, nn.Sequential))
 
 
-def _to_numpy(rotation: Tensor, translation: Tensor) -> NDArray[np.float64]:
+def _to_numpy(rotation: Tensor, translation: Tensor) -> Float:
     """(..., 3, 3) and (..., 3) to (..., 4, 4) float64 with rotations orthonormal to double precision."""
     u, _, vt = np.linalg.svd(rotation.double().cpu().numpy())
     return make_transform(u @ vt, translation.double().cpu().numpy())

@@ -9,93 +9,23 @@ and the depth check.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.core.config import option
+from pose_tracking.core.arrays import Bool, Float, even_indices
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, view_rotation
-from pose_tracking.objects import ObjectModel, ObjectSet
-from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pose.config import SearchConfig
 
-Float = NDArray[np.float64]
+from .templates import Templates, make_templates, symmetric_angles
 
-# Templates are seen from so many diameters away: 0.6 to 1.2 m for objects of 10 to 20 cm.
-NOMINAL_DISTANCE = 6.0
-TEMPLATE_RAYS = 600
 # Keeps the normal equations of flat or round parts, which leave some directions open, solvable.
 DAMPING = 2e-3
 SLIDES = 2
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """Search over rotations where no hypothesis of the network fits the frame."""
-
-    enabled: bool = option(True, "search where the best hypothesis fits badly and meshes are at hand", runtime=True)
-    below: float = option(
-        0.6, "search where the best hypothesis has a lower confidence than this", range=(0.0, 1.0), runtime=True
-    )
-    min_score: float = option(
-        0.35,
-        "detections of a lower detector score get two hypotheses checked and no search: the many unlikely ones "
-        "would take all the time",
-        range=(0.0, 1.0),
-        runtime=True,
-    )
-    rotations: int = option(240, "rotations tried per object, spread evenly over SO(3)", range=(24, 5000))
-    keep: int = option(4, "rotations handed to ICP and the depth check", range=(1, 64), runtime=True)
-    template_points: int = option(96, "points of an object as seen in each rotation", range=(16, 1000))
-    points: int = option(64, "measured points compared with them", range=(16, 1000))
-    aligned: int = option(60, "rotations aligned to the measured points before the last ranking", range=(1, 5000))
-    alignments: int = option(5, "alignment steps of those", range=(0, 50))
-    max_distance: float = option(
-        0.15, "distances count no more than this in the ranking", unit="diameters", range=(0.01, 1.0)
-    )
-    reverse_weight: float = option(
-        1.0,
-        "weight of template points the frame contradicts, against measured points the template leaves unexplained",
-        range=(0.0, 10.0),
-    )
-    min_angle: float = option(0.35, "rotations kept differ by more than this", unit="rad", range=(0.0, 3.2))
-
-
-@dataclass(frozen=True)
-class Templates:
-    """What a camera along +z sees of one object in each rotation; lengths in object diameters.
-
-    Attributes:
-        rotations: (R, 3, 3) float64 ``R_crop_object``.
-        points: (R, P, 3) float32 visible points relative to the object's origin, turned into the crop frame.
-        normals: (R, P, 3) float32 their unit normals, towards the camera.
-    """
-
-    rotations: Float
-    points: Tensor
-    normals: Tensor
-
-
-def even_rotations(count: int) -> Float:
-    """(count, 3, 3) rotations spread evenly over SO(3), the same every time (super-Fibonacci spirals, Alexa 2022)."""
-    psi = 1.533751168755204288118041  # the positive root of psi^4 = psi + 4
-    s = np.arange(count) + 0.5
-    inner, outer = np.sqrt(s / count), np.sqrt(1 - s / count)
-    alpha, beta = 2 * np.pi * s / np.sqrt(2.0), 2 * np.pi * s / psi
-    quaternions = [inner * np.sin(alpha), inner * np.cos(alpha), outer * np.sin(beta), outer * np.cos(beta)]
-    return np.asarray(Rotation.from_quat(np.stack(quaternions, 1)).as_matrix())
-
-
-def symmetric_angles(rotations: Float, rotation: Float, symmetries: Float) -> Float:
-    """(R,) angles in radians from (R, 3, 3) rotations to one (3, 3), the smallest over (S, 4, 4) symmetries."""
-    equivalent = rotation @ symmetries[:, :3, :3]
-    trace = rotations.reshape(-1, 9) @ equivalent.reshape(-1, 9).T
-    return np.arccos(np.clip((trace.max(1) - 1) / 2, -1.0, 1.0))
 
 
 class RotationSearch:
@@ -109,16 +39,16 @@ class RotationSearch:
     def templates(self, obj_id: int) -> Templates:
         """The templates of object `obj_id`, which must have a mesh."""
         if obj_id not in self._templates:
-            self._templates[obj_id] = _make_templates(self.objects[obj_id], self.config)
+            self._templates[obj_id] = make_templates(self.objects[obj_id], self.config)
         return self._templates[obj_id]
 
-    def candidates(self, obj_id: int, points: NDArray[np.floating], frame: RGBDFrame, mask: NDArray[np.bool_]) -> Float:
+    def candidates(self, obj_id: int, points: NDArray[np.floating], frame: RGBDFrame, mask: Bool) -> Float:
         """Poses that explain the measured points of one instance roughly, the best first.
 
         Args:
             obj_id: which object.
             points: (M, 3) its measured points in the optical frame, metres, all finite.
-            frame: the frame, whose depth contradicts what it looks past.
+            frame: the frame; a surface before its depth contradicts a pose.
             mask: (H, W) bool, the instance.
 
         Returns:
@@ -130,9 +60,7 @@ class RotationSearch:
         centre = np.median(points, axis=0)
         to_camera = make_transform(view_rotation(centre), centre)
         cloud = (np.asarray(points, float) - centre) @ to_camera[:3, :3] / model.diameter
-        if len(cloud) > config.points:
-            cloud = cloud[np.linspace(0, len(cloud) - 1, config.points).round().astype(int)]
-        measured = torch.from_numpy(cloud.astype(np.float32))
+        measured = torch.from_numpy(cloud[even_indices(len(cloud), config.points)].astype(np.float32))
 
         with torch.inference_mode():
             templates = self.templates(obj_id)
@@ -187,9 +115,7 @@ class RotationSearch:
         distance, _ = _nearest(measured, surface)
         return (distance / self.config.max_distance).clamp_max(1.0).mean(1)
 
-    def _contradicted(
-        self, surface: Tensor, to_camera: Float, diameter: float, frame: RGBDFrame, mask: NDArray[np.bool_]
-    ) -> Tensor:
+    def _contradicted(self, surface: Tensor, to_camera: Float, diameter: float, frame: RGBDFrame, mask: Bool) -> Tensor:
         """(R,) share of the surface points that would be seen in the frame but are not.
 
         What lies behind measured depth is hidden and says nothing; what lies before it, or outside the mask and not
@@ -245,52 +171,3 @@ def _placement(measured: Tensor, surface: Tensor) -> Tensor:
     near = torch.quantile(measured[:, 2], 0.1) - torch.quantile(surface[..., 2], 0.1, dim=1)
     lateral = -surface[..., :2].median(1).values
     return torch.cat([lateral, near[:, None]], 1)
-
-
-def _make_templates(model: ObjectModel, config: SearchConfig) -> Templates:
-    if model.mesh is None:
-        raise ValueError(f"object {model.obj_id} has no mesh")
-    rotations = even_rotations(config.rotations)
-    if model.is_symmetric:
-        rotations = _without_equivalents(rotations, model.symmetries)
-    raycaster = MeshRaycaster(model.mesh)
-    distance = NOMINAL_DISTANCE * model.diameter
-    centre = model.box_min + model.size / 2
-    side = 256
-    focal, middle = side * NOMINAL_DISTANCE * 0.75, (side - 1) / 2
-    camera = CameraIntrinsics(side, side, focal, focal, middle, middle)
-    kept, points, normals = [], [], []
-    for rotation in rotations:
-        translation = np.array([0.0, 0.0, distance]) - rotation @ centre
-        pose = make_transform(rotation, translation)
-        x0, y0, x1, y1 = raycaster.region(pose, camera)
-        step = max(1, int(np.sqrt((x1 - x0) * (y1 - y0) / TEMPLATE_RAYS)))
-        cols, rows = (a.ravel() for a in np.meshgrid(np.arange(x0, x1, step), np.arange(y0, y1, step)))
-        hits = raycaster.cast(pose, camera, np.stack([cols, rows], 1))
-        hit = np.flatnonzero(hits.depth > 0)
-        if len(hit) == 0:  # thinner than the rays are apart
-            continue
-        hit = hit[np.linspace(0, len(hit) - 1, config.template_points).round().astype(int)]
-        z = hits.depth[hit].astype(np.float64)
-        seen = np.stack([(cols[hit] - camera.cx) * z / camera.fx, (rows[hit] - camera.cy) * z / camera.fy, z], 1)
-        normal = hits.normals[hit]
-        normal = np.where((normal * seen).sum(1, keepdims=True) > 0, -normal, normal)
-        kept.append(rotation)
-        points.append((seen - translation) / model.diameter)
-        normals.append(normal)
-    return Templates(
-        np.array(kept),
-        torch.from_numpy(np.array(points, np.float32)),
-        torch.from_numpy(np.array(normals, np.float32)),
-    )
-
-
-def _without_equivalents(rotations: Float, symmetries: Float) -> Float:
-    """The rotations less those that a symmetry maps closer to an earlier one than they are apart on average."""
-    # A ball of angle a holds about a^3 / (6 pi) of SO(3).
-    apart = 0.9 * (6 * np.pi / len(rotations)) ** (1 / 3)
-    kept: list[int] = []
-    for k, rotation in enumerate(rotations):
-        if (symmetric_angles(rotations[kept], rotation, symmetries) > apart).all():
-            kept.append(k)
-    return rotations[kept]

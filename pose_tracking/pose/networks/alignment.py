@@ -10,7 +10,7 @@ TOLERANCE = 0.08  # residual, in units of the cloud, at which a point counts hal
 
 
 def align(coordinates: Tensor, points: Tensor, weights: Tensor | None = None, tolerance: float = TOLERANCE) -> Tensor:
-    """Rigid motions that carry object coordinates to measured points, by iteratively re-weighted least squares.
+    """Rigid motions from object coordinates to measured points, by iteratively re-weighted least squares.
 
     Each round is the closed form of Kabsch (1976) under Cauchy weights of the round before.
 

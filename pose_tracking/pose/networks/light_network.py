@@ -1,9 +1,9 @@
 """A pose network for two CPU cores: DenseFusion's per-point poses on features fused in image space.
 
-DenseFusion (Wang et al., CVPR 2019) fuses colour and geometry at each point alone and lets one mean over all points
-carry everything else. That needs millions of samples. Here the points are also drawn into a small map beside the
-colour features, so that convolutions see shape and appearance of a neighbourhood together; the answers stay the same:
-a rotation, a translation and a confidence at every point. A fourth answer, the object coordinates of each point (as
+DenseFusion (Wang et al., CVPR 2019) fuses colour and geometry at each point alone and leaves everything else to one
+mean over all points. That needs millions of samples. Here the points are also drawn into a small map beside the colour
+features, so that convolutions see shape and appearance of a neighbourhood together; the answers stay the same: a
+rotation, a translation and a confidence at every point. A fourth answer, the object coordinates of each point (as
 in NOCS, Wang et al., CVPR 2019), gives every point a dense target and a pose by closed-form alignment.
 """
 

@@ -86,7 +86,7 @@ def read_checkpoint(path: str | Path) -> OrderedDict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise BundleError(f"{path}: entry {str(name)!r} is a {type(value).__name__}, not a weight; {fix}")
-    # The same object where possible: it carries the versions of the layers, by which old checkpoints are converted.
+    # The same object where possible: it has the versions of the layers, by which old checkpoints are converted.
     weights = state if isinstance(state, OrderedDict) else OrderedDict(state)
     consume_prefix_in_state_dict_if_present(weights, "module.")
     for name in list(weights):

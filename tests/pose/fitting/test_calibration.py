@@ -5,8 +5,9 @@ import pytest
 
 from pose_tracking.core.arrays import roc_auc
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.pose.config import VerificationConfig
 from pose_tracking.pose.fitting.calibration import LIMITS, feature_matrix, fit_calibration
-from pose_tracking.pose.fitting.verification import FEATURES, VerificationConfig, score_features
+from pose_tracking.pose.fitting.scoring import FEATURES, score_features
 
 
 def sample(right: bool, rng: np.random.Generator) -> dict[str, float]:

@@ -12,14 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.fitting.covariance import (
-    UNKNOWN_ANGLE,
-    CovarianceConfig,
-    depth_covariance,
-    hypotheses_covariance,
-    symmetry_axis,
-)
-from pose_tracking.pose.fitting.icp import IcpConfig, IcpRefiner, object_points
+from pose_tracking.pose.config import CovarianceConfig, IcpConfig
+from pose_tracking.pose.fitting.covariance import UNKNOWN_ANGLE, depth_covariance, hypotheses_covariance, symmetry_axis
+from pose_tracking.pose.fitting.icp import IcpRefiner, object_points
 
 
 @pytest.fixture(scope="module")

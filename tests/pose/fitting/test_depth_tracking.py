@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, rotation_angle
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.config import DepthTrackingConfig, IcpConfig, PoseConfig
 from pose_tracking.pose.fitting.depth_tracking import (
     GONE,
     HIDDEN,
@@ -24,10 +24,9 @@ from pose_tracking.pose.fitting.depth_tracking import (
     SCORE,
     DepthTrackedPose,
     DepthTracker,
-    DepthTrackingConfig,
 )
-from pose_tracking.pose.fitting.icp import IcpConfig, IcpRefiner
-from pose_tracking.pose.fitting.verification import Verifier
+from pose_tracking.pose.fitting.icp import IcpRefiner
+from pose_tracking.pose.fitting.scoring import Verifier
 
 CERTAIN = 0.2
 
@@ -70,7 +69,7 @@ def test_a_slightly_wrong_prediction_is_put_right(
     rng = np.random.default_rng(seed)
     truth = upright(*rng.uniform(-0.08, 0.08, 2), turn=rng.uniform(0, 6))
     frame, masks = render([(obj_id, truth)], seed=seed)
-    result = found(depth_tracker.carry(frame, obj_id, moved(truth, degrees, metres, rng), spread(), CERTAIN))
+    result = found(depth_tracker.track(frame, obj_id, moved(truth, degrees, metres, rng), spread(), CERTAIN))
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
     assert rotation_angle(result.estimate.pose[:3, :3] @ truth[:3, :3].T) < np.radians(5)
     assert result.estimate.confidence >= CERTAIN
@@ -86,7 +85,7 @@ def test_a_shift_that_flat_sides_do_not_bind_is_put_right(depth_tracker: DepthTr
     frame, _ = render([(LAMP, truth)])
     predicted = truth.copy()
     predicted[0, 3] += 0.014
-    result = found(depth_tracker.carry(frame, LAMP, predicted, spread(), CERTAIN))
+    result = found(depth_tracker.track(frame, LAMP, predicted, spread(), CERTAIN))
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
 
 
@@ -94,7 +93,7 @@ def test_a_prediction_known_to_be_poor_may_be_farther_off(depth_tracker: DepthTr
     truth = upright()
     frame, _ = render([(STEPS, truth)])
     predicted = moved(truth, 8, 0.018, np.random.default_rng(1))
-    result = found(depth_tracker.carry(frame, STEPS, predicted, spread(0.01, 0.1), CERTAIN))
+    result = found(depth_tracker.track(frame, STEPS, predicted, spread(0.01, 0.1), CERTAIN))
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
 
 
@@ -102,7 +101,7 @@ def test_a_turn_that_no_depth_binds_stays_as_predicted(depth_tracker: DepthTrack
     truth = upright()
     frame, _ = render([(POST, truth)])
     turned = truth @ make_transform(Rotation.from_euler("z", 1.0).as_matrix(), np.zeros(3))
-    result = found(depth_tracker.carry(frame, POST, turned, spread(), CERTAIN))
+    result = found(depth_tracker.track(frame, POST, turned, spread(), CERTAIN))
     assert rotation_angle(result.estimate.pose[:3, :3] @ turned[:3, :3].T) < np.radians(5)
     axis = result.estimate.pose[:3, 2]
     assert axis @ result.estimate.covariance[3:, 3:] @ axis > 1.0
@@ -116,7 +115,7 @@ def test_nothing_drifts_over_many_frames(depth_tracker: DepthTracker) -> None:
         truth[:3, 3] += [0.003, 0.001, 0.0]
         truth[:3, :3] = Rotation.from_rotvec([0, 0.01, 0.01]).as_matrix() @ truth[:3, :3]
         frame, _ = render([(STEPS, truth)], seed=k)
-        pose = found(depth_tracker.carry(frame, STEPS, pose, spread(), CERTAIN)).estimate.pose
+        pose = found(depth_tracker.track(frame, STEPS, pose, spread(), CERTAIN)).estimate.pose
     assert np.linalg.norm(pose[:3, 3] - truth[:3, 3]) < 0.005
     assert rotation_angle(pose[:3, :3] @ truth[:3, :3].T) < np.radians(4)
 
@@ -131,18 +130,18 @@ def test_what_is_not_there_is_not_found(depth_tracker: DepthTracker) -> None:
     empty, _ = render([])
     outside = pose.copy()
     outside[0, 3] = 0.7
-    assert depth_tracker.carry(empty, STEPS, pose, spread(), CERTAIN) == GONE
-    assert depth_tracker.carry(hole(frame, 0.4), STEPS, pose, spread(), CERTAIN) == HIDDEN
-    assert depth_tracker.carry(hole(frame, 0.0), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
-    assert depth_tracker.carry(hole(frame, np.nan), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
-    assert depth_tracker.carry(frame, STEPS, outside, spread(), CERTAIN) == OUT_OF_VIEW
+    assert depth_tracker.track(empty, STEPS, pose, spread(), CERTAIN) == GONE
+    assert depth_tracker.track(hole(frame, 0.4), STEPS, pose, spread(), CERTAIN) == HIDDEN
+    assert depth_tracker.track(hole(frame, 0.0), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
+    assert depth_tracker.track(hole(frame, np.nan), STEPS, pose, spread(), CERTAIN) == NO_DEPTH
+    assert depth_tracker.track(frame, STEPS, outside, spread(), CERTAIN) == OUT_OF_VIEW
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_another_object_in_its_place_is_not_taken_for_it(depth_tracker: DepthTracker, seed: int) -> None:
     pose = random_pose(np.random.default_rng(seed))
     frame, _ = render([(LAMP, pose)])
-    assert depth_tracker.carry(frame, STEPS, pose, spread(0.01, 0.1), CERTAIN) in (GONE, MOVED, SCORE)
+    assert depth_tracker.track(frame, STEPS, pose, spread(0.01, 0.1), CERTAIN) in (GONE, MOVED, SCORE)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95])
@@ -154,7 +153,7 @@ def test_a_hidden_object_is_found_as_long_as_enough_of_it_is_seen(depth_tracker:
     edge = int(cols[int(share * len(cols))])
     depth, color = frame.depth.copy(), frame.color.copy()
     depth[:, :edge], color[:, :edge] = 0.5, 110
-    result = depth_tracker.carry(replace(frame, depth=depth, color=color), STEPS, pose, spread(), CERTAIN)
+    result = depth_tracker.track(replace(frame, depth=depth, color=color), STEPS, pose, spread(), CERTAIN)
     if share > 0.9:
         assert result == HIDDEN
     else:
@@ -168,7 +167,7 @@ def test_the_box_ends_at_the_border_of_the_image(depth_tracker: DepthTracker) ->
     pose = upright(x=0.36)
     frame, masks = render([(STEPS, pose)])
     assert masks[0][:, -1].any()
-    result = found(depth_tracker.carry(frame, STEPS, pose, spread(), CERTAIN))
+    result = found(depth_tracker.track(frame, STEPS, pose, spread(), CERTAIN))
     assert result.box[2] == CAMERA.width
 
 
@@ -193,7 +192,7 @@ def test_what_is_not_seen_has_no_visible_box(depth_tracker: DepthTracker) -> Non
     assert depth_tracker.visible_box(near, STEPS, upright()) is None
 
 
-def test_without_mesh_or_icp_nothing_can_be_carried(
+def test_without_mesh_or_icp_nothing_can_be_tracked(
     depth_tracker: DepthTracker, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert depth_tracker.can_track(STEPS)

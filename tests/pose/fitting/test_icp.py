@@ -13,7 +13,8 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle, transform_points
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.fitting.icp import IcpConfig, IcpRefiner, ObjectSurface, object_points
+from pose_tracking.pose.config import IcpConfig
+from pose_tracking.pose.fitting.icp import IcpRefiner, ObjectSurface, object_points
 
 
 @pytest.fixture(scope="module")

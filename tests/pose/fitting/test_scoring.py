@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.fitting.verification import FEATURES, VerificationConfig, Verifier, depth_sigma, score_features
+from pose_tracking.pose.config import VerificationConfig
+from pose_tracking.pose.fitting.scoring import FEATURES, Verifier, score_features
 
 FRACTIONS = (
     "inlier_fraction",
@@ -151,11 +152,6 @@ def test_cost_does_not_grow_with_the_image(verifier: Verifier) -> None:
         assert features["visible_px"] == pytest.approx(mask.sum(), rel=0.25)
         pixels.append(features["visible_px"])
     assert pixels[0] > 5 * pixels[1]
-
-
-def test_noise_grows_with_distance() -> None:
-    sigma = depth_sigma(VerificationConfig(), np.array([0.4, 1.0, 2.0]))
-    np.testing.assert_allclose(sigma, [0.0012, 0.0012 + 0.0019 * 0.36, 0.0012 + 0.0019 * 2.56])
 
 
 def test_each_feature_pushes_the_way_it_should(verifier: Verifier) -> None:

@@ -116,7 +116,7 @@ def test_first_pose_of_the_light_network_is_that_of_all_points_together(weights:
 def test_raw_pose_is_rotation_of_the_most_confident_point_and_its_offset(
     weights: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """The definition of the paper, t = p_i + offset_i, carried from the crop to the camera by hand."""
+    """The definition of the paper, t = p_i + offset_i, taken from the crop to the camera by hand."""
     frame, instances = _scene(2)
     objects = _objects()
     torch.manual_seed(0)

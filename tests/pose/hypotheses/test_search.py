@@ -13,11 +13,12 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform, rotation_angle
 from pose_tracking.core.results import Instances
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.config import IcpConfig, PoseConfig, SearchConfig
 from pose_tracking.pose.estimator import PoseEstimator
-from pose_tracking.pose.fitting.icp import IcpConfig, object_points
+from pose_tracking.pose.fitting.icp import object_points
 from pose_tracking.pose.hypotheses.predictor import PoseHypotheses
-from pose_tracking.pose.hypotheses.search import RotationSearch, SearchConfig, even_rotations, symmetric_angles
+from pose_tracking.pose.hypotheses.search import RotationSearch
+from pose_tracking.pose.hypotheses.templates import even_rotations, symmetric_angles
 
 
 @pytest.fixture(scope="module")
