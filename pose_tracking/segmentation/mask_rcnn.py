@@ -22,11 +22,12 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
+from pose_tracking.networks.backbone import FrozenNormConv
 from pose_tracking.networks.weights import load_weights
 
 from .config import SegmentationConfig
 from .depth import DEPTH_CHANNELS, camera_of_window, depth_channels
-from .pyramid import NORMALIZATION, FrozenNormConv, PyramidBackbone
+from .pyramid import NORMALIZATION, PyramidBackbone
 
 
 def build_mask_rcnn(config: SegmentationConfig, num_classes: int, **training: Any) -> MaskRCNN:

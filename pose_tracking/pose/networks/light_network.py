@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose_tracking.networks.backbone import EfficientNetLite0, efficientnet_lite0_features
+from pose_tracking.networks.backbone import EfficientNetLite0
 
 from .encoders import EMBEDDING_CHANNELS, sample_embedding
 from .network import POINT_GAIN
@@ -68,7 +68,7 @@ class LightPoseNet(nn.Module):
     def __init__(self, num_objects: int) -> None:
         super().__init__()
         self.num_objects = num_objects
-        self.trunk: EfficientNetLite0 = efficientnet_lite0_features((4, 8, 16))
+        self.trunk = EfficientNetLite0((4, 8, 16), norm="batch")
         self.lateral = nn.ModuleList(
             _conv(c, w, 1) for c, w in zip(self.trunk.out_channels, (48, 64, 160), strict=True)
         )
@@ -104,7 +104,8 @@ class LightPoseNet(nn.Module):
         """
         image = image.contiguous(memory_format=torch.channels_last)
         size = (image.shape[-2], image.shape[-1])
-        color_4, color_8, color_16 = (lateral(m) for lateral, m in zip(self.lateral, self.trunk(image), strict=True))
+        maps = self.trunk(image).values()
+        color_4, color_8, color_16 = (lateral(m) for lateral, m in zip(self.lateral, maps, strict=True))
         geometry = self.geometry_4(draw_points(points, choose, size))
         fused_8 = F.relu(self.fuse_8(F.relu(torch.cat([color_8, self.geometry_8(geometry)], 1))))
         context = self.context(F.relu(self.down_16(fused_8) + color_16))

@@ -14,7 +14,6 @@ from pose_tracking.core.config import option, validate
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.files import make_directory, write_json
 from pose_tracking.datasets.packed import PackedDataset
-from pose_tracking.networks.backbone import load_imagenet_weights
 from pose_tracking.networks.weights import load_weights
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
@@ -168,9 +167,9 @@ class PoseTrainer:
         self.estimator = build_estimator(config.encoder, len(objects))
         if options.imagenet and isinstance(self.estimator, LightPoseNet):
             trunk = self.estimator.trunk
-            load_imagenet_weights(trunk)
+            trunk.load_imagenet()
             if options.frozen_groups:
-                for group in (trunk.stem, *trunk.stages[: options.frozen_groups]):
+                for group in (trunk.stem, *trunk.blocks[: options.frozen_groups]):
                     group.requires_grad_(False)
         # Depthwise convolutions on a CPU are half as slow again in the other layout.
         self.model = EstimatorTraining(self.estimator).to(self.device).to(memory_format=torch.channels_last)
