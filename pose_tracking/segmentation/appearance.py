@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float32
 from pose_tracking.core.results import Instances
 
 if TYPE_CHECKING:
     from .embedding import AppearanceEmbedding
 
 
-def descriptors(instances: Instances, embedding: AppearanceEmbedding | None = None) -> NDArray[np.float32]:
+def descriptors(instances: Instances, embedding: AppearanceEmbedding | None = None) -> Float32:
     """One descriptor per instance, of unit length.
 
     Without `embedding` it is the RoIAlign features averaged over the mask. Either way a cell of the RoI grid counts
@@ -30,7 +30,7 @@ def descriptors(instances: Instances, embedding: AppearanceEmbedding | None = No
     return pooled(instances.roi_features, weights)
 
 
-def pooled(features: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+def pooled(features: Float32, masks: Float32) -> Float32:
     """(N, C) unit-length means of (N, C, S, S) features, weighted by (N, S, S) masks; empty masks count as full."""
     weights = np.where(masks.sum((1, 2), keepdims=True) < 1e-3, np.float32(1), masks)
     out = np.einsum("nchw,nhw->nc", features, weights)
@@ -38,14 +38,14 @@ def pooled(features: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray
     return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def grid_masks(instances: Instances) -> NDArray[np.float32]:
+def grid_masks(instances: Instances) -> Float32:
     """(N, S, S) share of every cell of the instances' RoI grids that their masks cover."""
     grid = instances.roi_features.shape[2]
     found = [mask_on_grid(mask, box, grid) for mask, box in zip(instances.masks, instances.boxes, strict=True)]
     return np.stack(found) if found else np.zeros((0, grid, grid), np.float32)
 
 
-def mask_on_grid(mask: NDArray[np.bool_], box: NDArray[np.float32], grid: int) -> NDArray[np.float32]:
+def mask_on_grid(mask: Bool, box: Float32, grid: int) -> Float32:
     """(grid, grid) share of every cell of `box` (x_min, y_min, x_max, y_max in pixels) that `mask` (H, W) covers."""
     height, width = mask.shape
     x0, y0 = (max(int(v), 0) for v in np.floor(box[:2]))

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose_tracking.core.arrays import Float32
 from pose_tracking.core.errors import BundleError
 from pose_tracking.networks.weights import load_weights
 
@@ -63,7 +63,7 @@ class AppearanceEmbedding(nn.Module):
         return F.normalize(self.project(torch.cat(parts, 1)), dim=1)
 
     @torch.inference_mode()
-    def embed(self, features: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, features: Float32, masks: Float32) -> Float32:
         """The same for arrays, on the device of the weights.
 
         Raises:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, valid_depth
+from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 
@@ -54,22 +55,19 @@ def gate(
     return instances.select(keep), rejected
 
 
-def _reason(
-    mask: NDArray[np.bool_], frame: RGBDFrame, diameter: float | None, config: SegmentationConfig
-) -> str | None:
+def _reason(mask: Bool, frame: RGBDFrame, diameter: float | None, config: SegmentationConfig) -> str | None:
     """Why the instance under `mask` is rejected, or None."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) == 0:
+    box = mask_box(mask)
+    if box is None:
         return EMPTY_MASK
     depth = frame.depth[mask]
-    depth = depth[np.isfinite(depth) & (depth > 0)]
+    depth = depth[valid_depth(depth)]
     covered = len(depth) / int(mask.sum())
     if len(depth) == 0 or covered < config.min_depth_coverage:
         return NO_DEPTH
     if diameter is None:
         return None
-    width = (columns[-1] - columns[0] + 1) / frame.intrinsics.fx
-    height = (rows[-1] - rows[0] + 1) / frame.intrinsics.fy
+    width, height = (box[2] - box[0]) / frame.intrinsics.fx, (box[3] - box[1]) / frame.intrinsics.fy
     ratio = max(width, height) * float(np.median(depth)) / diameter
     if ratio < config.min_size_ratio:
         return TOO_SMALL

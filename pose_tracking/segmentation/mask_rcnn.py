@@ -20,6 +20,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
+from pose_tracking.core.arrays import Bool, Float32, Int, UInt8
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.networks.backbone import FrozenNormConv
@@ -90,10 +91,10 @@ def _to_float(module: nn.Module, inputs: Any, output: Any) -> Any:
 
 
 def to_network_input(
-    images: Sequence[NDArray[np.uint8]],
+    images: Sequence[UInt8],
     config: SegmentationConfig,
     device: torch.device,
-    depths: Sequence[NDArray[np.float32]] = (),
+    depths: Sequence[Float32] = (),
 ) -> ImageList:
     """Normalise images and pad them to a common size the pyramid can halve.
 
@@ -163,7 +164,7 @@ class TorchvisionSegmenter:
 
     @torch.inference_mode()
     def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
-        """What the detector would say of given boxes: masks and RoIAlign features, without looking for objects itself.
+        """What the detector would say of given boxes: masks and RoIAlign features, without detecting anything itself.
 
         Args:
             frame: the frame.
@@ -240,7 +241,7 @@ class TorchvisionSegmenter:
         return boxes[keep], labels[keep], scores[keep]
 
 
-def _channels_of(frame: RGBDFrame, width: int, height: int) -> NDArray[np.float32]:
+def _channels_of(frame: RGBDFrame, width: int, height: int) -> Float32:
     """(6, height, width) depth channels of `frame` at the size its colours have in the network."""
     depth, camera = frame.depth, frame.intrinsics
     if depth.shape != (height, width):
@@ -261,9 +262,7 @@ def suppress_across_classes(boxes: Tensor, labels: Tensor, iou: float) -> Tensor
     return torch.tensor(keep, dtype=torch.long, device=boxes.device)
 
 
-def paste_masks(
-    probabilities: NDArray[np.float32], boxes: NDArray[np.float32], height: int, width: int, threshold: float
-) -> NDArray[np.bool_]:
+def paste_masks(probabilities: Float32, boxes: Float32, height: int, width: int, threshold: float) -> Bool:
     """Resample (N, M, M) mask probabilities onto their boxes in a full image, bilinearly.
 
     Args:
@@ -287,7 +286,7 @@ def paste_masks(
     return masks
 
 
-def _interpolation(pixels: NDArray[np.int64], low: float, high: float, cells: int) -> NDArray[np.float32]:
+def _interpolation(pixels: Int, low: float, high: float, cells: int) -> Float32:
     """(P, cells) weights that interpolate cell values at the centres of `pixels`, constant beyond the outer cells."""
     position = np.clip((pixels + 0.5 - low) / (high - low) * cells - 0.5, 0, cells - 1)
     return np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0).astype(np.float32)

@@ -195,7 +195,7 @@ def _fill(
         return
     rows, cols, cloud = rows[near], cols[near], cloud[near]
     centre = np.median(cloud, 0)
-    chosen = _choose(len(rows), config.points, rng)
+    chosen = choose_points(len(rows), config.points, rng)
     rows, cols, cloud = rows[chosen], cols[chosen], cloud[chosen]
 
     rotation = view_rotation(centre) if config.view_aligned else np.eye(3)
@@ -218,8 +218,8 @@ def _fill(
     batch.valid[row] = True
 
 
-def _choose(available: int, count: int, rng: np.random.Generator | None) -> Int:
-    """`count` of `available` positions; each at least once, repeated in turn, where there are too few."""
+def choose_points(available: int, count: int, rng: np.random.Generator | None = None) -> Int:
+    """(count,) of `available` positions, at random or at even steps; too few are repeated in turn."""
     if available < count:
         return np.arange(count) % available
     if rng is not None:

@@ -25,7 +25,7 @@ from pose_tracking.pose.networks.loss import rotation_from_quaternion
 from pose_tracking.pose.networks.network import PoseNet, PoseOutput
 from pose_tracking.pose.networks.refiner import PoseRefineNet, refine
 
-from .crops import CropBatch, make_crops
+from .crops import CropBatch, choose_points, make_crops
 
 # Crops that go through the encoder together: bounds the memory of a frame crowded with instances.
 CHUNK = 16
@@ -102,49 +102,22 @@ class PosePredictor:
     def _predict(self, crops: CropBatch, obj_ids: Int) -> tuple[Float, Float, Float32]:
         """Raw and refined poses (n, K, 4, 4) in the crop frames, and confidences (n, K)."""
         config = self.config
-        points = torch.from_numpy(crops.points).to(self.device)
+        image, points, choose = (
+            torch.from_numpy(array).to(self.device) for array in (crops.image, crops.points, crops.choose)
+        )
         index = torch.tensor([self.objects.index_of(int(obj_id)) for obj_id in obj_ids], device=self.device)
-        image, choose = (torch.from_numpy(array).to(self.device) for array in (crops.image, crops.choose))
+        # Square crops are all of one size.
+        square = config.crop.window == "square"
+        sizes = None if square else [(int(height), int(width)) for height, width in crops.sizes]
         pool = max(config.hypothesis_pool, config.hypotheses)
-        output: PoseOutput | CoordinateOutput
-        if isinstance(self.estimator, PoseNet) and config.crop.window != "square":
-            sizes = [(int(height), int(width)) for height, width in crops.sizes]
-            output, chosen = self.estimator.most_confident(image, points, choose, index, pool, sizes)
-        else:
-            output, chosen = self.estimator.most_confident(image, points, choose, index, pool)
-        rotation = rotation_from_quaternion(output.rotation)
-        translation = points.gather(1, chosen[..., None].expand(-1, -1, 3)) + output.translation
-        confidence = output.confidence[..., 0]
-        if output.coordinates is not None:
-            # All points together say more than the best one alone, so their pose leads, with the best one's confidence.
-            aligned = align(output.coordinates, points)
-            rotation = torch.cat([aligned[:, None, :3, :3], rotation], 1)
-            translation = torch.cat([aligned[:, None, :3, 3], translation], 1)
-            confidence = torch.cat([confidence[:, :1], confidence], 1)
-
-        picks = []
-        for row, obj_id in enumerate(obj_ids):
-            model = self.objects[int(obj_id)]
-            unit = float(crops.scale[row])
-            symmetries = self._symmetries[int(obj_id)].to(self.device).clone()
-            symmetries[:, :3, 3] /= unit
-            pick = diverse_hypotheses(
-                rotation[row],
-                translation[row],
-                confidence[row],
-                symmetries,
-                config.hypotheses,
-                config.hypothesis_angle,
-                config.hypothesis_distance * model.diameter / unit,
-            )
-            picks.append(pick)
-        pick = torch.stack(picks)
+        output, chosen = self.estimator.most_confident(image, points, choose, index, pool, sizes)
+        candidates = _candidates(output, points, chosen)
+        pick = self._diverse(*candidates, crops.scale, obj_ids)
         rows = torch.arange(len(pick), device=self.device)[:, None]
-        rotation, translation, confidence = rotation[rows, pick], translation[rows, pick], confidence[rows, pick]
-        raw = _to_numpy(rotation, translation)
+        rotation, translation, confidence = (values[rows, pick] for values in candidates)
 
-        count = min(config.refine_points, points.shape[1])
-        subset = torch.div(torch.arange(count, device=self.device) * points.shape[1], count, rounding_mode="floor")
+        subset = torch.from_numpy(choose_points(points.shape[1], min(config.refine_points, points.shape[1])))
+        subset = subset.to(self.device)
         refined = refine_all(
             self.refiner,
             points[:, subset],
@@ -154,7 +127,51 @@ class PosePredictor:
             translation,
             config.refine_iterations,
         )
-        return raw, _to_numpy(*refined), confidence.float().cpu().numpy()
+        return _to_numpy(rotation, translation), _to_numpy(*refined), confidence.float().cpu().numpy()
+
+    def _diverse(self, rotation: Tensor, translation: Tensor, confidence: Tensor, scale: Float, obj_ids: Int) -> Tensor:
+        """(n, K) int64, which of M candidates of each instance are kept; see `diverse_hypotheses`.
+
+        Args:
+            rotation, translation, confidence: (n, M, 3, 3), (n, M, 3) and (n, M), lengths in `scale` metres.
+            scale: (n,).
+            obj_ids: (n,).
+        """
+        config, picks = self.config, []
+        for row, obj_id in enumerate(obj_ids.tolist()):
+            unit = float(scale[row])
+            symmetries = self._symmetries[obj_id].to(self.device).clone()
+            symmetries[:, :3, 3] /= unit
+            pick = diverse_hypotheses(
+                rotation[row],
+                translation[row],
+                confidence[row],
+                symmetries,
+                config.hypotheses,
+                config.hypothesis_angle,
+                config.hypothesis_distance * self.objects[obj_id].diameter / unit,
+            )
+            picks.append(pick)
+        return torch.stack(picks)
+
+
+def _candidates(output: PoseOutput | CoordinateOutput, points: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations (n, M, 3, 3), translations (n, M, 3) and confidences (n, M) that the network proposes.
+
+    Args:
+        output: at the points numbered `chosen` (n, M), the most confident ones.
+        points: (n, P, 3).
+    """
+    rotation = rotation_from_quaternion(output.rotation)
+    translation = points.gather(1, chosen[..., None].expand(-1, -1, 3)) + output.translation
+    confidence = output.confidence[..., 0]
+    if output.coordinates is not None:
+        # All points together say more than the best one alone, so their pose leads, with the best one's confidence.
+        aligned = align(output.coordinates, points)
+        rotation = torch.cat([aligned[:, None, :3, :3], rotation], 1)
+        translation = torch.cat([aligned[:, None, :3, 3], translation], 1)
+        confidence = torch.cat([confidence[:, :1], confidence], 1)
+    return rotation, translation, confidence
 
 
 def build_estimator(encoder: str, num_objects: int) -> PoseNet | LightPoseNet:

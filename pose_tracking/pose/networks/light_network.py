@@ -9,6 +9,7 @@ in NOCS, Wang et al., CVPR 2019), gives every point a dense target and a pose by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -127,14 +128,27 @@ class LightPoseNet(nn.Module):
         return CoordinateOutput(rotation, translation, confidence.sigmoid(), embedding.detach(), coordinates)
 
     def most_confident(
-        self, image: Tensor, points: Tensor, choose: Tensor, object_index: Tensor, count: int
+        self,
+        image: Tensor,
+        points: Tensor,
+        choose: Tensor,
+        object_index: Tensor,
+        count: int,
+        sizes: Sequence[tuple[int, int]] | None = None,
     ) -> tuple[CoordinateOutput, Tensor]:
         """`forward` cut to the `count` most confident points of each object, most confident first.
+
+        `sizes`, as of `PoseNet.most_confident`, must be None: the crops of this network fill their images.
 
         Returns:
             Output with N = min(count, N) but the embedding and coordinates of all points, and the (B, count) indices
             of the points.
+
+        Raises:
+            ValueError: `sizes` are given.
         """
+        if sizes is not None:
+            raise ValueError("this network takes crops of one size")
         output = self(image, points, choose, object_index)
         best, index = output.confidence[..., 0].topk(min(count, points.shape[1]), dim=1)
         rotation, translation = (

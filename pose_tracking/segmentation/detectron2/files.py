@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
+from pose_tracking.core.arrays import Int
 from pose_tracking.core.config import from_mapping
 from pose_tracking.core.errors import BundleError
 from pose_tracking.networks.checkpoints import read_pickle
@@ -98,9 +98,7 @@ def read_checkpoint(path: str | Path) -> OrderedDict[str, Tensor]:
     return weights
 
 
-def class_map(
-    thing_classes: Sequence[str], names: Mapping[int, str], where: str
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def class_map(thing_classes: Sequence[str], names: Mapping[int, str], where: str) -> tuple[Int, tuple[str, ...]]:
     """Which object every class of the detector is, by name.
 
     Args:

@@ -95,7 +95,7 @@ class Detectron2Segmenter:
 
     @torch.inference_mode()
     def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
-        """What the detector would say of given boxes: masks and RoIAlign features, without looking for objects itself.
+        """What the detector would say of given boxes: masks and RoIAlign features, without detecting anything itself.
 
         Args:
             frame: the frame.

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pose_network_inputs import OBJECTS, network_inputs
 
 from pose_tracking.pose.hypotheses.predictor import fuse_batch_norm
 from pose_tracking.pose.networks.light_network import LightPoseNet, draw_points
-
-OBJECTS = 5
-
-
-def _inputs(batch: int, points: int = 40, size: int = 48, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    draw = torch.Generator().manual_seed(seed)
-    return (
-        torch.randn(batch, 3, size, size, generator=draw),
-        torch.randn(batch, points, 3, generator=draw) * 0.3,
-        torch.randint(0, size * size, (batch, points), generator=draw),
-        torch.randint(0, OBJECTS, (batch,), generator=draw),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +18,7 @@ def net() -> LightPoseNet:
 
 @torch.no_grad()
 def test_batch_equals_one_by_one(net: LightPoseNet) -> None:
-    inputs = _inputs(4)
+    inputs = network_inputs(4)
     together = net(*inputs)
     assert [tuple(x.shape) for x in together] == [(4, 40, 4), (4, 40, 3), (4, 40, 1), (4, 32, 40), (4, 40, 3)]
     for i in range(4):
@@ -39,7 +28,7 @@ def test_batch_equals_one_by_one(net: LightPoseNet) -> None:
 
 @torch.no_grad()
 def test_each_sample_takes_its_own_object(net: LightPoseNet) -> None:
-    image, points, choose, _ = (x.expand(OBJECTS, *x.shape[1:]) for x in _inputs(1))
+    image, points, choose, _ = (x.expand(OBJECTS, *x.shape[1:]) for x in network_inputs(1))
     index = torch.arange(OBJECTS)
     before = net(image, points, choose, index)
     kept = net.out.bias.clone()
@@ -52,7 +41,7 @@ def test_each_sample_takes_its_own_object(net: LightPoseNet) -> None:
 
 @torch.no_grad()
 def test_order_of_points_does_not_matter_and_a_subset_is_a_cut(net: LightPoseNet) -> None:
-    image, points, choose, index = _inputs(2)
+    image, points, choose, index = network_inputs(2)
     plain = net(image, points, choose, index)
     order = torch.randperm(points.shape[1])
     shuffled = net(image, points[:, order], choose[:, order], index)
@@ -63,7 +52,7 @@ def test_order_of_points_does_not_matter_and_a_subset_is_a_cut(net: LightPoseNet
 
 @torch.no_grad()
 def test_most_confident_is_a_cut_of_forward(net: LightPoseNet) -> None:
-    inputs = _inputs(3)
+    inputs = network_inputs(3)
     full = net(*inputs)
     best, index = net.most_confident(*inputs, 7)
     torch.testing.assert_close(index, full.confidence[..., 0].topk(7, dim=1).indices)
@@ -76,7 +65,7 @@ def test_most_confident_is_a_cut_of_forward(net: LightPoseNet) -> None:
 
 @torch.no_grad()
 def test_both_colour_and_shape_count(net: LightPoseNet) -> None:
-    image, points, choose, index = _inputs(2)
+    image, points, choose, index = network_inputs(2)
     plain = net(image, points, choose, index).coordinates
     assert (net(image, points.flip(0), choose, index).coordinates - plain).abs().max() > 1e-3
     # A trunk without its ImageNet weights gives faint features.
@@ -102,10 +91,15 @@ def test_fits_its_budget_and_folds() -> None:
             module.running_mean.uniform_(-0.2, 0.2)
             module.running_var.uniform_(0.5, 2.0)
     assert sum(2 * t.numel() for t in net.state_dict().values()) / 1e6 < 9.0
-    image, points, choose, index = _inputs(1)
+    image, points, choose, index = network_inputs(1)
     with torch.no_grad():
         before = net(image, points, choose, index)
         fuse_batch_norm(net)
         after = net(image, points, choose, index)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
     torch.testing.assert_close(after.rotation, before.rotation, rtol=1e-3, atol=1e-4)
+
+
+def test_crops_of_different_sizes_are_refused(net: LightPoseNet) -> None:
+    with pytest.raises(ValueError, match="one size"):
+        net.most_confident(*network_inputs(2), 7, sizes=[(48, 48), (40, 48)])

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pose_network_inputs import OBJECTS, network_inputs
 
 from pose_tracking.pose.networks.encoders import sample_embedding
 from pose_tracking.pose.networks.network import PoseNet
 from pose_tracking.pose.networks.refiner import PoseRefineNet, points_in_pose_frame, refine
-
-OBJECTS = 5
-
-
-def _inputs(batch: int, points: int = 40, size: int = 48, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    draw = torch.Generator().manual_seed(seed)
-    return (
-        torch.randn(batch, 3, size, size, generator=draw),
-        torch.randn(batch, points, 3, generator=draw) * 0.3,
-        torch.randint(0, size * size, (batch, points), generator=draw),
-        torch.randint(0, OBJECTS, (batch,), generator=draw),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +28,7 @@ def refiner() -> PoseRefineNet:
 
 @torch.no_grad()
 def test_batch_equals_one_by_one(pose_net: PoseNet) -> None:
-    inputs = _inputs(4)
+    inputs = network_inputs(4)
     together = pose_net(*inputs)
     assert [tuple(x.shape) for x in together] == [(4, 40, 4), (4, 40, 3), (4, 40, 1), (4, 32, 40)]
     for i in range(4):
@@ -50,7 +39,7 @@ def test_batch_equals_one_by_one(pose_net: PoseNet) -> None:
 
 @torch.no_grad()
 def test_each_sample_takes_its_own_object(pose_net: PoseNet) -> None:
-    image, points, choose, _ = _inputs(1)
+    image, points, choose, _ = network_inputs(1)
     same = [x.expand(OBJECTS, *x.shape[1:]) for x in (image, points, choose)]
     rotation = pose_net(*same, torch.arange(OBJECTS)).rotation
     last = pose_net.conv4_r
@@ -67,7 +56,7 @@ def test_each_sample_takes_its_own_object(pose_net: PoseNet) -> None:
 
 @torch.no_grad()
 def test_pooled_feature_ignores_order_and_number_of_points(pose_net: PoseNet) -> None:
-    image, points, choose, index = _inputs(2)
+    image, points, choose, index = network_inputs(2)
     order = torch.randperm(points.shape[1])
     plain = pose_net(image, points, choose, index)
     shuffled = pose_net(image, points[:, order], choose[:, order], index)
@@ -79,7 +68,7 @@ def test_pooled_feature_ignores_order_and_number_of_points(pose_net: PoseNet) ->
 
 @torch.no_grad()
 def test_most_confident_is_a_cut_of_forward(pose_net: PoseNet) -> None:
-    inputs = _inputs(3)
+    inputs = network_inputs(3)
     full = pose_net(*inputs)
     best, index = pose_net.most_confident(*inputs, 7)
     torch.testing.assert_close(index, full.confidence[..., 0].topk(7, dim=1).indices)
