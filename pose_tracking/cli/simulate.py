@@ -18,94 +18,82 @@ if TYPE_CHECKING:
 FORMATS = ("bop", "bag", "packed")
 
 
+Model = Annotated[str, typer.Option(help="Model bundle: a name or a folder.")]
+Out = Annotated[Path, typer.Option(help="Scene folder, bag folder or packed file to write; must not exist.")]
+Frames = Annotated[
+    int | None,
+    typer.Option(min=1, max=1_000_000, help="Number of frames; default: 100, or 20 s of a stress sequence."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same frames.")]
+Objects = Annotated[Path | None, typer.Option(help="Folder of the meshes, for models that do not ship them.")]
+Backgrounds = Annotated[Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout to place the objects in.")]
+BackgroundSplit = Annotated[
+    str | None,
+    typer.Option(help="train, test (every 5th, never trained on) or all; default: train for --random, otherwise test."),
+]
+Preset = Annotated[
+    str, typer.Option(help="plain (a quiet table top) or stress (copies that cross, hide, leave and return).")
+]
+Rate = Annotated[float | None, typer.Option(min=0.1, max=240, help="Frame rate of a sequence in Hz; default: 10.")]
+Format = Annotated[str | None, typer.Option(help="bop, bag or packed; default: packed for a .zip name, otherwise bop.")]
+Bag = Annotated[bool, typer.Option("--bag", help="Short for --format bag.")]
+Random = Annotated[bool, typer.Option("--random", help="Independent training frames in place of a sequence.")]
+Processes = Annotated[int, typer.Option(min=1, help="Processes that render --random packed frames.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change an option of the scene, e.g. tables=0, clutter=0,0 or sensor.blur=0.",
+    ),
+]
+
+
 def simulate(
-    model: Annotated[str, typer.Option(help="Model bundle: a name or a folder.")],
-    out: Annotated[Path, typer.Option(help="Scene folder, bag folder or packed file to write; must not exist.")],
-    frames: Annotated[
-        int | None,
-        typer.Option(min=1, max=1_000_000, help="Number of frames; default: 100, or 20 s of a hard sequence."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same frames.")] = 0,
-    objects: Annotated[
-        Path | None, typer.Option(help="Folder of the meshes, for models that do not ship them.")
-    ] = None,
-    backgrounds: Annotated[
-        Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout to place the objects in.")
-    ] = None,
-    background_split: Annotated[
-        str | None,
-        typer.Option(
-            help="train, test (every 5th, never trained on) or all; default: train for --random, otherwise test."
-        ),
-    ] = None,
-    preset: Annotated[
-        str, typer.Option(help="plain (a quiet table top) or hard (copies that cross, hide, leave and return).")
-    ] = "plain",
-    fps: Annotated[
-        float | None, typer.Option(min=0.1, max=240, help="Frame rate of a sequence in Hz; default: 10.")
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="bop, bag or packed; default: packed for a .zip name, otherwise bop.")
-    ] = None,
-    bag: Annotated[bool, typer.Option("--bag", help="Short for --format bag.")] = False,
-    random: Annotated[
-        bool, typer.Option("--random", help="Independent training frames in place of a sequence.")
-    ] = False,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that render --random packed frames.")] = 1,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change an option of the scene, e.g. tables=0, clutter=0,0 or sensor.blur=0.",
-        ),
-    ] = None,
+    model: Model,
+    out: Out,
+    frames: Frames = None,
+    seed: Seed = 0,
+    objects: Objects = None,
+    backgrounds: Backgrounds = None,
+    background_split: BackgroundSplit = None,
+    preset: Preset = "plain",
+    fps: Rate = None,
+    format: Format = None,
+    bag: Bag = False,
+    random: Random = False,
+    processes: Processes = 1,
+    settings: Settings = None,
 ) -> None:
     """Render the objects of a model with ground truth: a sequence, or with --random training frames.
 
     A plain sequence has 5 to 9 instances, one class three times, partly hidden behind each other, some of them moving,
     seen by a moving camera.
 
-    A hard one has three identical copies of each of the two objects most alike, and single ones, that cross, hide for
-    up to 1 s, leave and come back; a copy that was away for 1 s or more comes back as a new instance. It lasts 20 s and
-    goes round again after that; the same seed shows the same world at any frame rate.
+    A stress sequence has three identical copies of each of the two objects most alike, and single ones, that cross,
+    hide for up to 1 s, leave and come back; a copy that was away for 1 s or more comes back as a new instance. It lasts
+    20 s and goes round again after that; the same seed shows the same world at any frame rate.
 
     Packed training frames are resumable: the same command goes on where it was stopped.
 
     Each part of the training frames' randomisation can be switched off: jitter=0 (light and material), clutter=0,0,
     recorded=0 (backgrounds), camouflage=0 and dark=0, noise=0 (sensor), crowding=0 and thin=0 (occlusion), tables=0.
     """
-    if bag and format not in (None, "bag"):
-        raise ConfigError(f"--bag contradicts --format {format}")
-    kind = "bag" if bag else format or ("packed" if out.suffix == ".zip" else "bop")
-    if kind not in FORMATS:
-        raise ConfigError(f"--format {kind!r} is not one of {', '.join(FORMATS)}")
-    if kind != "packed" and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists already: choose another name or remove it")
-    if kind == "packed" and out.exists():
-        raise OutputError(f"{out}: exists already: choose another name or remove it")
-
-    from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
-    from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
-    from pose_tracking.simulation.sequences.presets import preset_config
-
-    from .settings import with_settings
-
+    kind = _kind(out, format, bag)
     if random and preset != "plain":
         raise ConfigError(f"--preset {preset} is a kind of sequence and contradicts --random")
-    scene: RandomSceneConfig | VideoConfig
-    if random:
-        scene, count = with_settings(RandomSceneConfig(), settings or []), 100 if frames is None else frames
-    else:
-        scene = with_settings(preset_config(preset, fps, frames), settings or [])
-        count = scene.frames
+
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+
+    scene, count = _scene(random, preset, fps, frames, settings or [])
     known = ModelBundle.load(model, objects=objects, require_weights=False).objects
     if not known.has_meshes:
         raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
     split = background_split or ("train" if random else "test")
     recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
     if random and kind == "packed":
+        from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
         from pose_tracking.training.packed_rendering import render_packed
 
         assert isinstance(scene, RandomSceneConfig)
@@ -113,6 +101,34 @@ def simulate(
     else:
         _write(known, recorded, out, kind, scene, seed, count)
     typer.echo(f"{out}: {count} frames ({kind})")
+
+
+def _kind(out: Path, format: str | None, bag: bool) -> str:
+    """What to write to `out`, one of `FORMATS`."""
+    if bag and format not in (None, "bag"):
+        raise ConfigError(f"--bag contradicts --format {format}")
+    kind = "bag" if bag else format or ("packed" if out.suffix == ".zip" else "bop")
+    if kind not in FORMATS:
+        raise ConfigError(f"--format {kind!r} is not one of {', '.join(FORMATS)}")
+    empty = kind != "packed" and out.is_dir() and not any(out.iterdir())
+    if out.exists() and not empty:
+        raise OutputError(f"{out}: exists already: choose another name or remove it")
+    return kind
+
+
+def _scene(
+    random: bool, preset: str, rate: float | None, frames: int | None, settings: list[str]
+) -> tuple[RandomSceneConfig | VideoConfig, int]:
+    """What the frames look like, and how many there are."""
+    from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
+    from pose_tracking.simulation.sequences.presets import preset_config
+
+    from .settings import with_settings
+
+    if random:
+        return with_settings(RandomSceneConfig(), settings), 100 if frames is None else frames
+    config = with_settings(preset_config(preset, rate, frames), settings)
+    return config, config.frames
 
 
 def _write(

@@ -36,7 +36,7 @@ def open_sources(
         texts: paths, or ``simulated:SEEDS``.
         objects: gives the object set, asked only where something is to be simulated.
         backgrounds, background_split: recorded stills for what is simulated.
-        preset, rate, frames: kind, frame rate (Hz) and length of a simulated sequence; see `simulation.presets`.
+        preset, rate, frames: kind, frame rate (Hz) and length of a simulated sequence; see `preset_config`.
         split, absent, complete: see `datasets.selection`; simulated sequences have neither splits nor lack anything.
         limit: at most so many frames of each source, spread evenly; of each sequence where it is simulated.
 

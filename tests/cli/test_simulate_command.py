@@ -10,10 +10,13 @@ import typer
 from typer.testing import CliRunner
 
 from pose_tracking.cli.simulate import simulate
+from pose_tracking.core.errors import ConfigError
 from pose_tracking.datasets.bop import BopScene
 from pose_tracking.datasets.packed import PackedDataset
+from pose_tracking.simulation.sequences import presets
 
 DEMO = Path(__file__).resolve().parents[2] / "models" / "demo"
+STRESS_SEED = 92006
 
 
 @pytest.fixture
@@ -54,6 +57,59 @@ def test_random_frames_become_a_packed_file(run, tmp_path):
     assert len(dataset) == 2
     assert dataset[0].frame.color.shape == (480, 640, 3)
     assert np.isfinite(dataset[1].frame.depth).all()
+
+
+def test_a_stress_sequence_becomes_a_bop_scene(run, tmp_path):
+    small = [item for text in ("width=160", "height=120", "focal=142.5") for item in ("--set", text)]
+    out = tmp_path / "scene"
+    result = run(
+        "--model", DEMO, "--preset", "stress", "--fps", 5, "--frames", 2, "--seed", STRESS_SEED, "--out", out, *small
+    )
+    assert result.exit_code == 0, result.output
+    samples = list(BopScene(out))
+    assert len(samples) == 2
+    for sample in samples:
+        assert sample.frame.camera_pose is not None
+        assert len(sample.objects) >= 5
+        assert all(entry.instance_id >= 1 for entry in sample.objects)
+
+
+def test_the_former_name_of_the_stress_preset_gives_the_same_frames(run, tmp_path, caplog):
+    presets._current_name.cache_clear()
+    small = [item for text in ("width=160", "height=120", "focal=142.5") for item in ("--set", text)]
+    for name in ("stress", "hard"):
+        result = run(
+            "--model", DEMO, "--preset", name, "--frames", 1, "--seed", STRESS_SEED, "--out", tmp_path / name, *small
+        )
+        assert result.exit_code == 0, result.output
+        assert ("stress" in caplog.text) == (name == "hard")
+    for kind in ("rgb", "depth"):
+        (one,), (other,) = (list((tmp_path / name / kind).iterdir()) for name in ("stress", "hard"))
+        assert one.read_bytes() == other.read_bytes()
+    assert (tmp_path / "stress/scene_gt.json").read_text() == (tmp_path / "hard/scene_gt.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (("--preset", "hardest"), "hardest"),
+        (("--preset", "stress", "--random"), "--random"),
+        (("--preset", "stress", "--set", "sway=3"), "sway"),
+    ],
+)
+def test_a_preset_that_cannot_be_is_named(run, tmp_path, arguments, culprit):
+    result = run("--model", DEMO, "--out", tmp_path / "o", *arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert culprit in str(result.exception)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "1000"])
+def test_no_rate_is_impossible(run, tmp_path, rate):
+    result = run("--model", DEMO, "--out", tmp_path / "o", "--preset", "stress", "--fps", rate)
+    assert result.exit_code == 2
+    assert "--fps" in result.output
+    assert not (tmp_path / "o").exists()
 
 
 def bad_inputs(tmp_path):

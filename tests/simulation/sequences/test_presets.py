@@ -1,4 +1,4 @@
-"""Presets by name, for the commands and as sources."""
+"""Presets by name, and as sources."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from pose_tracking.cli.simulate import simulate
 from pose_tracking.cli.sources import open_sources
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.datasets.bop import BopScene
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 from pose_tracking.simulation.sequences import presets
 from pose_tracking.simulation.sequences.plain import SequenceConfig
@@ -92,46 +88,3 @@ def test_a_source_of_stress_sequences_equals_the_simulation(demo_objects):
     assert [(s.scene_id, s.image_id) for s in samples] == [(SEED, 0), (SEED, 1)]
     np.testing.assert_array_equal(samples[1].frame.color, alone.frame.color)
     np.testing.assert_array_equal(samples[1].frame.depth, alone.frame.depth)
-
-
-@pytest.fixture
-def run():
-    app = typer.Typer()
-    app.command()(simulate)
-    return lambda *args: CliRunner().invoke(app, [str(a) for a in args])
-
-
-def test_the_command_writes_a_stress_scene(run, tmp_path):
-    small = [item for text in ("width=160", "height=120", "focal=142.5") for item in ("--set", text)]
-    out = tmp_path / "scene"
-    result = run("--model", DEMO, "--preset", "stress", "--fps", 5, "--frames", 2, "--seed", SEED, "--out", out, *small)
-    assert result.exit_code == 0, result.output
-    samples = list(BopScene(out))
-    assert len(samples) == 2
-    for sample in samples:
-        assert sample.frame.camera_pose is not None
-        assert len(sample.objects) >= 5
-        assert all(entry.instance_id >= 1 for entry in sample.objects)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "culprit"),
-    [
-        (("--preset", "hardest"), "hardest"),
-        (("--preset", "stress", "--random"), "--random"),
-        (("--preset", "stress", "--set", "sway=3"), "sway"),
-    ],
-)
-def test_the_command_names_what_is_wrong(run, tmp_path, arguments, culprit):
-    result = run("--model", DEMO, "--out", tmp_path / "o", *arguments)
-    assert isinstance(result.exception, ConfigError)
-    assert culprit in str(result.exception)
-    assert not (tmp_path / "o").exists()
-
-
-@pytest.mark.parametrize("rate", ["0", "-5", "1000"])
-def test_the_command_takes_no_impossible_rate(run, tmp_path, rate):
-    result = run("--model", DEMO, "--out", tmp_path / "o", "--preset", "stress", "--fps", rate)
-    assert result.exit_code == 2
-    assert "--fps" in result.output
-    assert not (tmp_path / "o").exists()
