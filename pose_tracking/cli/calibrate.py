@@ -52,11 +52,11 @@ def calibrate(
     from pose_tracking.bundles.edit import set_options
     from pose_tracking.core.device import choose_device
     from pose_tracking.core.files import atomic_path, write_json
+    from pose_tracking.core.seeds import seed_everything
     from pose_tracking.evaluation.calibration import Collector, Gathered
     from pose_tracking.evaluation.calibration import calibrate as fit
     from pose_tracking.evaluation.report.files import check_writable
     from pose_tracking.evaluation.report.plots import reliability
-    from pose_tracking.training.loop import seed_everything
 
     check_writable(out)
     if threads:

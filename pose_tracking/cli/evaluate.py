@@ -169,10 +169,10 @@ def evaluate(
     import cv2
     import torch
 
+    from pose_tracking.core.seeds import seed_everything
     from pose_tracking.evaluation import evaluate_to_folder
     from pose_tracking.evaluation.report.text import format_table
     from pose_tracking.pipeline import PoseTracker
-    from pose_tracking.training.loop import seed_everything
 
     if threads:
         torch.set_num_threads(threads)

@@ -68,7 +68,7 @@ def pose(
     if frozen_groups is not None:
         options = replace(options, frozen_groups=frozen_groups)
     if lr is not None:
-        options = replace(options, lr=lr)
+        options = replace(options, learning_rate=lr)
     trainer = PoseTrainer(
         bundle.config.pose,
         bundle.objects,

@@ -13,7 +13,7 @@ from pose_tracking.core.config import from_mapping
 from pose_tracking.core.errors import BundleError, ConfigError, MeshError, PoseTrackingError
 from pose_tracking.networks.weights import fingerprint
 from pose_tracking.segmentation.embedding import AppearanceEmbedding
-from pose_tracking.training.loop import export_half
+from pose_tracking.training.checkpoints import export_half
 
 DEMO = find_bundle("demo")
 

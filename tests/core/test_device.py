@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_tracking.core.device import use_threads
+from pose_tracking.core.device import choose_device, use_threads
+from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.seeds import seed_everything
 
 
@@ -39,3 +40,9 @@ def test_equal_seeds_give_equal_numbers() -> None:
         seed_everything(2**32 + 5)  # NumPy takes 32 bits only
         drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))  # noqa: NPY002
     assert drawn[0] == drawn[1]
+
+
+def test_unusable_device_is_named() -> None:
+    assert choose_device("cpu").type == "cpu"
+    with pytest.raises(ConfigError, match="nonsense"):
+        choose_device("nonsense")

@@ -22,7 +22,7 @@ from pose_tracking.networks.weights import fingerprint
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.embedding import AppearanceEmbedding
-from pose_tracking.training.loop import export_half
+from pose_tracking.training.checkpoints import export_half
 
 CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 32.0, 24.0)
 

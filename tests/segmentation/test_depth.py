@@ -18,7 +18,7 @@ from pose_tracking.core.errors import BundleError
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.depth import DEPTH_CHANNELS, DepthBranch, camera_of_window, depth_channels
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
-from pose_tracking.training.loop import export_half
+from pose_tracking.training.checkpoints import export_half
 from pose_tracking.training.segmentation.crops import CropBatches, CropOptions, change_depth, cut
 from pose_tracking.training.segmentation.trainer import SegmentationTraining, build_training_model, losses
 from pose_tracking.training.start import load_matching

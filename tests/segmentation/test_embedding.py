@@ -12,7 +12,7 @@ from pose_tracking.core.errors import BundleError
 from pose_tracking.core.results import Instances
 from pose_tracking.segmentation.appearance import descriptors, grid_masks, pooled
 from pose_tracking.segmentation.embedding import AppearanceEmbedding, load_embedding, trained_for
-from pose_tracking.training.loop import export_half
+from pose_tracking.training.checkpoints import export_half
 
 CHANNELS = 12
 

@@ -20,7 +20,7 @@ from pose_tracking.segmentation.mask_rcnn import (
     paste_masks,
     suppress_across_classes,
 )
-from pose_tracking.training.loop import export_half
+from pose_tracking.training.checkpoints import export_half
 
 CONFIG = SegmentationConfig(
     fpn_channels=16, box_head_size=16, mask_head_channels=(8,), proposals=30, score_threshold=0.0, max_detections=12

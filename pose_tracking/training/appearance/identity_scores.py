@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import roc_auc
 from pose_tracking.segmentation.appearance import pooled
 
-from .data import Observations
+from .observations import Observations
 
 DIFFERENT = 0.1  # difference of two materials from which on copies differ in colour; see `tint_difference`
 GATE_SHARE = 0.98  # share of the returning instances that the gate is to let through
@@ -59,58 +60,97 @@ def identity_scores(descriptors: NDArray, observations: Observations, gate: floa
         within the gate of a gallery of all other frames; ``pairs``: numbers of pairs.
     """
     similar = lookalikes(observations)
-    same: list[NDArray] = []
-    others: dict[str, list[NDArray]] = {name: [] for name in COLUMNS}
-    nearest: list[bool] = []
-    chance: list[float] = []
-    own_gallery: list[NDArray] = []
-    other_gallery: list[NDArray] = []
+    pairs = _Pairs()
     for rows in _sequences(observations):
-        objects, instances, frames = (getattr(observations, n)[rows] for n in ("objects", "instances", "frames"))
-        tints = observations.tints[rows]
-        similarity = descriptors[rows] @ descriptors[rows].T
-        apart = frames[:, None] != frames[None]
-        once = apart & np.triu(np.ones(apart.shape, bool), 1)
-        is_same = instances[:, None] == instances[None]
-        copies = (objects[:, None] == objects[None]) & ~is_same
-        partner = np.array([similar.get(int(i), -1) for i in objects])
-        difference = tint_difference(tints[:, None], tints[None])
-        kinds = {
+        _Sequence(descriptors, observations, rows, similar).collect(pairs)
+    positive = np.concatenate(pairs.same)
+    own, rivals = np.concatenate(pairs.own_gallery), np.concatenate(pairs.other_gallery)
+    if gate is None:
+        gate = float(np.quantile(own, GATE_SHARE)) if len(own) else float("nan")
+    return {
+        "auc": {name: roc_auc(positive, np.concatenate(parts)) for name, parts in pairs.others.items()},
+        "nearest": float(np.mean(pairs.nearest)) if pairs.nearest else float("nan"),
+        "nearest_chance": float(np.mean(pairs.chance)) if pairs.chance else float("nan"),
+        "gate": gate,
+        "gate_same": float((own <= gate).mean()) if len(own) else float("nan"),
+        "gate_others": float((rivals <= gate).mean()) if len(rivals) else float("nan"),
+        "pairs": {"same": len(positive), **{name: sum(map(len, parts)) for name, parts in pairs.others.items()}},
+    }
+
+
+@dataclass
+class _Pairs:
+    """What `identity_scores` gathers over all sequences.
+
+    Attributes:
+        same: similarities of pairs of the same instance.
+        others: similarities of pairs of two instances, by kind.
+        nearest: of each observation with copies in another frame, whether the most similar one is itself.
+        chance: how likely guessing would be right.
+        own_gallery: distances of observations from the gallery of their own instance.
+        other_gallery: distances from the galleries of copies of the same object.
+    """
+
+    same: list[NDArray] = field(default_factory=list)
+    others: dict[str, list[NDArray]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    nearest: list[bool] = field(default_factory=list)
+    chance: list[float] = field(default_factory=list)
+    own_gallery: list[NDArray] = field(default_factory=list)
+    other_gallery: list[NDArray] = field(default_factory=list)
+
+
+class _Sequence:
+    """The N observations of one sequence, compared with each other.
+
+    Args:
+        descriptors: (M, D) of all observations.
+        observations: all of them.
+        rows: (N,) which of them are of this sequence.
+        similar: the most similar other object by object.
+    """
+
+    def __init__(
+        self, descriptors: NDArray, observations: Observations, rows: NDArray[np.int64], similar: Mapping[int, int]
+    ) -> None:
+        names = ("objects", "instances", "frames", "tints")
+        self.objects, self.instances, self.frames, self.tints = (getattr(observations, n)[rows] for n in names)
+        self.partner = np.array([similar.get(int(i), -1) for i in self.objects])
+        self.similarity = descriptors[rows] @ descriptors[rows].T
+        self.apart = self.frames[:, None] != self.frames[None]
+        self.is_same = self.instances[:, None] == self.instances[None]
+
+    def collect(self, pairs: _Pairs) -> None:
+        """Add all comparisons to `pairs`."""
+        once = self.apart & np.triu(np.ones(self.apart.shape, bool), 1)
+        pairs.same.append(self.similarity[self.is_same & once])
+        for name, kind in self._kinds().items():
+            pairs.others[name].append(self.similarity[kind & once])
+        for i, frame in _against_other_frames(self.frames):
+            candidates = np.flatnonzero((self.frames == frame) & (self.objects == self.objects[i]))
+            right = self.instances[candidates] == self.instances[i]
+            if right.any() and not right.all():
+                pairs.nearest.append(bool(right[self.similarity[i, candidates].argmax()]))
+                pairs.chance.append(float(right.mean()))
+        for instance in np.unique(self.instances):
+            own = self.instances == instance
+            gallery = np.where(self.apart[:, own], self.similarity[:, own], -np.inf).max(1)
+            seen = np.isfinite(gallery)
+            rival = (self.objects == self.objects[own][0]) & ~own
+            pairs.own_gallery.append(1 - gallery[seen & own])
+            pairs.other_gallery.append(1 - gallery[seen & rival])
+
+    def _kinds(self) -> dict[str, NDArray[np.bool_]]:
+        """(N, N) pairs of two instances by their kind (`COLUMNS`)."""
+        copies = (self.objects[:, None] == self.objects[None]) & ~self.is_same
+        difference = tint_difference(self.tints[:, None], self.tints[None])
+        partner, objects = self.partner, self.objects
+        return {
             "same_class": copies,
             "material_differs": copies & (difference >= DIFFERENT),
             "material_alike": copies & (difference < DIFFERENT),
             "lookalike_class": (partner[:, None] == objects[None]) | (objects[:, None] == partner[None]),
-            "any": ~is_same,
+            "any": ~self.is_same,
         }
-        same.append(similarity[is_same & once])
-        for name, kind in kinds.items():
-            others[name].append(similarity[kind & once])
-        for i, frame in _against_other_frames(frames):
-            candidates = np.flatnonzero((frames == frame) & (objects == objects[i]))
-            right = instances[candidates] == instances[i]
-            if right.any() and not right.all():
-                nearest.append(bool(right[similarity[i, candidates].argmax()]))
-                chance.append(float(right.mean()))
-        for instance in np.unique(instances):
-            gallery = similarity[:, instances == instance]
-            gallery = np.where(apart[:, instances == instance], gallery, -np.inf).max(1)
-            seen = np.isfinite(gallery)
-            own_gallery.append(1 - gallery[seen & (instances == instance)])
-            rival = (objects == objects[instances == instance][0]) & (instances != instance)
-            other_gallery.append(1 - gallery[seen & rival])
-    positive = np.concatenate(same)
-    own, rivals = np.concatenate(own_gallery), np.concatenate(other_gallery)
-    if gate is None:
-        gate = float(np.quantile(own, GATE_SHARE)) if len(own) else float("nan")
-    return {
-        "auc": {name: roc_auc(positive, np.concatenate(parts)) for name, parts in others.items()},
-        "nearest": float(np.mean(nearest)) if nearest else float("nan"),
-        "nearest_chance": float(np.mean(chance)) if chance else float("nan"),
-        "gate": gate,
-        "gate_same": float((own <= gate).mean()) if len(own) else float("nan"),
-        "gate_others": float((rivals <= gate).mean()) if len(rivals) else float("nan"),
-        "pairs": {"same": len(positive), **{name: sum(map(len, parts)) for name, parts in others.items()}},
-    }
 
 
 def _sequences(observations: Observations) -> Iterator[NDArray[np.int64]]:

@@ -16,12 +16,14 @@ from torch.nn import functional as F
 
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.seeds import seed_everything
 from pose_tracking.segmentation.appearance import pooled
 from pose_tracking.segmentation.embedding import DIMENSIONS, AppearanceEmbedding
-from pose_tracking.training.loop import LoopOptions, TrainingLoop, export_half, seed_everything
+from pose_tracking.training.checkpoints import export_half
+from pose_tracking.training.loop import LoopOptions, TrainingLoop
 
-from .data import Observations
 from .identity_scores import identity_scores
+from .observations import Observations
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,11 @@ from torchvision.models.detection import MaskRCNN
 from pose_tracking.core.config import option
 from pose_tracking.core.device import computes_bf16
 from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.seeds import seed_everything
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
-from pose_tracking.training.loop import LoopOptions, TrainingLoop, export_half, seed_everything
+from pose_tracking.training.checkpoints import export_half
+from pose_tracking.training.loop import LoopOptions, TrainingLoop
 from pose_tracking.training.start import load_matching
 
 from .crops import CropBatches, CropOptions, Crops, Joined, Samples

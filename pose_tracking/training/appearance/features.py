@@ -1,0 +1,188 @@
+"""Observations for `train appearance`, computed once and kept on disk, one file a sequence.
+
+The detector is frozen, so its RoIAlign features do not change; the training itself then takes a minute. A kill loses
+the sequence in work, no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.core.errors import ConfigError, DatasetError
+from pose_tracking.core.files import atomic_path, make_directory, write_json
+from pose_tracking.networks.weights import fingerprint
+from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+
+from .observations import IdentityOptions, Observations, RegionSegmenter, observe
+from .sequences import recorded_sequences, simulated_sequence
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Where the observations come from: simulated sequences, or annotated data where `data` names some."""
+
+    bundle: ModelBundle
+    options: IdentityOptions
+    seed: int = 0
+    backgrounds: Path | None = None
+    data: tuple[Path, ...] = ()
+    val: tuple[Path, ...] = ()
+    device: str = "cpu"
+
+
+def collect(
+    source: FeatureSource, run_dir: str | Path, processes: int = 1, progress: bool = True
+) -> tuple[Observations, Observations]:
+    """Observations to train on and held-out ones, from the cache in `run_dir` as far as they are there.
+
+    The cache is named after the detector's weights and all settings, so that it is never used for others.
+
+    Raises:
+        DatasetError: no instance of the data can be seen.
+        ConfigError: there are no meshes to simulate with, or the detector cannot be asked about boxes.
+    """
+    folder = make_directory(Path(run_dir) / f"features_{_key(source)}")
+    if source.data:
+        return _collect_recorded(source, folder, progress)
+    if not source.bundle.objects.has_meshes:
+        raise ConfigError("the model has no meshes to simulate with: give their folder with --objects, or --data")
+    options = source.options
+    jobs = [(number, held_out) for held_out in (False, True) for number in range(_count(options, held_out))]
+    missing = [job for job in jobs if not _file(folder, *job).is_file()]
+    with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit="sequence", desc="features",
+              disable=None if progress else True) as bar:  # fmt: skip
+        if processes <= 1 or len(missing) <= 1:
+            if missing:
+                _start(source, folder)
+            for job in missing:
+                _simulate(job)
+                bar.update()
+        else:
+            # Spawned, because Open3D and OpenCV do not survive a fork once their threads run.
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(processes, context, initializer=_start_one, initargs=(source, folder)) as pool:
+                for _ in pool.map(_simulate, missing):
+                    bar.update()
+    return _load(folder, jobs, False), _load(folder, jobs, True)
+
+
+def _collect_recorded(source: FeatureSource, folder: Path, progress: bool) -> tuple[Observations, Observations]:
+    note = folder / "sequences.json"
+    if not note.is_file():
+        segmenter = _segmenter(source)
+        counts = [0, 0]
+        bar = tqdm(unit="sequence", desc="features", disable=None if progress else True)
+        for held_out, paths in ((False, source.data), (True, source.val)):
+            for path in paths:
+                for samples in recorded_sequences(path, source.options.frames):
+                    number = counts[held_out]
+                    rng = np.random.default_rng([source.seed, number, held_out])
+                    found = observe(segmenter, samples, source.options, rng, sequence=number)
+                    if found is not None:
+                        _save(found, _file(folder, number, held_out))
+                        counts[held_out] += 1
+                    bar.update()
+        bar.close()
+        write_json(note, counts)
+    train, val = json.loads(note.read_text())
+    if not source.val:  # the last fifth
+        jobs = [(number, False) for number in range(train)]
+        split = train - max(1, train // 5)
+        return _load(folder, jobs[:split], False), _load(folder, jobs[split:], False)
+    jobs = [(n, False) for n in range(train)] + [(n, True) for n in range(val)]
+    return _load(folder, jobs, False), _load(folder, jobs, True)
+
+
+def _count(options: IdentityOptions, held_out: bool) -> int:
+    return options.held_out if held_out else options.sequences
+
+
+def _key(source: FeatureSource) -> str:
+    bundle, options = source.bundle, asdict(source.options)
+    # More sequences of the same kind add to those there are.
+    del options["sequences"], options["held_out"]
+    settings = {
+        "detector": fingerprint(bundle.segmentation_weights),
+        "objects": {str(i): [m.name, m.diameter] for i, m in bundle.objects.items()},
+        "options": options,
+        "seed": source.seed,
+        "backgrounds": str(source.backgrounds),
+        "data": [[str(p.resolve()), p.stat().st_mtime_ns if p.exists() else 0] for p in (*source.data, *source.val)],
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _segmenter(source: FeatureSource) -> RegionSegmenter:
+    segmenter: Any = source.bundle.build_segmenter(source.device)
+    if not hasattr(segmenter, "instances_at"):
+        raise ConfigError(f"{type(segmenter).__name__} cannot describe given boxes; train on a torchvision detector")
+    return segmenter
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start(source: FeatureSource, folder: Path) -> None:
+    """Set up a process: detector and backgrounds are loaded once and serve all its sequences."""
+    recorded = None if source.backgrounds is None else RecordedBackgrounds(source.backgrounds, "train")
+    held_out = None if source.backgrounds is None else RecordedBackgrounds(source.backgrounds, "test")
+    _worker.update(source=source, folder=folder, backgrounds=(recorded, held_out), segmenter=_segmenter(source))
+
+
+def _start_one(source: FeatureSource, folder: Path) -> None:
+    """The same for one process of several, which share out the cores by themselves."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _start(source, folder)
+
+
+def _simulate(job: tuple[int, bool]) -> None:
+    source: FeatureSource = _worker["source"]
+    number, held_out = job
+    simulator = simulated_sequence(
+        source.bundle.objects, source.options, source.seed, number, held_out, _worker["backgrounds"][held_out]
+    )
+    rng = np.random.default_rng([source.seed, number, held_out, 1])
+    found = observe(_worker["segmenter"], list(simulator), source.options, rng, simulator.tints, number)
+    if found is None:
+        raise DatasetError(f"simulated sequence {number} shows no instance: check the meshes")
+    _save(found, _file(_worker["folder"], number, held_out))
+
+
+def _file(folder: Path, number: int, held_out: bool) -> Path:
+    return folder / f"{'val' if held_out else 'train'}_{number:05d}.npz"
+
+
+def _save(found: Observations, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **{f.name: getattr(found, f.name) for f in fields(Observations)})
+
+
+def _load(folder: Path, jobs: Sequence[tuple[int, bool]], held_out: bool) -> Observations:
+    parts = []
+    for job in jobs:
+        if job[1] != held_out:
+            continue
+        path = _file(folder, *job)
+        try:
+            with np.load(path) as arrays:
+                parts.append(Observations(*(arrays[f.name] for f in fields(Observations))))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DatasetError(f"{path}: cannot be read ({error}); remove it and start again") from error
+    if not parts:
+        raise DatasetError(f"{folder}: no sequences {'held out' if held_out else 'to train on'}")
+    return Observations.joined(parts)

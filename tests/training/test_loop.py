@@ -1,0 +1,66 @@
+"""The training loop: budget, signals, losses that are not finite, resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from regression_run import Regression
+
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.training.errors import TrainingError
+from pose_tracking.training.log import read_log
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, ema: float) -> None:
+    whole = Regression(tmp_path / "whole", steps=40, ema=ema).run()
+    killed = Regression(tmp_path / "killed", steps=40, ema=ema)
+    killed.save_at, killed.kill_at = 17, 23  # dies without saving: the checkpoint after 17 steps is what is left
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+    again = Regression(tmp_path / "killed", steps=40, ema=ema)
+    assert again.loop.resume()
+    assert again.loop.step == 17
+    resumed = again.run()
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+    steps = [r["step"] for r in read_log(tmp_path / "killed" / "log.jsonl")]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 40
+
+
+def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
+    run = Regression(tmp_path, steps=1000)
+    original = run.losses
+
+    def ask_at_ten(batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        if step == 10:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(batch, step)
+
+    run.losses = ask_at_ten  # type: ignore[method-assign]
+    run.run()
+    assert run.loop.step == 11
+    assert json.loads((tmp_path / "checkpoint.json").read_text())["step"] == 11
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path) -> None:
+    run = Regression(tmp_path, steps=40)
+    run.poison_at = 12
+    with pytest.raises(TrainingError, match="not finite at step 12") as error:
+        run.run()
+    assert "\n" not in str(error.value)
+    assert all(torch.isfinite(p).all() for p in run.model.parameters())
+
+
+def test_the_budget_ends_training(tmp_path: Path) -> None:
+    run = Regression(tmp_path, minutes=0.003)
+    run.run()
+    assert run.loop.step > 0
+    assert run.loop.seconds >= 0.18
+    with pytest.raises(ConfigError, match="--steps or --minutes"):
+        Regression(tmp_path)
