@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 
+from pose_tracking.core.average_precision import MaskAveragePrecision
 from pose_tracking.core.config import option
 from pose_tracking.core.device import computes_bf16
 from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.regions import Region
 from pose_tracking.core.seeds import seed_everything
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
@@ -42,7 +39,7 @@ class SegmentationTraining:
     backbone_rate: float = option(0.3, "share of the learning rate the backbone gets", range=(0.0, 1.0))
     weight_decay: float = option(1e-4, "of AdamW", range=(0.0, 1.0))
     frozen_groups: int = option(2, "block groups after the stem that keep their ImageNet weights", range=(0, 7))
-    anchor_samples: int = option(128, "anchors an image the proposal loss looks at", range=(2, 4096))
+    anchor_samples: int = option(128, "anchors of an image that enter the proposal loss", range=(2, 4096))
     learn_large_kernels: bool = option(
         False,
         "whether 5x5 depthwise kernels learn too: half of a CPU's backward pass",
@@ -181,7 +178,7 @@ def mask_precision(
     device: torch.device | str = "cpu",
     min_visibility: float = 0.3,
 ) -> dict[str, float]:
-    """COCO mask average precision (pycocotools) over evenly spread `frames`.
+    """COCO mask average precision over evenly spread `frames`.
 
     Objects less visible than `min_visibility` are neither hit nor miss.
 
@@ -191,63 +188,18 @@ def mask_precision(
     # Average precision needs the low-scoring detections too.
     config = replace(config, score_threshold=0.05, max_detections=max(config.max_detections, 50))
     segmenter = TorchvisionSegmenter(config, obj_ids, model, device)
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(limit, len(frames))).astype(int))
-    images: list[dict] = []
-    annotations: list[dict] = []
-    results: list[dict] = []
-    for index in chosen:
+    precision = MaskAveragePrecision()
+    for index in np.unique(np.linspace(0, len(frames) - 1, min(limit, len(frames))).astype(int)):
         sample = frames[int(index)]
-        height, width = sample.frame.depth.shape
-        images.append({"id": int(index), "height": height, "width": width})
-        for obj in sample.objects or []:
-            if obj.obj_id not in obj_ids or obj.mask is None or not obj.mask.any():
-                continue
-            hidden = obj.visibility is not None and obj.visibility < min_visibility
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": int(index),
-                    "category_id": obj.obj_id,
-                    "segmentation": _encode(obj.mask),
-                    "area": float(obj.mask.sum()),
-                    "bbox": [0, 0, 1, 1],
-                    "iscrowd": int(hidden),
-                }
-            )
+        truths = [
+            Region(obj.obj_id, None, obj.mask, ignored=obj.visibility is not None and obj.visibility < min_visibility)
+            for obj in sample.objects or []
+            if obj.obj_id in obj_ids and obj.mask is not None and obj.mask.any()
+        ]
         found = segmenter.segment(sample.frame)
-        for obj_id, score, mask in zip(found.obj_ids, found.scores, found.masks, strict=True):
-            results.append(
-                {
-                    "image_id": int(index),
-                    "category_id": int(obj_id),
-                    "score": float(score),
-                    "segmentation": _encode(mask),
-                }
-            )
-    return _average_precision(obj_ids, images, annotations, results)
-
-
-def _average_precision(
-    obj_ids: Sequence[int], images: list[dict], annotations: list[dict], results: list[dict]
-) -> dict[str, float]:
-    if not results:
-        return {"map": 0.0, "map50": 0.0}
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {
-            "info": {},
-            "images": images,
-            "categories": [{"id": int(i), "name": str(i)} for i in obj_ids],
-            "annotations": annotations,
-        }
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(results), "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    low, half = (float(v) if v >= 0 else float("nan") for v in evaluation.stats[:2])
-    return {"map": low, "map50": half}
-
-
-def _encode(mask: np.ndarray) -> dict:
-    return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        estimates = [
+            Region(int(obj_id), None, mask, float(score))
+            for obj_id, score, mask in zip(found.obj_ids, found.scores, found.masks, strict=True)
+        ]
+        precision.add(estimates, truths)
+    return {name: float("nan") if value is None else value for name, value in precision.result().items()}

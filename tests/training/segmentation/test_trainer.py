@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from shape_scenes import shape_scene
 
 from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.results import Instances
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter
@@ -116,8 +117,6 @@ def test_imagenet_weights_fill_every_layer() -> None:
 def test_precision_is_one_for_a_perfect_detector_and_skips_hidden_objects(
     scenes: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pose_tracking.core.results import Instances
-
     def truth(self: TorchvisionSegmenter, frame: object) -> Instances:
         objects = next(s.objects for s in scenes if s.frame is frame) or []
         seen = [o for o in objects if o.visibility is not None and o.visibility >= 0.3]
@@ -130,6 +129,33 @@ def test_precision_is_one_for_a_perfect_detector_and_skips_hidden_objects(
     monkeypatch.setattr(TorchvisionSegmenter, "segment", truth)
     model = build_training_model(CONFIG, 3, RECIPE)
     assert mask_precision(model, CONFIG, OBJ_IDS, scenes) == {"map": 1.0, "map50": 1.0}
+
+
+def test_precision_of_shifted_masks_is_that_of_version_0_1_0(
+    scenes: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures are those of 0.1.0, which called pycocotools in another way."""
+
+    def shifted(self: TorchvisionSegmenter, frame: object) -> Instances:
+        number = next(i for i, s in enumerate(scenes) if s.frame is frame)
+        objects = scenes[number].objects or []
+        out = Instances.empty(240, 320)
+        out.obj_ids = np.array([OBJ_IDS[0] if i == number else o.obj_id for i, o in enumerate(objects)])
+        out.scores = np.linspace(0.9, 0.3, len(objects), dtype=np.float32)
+        out.masks = np.array([np.roll(o.mask, 2 * i + number, axis=1) for i, o in enumerate(objects)])
+        return out
+
+    monkeypatch.setattr(TorchvisionSegmenter, "segment", shifted)
+    model = build_training_model(CONFIG, 3, RECIPE)
+    found = mask_precision(model, CONFIG, OBJ_IDS, scenes)
+    assert found == pytest.approx({"map": 0.4177141285557127, "map50": 0.7424799622819425}, abs=1e-12)
+    assert mask_precision(model, CONFIG, OBJ_IDS, scenes, min_visibility=1.1)["map"] != found["map"]
+
+
+def test_precision_without_any_object_is_unknown(scenes: list[Sample]) -> None:
+    model = build_training_model(CONFIG, 3, RECIPE)
+    found = mask_precision(model, CONFIG, OBJ_IDS, [Sample(scenes[0].frame, [])])
+    assert all(np.isnan(value) for value in found.values())
 
 
 def test_no_frames_is_an_error(tmp_path: Path) -> None:
