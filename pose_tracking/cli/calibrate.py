@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .former_options import formerly
 from .sources import SOURCE_HELP, open_sources
+from .training_options import Backgrounds, Device, Objects, Seed, Threads
+
+if TYPE_CHECKING:
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.datasets.sample import Source
+    from pose_tracking.evaluation.calibration import Calibration, Gathered
 
 
+@formerly(out="run-dir")
 def calibrate(
     model: Annotated[str, typer.Option(help="Model bundle: a name or a folder; its bundle.yaml is changed.")],
     data: Annotated[
@@ -23,20 +31,18 @@ def calibrate(
     absent_split: Annotated[
         str, typer.Option(help="Which of them, by image number: train, test or all; leave test for `evaluate`.")
     ] = "train",
-    objects: Annotated[
-        Path | None, typer.Option(help="Folder with the meshes, for bundles that do not ship them.")
-    ] = None,
-    backgrounds: Annotated[
-        Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout, for simulated sequences.")
-    ] = None,
+    objects: Objects = None,
+    backgrounds: Backgrounds = None,
     frames: Annotated[
         int, typer.Option(min=1, help="Frames of each source or simulated sequence, spread evenly.")
     ] = 20,
-    out: Annotated[Path, typer.Option(help="Folder for calibration.json and reliability.png.")] = Path("calibration"),
+    run_dir: Annotated[Path, typer.Option(help="Folder for calibration.json and reliability.png.")] = Path(
+        "calibration"
+    ),
     write: Annotated[bool, typer.Option(help="Write the weights into bundle.yaml.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that draws numbers.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
+    seed: Seed = 0,
 ) -> None:
     """Fit the pose confidence, so that it tells right poses from wrong ones and from objects that are not there.
 
@@ -44,28 +50,39 @@ def calibrate(
     the depth check and writes them into bundle.yaml. The report compares the confidence before and after, the latter
     on scenes left out of the fit. Annotation must be complete: what is found and not annotated counts as false.
     """
-    import cv2
-    import torch
-    from tqdm import tqdm
-
     from pose_tracking.bundles.bundle import CONFIG_FILE, ModelBundle
     from pose_tracking.bundles.edit import set_options
-    from pose_tracking.core.device import choose_device
-    from pose_tracking.core.files import atomic_path, write_json
+    from pose_tracking.core.device import use_threads
     from pose_tracking.core.seeds import seed_everything
-    from pose_tracking.evaluation.calibration import Collector, Gathered
     from pose_tracking.evaluation.calibration import calibrate as fit
     from pose_tracking.evaluation.report.files import check_writable
-    from pose_tracking.evaluation.report.plots import reliability
 
-    check_writable(out)
-    if threads:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
+    check_writable(run_dir)
+    use_threads(threads)
     seed_everything(seed)
     bundle = ModelBundle.load(model, objects)
     sources = open_sources(data, lambda: bundle.objects, backgrounds=backgrounds, limit=frames)
     sources += open_sources(absent or [], lambda: bundle.objects, split=absent_split, absent=True, limit=frames)
+    calibration = fit(_gather(bundle, sources, device), bundle.config.pipeline.min_pose_confidence)
+    _report(calibration, run_dir, bundle.name, [*data, *(absent or [])])
+    if write:
+        rounded = [round(weight, 2) for weight in calibration.weights]
+        set_options(
+            bundle.path / CONFIG_FILE,
+            ("pose", "verification"),
+            {"bias": round(calibration.bias, 2), "weights": rounded},
+        )
+        typer.echo(f"written: {bundle.path / CONFIG_FILE}")
+    typer.echo(f"report: {run_dir / 'calibration.json'}, {run_dir / 'reliability.png'}")
+
+
+def _gather(bundle: ModelBundle, sources: list[Source], device: str) -> Gathered:
+    """All pose hypotheses of the bundle in `sources`, with what the ground truth says of them."""
+    from tqdm import tqdm
+
+    from pose_tracking.core.device import choose_device
+    from pose_tracking.evaluation.calibration import Collector, Gathered
+
     chosen = str(choose_device(device))
     collector = Collector(bundle.build_segmenter(chosen), bundle.build_pose_estimator(chosen), bundle.objects)
     gathered = Gathered()
@@ -74,11 +91,15 @@ def calibrate(
             for sample in source:
                 gathered.add([sample], number, collector)
                 bar.update()
-    calibration = fit(gathered, bundle.config.pipeline.min_pose_confidence)
-    write_json(
-        out / "calibration.json", {"model": bundle.name, "data": [*data, *(absent or [])], **calibration.figures}
-    )
-    with atomic_path(out / "reliability.png") as path:
+    return gathered
+
+
+def _report(calibration: Calibration, run_dir: Path, model: str, data: list[str]) -> None:
+    from pose_tracking.core.files import atomic_path, write_json
+    from pose_tracking.evaluation.report.plots import reliability
+
+    write_json(run_dir / "calibration.json", {"model": model, "data": data, **calibration.figures})
+    with atomic_path(run_dir / "reliability.png") as path:
         path.write_bytes(reliability(calibration.confidences, calibration.right))
     for name in ("before", "after_cross_validated"):
         figures = calibration.figures[name]
@@ -88,15 +109,6 @@ def calibrate(
             f"{figures['wrong']}, false {figures['absent']}; at {figures['threshold']:g} precision "
             f"{_text(precision, '.1%')}, recall {_text(recall, '.1%')}"
         )
-    if write:
-        rounded = [round(weight, 2) for weight in calibration.weights]
-        set_options(
-            bundle.path / CONFIG_FILE,
-            ("pose", "verification"),
-            {"bias": round(calibration.bias, 2), "weights": rounded},
-        )
-        typer.echo(f"written: {bundle.path / CONFIG_FILE}")
-    typer.echo(f"report: {out / 'calibration.json'}, {out / 'reliability.png'}")
 
 
 def _text(value: float | None, form: str) -> str:

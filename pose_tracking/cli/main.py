@@ -10,6 +10,8 @@ import typer
 from pose_tracking import __version__
 from pose_tracking.core.errors import PoseTrackingError
 
+from .former_options import CommandWithFormerOptions
+
 # Module and function of each command. A missing optional package shows only when its command runs.
 COMMANDS = {
     "run": ("run", "run"),
@@ -40,7 +42,9 @@ def build(only: str | None = None) -> typer.Typer:
     for name, (module, function) in COMMANDS.items():
         if name not in wanted:
             continue
-        app.command(name)(getattr(importlib.import_module(f"{__package__}.{module}"), function))
+        app.command(name, cls=CommandWithFormerOptions)(
+            getattr(importlib.import_module(f"{__package__}.{module}"), function)
+        )
     for name, (module, function) in GROUPS.items():
         if name not in wanted:
             continue

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from .former_options import CommandWithFormerOptions
 from .train_all import train_all
 from .train_appearance import appearance
 from .train_pose import pose
 from .train_segmentation import segmentation
 
 app = typer.Typer(help="Train the networks of a model bundle.", no_args_is_help=True)
-app.command("segmentation")(segmentation)
-app.command("pose")(pose)
-app.command("appearance")(appearance)
-app.command("all")(train_all)
+app.command("segmentation", cls=CommandWithFormerOptions)(segmentation)
+app.command("pose", cls=CommandWithFormerOptions)(pose)
+app.command("appearance", cls=CommandWithFormerOptions)(appearance)
+app.command("all", cls=CommandWithFormerOptions)(train_all)

@@ -7,21 +7,21 @@ from typing import Annotated
 
 import typer
 
+from .training_options import Backgrounds, Device, Model, Objects, Seed
+
 
 def train_all(
-    model: Annotated[str, typer.Option(help="Bundle to train: a name or a folder.")],
+    model: Model,
     minutes: Annotated[float, typer.Option(min=1.0, help="Time for everything, on the cores there are.")] = 110.0,
     run_dir: Annotated[
         Path | None, typer.Option(help="Folder of frames, checkpoints and curves; default: runs/<name>.")
     ] = None,
-    objects: Annotated[Path | None, typer.Option(help="Folder of meshes, for bundles that do not ship them.")] = None,
-    backgrounds: Annotated[
-        Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout to place the objects in.")
-    ] = None,
+    objects: Objects = None,
+    backgrounds: Backgrounds = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes that render; default: all cores.")] = None,
     appearance: Annotated[bool, typer.Option(help="Train the appearance embedding too.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of frames and weights.")] = 0,
+    device: Device = "auto",
+    seed: Seed = 0,
 ) -> None:
     """Render frames, train the detector, the pose networks and the appearance embedding, and calibrate the confidence.
 

@@ -1,23 +1,38 @@
-"""``pose-tracking train pose``: estimator and refiner of a bundle from packed frames."""
+"""`pose-tracking train pose`: estimator and refiner of a bundle, from packed frames."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pose_tracking.core.errors import ConfigError
+from .former_options import formerly
+from .training_options import (
+    BatchSize,
+    Bf16,
+    Data,
+    Device,
+    EvaluateMinutes,
+    FrozenGroups,
+    LearningRate,
+    Model,
+    Objects,
+    Resume,
+    RunDir,
+    Seed,
+    Threads,
+    check_held_out,
+)
 
 
+@formerly(lr="learning-rate", out="run-dir")
 def pose(
-    model: Annotated[str, typer.Option(help="Bundle whose networks are trained: a name or a folder.")],
-    data: Annotated[list[Path], typer.Option(help="Packed frames to train on; may be given several times.")],
+    model: Model,
+    data: Data,
     val: Annotated[list[Path], typer.Option(help="Packed frames to evaluate on, not among the others.")],
-    run_dir: Annotated[
-        Path, typer.Option("--run-dir", "--out", help="Folder for checkpoints, log, curves and the weights.")
-    ],
-    objects: Annotated[Path | None, typer.Option(help="Folder of meshes, for bundles that do not ship them.")] = None,
+    run_dir: RunDir,
+    objects: Objects = None,
     weights_dir: Annotated[
         Path | None, typer.Option(help="Folder the weights are copied to at the end; default: the bundle's own.")
     ] = None,
@@ -26,59 +41,42 @@ def pose(
     start: Annotated[
         Path | None, typer.Option(help="Bundle or run folder whose networks to start from; its objects may differ.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Crops of a step.")] = 32,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate of the estimator.")] = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     augmentation: Annotated[float, typer.Option(min=0.0, help="Strength of augmentation; less learns faster.")] = 0.7,
-    frozen_groups: Annotated[int | None, typer.Option(help="Block groups that keep their start weights.")] = None,
-    bf16: Annotated[bool | None, typer.Option(help="Mixed precision in bfloat16; default: where it is native.")] = None,
-    evaluate_minutes: Annotated[float, typer.Option(help="Time between evaluations.")] = 8.0,
-    resume: Annotated[bool, typer.Option(help="Continue from the checkpoints in the run folder.")] = False,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    frozen_groups: FrozenGroups = None,
+    bf16: Bf16 = None,
+    evaluate_minutes: EvaluateMinutes = 8.0,
+    resume: Resume = False,
+    threads: Threads = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
 ) -> None:
     """Train the pose networks of a bundle; writes pose.safetensors and refiner.safetensors into the bundle."""
     from dataclasses import replace
 
-    import cv2
-    import torch
-
     from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.core.device import choose_device, computes_bf16
+    from pose_tracking.core.device import choose_device, computes_bf16, use_threads
     from pose_tracking.datasets.packed import PackedDataset
-    from pose_tracking.training.pose.data import PoseAugmentation
-    from pose_tracking.training.pose.trainer import PoseTrainer, PoseTrainingOptions
+    from pose_tracking.training.pose.augmentation import PoseAugmentation
+    from pose_tracking.training.pose.options import PoseTrainingOptions
+    from pose_tracking.training.pose.trainer import PoseTrainer
 
-    if threads:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
-    shared = {path.resolve() for path in data} & {path.resolve() for path in val}
-    if shared:
-        raise ConfigError(f"--val {shared.pop()}: is among the training data; evaluate on frames not seen in training")
+    use_threads(threads)
+    check_held_out(data, val)
     bundle = ModelBundle.load(model, objects, require_weights=False)
     where = choose_device(device)
-    options = PoseTrainingOptions(
-        minutes=minutes,
-        refiner_fraction=refiner_fraction,
-        batch_size=batch_size,
-        bf16=computes_bf16(where) if bf16 is None else bf16,
-        evaluate_minutes=evaluate_minutes,
-        seed=seed,
-    )
-    if frozen_groups is not None:
-        options = replace(options, frozen_groups=frozen_groups)
-    if lr is not None:
-        options = replace(options, learning_rate=lr)
+    chosen: dict[str, Any] = {
+        "batch_size": batch_size, "learning_rate": learning_rate, "frozen_groups": frozen_groups, "bf16": bf16,
+        "minutes": minutes, "refiner_fraction": refiner_fraction, "evaluate_minutes": evaluate_minutes, "seed": seed,
+    }  # fmt: skip
+    default = PoseTrainingOptions(bf16=computes_bf16(where))
+    options = replace(default, **{name: value for name, value in chosen.items() if value is not None})
+    frames, held_out = ([PackedDataset(path) for path in paths] for paths in (data, val))
     trainer = PoseTrainer(
-        bundle.config.pose,
-        bundle.objects,
-        [PackedDataset(path) for path in data],
-        [PackedDataset(path) for path in val],
-        run_dir,
-        options,
-        where,
+        bundle.config.pose, bundle.objects, frames, held_out, run_dir, options, where,
         PoseAugmentation().scaled(augmentation),
-    )
+    )  # fmt: skip
     if start is not None:
         trainer.start_from(start)
     report = trainer.run(resume)

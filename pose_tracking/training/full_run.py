@@ -115,7 +115,7 @@ def steps_of(plan: FullRunPlan, folder: Path, commands: Sequence[str] = ()) -> l
         steps.append([Step("appearance", ("train", "appearance", *model, *objects, *backgrounds, *more, "--resume"))])
     if "calibrate" in commands:
         # Sequences of their own: neither frames of the trainings nor the seeds `evaluate` is usually given.
-        more = ["--data", "simulated:70001-70006", "--device", plan.device, "--out", str(folder / "calibration")]
+        more = ["--data", "simulated:70001-70006", "--device", plan.device, "--run-dir", str(folder / "calibration")]
         steps.append([Step("calibrate", ("calibrate", *model, *objects, *backgrounds, *more))])
     return steps
 

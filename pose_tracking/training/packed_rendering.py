@@ -58,21 +58,7 @@ def render_packed(
         return path
     config = config or RandomSceneConfig()
     folder = make_directory(path.with_name(path.name + ".chunks"))
-    settings = json.loads(
-        json.dumps(
-            {
-                "objects": {str(i): [m.name, m.diameter] for i, m in objects.items()},
-                "config": asdict(config),
-                "seed": seed,
-                "backgrounds": None if backgrounds is None else str(backgrounds),
-                "split": split,
-            }
-        )
-    )
-    note = folder / "settings.json"
-    if note.is_file() and json.loads(note.read_text()) != settings:
-        raise OutputError(f"{folder}: holds frames of other settings: remove it or choose another file")
-    write_json(note, settings)
+    _check_settings(folder, objects, config, seed, backgrounds, split)
     chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
     missing = [chunk for chunk in chunks if not _chunk_path(folder, *chunk).is_file()]
     arguments = (objects, config, seed, folder, backgrounds, split)
@@ -94,6 +80,28 @@ def render_packed(
             writer.append_packed(_chunk_path(folder, *chunk))
     shutil.rmtree(folder)
     return path
+
+
+def _check_settings(
+    folder: Path,
+    objects: ObjectSet,
+    config: RandomSceneConfig,
+    seed: int,
+    backgrounds: str | Path | None,
+    split: str,
+) -> None:
+    """Write what the chunks in `folder` are of, or check that it is the same."""
+    settings = {
+        "objects": {str(i): [m.name, m.diameter] for i, m in objects.items()},
+        "config": asdict(config),
+        "seed": seed,
+        "backgrounds": None if backgrounds is None else str(backgrounds),
+        "split": split,
+    }
+    note = folder / "settings.json"
+    if note.is_file() and json.loads(note.read_text()) != json.loads(json.dumps(settings)):
+        raise OutputError(f"{folder}: holds frames of other settings: remove it or choose another file")
+    write_json(note, settings)
 
 
 def _chunk_path(folder: Path, first: int, last: int) -> Path:

@@ -44,7 +44,7 @@ def run(*arguments: object) -> str:
 
 def test_the_fitted_confidence_is_measured_and_written(demo: Path, tmp_path: Path) -> None:
     out = tmp_path / "calibration"
-    text = run("--model", demo, "--data", "simulated:70001", "--frames", 2, "--out", out, "--device", "cpu")
+    text = run("--model", demo, "--data", "simulated:70001", "--frames", 2, "--run-dir", out, "--device", "cpu")
     report = json.loads((out / "calibration.json").read_text())
     assert report["frames"] == 2
     assert report["data"] == ["simulated:70001"]
@@ -62,6 +62,6 @@ def test_what_cannot_be_fitted_changes_nothing(demo: Path, tmp_path: Path) -> No
     with PackedWriter(tmp_path / "nothing.zip") as writer:
         writer.add(Sample(shape_scene(0).frame, []))
     with pytest.raises(ConfigError, match=r"0 right and \d+ other hypotheses in 1 frames are too few"):
-        run("--model", demo, "--data", tmp_path / "nothing.zip", "--out", tmp_path / "calibration")
+        run("--model", demo, "--data", tmp_path / "nothing.zip", "--run-dir", tmp_path / "calibration")
     assert (demo / "bundle.yaml").read_text() == before
     assert list((tmp_path / "calibration").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -122,35 +123,13 @@ def train_appearance(
     seed_everything(seed)
     model = AppearanceEmbedding(train.features.shape[1], training.width, training.dimensions)
     _standardize(model, train)
-    first = np.unique(identities, return_index=True)[1]
-    keys = np.stack([train.sequences[first], train.objects[first]], axis=1)
-    groups = torch.from_numpy(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1))
-    whole = _Trained(model, CosineSoftmax(groups, training.dimensions)).to(device)
+    classifier = CosineSoftmax(_groups(train), training.dimensions)
+    whole = _Trained(model, classifier).to(device)
     optimizer = torch.optim.AdamW(whole.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     loop = TrainingLoop(whole, optimizer, run_dir, loop_options, device)
     if resume:
         loop.resume()
-    features, masks = torch.from_numpy(train.features), torch.from_numpy(train.masks)
-    labels = torch.from_numpy(identities)
-
-    def batches(first: int) -> Iterator[Tensor]:
-        step = first
-        while True:
-            rng = np.random.default_rng([seed, step])
-            yield torch.from_numpy(rng.integers(len(labels), size=training.batch))
-            step += 1
-
-    def compute_losses(rows: Tensor, step: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        x, seen = features[rows].float(), masks[rows].float()
-        if not training.masked:
-            seen = torch.ones_like(seen)
-        seen = _drop_cells(seen, training.cell_dropout, generator)
-        x = x.to(device)
-        noise = torch.randn((*x.shape[:2], 1, 1), generator=generator).to(device)
-        x = x + training.feature_noise * noise * model.deviation[:, None, None]
-        every, alike = whole.classifier(model(x, seen.to(device)), labels[rows].to(device))
-        return {"identity": every, "lookalike": training.lookalike_weight * alike}
+    batches = _Batches(train, training, seed, device)
 
     def evaluate(current: nn.Module) -> dict[str, float]:
         assert isinstance(current, _Trained)
@@ -161,7 +140,7 @@ def train_appearance(
             "nearest": scores["nearest"],
         }
 
-    loop.run(batches, compute_losses, evaluate, "auc_any")
+    loop.run(batches.rows, lambda rows, step: batches.losses(whole, rows, step), evaluate, "auc_any")
     if loop.progress < 1:
         return None
     weights = {k.removeprefix("embedding."): v for k, v in loop.final_weights().items() if k.startswith("embedding.")}
@@ -169,6 +148,41 @@ def train_appearance(
         export_half(weights, out, {"kind": "pose_tracking appearance", "detector": detector})
     model.load_state_dict(weights)
     return model.eval()
+
+
+class _Batches:
+    """Draws observations and computes the losses on them; both depend on nothing but the step and the seed."""
+
+    def __init__(self, train: Observations, training: AppearanceTraining, seed: int, device: torch.device) -> None:
+        self.training, self.seed, self.device = training, seed, device
+        self.features, self.masks = torch.from_numpy(train.features), torch.from_numpy(train.masks)
+        self.labels = torch.from_numpy(train.identities)
+
+    def rows(self, first: int) -> Iterator[Tensor]:
+        """(N,) numbers of the observations of step `first` and all later ones."""
+        for step in itertools.count(first):
+            rng = np.random.default_rng([self.seed, step])
+            yield torch.from_numpy(rng.integers(len(self.labels), size=self.training.batch))
+
+    def losses(self, model: _Trained, rows: Tensor, step: int) -> dict[str, Tensor]:
+        """Named losses of observations whose features are noisy and whose masks lack a part."""
+        training, generator = self.training, torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        features, masks = self.features[rows].float(), self.masks[rows].float()
+        if not training.masked:
+            masks = torch.ones_like(masks)
+        masks = _drop_cells(masks, training.cell_dropout, generator)
+        noise = torch.randn((*features.shape[:2], 1, 1), generator=generator).to(self.device)
+        noise = training.feature_noise * noise * model.embedding.deviation[:, None, None]
+        embedding = model.embedding(features.to(self.device) + noise, masks.to(self.device))
+        every, alike = model.classifier(embedding, self.labels[rows].to(self.device))
+        return {"identity": every, "lookalike": training.lookalike_weight * alike}
+
+
+def _groups(train: Observations) -> Tensor:
+    """(K,) group of look-alikes of each identity: the copies of one object in one sequence."""
+    first = np.unique(train.identities, return_index=True)[1]
+    keys = np.stack([train.sequences[first], train.objects[first]], axis=1)
+    return torch.from_numpy(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1))
 
 
 @torch.inference_mode()

@@ -98,22 +98,8 @@ def train_segmentation(
     if len(frames) == 0:
         raise DatasetError("the training data has no frames")
     seed_everything(seed)
-    model = build_training_model(config, len(obj_ids), training)
-    if start is not None:
-        load_matching(model, start)
-    elif pretrained and config.backbone == "efficientnet_lite0":
-        model.backbone.body.load_imagenet()
-    model.backbone.body.freeze(training.frozen_groups, not training.learn_large_kernels)
-    model.backbone.body.frozen_in_bf16 = device.type == "cpu" and computes_bf16(device)
-    model.to(device, memory_format=torch.channels_last)
-
-    backbone = [p for p in model.backbone.body.parameters() if p.requires_grad]
-    known = {id(p) for p in backbone}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
-    rate = training.learning_rate
-    groups = [{"params": rest, "lr": rate}, {"params": backbone, "lr": rate * training.backbone_rate}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=training.weight_decay, fused=True)
-
+    model = _start_model(config, len(obj_ids), training, start, pretrained, device)
+    optimizer = _optimizer(model, training)
     loop = TrainingLoop(model, optimizer, run_dir, loop_options, device)
     if resume:
         loop.resume()
@@ -144,6 +130,34 @@ def train_segmentation(
             {"kind": "pose_tracking segmentation", "backbone": config.backbone, "depth": str(config.depth).lower()},
         )
     return metrics
+
+
+def _start_model(
+    config: SegmentationConfig,
+    num_classes: int,
+    training: SegmentationTraining,
+    start: str | Path | None,
+    pretrained: bool,
+    device: torch.device,
+) -> MaskRCNN:
+    """The network on `device` with its start weights, frozen where it shall not learn."""
+    model = build_training_model(config, num_classes, training)
+    if start is not None:
+        load_matching(model, start)
+    elif pretrained and config.backbone == "efficientnet_lite0":
+        model.backbone.body.load_imagenet()
+    model.backbone.body.freeze(training.frozen_groups, not training.learn_large_kernels)
+    model.backbone.body.frozen_in_bf16 = device.type == "cpu" and computes_bf16(device)
+    return model.to(device, memory_format=torch.channels_last)
+
+
+def _optimizer(model: MaskRCNN, training: SegmentationTraining) -> torch.optim.Optimizer:
+    backbone = [p for p in model.backbone.body.parameters() if p.requires_grad]
+    known = {id(p) for p in backbone}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+    rate = training.learning_rate
+    groups = [{"params": rest, "lr": rate}, {"params": backbone, "lr": rate * training.backbone_rate}]
+    return torch.optim.AdamW(groups, weight_decay=training.weight_decay, fused=True)
 
 
 def build_training_model(config: SegmentationConfig, num_classes: int, training: SegmentationTraining) -> MaskRCNN:
