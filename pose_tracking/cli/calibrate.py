@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pose_tracking.evaluation.calibration import Calibration, Gathered
 
 
+FEWEST_FRAMES = 24  # that --minutes leaves
+
+
 @formerly(out="run-dir")
 def calibrate(
     model: Annotated[str, typer.Option(help="Model bundle: a name or a folder; its bundle.yaml is changed.")],
@@ -36,6 +39,10 @@ def calibrate(
     frames: Annotated[
         int, typer.Option(min=1, help="Frames of each source or simulated sequence, spread evenly.")
     ] = 20,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, help=f"Take no more frames after this time, once there are {FEWEST_FRAMES}."),
+    ] = None,
     run_dir: Annotated[Path, typer.Option(help="Folder for calibration.json and reliability.png.")] = Path(
         "calibration"
     ),
@@ -63,7 +70,7 @@ def calibrate(
     bundle = ModelBundle.load(model, objects)
     sources = open_sources(data, lambda: bundle.objects, backgrounds=backgrounds, limit=frames)
     sources += open_sources(absent or [], lambda: bundle.objects, split=absent_split, absent=True, limit=frames)
-    calibration = fit(_gather(bundle, sources, device), bundle.config.pipeline.min_pose_confidence)
+    calibration = fit(_gather(bundle, sources, device, minutes), bundle.config.pipeline.min_pose_confidence)
     _report(calibration, run_dir, bundle.name, [*data, *(absent or [])])
     if write:
         rounded = [round(weight, 2) for weight in calibration.weights]
@@ -76,8 +83,10 @@ def calibrate(
     typer.echo(f"report: {run_dir / 'calibration.json'}, {run_dir / 'reliability.png'}")
 
 
-def _gather(bundle: ModelBundle, sources: list[Source], device: str) -> Gathered:
+def _gather(bundle: ModelBundle, sources: list[Source], device: str, minutes: float | None) -> Gathered:
     """All pose hypotheses of the bundle in `sources`, with what the ground truth says of them."""
+    import time
+
     from tqdm import tqdm
 
     from pose_tracking.core.device import choose_device
@@ -86,9 +95,12 @@ def _gather(bundle: ModelBundle, sources: list[Source], device: str) -> Gathered
     chosen = str(choose_device(device))
     collector = Collector(bundle.build_segmenter(chosen), bundle.build_pose_estimator(chosen), bundle.objects)
     gathered = Gathered()
+    end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     with tqdm(total=sum(len(source) for source in sources), desc="calibrate", unit="frame", disable=None) as bar:
         for number, source in enumerate(sources):
             for sample in source:
+                if gathered.frames >= FEWEST_FRAMES and time.monotonic() > end:
+                    return gathered
                 gathered.add([sample], number, collector)
                 bar.update()
     return gathered

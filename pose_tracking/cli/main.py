@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+
+# Before torch is imported: threads of OpenMP that spin while they wait make it 12 times slower as soon as one other
+# process keeps a core busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer
 

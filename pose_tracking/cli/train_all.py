@@ -34,7 +34,7 @@ def train_all(
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.core.device import choose_device
     from pose_tracking.core.errors import ConfigError
-    from pose_tracking.training.full_run import FullRunPlan, load_plan, run_steps, steps_of
+    from pose_tracking.training.full_run import FullRun, FullRunPlan, load_plan
 
     from .main import COMMANDS
 
@@ -57,5 +57,5 @@ def train_all(
     load_plan(folder, plan)
     # Leaving through SystemExit stops the trainings as well, which save their state first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    run_steps(steps_of(plan, folder, tuple(COMMANDS)), folder)
+    FullRun(plan, folder, tuple(COMMANDS)).run()
     typer.echo(f"{bundle.path}: trained; measure it with pose-tracking evaluate")

@@ -25,6 +25,8 @@ from .training_options import (
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
 
+FEATURE_SHARE = 0.7  # of --minutes, for simulating sequences and computing their features; the rest is for training
+
 
 def appearance(
     model: Model,
@@ -45,6 +47,9 @@ def appearance(
     held_out: Annotated[int, typer.Option(min=1, help="Further ones to measure on.")] = 12,
     frames: Annotated[int, typer.Option(min=2, help="Frames of a sequence.")] = 8,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.0, help="Time for all; takes fewer sequences and steps where it is short.")
+    ] = None,
     ablation: Annotated[bool, typer.Option(help="Train once more without the mask, for the table.")] = False,
     resume: Resume = False,
     processes: Processes = 1,
@@ -74,11 +79,12 @@ def appearance(
         raise BundleError(f"{bundle.segmentation_weights}: missing: `train segmentation` comes first")
     where = choose_device(device)
     options = IdentityOptions(sequences=sequences, held_out=held_out, frames=frames)
-    recipe, loop = AppearanceTraining(), LoopOptions(steps=steps, evaluate_minutes=1.0)
+    learning = None if minutes is None else (1 - FEATURE_SHARE) * minutes
+    recipe, loop = AppearanceTraining(), LoopOptions(steps=steps, minutes=learning, evaluate_minutes=1.0)
     for config in (options, recipe, loop):
         validate(config, "train appearance")
     source = FeatureSource(bundle, options, seed, backgrounds, tuple(data or ()), tuple(val or ()), str(where))
-    train, measured = collect(source, run_dir, processes)
+    train, measured = collect(source, run_dir, processes, minutes=None if minutes is None else FEATURE_SHARE * minutes)
     written, detector = out or bundle.appearance_weights, fingerprint(bundle.segmentation_weights)
     learn = partial(train_appearance, train, measured, loop_options=loop, resume=resume, device=where, seed=seed)
     unmasked = learn(run_dir=run_dir / "whole_box", training=replace(recipe, masked=False)) if ablation else None

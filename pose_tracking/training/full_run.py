@@ -1,41 +1,37 @@
 """All of a bundle's training in one go: the steps of docs/training.md, each a command of its own in its own process.
 
+Every stage gets its share of the time that is left when it begins. So a slow machine renders fewer frames and trains
+for fewer steps, and there is always time for what comes last.
+
 A step that is done leaves a marker in the work folder, and every step can be resumed, so the whole can be stopped at
 any time and goes on where it was.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pose_tracking.core.errors import ConfigError, PoseTrackingError
-from pose_tracking.core.files import make_directory, write_json, write_text
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.files import make_directory, write_json
 
-# Shares of the time. Rendering pays until the trainers see every frame a few times; the two trainings run side by side
-# on a CPU, and get about equal use of what they have.
-RENDER_SHARE, TRAIN_SHARE = 0.3, 0.6
-FRAME_SECONDS = 0.35  # to render and pack one training frame on one core
-VALIDATION_FRAMES = 120
+from .steps import Clock, Step, is_done, run_side_by_side
+
+# Shares of the time. Rendering pays until the trainers see every frame a few times; on a CPU both trainings run side by
+# side, and get about equal use of what they have.
+VALIDATION_SHARE, RENDER_SHARE, TRAIN_SHARE, APPEARANCE_SHARE, CALIBRATION_SHARE = 0.03, 0.26, 0.53, 0.09, 0.09
+TRAINING_ITSELF = 0.93  # of a training's time; the rest is its start and its last evaluation
+FRAME_SECONDS = 0.35  # to render and pack one frame on one core, as long as nothing is measured
+FEWEST_VALIDATION_FRAMES, MOST_VALIDATION_FRAMES = 20, 120
 TRAIN_SEED, VALIDATION_SEED = 1, 777
 PLAN_FILE = "plan.json"
-PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
-class StepError(PoseTrackingError):
-    """A step of the walk failed; its own message is above or in its log."""
 
 
 @dataclass(frozen=True)
 class FullRunPlan:
-    """What a walk was started with; it must stay the same when it goes on.
+    """What a full run was started with; it must stay the same when it goes on.
 
     Attributes:
         model: bundle folder.
@@ -59,72 +55,137 @@ class FullRunPlan:
     device: str = "auto"
     seed: int = 0
 
-    @property
-    def frames(self) -> int:
-        """Training frames that can be rendered in `RENDER_SHARE` of the time."""
-        seconds = RENDER_SHARE * self.minutes * 60 * self.processes
-        return max(50, int(seconds / FRAME_SECONDS / 50) * 50)
-
 
 @dataclass(frozen=True)
-class Step:
-    """One command: `arguments` of ``pose-tracking``, and the file that is there when it is done, if it makes one."""
+class Stage:
+    """Steps that run side by side.
+
+    Attributes:
+        name: under which its time is noted.
+        share: of the time, relative to the other stages.
+        steps: given the minutes it may take, what to run.
+    """
 
     name: str
-    arguments: tuple[str, ...]
-    result: Path | None = None
+    share: float
+    steps: Callable[[float], list[Step]]
 
 
-def steps_of(plan: FullRunPlan, folder: Path, commands: Sequence[str] = ()) -> list[list[Step]]:
-    """The steps in order; those of an inner list run side by side.
+class FullRun:
+    """A plan in its work folder: frames, runs, markers and the time used.
 
     Args:
         plan: what to do.
-        folder: work folder: frames, runs and markers.
+        folder: work folder.
         commands: further commands that exist; "calibrate" is run last where it does, on simulated sequences.
     """
-    model = ["--model", plan.model]
-    objects = ["--objects", plan.objects] if plan.objects else []
-    backgrounds = ["--backgrounds", plan.backgrounds] if plan.backgrounds else []
-    train, val = folder / "train.zip", folder / "val.zip"
 
-    def render(name: str, path: Path, count: int, seed: int, split: str) -> Step:
+    def __init__(self, plan: FullRunPlan, folder: Path, commands: Sequence[str] = ()) -> None:
+        self.plan, self.folder, self.clock = plan, folder, Clock(folder)
+        self.train, self.val = folder / "train.zip", folder / "val.zip"
+        self.model = ["--model", plan.model]
+        self.objects = ["--objects", plan.objects] if plan.objects else []
+        self.backgrounds = ["--backgrounds", plan.backgrounds] if plan.backgrounds else []
+        self.stages = [
+            Stage("validation frames", VALIDATION_SHARE, self._validation_frames),
+            Stage("training frames", RENDER_SHARE, self._training_frames),
+        ]
+        if plan.side_by_side:
+            both = Stage("segmentation and pose", TRAIN_SHARE, lambda m: [self._segmentation(m), self._pose(m)])
+            self.stages.append(both)
+        else:
+            self.stages.append(Stage("segmentation", TRAIN_SHARE / 2, lambda m: [self._segmentation(m)]))
+            self.stages.append(Stage("pose", TRAIN_SHARE / 2, lambda m: [self._pose(m)]))
+        if plan.appearance:
+            self.stages.append(Stage("appearance", APPEARANCE_SHARE, self._appearance))
+        if "calibrate" in commands:
+            self.stages.append(Stage("calibrate", CALIBRATION_SHARE, self._calibrate))
+
+    def run(self) -> None:
+        """Run what is not done yet.
+
+        Raises:
+            StepError: a step failed, or ended without its result. What is done stays done.
+        """
+        for number, stage in enumerate(self.stages):
+            run_side_by_side(stage.steps(self.minutes_of(number)), self.folder, self.clock, stage.name)
+
+    def minutes_of(self, number: int) -> float:
+        """Time for stage `number`: its share of what the stages before it have left.
+
+        It is the same when the stage goes on after a stop, since its own time does not count.
+        """
+        left = self.plan.minutes
+        for before in range(number):
+            left -= self._used(before, left)
+        return max(left, 0.0) * self._share(number)
+
+    def _share(self, number: int) -> float:
+        """Share of a stage in the time of itself and the stages after it."""
+        return self.stages[number].share / sum(stage.share for stage in self.stages[number:])
+
+    def _used(self, number: int, left: float) -> float:
+        """Minutes stage `number` took, or is to take. Version 0.1.0 noted no times: what it did counts as planned."""
+        stage, planned = self.stages[number], max(left, 0.0) * self._share(number)
+        seconds = self.clock.seconds.get(stage.name)
+        return planned if seconds is None or not is_done(self.folder, stage.steps(planned)) else seconds / 60
+
+    # -- the steps --------------------------------------------------------------------------------------------------
+
+    def _render(self, name: str, path: Path, count: int, seed: int, split: str) -> Step:
         more = ["--random", "--frames", str(count), "--seed", str(seed), "--background-split", split]
-        more += ["--processes", str(plan.processes), "--out", str(path)]
-        return Step(name, ("simulate", *model, *objects, *backgrounds, *more), path)
+        more += ["--processes", str(self.plan.processes), "--out", str(path)]
+        return Step(name, ("simulate", *self.model, *self.objects, *self.backgrounds, *more), path)
 
-    share = TRAIN_SHARE * plan.minutes / (1 if plan.side_by_side else 2)
-    common = ["--data", str(train), "--val", str(val), "--minutes", f"{share:g}", "--device", plan.device]
-    common += ["--seed", str(plan.seed), "--resume", *(["--threads", "1"] if plan.side_by_side else [])]
-    segmentation = Step(
-        "segmentation", ("train", "segmentation", *model, *common, "--run-dir", str(folder / "segmentation"))
-    )
-    pose_dir = folder / "pose"
-    pose = Step(
-        "pose",
-        ("train", "pose", *model, *objects, *common, "--run-dir", str(pose_dir)),
-        pose_dir / "validation.json",
-    )
-    steps = [
-        [render("validation frames", val, VALIDATION_FRAMES, VALIDATION_SEED + plan.seed, "test")],
-        [render("training frames", train, plan.frames, TRAIN_SEED + 1000 * plan.seed, "train")],
-        *([[segmentation, pose]] if plan.side_by_side else [[segmentation], [pose]]),
-    ]
-    if plan.appearance:
-        more = ["--run-dir", str(folder / "appearance"), "--processes", str(plan.processes), "--device", plan.device]
-        steps.append([Step("appearance", ("train", "appearance", *model, *objects, *backgrounds, *more, "--resume"))])
-    if "calibrate" in commands:
+    @property
+    def _validation_count(self) -> int:
+        frames = self.minutes_of(0) * 60 * self.plan.processes / FRAME_SECONDS
+        return int(min(max(frames, FEWEST_VALIDATION_FRAMES), MOST_VALIDATION_FRAMES))
+
+    def _validation_frames(self, minutes: float) -> list[Step]:
+        seed = VALIDATION_SEED + self.plan.seed
+        return [self._render("validation frames", self.val, self._validation_count, seed, "test")]
+
+    def _training_frames(self, minutes: float) -> list[Step]:
+        """As many as fit, at the rate of the validation frames, in whole chunks of the renderer."""
+        seconds = FRAME_SECONDS / self.plan.processes
+        if "validation frames" in self.clock.seconds:
+            seconds = max(self.clock.seconds["validation frames"], 0.1) / self._validation_count
+        count = max(50, int(minutes * 60 / seconds / 50) * 50)
+        return [self._render("training frames", self.train, count, TRAIN_SEED + 1000 * self.plan.seed, "train")]
+
+    def _training(self, name: str, minutes: float) -> list[str]:
+        plan, minutes = self.plan, max(TRAINING_ITSELF * minutes, 0.1)
+        common = ["--data", str(self.train), "--val", str(self.val), "--minutes", f"{minutes:g}"]
+        common += ["--device", plan.device, "--seed", str(plan.seed), "--resume"]
+        return [*common, *(["--threads", "1"] if plan.side_by_side else []), "--run-dir", str(self.folder / name)]
+
+    def _segmentation(self, minutes: float) -> Step:
+        more = self._training("segmentation", minutes)
+        return Step("segmentation", ("train", "segmentation", *self.model, *more))
+
+    def _pose(self, minutes: float) -> Step:
+        more = self._training("pose", minutes)
+        result = self.folder / "pose" / "validation.json"
+        return Step("pose", ("train", "pose", *self.model, *self.objects, *more), result)
+
+    def _appearance(self, minutes: float) -> list[Step]:
+        more = ["--run-dir", str(self.folder / "appearance"), "--processes", str(self.plan.processes)]
+        more += ["--device", self.plan.device, "--minutes", f"{minutes:g}", "--resume"]
+        return [Step("appearance", ("train", "appearance", *self.model, *self.objects, *self.backgrounds, *more))]
+
+    def _calibrate(self, minutes: float) -> list[Step]:
         # Sequences of their own: neither frames of the trainings nor the seeds `evaluate` is usually given.
-        more = ["--data", "simulated:70001-70006", "--device", plan.device, "--run-dir", str(folder / "calibration")]
-        steps.append([Step("calibrate", ("calibrate", *model, *objects, *backgrounds, *more))])
-    return steps
+        more = ["--data", "simulated:70001-70006", "--device", self.plan.device, "--minutes", f"{minutes:g}"]
+        more += ["--run-dir", str(self.folder / "calibration")]
+        return [Step("calibrate", ("calibrate", *self.model, *self.objects, *self.backgrounds, *more))]
 
 
 def load_plan(folder: Path, plan: FullRunPlan) -> FullRunPlan:
     """Write `plan` into the work folder, or check that it is the one there.
 
     Raises:
-        ConfigError: the folder holds a walk with other settings; the message names the first.
+        ConfigError: the folder holds a run with other settings; the message names the first.
     """
     path = folder / PLAN_FILE
     make_directory(folder)
@@ -142,49 +203,3 @@ def load_plan(folder: Path, plan: FullRunPlan) -> FullRunPlan:
     else:
         write_json(path, asdict(plan))
     return plan
-
-
-def run_steps(steps: Sequence[Sequence[Step]], folder: Path) -> None:
-    """Run what is not done yet.
-
-    A step alone shows its own progress; steps side by side write to ``<name>.log``.
-
-    Raises:
-        StepError: a step failed, or ended without its result. What is done stays done.
-    """
-    for group in steps:
-        waiting = [step for step in group if not _marker(folder, step).is_file()]
-        with ExitStack() as stack:
-            running = []
-            for step in waiting:
-                command = [sys.executable, "-m", "pose_tracking.cli", *step.arguments]
-                log = folder / f"{step.name}.log"
-                alone = len(waiting) == 1
-                print(f"== {step.name}" + ("" if alone else f" (progress in {log})"), flush=True)
-                output = None if alone else stack.enter_context(log.open("a"))
-                process = subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=_end_with_parent)
-                stack.callback(_end, process)
-                running.append((step, process, log if not alone else None))
-            for step, process, log_path in running:
-                code = process.wait()
-                if code != 0 or (step.result is not None and not step.result.exists()):
-                    where = "see above" if log_path is None else f"see {log_path}"
-                    raise StepError(f"{step.name}: ended with status {code}, {where}; the same command goes on")
-                write_text(_marker(folder, step), " ".join(step.arguments) + "\n")
-
-
-def _end_with_parent() -> None:
-    """Have Linux end this process when its parent is gone, killed too: a second run must not meet the first one's."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let a step that still runs save its state: the trainers do so at a SIGTERM."""
-    if process.poll() is None:
-        process.terminate()
-        process.wait()
-
-
-def _marker(folder: Path, step: Step) -> Path:
-    return folder / f"{step.name.replace(' ', '_')}.done"

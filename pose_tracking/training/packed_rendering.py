@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ from pose_tracking.datasets.packed import PackedWriter
 from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, RandomScenes
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+
+from .processes import spawn_pool
 
 CHUNK = 50  # frames a process renders before it puts them on disk
 
@@ -40,7 +40,7 @@ def render_packed(
 
     Args:
         objects: the known objects, with meshes.
-        config: what frames look like; None for the defaults.
+        config: how frames are made; None for the defaults.
         seed: number of the series.
         count: number of frames.
         path: the packed file to write; nothing is done where it exists.
@@ -70,9 +70,7 @@ def render_packed(
             for chunk in missing:
                 bar.update(_render_chunk(chunk))
         else:
-            # Spawned, because Open3D and OpenCV do not survive a fork once their threads run.
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(processes, context, initializer=_start, initargs=arguments) as pool:
+            with spawn_pool(processes, _start, arguments) as pool:
                 for rendered in pool.map(_render_chunk, missing):
                     bar.update(rendered)
     with PackedWriter(path) as writer:

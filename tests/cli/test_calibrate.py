@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -11,10 +14,11 @@ from shape_scenes import shape_scene
 from typer.testing import CliRunner
 
 from pose_tracking.bundles.bundle import ModelBundle
-from pose_tracking.cli.calibrate import calibrate
+from pose_tracking.cli.calibrate import FEWEST_FRAMES, _gather, calibrate
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
 from pose_tracking.datasets.packed import PackedWriter
 from pose_tracking.datasets.sample import Sample
+from pose_tracking.evaluation.calibration import Gathered
 from pose_tracking.pose.fitting.scoring import FEATURES
 
 DEMO = Path(__file__).resolve().parents[2] / "models" / "demo"
@@ -65,3 +69,21 @@ def test_what_cannot_be_fitted_changes_nothing(demo: Path, tmp_path: Path) -> No
         run("--model", demo, "--data", tmp_path / "nothing.zip", "--run-dir", tmp_path / "calibration")
     assert (demo / "bundle.yaml").read_text() == before
     assert list((tmp_path / "calibration").iterdir()) == []
+
+
+@pytest.mark.parametrize(("minutes", "frames"), [(None, 100), (0.0, FEWEST_FRAMES), (1.0, 60)])
+def test_a_short_time_takes_fewer_frames_but_enough_to_fit(
+    monkeypatch: pytest.MonkeyPatch, minutes: float | None, frames: int
+) -> None:
+    clock = [0.0]
+
+    def add(self: Gathered, samples: object, scene: int, collector: object) -> None:
+        self.frames += 1
+        clock[0] += 1.0 + 1e-9
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(Gathered, "add", add)
+    monkeypatch.setattr("pose_tracking.evaluation.calibration.Collector", lambda *parts: None)
+    bundle: Any = SimpleNamespace(build_segmenter=str, build_pose_estimator=str, objects={})
+    sources: Any = [list(range(50)), list(range(50))]
+    assert _gather(bundle, sources, "cpu", minutes).frames == frames

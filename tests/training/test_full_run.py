@@ -1,10 +1,9 @@
+"""`train all`: what runs, in which order, and how the time is shared out."""
+
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,9 @@ import typer
 
 from pose_tracking.cli.main import COMMANDS, build
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.training.full_run import FullRunPlan, Step, StepError, load_plan, run_steps, steps_of
+from pose_tracking.training import full_run
+from pose_tracking.training.full_run import FullRun, FullRunPlan, load_plan
+from pose_tracking.training.steps import Clock, Step
 
 PLAN = FullRunPlan("models/parts", 60.0, None, "stills", processes=2, side_by_side=True)
 
@@ -23,22 +24,108 @@ def arguments(step: Step) -> dict[str, str]:
     return {a: b for a, b in zip(words, words[1:], strict=False) if a.startswith("--") and not b.startswith("--")}
 
 
+def planned(run: FullRun) -> list[list[Step]]:
+    return [stage.steps(run.minutes_of(number)) for number, stage in enumerate(run.stages)]
+
+
+class Machine:
+    """Takes the time that steps would take on a machine that renders at some rate, instead of running them."""
+
+    def __init__(self, frame_seconds: float, overhead: float = 20.0, sequence_stage: float = 1.0) -> None:
+        self.frame_seconds, self.overhead, self.late = frame_seconds, overhead, sequence_stage
+        self.ran: list[Step] = []
+
+    def __call__(self, steps: Sequence[Step], folder: Path, clock: Clock, name: str) -> None:
+        waiting = [step for step in steps if not (folder / f"{step.name.replace(' ', '_')}.done").is_file()]
+        for step in waiting:
+            (folder / f"{step.name.replace(' ', '_')}.done").touch()
+        if waiting:
+            clock.add(name, max(self.seconds(step) for step in waiting))
+        self.ran += waiting
+
+    def seconds(self, step: Step) -> float:
+        given = arguments(step)
+        if step.arguments[0] == "simulate":
+            return self.overhead + int(given["--frames"]) * self.frame_seconds / int(given["--processes"])
+        return self.overhead + 60 * float(given["--minutes"]) * self.late
+
+
 def test_steps_come_in_order_and_share_the_time(tmp_path: Path) -> None:
-    steps = steps_of(PLAN, tmp_path, ["calibrate"])
+    steps = planned(FullRun(PLAN, tmp_path, ["calibrate"]))
     names = [[step.name for step in group] for group in steps]
     assert names == [
         ["validation frames"], ["training frames"], ["segmentation", "pose"], ["appearance"], ["calibrate"]
     ]  # fmt: skip
-    assert [arguments(s)["--minutes"] for s in steps[2]] == ["36", "36"]
-    one_by_one = steps_of(replace(PLAN, side_by_side=False), tmp_path)
-    assert [arguments(s)["--minutes"] for group in one_by_one[2:4] for s in group] == ["18", "18"]
+    both = [float(arguments(s)["--minutes"]) for s in steps[2]]
+    assert both[0] == both[1] == pytest.approx(0.93 * 0.53 * 60, abs=0.01)
+    one_by_one = planned(FullRun(replace(PLAN, side_by_side=False), tmp_path))
+    first, second = (float(arguments(s)["--minutes"]) for group in one_by_one[2:4] for s in group)
+    assert first == pytest.approx(second)
     # Rendering with both cores takes its share of the hour.
-    assert PLAN.frames * 0.35 / 2 == pytest.approx(0.3 * 3600, rel=0.05)
+    assert int(arguments(steps[1][0])["--frames"]) * 0.35 / 2 == pytest.approx(0.26 * 3600, rel=0.05)
+
+
+@pytest.mark.parametrize("minutes", [20.0, 60.0, 110.0])
+@pytest.mark.parametrize("frame_seconds", [0.1, 0.35, 1.5])
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_the_time_is_kept_on_fast_and_slow_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, frame_seconds: float, side_by_side: bool
+) -> None:
+    machine = Machine(frame_seconds)
+    monkeypatch.setattr(full_run, "run_side_by_side", machine)
+    plan = replace(PLAN, minutes=minutes, side_by_side=side_by_side)
+    run = FullRun(plan, tmp_path, ["calibrate"])
+    run.run()
+    assert sum(run.clock.seconds.values()) / 60 == pytest.approx(minutes, rel=0.15)
+    trained = {step.name: float(arguments(step)["--minutes"]) for step in machine.ran[2:]}
+    assert trained["segmentation"] == pytest.approx(trained["pose"], rel=0.1)
+    assert trained["segmentation"] > (0.35 if side_by_side else 0.15) * minutes
+    assert trained["appearance"] > 0.05 * minutes
+    assert trained["calibrate"] > 0.05 * minutes
+
+
+def test_a_stage_that_takes_longer_leaves_time_for_the_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(0.35, sequence_stage=1.2)
+    monkeypatch.setattr(full_run, "run_side_by_side", machine)
+    FullRun(PLAN, tmp_path, ["calibrate"]).run()
+    assert 0 < float(arguments(machine.ran[-1])["--minutes"]) < 0.09 * 60
+
+
+def test_a_run_that_goes_on_gives_the_same_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else frames would be rendered anew, or a training end early because it had been stopped."""
+    machine = Machine(0.5)
+    monkeypatch.setattr(full_run, "run_side_by_side", machine)
+    run = FullRun(PLAN, tmp_path, ["calibrate"])
+    run.run()
+    again = planned(FullRun(PLAN, tmp_path, ["calibrate"]))
+    assert [step.arguments for group in again for step in group] == [step.arguments for step in machine.ran]
+    (tmp_path / "pose.done").unlink()
+    Clock(tmp_path).add("segmentation and pose", 100.0)
+    (stage,) = (s for s in planned(FullRun(PLAN, tmp_path, ["calibrate"])) if len(s) == 2)
+    assert stage[1].arguments == machine.ran[3].arguments
+
+
+def test_a_run_of_version_0_1_0_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It left a plan and markers, and noted no times."""
+    (tmp_path / "plan.json").write_text(
+        '{"model": "models/parts", "minutes": 60.0, "objects": null, "backgrounds": "stills", "processes": 2, '
+        '"side_by_side": true, "appearance": true, "device": "auto", "seed": 0}'
+    )
+    for name in ("validation_frames", "training_frames", "segmentation"):
+        (tmp_path / f"{name}.done").touch()
+    machine = Machine(0.35)
+    monkeypatch.setattr(full_run, "run_side_by_side", machine)
+    run = FullRun(load_plan(tmp_path, PLAN), tmp_path, ["calibrate"])
+    run.run()
+    assert [step.name for step in machine.ran] == ["pose", "appearance", "calibrate"]
+    assert float(arguments(machine.ran[0])["--minutes"]) == pytest.approx(0.93 * 0.53 * 60, abs=0.01)
 
 
 def test_training_never_sees_the_validation_frames(tmp_path: Path) -> None:
     for seed in range(5):
-        (val,), (train,), *_ = steps_of(replace(PLAN, seed=seed), tmp_path)
+        (val,), (train,), *_ = planned(FullRun(replace(PLAN, seed=seed), tmp_path))
         assert arguments(val)["--background-split"] == "test"
         assert arguments(train)["--background-split"] == "train"
         assert arguments(val)["--seed"] != arguments(train)["--seed"]
@@ -46,9 +133,9 @@ def test_training_never_sees_the_validation_frames(tmp_path: Path) -> None:
 
 
 def test_every_option_exists(tmp_path: Path) -> None:
-    """The commands are other rooms'; a renamed option must not show after an hour of rendering."""
+    """The commands are defined elsewhere; a renamed option must not show after an hour of rendering."""
     top = typer.main.get_command(build())
-    for group in steps_of(replace(PLAN, objects="meshes"), tmp_path, list(COMMANDS)):
+    for group in planned(FullRun(replace(PLAN, objects="meshes"), tmp_path, list(COMMANDS))):
         for step in group:
             command, words = top, list(step.arguments)
             while hasattr(command, "commands"):
@@ -57,60 +144,9 @@ def test_every_option_exists(tmp_path: Path) -> None:
             assert {word for word in words if word.startswith("--")} <= known, step.name
 
 
-def test_a_walk_goes_on_with_the_same_settings_only(tmp_path: Path) -> None:
+def test_a_run_goes_on_with_the_same_settings_only(tmp_path: Path) -> None:
     load_plan(tmp_path, PLAN)
     assert load_plan(tmp_path, PLAN) == PLAN
+    assert json.loads((tmp_path / "plan.json").read_text())["minutes"] == 60.0
     with pytest.raises(ConfigError, match=r"minutes = 60\.0, not 30\.0"):
         load_plan(tmp_path, replace(PLAN, minutes=30.0))
-
-
-def test_a_done_step_is_not_run_again_and_a_failed_one_is_named(tmp_path: Path) -> None:
-    done = Step("version", ("--version",))
-    run_steps([[done]], tmp_path)
-    assert (tmp_path / "version.done").is_file()
-    fails = Step("evaluation", ("evaluate", "--no-such-option"))
-    # Were the first run again, its missing result would be the error.
-    again = replace(done, result=tmp_path / "never")
-    with pytest.raises(StepError, match="evaluation: ended with status 2"):
-        run_steps([[again], [fails]], tmp_path)
-    assert not (tmp_path / "evaluation.done").exists()
-
-
-def test_steps_side_by_side_write_logs(tmp_path: Path) -> None:
-    run_steps([[Step("one", ("--version",)), Step("two", ("--version",))]], tmp_path)
-    assert "pose_tracking" in (tmp_path / "one.log").read_text()
-    assert (tmp_path / "two.done").is_file()
-
-
-def test_a_step_without_its_result_is_no_success(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="frames: ended with status 0"):
-        run_steps([[Step("frames", ("--version",), tmp_path / "frames.zip")]], tmp_path)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a process learns of its parent's end on Linux only")
-def test_a_step_ends_with_a_killed_walk() -> None:
-    """Repeating the command must not meet a training that goes on in the same folder."""
-    parent = (
-        "import subprocess, time; from pose_tracking.training.full_run import _end_with_parent\n"
-        "print(subprocess.Popen(['sleep', '60'], preexec_fn=_end_with_parent).pid, flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        child = int(process.stdout.readline())
-        assert Path(f"/proc/{child}").exists()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    for _ in range(100):
-        if not _runs(child):
-            return
-        time.sleep(0.1)
-    os.kill(child, signal.SIGKILL)
-    pytest.fail("the step went on without its walk")
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"

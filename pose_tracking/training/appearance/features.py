@@ -7,11 +7,11 @@ the sequence in work, no more.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import multiprocessing
+import time
 import zipfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pose_tracking.core.errors import ConfigError, DatasetError
 from pose_tracking.core.files import atomic_path, make_directory, write_json
 from pose_tracking.networks.weights import fingerprint
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
+from pose_tracking.training.processes import spawn_pool
 
 from .observations import IdentityOptions, Observations, RegionSegmenter, observe
 from .sequences import recorded_sequences, simulated_sequence
@@ -45,11 +46,23 @@ class FeatureSource:
 
 
 def collect(
-    source: FeatureSource, run_dir: str | Path, processes: int = 1, progress: bool = True
+    source: FeatureSource,
+    run_dir: str | Path,
+    processes: int = 1,
+    progress: bool = True,
+    minutes: float | None = None,
 ) -> tuple[Observations, Observations]:
     """Observations to train on and held-out ones, from the cache in `run_dir` as far as they are there.
 
     The cache is named after the detector's weights and all settings, so that it is never used for others.
+
+    Args:
+        source: what to observe.
+        run_dir: where the cache is.
+        processes: number of processes.
+        progress: whether to show a progress bar.
+        minutes: take as many of the simulated sequences as can be made in this time, and the same when called again;
+            None takes all.
 
     Raises:
         DatasetError: no instance of the data can be seen.
@@ -60,24 +73,52 @@ def collect(
         return _collect_recorded(source, folder, progress)
     if not source.bundle.objects.has_meshes:
         raise ConfigError("the model has no meshes to simulate with: give their folder with --objects, or --data")
-    options = source.options
-    jobs = [(number, held_out) for held_out in (False, True) for number in range(_count(options, held_out))]
+    return _collect_simulated(source, folder, processes, progress, minutes)
+
+
+def _collect_simulated(
+    source: FeatureSource, folder: Path, processes: int, progress: bool, minutes: float | None
+) -> tuple[Observations, Observations]:
+    note = folder / "simulated.json"
+    jobs = _jobs(source.options)
+    if minutes is not None and note.is_file():
+        # What fitted the time of the first call; with other sequences a training could not go on.
+        jobs = jobs[: json.loads(note.read_text())]
     missing = [job for job in jobs if not _file(folder, *job).is_file()]
+    end = None if minutes is None or note.is_file() else time.monotonic() + 60 * minutes
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit="sequence", desc="features",
               disable=None if progress else True) as bar:  # fmt: skip
         if processes <= 1 or len(missing) <= 1:
             if missing:
                 _start(source, folder)
             for job in missing:
+                if _is_over(end, job):
+                    break
                 _simulate(job)
                 bar.update()
         else:
-            # Spawned, because Open3D and OpenCV do not survive a fork once their threads run.
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(processes, context, initializer=_start_one, initargs=(source, folder)) as pool:
-                for _ in pool.map(_simulate, missing):
-                    bar.update()
+            with spawn_pool(processes, _start_one, (source, folder)) as pool:
+                for first in range(0, len(missing), processes):
+                    if _is_over(end, missing[first]):
+                        break
+                    for _ in pool.map(_simulate, missing[first : first + processes]):
+                        bar.update()
+    if end is not None:
+        jobs = list(itertools.takewhile(lambda job: _file(folder, *job).is_file(), jobs))
+        write_json(note, len(jobs))
     return _load(folder, jobs, False), _load(folder, jobs, True)
+
+
+def _jobs(options: IdentityOptions) -> list[tuple[int, bool]]:
+    """Number of each sequence and whether it is held out, mixed, so that a part of them has both in proportion."""
+    train = [(number / options.sequences, number, False) for number in range(options.sequences)]
+    held_out = [(number / options.held_out, number, True) for number in range(options.held_out)]
+    return [(number, held) for _, number, held in sorted([*train, *held_out], key=lambda job: job[0])]
+
+
+def _is_over(end: float | None, job: tuple[int, bool]) -> bool:
+    """Whether to stop before `job`: the time is up, and there are at least the first sequences of both kinds."""
+    return end is not None and job[0] > 0 and time.monotonic() > end
 
 
 def _collect_recorded(source: FeatureSource, folder: Path, progress: bool) -> tuple[Observations, Observations]:
@@ -105,10 +146,6 @@ def _collect_recorded(source: FeatureSource, folder: Path, progress: bool) -> tu
         return _load(folder, jobs[:split], False), _load(folder, jobs[split:], False)
     jobs = [(n, False) for n in range(train)] + [(n, True) for n in range(val)]
     return _load(folder, jobs, False), _load(folder, jobs, True)
-
-
-def _count(options: IdentityOptions, held_out: bool) -> int:
-    return options.held_out if held_out else options.sequences
 
 
 def _key(source: FeatureSource) -> str:
