@@ -15,7 +15,7 @@ class LatestWorker(Generic[T]):
     Args:
         process: called with each item, in the thread.
         on_replaced: called with an item that was overtaken before its turn, in the thread that calls `put`.
-        on_error: called with what `process` or an action raised; the thread goes on.
+        on_error: called with what `process` or an action raised; the thread goes on with the next one.
     """
 
     def __init__(
@@ -72,10 +72,14 @@ class LatestWorker(Generic[T]):
                     return
                 actions, self._actions = self._actions, []
                 item, self._item = (None, self._item) if actions else (self._item, None)
-            try:
-                for action in actions:
-                    action()
-                if item is not None:
-                    self._process(item)
-            except Exception as error:  # whatever one frame does to us, the next one gets its chance
-                self._on_error(error)
+            for action in actions:
+                self._guarded(action)
+            if item is not None:
+                self._guarded(lambda item=item: self._process(item))  # type: ignore[misc]
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """Whatever one action or frame does to us, the next one gets its chance."""
+        try:
+            call()
+        except Exception as error:
+            self._on_error(error)

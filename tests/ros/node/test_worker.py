@@ -80,6 +80,23 @@ def test_actions_run_before_the_waiting_item(bench):
     assert order == ["action after 1"]
 
 
+def test_an_action_that_raises_costs_no_later_one(bench):
+    order: list[str] = []
+    error = ValueError("broken action")
+
+    def broken() -> None:
+        raise error
+
+    bench.worker.put("first")
+    assert bench.started.wait(5)
+    bench.worker.call(broken)
+    bench.worker.call(lambda: order.append("second action"))
+    bench.worker.put("second")
+    bench.finish()
+    assert bench.errors == [error]
+    assert order == ["second action"]
+
+
 def test_clear_takes_the_waiting_item_back(bench):
     bench.worker.put("first")
     assert bench.started.wait(5)
