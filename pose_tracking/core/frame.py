@@ -10,6 +10,10 @@ from .arrays import Float, Float32, UInt8
 from .camera import CameraIntrinsics
 from .errors import FrameError
 
+MIN_SIDE = 16
+# Focal length over the longer side of the image, from a fisheye's to that of a small crop of a telephoto image.
+FOCAL_RANGE = (0.02, 1000.0)
+
 
 @dataclass(frozen=True)
 class RGBDFrame:
@@ -40,8 +44,9 @@ class RGBDFrame:
         """Check that the frame can be used.
 
         Raises:
-            FrameError: wrong type or shape, colour and depth of different sizes, depth with no usable reading or in
-                the wrong unit; `reason` is one of ``color_format``, ``depth_format``, ``size_mismatch``,
+            FrameError: wrong type or shape, colour and depth of different sizes or too small, a camera_info that is
+                of another size or cannot be of such an image, depth with no usable reading or in the wrong unit;
+                `reason` is one of ``color_format``, ``depth_format``, ``size_mismatch``, ``image_size``,
                 ``intrinsics``, ``depth_empty``, ``depth_unit``.
         """
         color, depth = self.color, self.depth
@@ -59,13 +64,26 @@ class RGBDFrame:
                 "align depth to colour (e.g. align_depth.enable:=true)",
                 reason="size_mismatch",
             )
+        if min(depth.shape) < MIN_SIDE:
+            raise FrameError(
+                f"the images are {depth.shape[1]}x{depth.shape[0]}, smaller than {MIN_SIDE}x{MIN_SIDE}: "
+                "nothing can be found in them; check the topics and any cropping or scaling before",
+                reason="image_size",
+            )
         if (self.intrinsics.height, self.intrinsics.width) != depth.shape:
             raise FrameError(
                 f"camera_info is for {self.intrinsics.width}x{self.intrinsics.height} but the images are "
                 f"{depth.shape[1]}x{depth.shape[0]}",
                 reason="intrinsics",
             )
-        # A sparse look is enough to tell an empty or millimetre image from a usable one, on every frame.
+        lengths = np.array([self.intrinsics.fx, self.intrinsics.fy]) / max(depth.shape)
+        if (lengths < FOCAL_RANGE[0]).any() or (lengths > FOCAL_RANGE[1]).any():
+            raise FrameError(
+                f"focal lengths fx={self.intrinsics.fx:g}, fy={self.intrinsics.fy:g} px cannot be those of a "
+                f"{depth.shape[1]}x{depth.shape[0]} image: calibrate the camera, or check camera_info",
+                reason="intrinsics",
+            )
+        # A sparse sample is enough to tell an empty or millimetre image from a usable one, on every frame.
         sample = depth[::4, ::4]
         valid = sample[np.isfinite(sample) & (sample > 0)]
         if valid.size == 0:

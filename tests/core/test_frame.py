@@ -13,6 +13,15 @@ CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
 GOOD = RGBDFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.8, np.float32), CAMERA, 1_500_000_000)
 
 
+def small(width: int, height: int) -> dict:
+    """What makes a frame of it that is good but for its size."""
+    return {
+        "color": np.zeros((height, width, 3), np.uint8),
+        "depth": np.full((height, width), 0.8, np.float32),
+        "intrinsics": replace(CAMERA, width=width, height=height),
+    }
+
+
 def test_a_good_frame_passes() -> None:
     GOOD.check()
     assert GOOD.stamp == pytest.approx(1.5)
@@ -37,6 +46,10 @@ def test_a_frame_with_holes_passes() -> None:
         ({"depth": np.ones((48, 64, 1), np.float32)}, "depth_format", ["(48, 64, 1)"]),
         ({"depth": np.ones((24, 32), np.float32)}, "size_mismatch", ["64x48", "32x24", "align_depth"]),
         ({"intrinsics": replace(CAMERA, width=128, height=96)}, "intrinsics", ["128x96", "64x48"]),
+        (small(1, 1), "image_size", ["1x1", "16x16"]),
+        (small(64, 15), "image_size", ["64x15", "16x16"]),
+        ({"intrinsics": replace(CAMERA, fx=1e12)}, "intrinsics", ["fx=1e+12", "64x48"]),
+        ({"intrinsics": replace(CAMERA, fy=1e-3)}, "intrinsics", ["fy=0.001", "64x48"]),
         ({"depth": np.zeros((48, 64), np.float32)}, "depth_empty", ["no valid reading"]),
         ({"depth": np.full((48, 64), np.nan, np.float32)}, "depth_empty", ["no valid reading"]),
         ({"depth": np.full((48, 64), -1.0, np.float32)}, "depth_empty", ["no valid reading"]),
