@@ -38,7 +38,7 @@ def run(
     arguments = node_arguments(parameters, camera_preset(camera))
     player = None
     try:
-        from pose_tracking.ros.node.tracker_node import main
+        from pose_tracking.ros.node.main import main
     except ImportError as error:
         raise ConfigError(f"the node needs ROS 2 ({error}): install pose_tracking with its ros extra") from error
     try:

@@ -7,7 +7,8 @@ import sys
 from ball_scene import ball_tracker
 
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.ros.node.tracker_node import load_tracker, main
+from pose_tracking.ros.node.main import main
+from pose_tracking.ros.node.tracker_node import load_tracker
 
 
 def make_tracker(model: str, objects: str, device: str) -> PoseTracker:

@@ -10,6 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
+from pose_tracking.ros.messages.conversions import make_header
+
 from .monitor import Snapshot
 
 
@@ -50,6 +52,52 @@ def silence_cause(node: Node, endpoint: Endpoint) -> str:
     )
 
 
+class DiagnosticsReporter:
+    """Publishes ``/diagnostics`` and logs which inputs fall silent and come back.
+
+    Args:
+        node: publishes through it.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._silent: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """The inputs are others from now on."""
+        self._silent = {}
+
+    def report(
+        self,
+        state: str,
+        snapshot: Snapshot,
+        endpoints: Sequence[Endpoint],
+        silence_warning: float,
+        notes: Sequence[str],
+    ) -> None:
+        """Publish the present state.
+
+        Args:
+            state, snapshot, notes: see `diagnostic_array`.
+            endpoints: the inputs.
+            silence_warning: silence of an input after which a warning names it, seconds.
+        """
+        silent: dict[str, str] = {}
+        logger = self._node.get_logger()
+        for endpoint in endpoints:
+            silence = snapshot.silence.get(endpoint.topic, 0.0)
+            if silence > silence_warning:
+                silent[endpoint.topic] = f"no message for {silence:.0f} s; {silence_cause(self._node, endpoint)}"
+                if endpoint.topic not in self._silent:
+                    logger.warning(f"{endpoint.topic} is silent: {silent[endpoint.topic]}")
+        for topic in self._silent.keys() - silent.keys():
+            logger.info(f"{topic} is alive")
+        self._silent = silent
+        header = make_header(self._node.get_clock().now().nanoseconds, "")
+        self._publisher.publish(diagnostic_array(header, self._node.get_name(), state, snapshot, silent, notes))
+
+
 def diagnostic_array(
     header: Header, name: str, state: str, snapshot: Snapshot, silent: dict[str, str], notes: Sequence[str] = ()
 ) -> DiagnosticArray:
@@ -71,7 +119,7 @@ def diagnostic_array(
     tracking.values.append(KeyValue(key="frames_processed", value=str(snapshot.processed)))
     for reason, count in sorted(snapshot.rejected.items()):
         tracking.values.append(KeyValue(key=f"detections_rejected.{reason}", value=str(count)))
-    for key, count in sorted(snapshot.carrying.items()):
+    for key, count in sorted(snapshot.counts.items()):
         tracking.values.append(KeyValue(key=key, value=str(count)))
     tracking.message = f"{snapshot.rate:.1f} frames/s" if state == "active" else state
     if notes:

@@ -12,9 +12,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose_tracking.datasets.bag.messages import stamp_of
 from pose_tracking.ros.messages.synchronizer import PairSynchronizer
-from pose_tracking.ros.node.diagnostics import Endpoint
-from pose_tracking.ros.node.monitor import Monitor
-from pose_tracking.ros.node.parameters import camera_topics
+
+from .diagnostics import Endpoint
+from .monitor import Monitor
+from .parameters import camera_topics
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -22,6 +23,7 @@ except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 COLOR, DEPTH = 0, 1
+CLOCKS_DIFFER_NS = 1_000_000_000
 _RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 
 
@@ -42,8 +44,8 @@ class CameraInputs:
         values: parameter values (see `parameters`).
         monitor: counts messages and drops.
         on_frame: called with each frame's messages.
-        on_drop: called with reason and detail of each dropped image.
-        on_jump_back: called when stamps have gone back for good.
+        on_drop: called with reason, detail and kind of each dropped image; a kind is worth a line of the log once.
+        on_jump: called with how far the stamps have gone back (negative) or forward, ns; see `PairSynchronizer`.
     """
 
     def __init__(
@@ -52,8 +54,8 @@ class CameraInputs:
         values: dict[str, Any],
         monitor: Monitor,
         on_frame: Callable[[FrameMessages], None],
-        on_drop: Callable[[str, str], None],
-        on_jump_back: Callable[[], None],
+        on_drop: Callable[[str, str, str], None],
+        on_jump: Callable[[int], None],
     ) -> None:
         self._node = node
         self._monitor = monitor
@@ -66,7 +68,7 @@ class CameraInputs:
             slop_ns=round(self._slop * 1e9),
             queue_size=values["sync_queue"],
             on_drop=self._drop_image,
-            on_jump_back=on_jump_back,
+            on_jump=on_jump,
         )
         topics = camera_topics(values)
         self.qos = QoSProfile(
@@ -135,18 +137,24 @@ class CameraInputs:
             return
         if self._camera_info is None:
             if self._early is not None:
-                self._on_drop("no_camera_info", f"no message on {self.endpoints[2].topic} yet")
+                self._on_drop("no_camera_info", f"no message on {self.endpoints[2].topic} yet", "")
             self._early = pair
             return
         self._on_frame(FrameMessages(pair[COLOR], pair[DEPTH], self._camera_info))
 
-    def _drop_image(self, reason: str) -> None:
-        if reason == "unmatched":
-            self._on_drop(
-                reason, f"an image found no partner within sync_slop = {self._slop:g} s; is depth published at all?"
-            )
+    def _drop_image(self, reason: str, gap_ns: int | None) -> None:
+        if reason != "unmatched":
+            self._on_drop(reason, "an image's stamp is not later than the one before", "")
+            return
+        detail = f"an image found no partner within sync_slop = {self._slop:g} s"
+        if gap_ns is None:
+            self._on_drop(reason, f"{detail}; is the other topic published at all?", "")
+        elif abs(gap_ns) < CLOCKS_DIFFER_NS:
+            self._on_drop(reason, f"{detail}; is depth published at all?", "")
         else:
-            self._on_drop(reason, "an image's stamp is not later than the one before")
+            side = "later" if gap_ns > 0 else "earlier"
+            apart = f"its stamp is {abs(gap_ns) * 1e-9:.1f} s {side} than the other topic's newest"
+            self._on_drop(reason, f"{detail}: {apart}; has that topic stopped, or do their clocks differ?", "clock")
 
 
 def _policy(event: Any) -> str:

@@ -22,7 +22,8 @@ class Snapshot:
         drops: frames or images dropped since the start, by reason.
         recent_drops: the same since the previous snapshot.
         rejected: detections rejected before tracking since the start, by reason.
-        carrying: how often the detector ran and what became of tracks that no detection continued, since the start.
+        counts: further events since the start, by name: how often the detector ran, what became of tracks that no
+            detection continued, jumps of the stamps.
         details: the last message that went with each reason.
         rate: processed frames per second over the last 10 s.
         latency: stage to (median, largest) seconds over the last 10 s.
@@ -34,7 +35,7 @@ class Snapshot:
     drops: dict[str, int]
     recent_drops: dict[str, int]
     rejected: dict[str, int]
-    carrying: dict[str, int]
+    counts: dict[str, int]
     details: dict[str, str]
     rate: float
     latency: dict[str, tuple[float, float]]
@@ -57,7 +58,7 @@ class Monitor:
         self._processed = 0
         self._drops: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
-        self._carrying: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._details: dict[str, str] = {}
         self._kinds: set[tuple[str, str]] = set()
@@ -91,24 +92,30 @@ class Monitor:
             self._kinds.add((reason, kind))
             return is_new
 
+    def counted(self, name: str) -> bool:
+        """Count an event; returns whether it is the first of this name, so that it can be logged once."""
+        with self._lock:
+            self._counts[name] += 1
+            return self._counts[name] == 1
+
     def processed(
         self,
         stages: Mapping[str, float],
         rejected: Mapping[str, int] | None = None,
-        carrying: Mapping[str, int] | None = None,
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         """A frame was processed.
 
         Args:
             stages: stage to seconds.
             rejected: reason to number of detections.
-            carrying: name to count, see `Snapshot`.
+            counts: name to count, see `Snapshot`.
         """
         now = self._clock()
         with self._lock:
             self._processed += 1
             self._rejected.update(rejected or {})
-            self._carrying.update(carrying or {})
+            self._counts.update(counts or {})
             self._frames.append((now, dict(stages)))
             while self._frames and now - self._frames[0][0] > WINDOW_SECONDS:
                 self._frames.popleft()
@@ -136,7 +143,7 @@ class Monitor:
                 drops=dict(self._drops),
                 recent_drops={reason: n for reason, n in recent.items() if n},
                 rejected=dict(self._rejected),
-                carrying=dict(self._carrying),
+                counts=dict(self._counts),
                 details=dict(self._details),
                 rate=len(self._frames) / span,
                 latency=latency,

@@ -22,7 +22,7 @@ from pose_tracking.evaluation.report.results import Report
 from pose_tracking.objects import ObjectSet
 from pose_tracking.ros.node.dds_profile import use_image_profile
 
-from .process import camera_preset, start_node, stop_node
+from .process import NODE_MODULE, camera_preset, start_node, stop_node
 from .session import Answers, NodeSession
 
 PLOTS = ("add_curves", "recall_bars", "latency_histograms", "track_timelines")
@@ -55,7 +55,7 @@ class DemoOptions:
     camera: str = "default"
     min_visib: float = 0.3
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    module: str = "pose_tracking.ros.node.tracker_node"
+    module: str = NODE_MODULE
 
 
 def run_demo(options: DemoOptions, known_objects: ObjectSet | None = None) -> tuple[Report, Answers]:

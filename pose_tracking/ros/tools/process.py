@@ -13,6 +13,7 @@ from typing import Any
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.paths import share_file
 
+NODE_MODULE = "pose_tracking.ros.node.main"
 # The PyPI wheels of ROS re-exec Python with these; a child must do that anew.
 _BOOTSTRAP_VARIABLES = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE",)
 
@@ -54,7 +55,7 @@ def node_arguments(parameters: Mapping[str, Any], preset: Path | None = None) ->
 def start_node(
     parameters: Mapping[str, Any],
     preset: Path | None = None,
-    module: str = "pose_tracking.ros.node.tracker_node",
+    module: str = NODE_MODULE,
     environment: Mapping[str, str] | None = None,
     **popen: Any,
 ) -> subprocess.Popen[bytes]:

@@ -99,7 +99,7 @@ class NodeSession:
         """
         self._answers = answers = Answers()
         streams = {topics.color: 0, topics.depth: 1}
-        pairs = PairSynchronizer(20_000_000, 100, lambda reason: None, lambda: None)
+        pairs = PairSynchronizer(20_000_000, 100, lambda reason, gap: None, lambda jump: None)
         last: int | None = None
         with open_bag(bag_path) as bag:
             publishers = self._publishers(bag.connections)

@@ -72,8 +72,15 @@ def test_silence_is_measured_from_the_last_message_or_the_start(monitor, clock):
     assert monitor.snapshot().silence == {"/a": pytest.approx(2), "/b": pytest.approx(5)}
 
 
-def test_carrying_is_counted():
+def test_what_became_of_tracks_is_counted():
     monitor = Monitor()
-    monitor.processed({}, carrying={"frames_segmented": 1, "tracks_recovered": 2})
-    monitor.processed({}, carrying={"frames_segmented": 0, "tracks_recovered": 1, "tracks_not_found.gone": 1})
-    assert monitor.snapshot().carrying == {"frames_segmented": 1, "tracks_recovered": 3, "tracks_not_found.gone": 1}
+    monitor.processed({}, counts={"frames_segmented": 1, "tracks_recovered": 2})
+    monitor.processed({}, counts={"frames_segmented": 0, "tracks_recovered": 1, "tracks_not_found.gone": 1})
+    assert monitor.snapshot().counts == {"frames_segmented": 1, "tracks_recovered": 3, "tracks_not_found.gone": 1}
+
+
+def test_an_event_is_counted_and_the_first_one_told(monitor):
+    assert monitor.counted("time_jumps.back")
+    assert not monitor.counted("time_jumps.back")
+    assert monitor.counted("time_jumps.forward")
+    assert monitor.snapshot().counts == {"time_jumps.back": 2, "time_jumps.forward": 1}

@@ -115,6 +115,20 @@ def test_truncated_image(harness):
     expect_drop(harness, "truncated_image", "truncated", color, depth, info)
 
 
+def test_images_of_one_pixel(harness):
+    frame, _, _, info = messages(harness)
+    color = image(frame.color[:1, :1], "rgb8", frame.stamp_ns)
+    depth = image(frame.depth[:1, :1], "32FC1", frame.stamp_ns)
+    info.width = info.height = 1
+    expect_drop(harness, "image_size", "1x1, smaller than 16x16", color, depth, info)
+
+
+def test_a_focal_length_that_cannot_be(harness):
+    _, color, depth, info = messages(harness)
+    info.k[0] = info.k[4] = 1e12
+    expect_drop(harness, "intrinsics", "fx=1e+12", color, depth, info)
+
+
 def test_image_with_a_step_that_is_too_short(harness):
     _, color, depth, info = messages(harness)
     color.step = 10
@@ -165,6 +179,77 @@ def test_a_bag_that_loops_resets_the_tracks_and_goes_on():
         assert [thing.track_id for thing in harness.objects[-1].objects] == [1, 2]
         assert [thing.hits for thing in harness.objects[-1].objects] == [answers, answers]
         assert "stamps have gone back" in harness.output
+    finally:
+        assert harness.close() == 0
+
+
+HOUR_NS = 3600 * 10**9
+
+
+class Camera:
+    """Publishes frames 33 ms apart, each stream with the stamps of its own clock."""
+
+    def __init__(self, harness: Harness, start_ns: int) -> None:
+        self.harness, self.now_ns, self.index = harness, start_ns, 0
+
+    def frame(self, color_offset_ns: int = 0, depth_offset_ns: int = 0, timeout: float = 0.4) -> bool:
+        """Publish a frame; whether the node answers to it within `timeout` seconds."""
+        self.now_ns += 33_000_000
+        self.index += 1
+        color = ball_scene.render(self.index % 12, self.now_ns + color_offset_ns)
+        depth = ball_scene.render(self.index % 12, self.now_ns + depth_offset_ns)
+        stamp = color_message(color).header.stamp
+        self.harness.objects.clear()
+        publish(self.harness, color_message(color), depth_message(depth), info_message(color))
+        return self.harness.spin(lambda: any(m.header.stamp == stamp for m in self.harness.objects), timeout)
+
+    def recovers(self) -> bool:
+        """Whether a healthy camera is answered to again within ten frames, and from then on."""
+        return any(self.frame() for _ in range(10)) and all(self.frame() for _ in range(3))
+
+
+def test_stamps_that_jump_never_stop_the_node():
+    harness = Harness({"sync_queue": 3})
+    try:
+        harness.wait_active()
+        camera = Camera(harness, 10 * HOUR_NS)
+        assert camera.recovers()
+        for color, depth, count in (
+            (HOUR_NS, 0, 5),  # more images from the future than may wait
+            (0, HOUR_NS, 5),
+            (HOUR_NS, HOUR_NS, 2),
+            (-HOUR_NS, 0, 6),
+            (0, -HOUR_NS, 2),
+            (-HOUR_NS, -HOUR_NS, 7),
+            (HOUR_NS, -HOUR_NS, 5),
+        ):
+            for _ in range(count):
+                camera.frame(color, depth, timeout=0.02)
+            assert camera.recovers(), (color, depth, count, harness.values("drops"))
+        assert harness.output.count("stamps have gone back") == 1
+        assert harness.output.count("stamps have gone forward") == 1
+        assert harness.output.count("do their clocks differ") == 1
+        assert harness.spin(lambda: "time_jumps.back" in harness.values("tracking"), 3)
+        assert int(harness.values("tracking")["time_jumps.back"]) >= 3
+        assert "Traceback" not in harness.output
+    finally:
+        assert harness.close() == 0
+
+
+def test_a_clock_set_back_while_the_node_was_inactive_resets_the_tracks():
+    harness = Harness()
+    try:
+        harness.wait_active()
+        camera = Camera(harness, HOUR_NS)
+        assert all(camera.frame() for _ in range(4))
+        assert harness.change_state("deactivate")
+        assert harness.change_state("activate")
+        harness.wait_active()
+        camera.now_ns = 0
+        assert all(camera.frame() for _ in range(3))
+        assert [(thing.track_id, thing.hits) for thing in harness.objects[-1].objects] == [(1, 3), (2, 3)]
+        assert harness.output.count("stamps have gone back") == 1
+        assert harness.drops("stamp_order") == 0
     finally:
         assert harness.close() == 0
 

@@ -1,0 +1,136 @@
+"""One frame through the node: messages in, results published. Runs in the worker's thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pose_tracking.core.errors import FrameError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import TrackedObject
+from pose_tracking.core.transform_tree import TransformUnavailable
+from pose_tracking.ros.messages.frames import FrameDecoder
+from pose_tracking.ros.messages.tf import TransformLookup, wait_for_transform
+from pose_tracking.ros.messages.transforms import in_frame
+
+from .inputs import FrameMessages
+from .monitor import Monitor
+from .outputs import Outputs
+
+if TYPE_CHECKING:
+    from pose_tracking.pipeline import PoseTracker
+
+
+@dataclass(frozen=True)
+class Job:
+    """A frame on its way through the node; `taken` is the monotonic time when its last image came."""
+
+    messages: FrameMessages
+    taken: float
+
+
+class FrameProcessor:
+    """Decodes, tracks and publishes frames.
+
+    Args:
+        tracker: the pipeline.
+        outputs: publishes the results.
+        transforms: TF, or None where neither `output_frame` nor `fixed_frame` is set.
+        values: parameter values (see `parameters`).
+        monitor: told of each processed frame.
+        is_active: whether results are still wanted.
+        on_drop: called with reason and detail of each frame that could not be used.
+        on_time_set_back: called when a frame is older than the tracks, before they are reset.
+    """
+
+    def __init__(
+        self,
+        tracker: PoseTracker,
+        outputs: Outputs,
+        transforms: TransformLookup | None,
+        values: dict[str, Any],
+        monitor: Monitor,
+        is_active: Callable[[], bool],
+        on_drop: Callable[[str, str], None],
+        on_time_set_back: Callable[[], None],
+    ) -> None:
+        self._tracker = tracker
+        self._outputs = outputs
+        self._transforms = transforms
+        self._fixed_frame: str = values["fixed_frame"]
+        self._output_frame: str = values["output_frame"]
+        self._tf_timeout = float(values["tf_timeout"])
+        self._decoder = FrameDecoder(values["rectified"])
+        self._monitor = monitor
+        self._is_active = is_active
+        self._on_drop = on_drop
+        self._on_time_set_back = on_time_set_back
+
+    def process(self, job: Job) -> None:
+        """Track a frame and publish what came of it; a frame that cannot be used is dropped with its reason."""
+        started = time.monotonic()
+        try:
+            frame = self._decoder.decode(job.messages.color, job.messages.depth, job.messages.camera_info)
+            frame = self._with_camera_pose(frame)
+            decoded = time.monotonic()
+            tracked = self._track(frame)
+            updated = time.monotonic()
+            frame_id, placed = self._placed(frame, tracked)
+        except FrameError as error:
+            self._on_drop(error.reason, str(error))
+            return
+        except TransformUnavailable as error:
+            self._on_drop("no_transform", str(error))
+            return
+        if not self._is_active():
+            self._monitor.dropped("deactivated")
+            return
+        self._outputs.publish(frame, tracked, placed, frame_id, time.monotonic() - job.taken)
+        done = time.monotonic()
+        stages = dict(self._tracker.report.seconds)
+        stages.update(
+            waiting=started - job.taken, decoding=decoded - started, publishing=done - updated, frame=done - job.taken
+        )
+        self._count(stages)
+
+    def reset(self, now_ns: int) -> None:
+        """Forget all tracks and take them out of the display, at `now_ns` of the node's clock."""
+        self._tracker.reset()
+        if self._is_active():
+            self._outputs.clear(now_ns, self._output_frame)
+
+    def _track(self, frame: RGBDFrame) -> list[TrackedObject]:
+        try:
+            return self._tracker.update(frame)
+        except FrameError as error:
+            # Within one run of the camera the synchroniser sees to the order; after a pause with its subscriptions
+            # taken down (a bag played again, a clock set back meanwhile) only the tracks know of the time before.
+            if error.reason != "stamp_order":
+                raise
+        self._on_time_set_back()
+        self.reset(frame.stamp_ns)
+        return self._tracker.update(frame)
+
+    def _with_camera_pose(self, frame: RGBDFrame) -> RGBDFrame:
+        if not self._fixed_frame:
+            return frame
+        return replace(frame, camera_pose=self._transform(self._fixed_frame, frame))
+
+    def _placed(self, frame: RGBDFrame, tracked: list[TrackedObject]) -> tuple[str, list[TrackedObject]]:
+        target = self._output_frame
+        if not target or target == frame.frame_id:
+            return frame.frame_id, tracked
+        transform = self._transform(target, frame)
+        return target, [in_frame(thing, transform) for thing in tracked]
+
+    def _transform(self, target: str, frame: RGBDFrame) -> Any:
+        assert self._transforms is not None
+        return wait_for_transform(self._transforms, target, frame.frame_id, frame.stamp_ns, self._tf_timeout)
+
+    def _count(self, stages: dict[str, float]) -> None:
+        report = self._tracker.report
+        counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.carried}
+        counts |= {f"tracks_not_found.{reason}": count for reason, count in report.lost.items()}
+        self._monitor.processed(stages, report.rejected, counts)
