@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import struct
 import subprocess
 import time
@@ -14,20 +13,21 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from rosbags.interfaces import Connection
 
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
 from pose_tracking.datasets.bag.messages import stamp_of
-from pose_tracking.datasets.bag.reader import bag_errors, open_bag
+from pose_tracking.datasets.bag.reader import open_bag
 from pose_tracking.datasets.bag.topics import Topics
 from pose_tracking.evaluation.report.results import FrameResult
 from pose_tracking.msg import TrackedObjectArray
 from pose_tracking.ros.messages.conversions import from_tracked_object
 from pose_tracking.ros.messages.synchronizer import PairSynchronizer
 
+from .player import BagPlayer
+
 NODE = "/tracker"
 START_SECONDS = 120.0
+PAIR_SLOP_NS = 20_000_000
 ANSWER_SECONDS = 30.0
 # Messages that begin with a std_msgs/Header begin with its stamp, after CDR's four bytes of encapsulation.
 _STAMP = struct.Struct("<iI")
@@ -50,6 +50,23 @@ class Answers:
     results: dict[int, FrameResult] = field(default_factory=dict)
     frames: int = 0
     drops: dict[str, int] = field(default_factory=dict)
+
+
+class _StampPairs:
+    """Which colour images of a bag have a depth image, by the stamps of the serialised messages."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._streams = {topics.color: 0, topics.depth: 1}
+        self._pairs = PairSynchronizer(PAIR_SLOP_NS, 100, lambda reason, gap: None, lambda jump: None)
+
+    def add(self, topic: str, raw: Any) -> int | None:
+        """The stamp (ns) of the colour image that this message completes a frame of, if it does."""
+        if topic not in self._streams:
+            return None
+        seconds, nanoseconds = _STAMP.unpack_from(raw, 4)
+        stamp = seconds * 1_000_000_000 + nanoseconds
+        pair = self._pairs.add(self._streams[topic], stamp, stamp)
+        return None if pair is None else int(pair[0])
 
 
 class NodeSession:
@@ -98,36 +115,18 @@ class NodeSession:
             NodeEnded: the node has ended.
         """
         self._answers = answers = Answers()
-        streams = {topics.color: 0, topics.depth: 1}
-        pairs = PairSynchronizer(20_000_000, 100, lambda reason, gap: None, lambda jump: None)
+        pairs = _StampPairs(topics)
         last: int | None = None
         with open_bag(bag_path) as bag:
-            publishers = self._publishers(bag.connections)
-            self._wait_active([publishers[topic] for topic in (topics.color, topics.depth, topics.info)])
-            with bag_errors(bag_path):
-                messages = bag.messages([c for c in bag.connections if c.topic in publishers])
-            start, first = time.monotonic(), None
-            while True:
-                with bag_errors(bag_path):
-                    item = next(messages, None)
-                if item is None:
-                    break
-                connection, log_time, raw = item
-                first = log_time if first is None else first
-                if rate > 0:
-                    due = start + (log_time - first) * 1e-9 / rate
-                    self._spin(lambda due=due: time.monotonic() >= due, ANSWER_SECONDS + due - start)  # type: ignore[misc]
-                publishers[connection.topic].publish(bytes(raw))
-                if connection.topic not in streams:
-                    continue
-                seconds, nanoseconds = _STAMP.unpack_from(raw, 4)
-                stamp = seconds * 1_000_000_000 + nanoseconds
-                pair = pairs.add(streams[connection.topic], stamp, stamp)
-                if pair is not None:
+            player = BagPlayer(self._node, bag_path, bag, rate, reliable=True, sleep_until=self._spin_until)
+            self._wait_active(player, [topics.color, topics.depth, topics.info])
+            for topic, raw in player.play():
+                stamp = pairs.add(topic, raw)
+                if stamp is not None:
                     answers.frames += 1
-                    last = pair[0]
+                    last = stamp
                     if rate == 0:
-                        self._wait_answer(last)
+                        self._wait_answer(stamp)
                     on_frame()
             if last is not None and rate > 0:
                 self._wait_answer(last)
@@ -135,14 +134,14 @@ class NodeSession:
         self._spin(lambda: self._reports >= reports + 2, 5.0)  # the counters up to the last frame
         return answers
 
-    def _wait_active(self, publishers: list[Any]) -> None:
+    def _wait_active(self, player: BagPlayer, topics: list[str]) -> None:
         def joined() -> bool:
             heard = self._node.count_publishers(f"{NODE}/objects")
             if heard > 1:
                 raise ConfigError(
                     "another tracker node runs in this ROS domain: stop it, or set ROS_DOMAIN_ID to a number of its own"
                 )
-            return heard == 1 and all(publisher.get_subscription_count() > 0 for publisher in publishers)
+            return heard == 1 and not player.unheard(topics)
 
         if not self._spin(joined, START_SECONDS):
             raise NodeEnded(f"the tracker node did not become active within {START_SECONDS:.0f} s; see {self._log}")
@@ -154,20 +153,6 @@ class NodeSession:
         self._spin(
             lambda: stamp in self._answers.results or sum(self._answers.drops.values()) > dropped, ANSWER_SECONDS
         )
-
-    def _publishers(self, connections: list[Connection]) -> dict[str, Any]:
-        publishers = {}
-        for connection in connections:
-            package, _, name = connection.msgtype.partition("/msg/")
-            try:
-                kind = getattr(importlib.import_module(f"{package}.msg"), name)
-            except (ImportError, AttributeError):
-                continue
-            latched = connection.topic == "/tf_static"
-            durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
-            qos = QoSProfile(depth=15, durability=durability)
-            publishers[connection.topic] = self._node.create_publisher(kind, connection.topic, qos)
-        return publishers
 
     def _take(self, message: TrackedObjectArray) -> None:
         stamp = stamp_of(message)
@@ -183,6 +168,9 @@ class NodeSession:
                     for value in status.values
                     if value.key.startswith("dropped.") and not value.key.endswith(".last")
                 }
+
+    def _spin_until(self, moment: float) -> None:
+        self._spin(lambda: time.monotonic() >= moment, ANSWER_SECONDS + max(moment - time.monotonic(), 0.0))
 
     def _spin(self, until: Callable[[], bool], timeout: float) -> bool:
         deadline = time.monotonic() + timeout
