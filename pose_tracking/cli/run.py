@@ -59,13 +59,16 @@ def parse_parameters(texts: list[str]) -> dict[str, Any]:
     Raises:
         ConfigError: unknown parameter, wrong type or out of range.
     """
-    from pose_tracking.ros.node.parameters import PARAMETERS
+    from pose_tracking.ros.node.parameters import FORMER_NAMES, PARAMETERS, renamed
 
     values = {}
     for text in texts:
         name, separator, value = text.partition(":=")
         if not separator:
             raise ConfigError(f"--param {text!r} is not of the form name:=value")
+        if name in FORMER_NAMES:
+            typer.echo(f"--param {text!r}: {renamed(name)}", err=True)
+            name = FORMER_NAMES[name]
         if name not in PARAMETERS:
             raise ConfigError(f"--param {text!r}: the node has no parameter {name!r}; see README")
         values[name] = PARAMETERS[name].parse(value)

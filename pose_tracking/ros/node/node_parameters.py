@@ -1,4 +1,4 @@
-"""The parameter table of `parameters` on a ROS node: declaration with descriptors, checks, changes."""
+"""The parameter table of `parameters` on a ROS node: declaration with descriptors, checks, changes, former names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter as RosParameter
 
 from pose_tracking.core.errors import ConfigError
 
-from .parameters import PARAMETERS, READ_ONLY, RUNTIME, UNCONFIGURED, Parameter
+from .parameters import FORMER_NAMES, PARAMETERS, READ_ONLY, RUNTIME, UNCONFIGURED, Parameter, renamed
 
 _TYPES = {
     "bool": ParameterType.PARAMETER_BOOL,
@@ -54,6 +54,8 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
 class NodeParameters:
     """Declares the parameters on a node and watches over their changes.
 
+    A parameter that goes by its former name, at the start or later, is taken for the one of today, with a warning.
+
     Args:
         node: the node.
         is_configured: whether the node is configured now.
@@ -61,7 +63,8 @@ class NodeParameters:
             raises rejects the change.
 
     Raises:
-        ConfigError: a value given at the start is of the wrong type or out of range.
+        ConfigError: a value given at the start is of the wrong type or out of range, or is given under the former
+            name and the one of today.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class NodeParameters:
         for parameter in PARAMETERS.values():
             self._declare(parameter)
         node.add_on_set_parameters_callback(self._check)
+        if hasattr(node, "add_pre_set_parameters_callback"):  # Humble takes former names only at the start
+            node.add_pre_set_parameters_callback(self._with_new_names)
 
     def __getitem__(self, name: str) -> Any:
         return PARAMETERS[name].coerce(_value(self._node.get_parameter(name)))
@@ -101,17 +106,37 @@ class NodeParameters:
             self._adopting = False
 
     def _declare(self, parameter: Parameter) -> None:
-        # rclpy does not tell an override from a default, nor does it take "lambda:=1" for a double: look first.
-        probe = self._node.declare_parameter(parameter.name, None, ParameterDescriptor(dynamic_typing=True))
+        given = self._override(parameter.name)
+        if parameter.formerly:
+            former = self._override(parameter.formerly)
+            if former is not None:
+                if given is not None:
+                    raise ConfigError(f"{renamed(parameter.formerly)}; state one of them")
+                self._node.get_logger().warning(renamed(parameter.formerly))
+                given = former
         value = parameter.default
-        if probe.type_ != RosParameter.Type.NOT_SET:
-            value = parameter.coerce(_value(probe))
+        if given is not None:
+            value = parameter.coerce(_value(given))
             self.explicit.add(parameter.name)
-        self._node.undeclare_parameter(parameter.name)
         try:
             self._node.declare_parameter(parameter.name, _to_ros(value), descriptor(parameter), ignore_override=True)
         except ParameterException as error:
             raise ConfigError(f"parameter {parameter.name} = {value!r}: {error}") from error
+
+    def _override(self, name: str) -> RosParameter | None:
+        """What the start of the node says of a parameter, if anything.
+
+        rclpy does not tell an override from a default, nor does it take "lambda:=1" for a double: look first.
+        """
+        probe = self._node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True))
+        self._node.undeclare_parameter(name)
+        return probe if probe.type_ != RosParameter.Type.NOT_SET else None
+
+    def _with_new_names(self, changes: list[RosParameter]) -> list[RosParameter]:
+        for change in changes:
+            if change.name in FORMER_NAMES:
+                self._node.get_logger().warning(renamed(change.name))
+        return [RosParameter(FORMER_NAMES.get(c.name, c.name), c.type_, c.value) for c in changes]
 
     def _check(self, changes: Iterable[RosParameter]) -> SetParametersResult:
         if self._adopting:

@@ -33,6 +33,7 @@ class Parameter:
         range: inclusive limits of a number.
         choices: allowed values of a string.
         option: name of the run-time option of `PoseTracker` behind it, or None.
+        formerly: its name in the version before, still taken, with a warning; "" where it had the same.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Parameter:
     range: tuple[float, float] | None = None
     choices: tuple[str, ...] | None = None
     option: str | None = None
+    formerly: str = ""
 
     @property
     def kind(self) -> str:
@@ -172,6 +174,7 @@ def _options() -> tuple[Parameter, ...]:
                 range=field.metadata["range"],
                 choices=field.metadata["choices"],
                 option=option,
+                formerly=field.metadata["formerly"],
             )
         )
     return tuple(parameters)
@@ -191,6 +194,12 @@ GROUPS: dict[str, tuple[Parameter, ...]] = {
     "Output": _OUTPUT,
 }
 PARAMETERS: dict[str, Parameter] = {p.name: p for group in GROUPS.values() for p in group}
+FORMER_NAMES: dict[str, str] = {p.formerly: p.name for p in PARAMETERS.values() if p.formerly}
+
+
+def renamed(name: str) -> str:
+    """What a user who writes a parameter's former name is told."""
+    return f"parameter {name!r} is now called {FORMER_NAMES[name]!r}; the old name goes with the next version"
 
 
 def camera_topics(values: dict[str, Any]) -> dict[str, str]:

@@ -147,6 +147,21 @@ def test_run_time_parameters_change_and_bad_values_are_refused(harness):
     assert "red_ball" in refused.reason
 
 
+def test_a_former_parameter_name_is_taken_for_the_one_of_today(harness):
+    def now() -> bool:
+        request = GetParameters.Request(names=["recover_missed"])
+        return harness.call(GetParameters, "/tracker/get_parameters", request).values[0].bool_value
+
+    assert now()
+    assert harness.set(carry_missed=False).successful
+    assert not now()
+    assert "parameter 'carry_missed' is now called 'recover_missed'" in harness.output
+    assert "not of type bool" in harness.set(carry_missed=7).reason
+    assert harness.set(recover_missed=True).successful
+    assert now()
+    assert not harness.set(never_was=True).successful
+
+
 def test_score_threshold_acts_at_once(harness):
     reset(harness)
     assert len(play(harness, 1).objects) == 2
