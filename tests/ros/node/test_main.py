@@ -12,15 +12,9 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("pose_tracking.msg", reason="the messages of the package are not built")
 
-import rclpy
-from ball_scene import ball_tracker
 from node_harness import HERE, ROOT, Harness, own_domain
-from rclpy.lifecycle import TransitionCallbackReturn
 
-from pose_tracking.core.errors import ConfigError
-from pose_tracking.ros.node.tracker_node import TrackerNode
 from pose_tracking.ros.tools.process import start_node
-from pose_tracking.segmentation.config import SegmentationConfig
 
 
 def run_node(parameters, arguments=()):
@@ -67,28 +61,6 @@ def test_a_bad_parameter_ends_it_with_one_line():
     assert status == 2
     assert "tracker_node: error: parameter lambda = 7.0 is outside 0 to 1" in output
     assert "Traceback" not in output
-
-
-def test_parameters_at_the_start_are_checked_and_widened():
-    context = rclpy.Context()
-    domain, lock = own_domain()
-    with lock:
-        rclpy.init(context=context, domain_id=domain)
-        try:
-            for text in ("qos_reliability:=perhaps", "sync_queue:=x", "classes:=[1, 2]", "sync_slop:=.nan"):
-                with pytest.raises(ConfigError, match=f"parameter {text.split(':=')[0]} = "):
-                    TrackerNode(context=context, cli_args=["--ros-args", "-p", text])
-            arguments = ["--ros-args", "-p", "lambda:=1", "-p", "classes:=[red_ball]"]
-            node = TrackerNode(lambda *_: ball_tracker(), context=context, cli_args=arguments)
-            # An integer will do for a double, and what nobody has set is what the bundle says.
-            assert node.get_parameter("lambda").value == 1.0
-            assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-            assert node.get_parameter("lambda").value == 1.0
-            assert node.get_parameter("score_threshold").value == SegmentationConfig().score_threshold
-            assert list(node.get_parameter("classes").value) == ["red_ball"]
-            node.close()
-        finally:
-            rclpy.shutdown(context=context)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

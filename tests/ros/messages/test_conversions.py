@@ -1,0 +1,65 @@
+"""Messages made of tracked objects, and back."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("pose_tracking.msg", reason="the messages of the package are not built")
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pose_tracking.msg import TrackedObject as TrackedObjectMsg
+from rclpy.serialization import deserialize_message, serialize_message
+from scipy.spatial.transform import Rotation
+from track_samples import a_track
+
+from pose_tracking.core.results import TrackState
+from pose_tracking.ros.messages.conversions import (
+    from_tracked_object,
+    make_header,
+    to_duration,
+    tracked_object,
+    transforms,
+)
+
+HEADER = make_header(1_234_567_890, "camera")
+
+
+@settings(deadline=None)
+@given(st.integers(1, 1000), st.sampled_from(list(TrackState)), st.booleans())
+def test_a_tracked_object_survives_the_wire(track_id, state, has_pose):
+    thing = a_track(track_id, state, has_pose)
+    raw = serialize_message(tracked_object(thing))
+    back = from_tracked_object(deserialize_message(raw, TrackedObjectMsg))
+    for name in ("track_id", "obj_id", "class_name", "state", "age_frames", "hits", "is_observed", "is_confirmed"):
+        assert getattr(back, name) == getattr(thing, name)
+    for name in ("size", "score", "pose_confidence", "box", "age_seconds", "seconds_since_seen"):
+        assert np.allclose(getattr(back, name), getattr(thing, name))
+    for name in ("pose", "covariance", "velocity"):
+        if has_pose:
+            assert np.allclose(getattr(back, name), getattr(thing, name))
+        else:
+            assert getattr(back, name) is None
+
+
+def test_times():
+    assert (HEADER.stamp.sec, HEADER.stamp.nanosec) == (1, 234567890)
+    assert to_duration(2.5).nanosec == 500_000_000
+    assert to_duration(-1.0).sec == 0  # float noise must not make a duration negative
+
+
+def test_tf_only_of_what_is_confirmed_and_seen():
+    tracks = [
+        a_track(1),
+        a_track(2, TrackState.TENTATIVE),
+        a_track(3, TrackState.COASTING),
+        a_track(4, has_pose=False),
+    ]
+    (only,) = transforms(HEADER, tracks)
+    assert only.child_frame_id == "cat_1"
+    assert only.header == HEADER
+    q = only.transform.rotation
+    rotation = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+    assert np.allclose(rotation, tracks[0].pose[:3, :3])

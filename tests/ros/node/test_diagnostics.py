@@ -1,0 +1,45 @@
+"""The diagnostics message."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("pose_tracking.msg", reason="the messages of the package are not built")
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from pose_tracking.ros.messages.conversions import make_header
+from pose_tracking.ros.node.diagnostics import diagnostic_array
+from pose_tracking.ros.node.monitor import Monitor
+
+HEADER = make_header(1_234_567_890, "camera")
+
+
+def levels(monitor, silent=None, state="active", notes=()):
+    message = diagnostic_array(HEADER, "tracker", state, monitor.snapshot(), silent or {}, notes)
+    return {status.name.split(": ")[1]: status for status in message.status}
+
+
+def test_diagnostics_rise_and_fall_with_what_goes_wrong():
+    monitor = Monitor()
+    monitor.watch(["/c"])
+    monitor.processed({"pose": 0.25}, {"no_pose": 3})
+    status = levels(monitor)
+    assert {s.level for s in status.values()} == {DiagnosticStatus.OK}
+    values = {v.key: v.value for v in status["tracking"].values}
+    assert values["latency_ms.pose"] == "250.0"
+    assert values["detections_rejected.no_pose"] == "3"
+    monitor.dropped("overtaken")
+    assert levels(monitor)["drops"].level == DiagnosticStatus.OK  # that is how a slow machine keeps up
+    monitor.dropped("depth_empty", "no valid reading")
+    assert levels(monitor)["drops"].level == DiagnosticStatus.WARN
+    status = levels(monitor)["drops"]
+    assert status.level == DiagnosticStatus.OK
+    assert {v.key: v.value for v in status.values}["dropped.depth_empty.last"] == "no valid reading"
+    monitor.dropped("internal_error", "x")
+    assert levels(monitor)["drops"].level == DiagnosticStatus.ERROR
+    inputs = levels(monitor, {"/c": "nobody publishes it"})["inputs"]
+    assert inputs.level == DiagnosticStatus.WARN
+    assert inputs.message == "/c is silent: nobody publishes it"
+    assert levels(monitor, notes=["no meshes"])["tracking"].level == DiagnosticStatus.WARN
