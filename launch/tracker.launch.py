@@ -1,8 +1,5 @@
 """Starts the tracker node with a camera preset; optionally RViz and the replay of a bag."""
 
-import os
-import sys
-
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -16,9 +13,9 @@ from launch_ros.actions import Node
 
 from launch import LaunchDescription
 from pose_tracking.core.paths import share_file
-from pose_tracking.ros.node.dds_profile import PROFILE_VARIABLES, profile_variable
+from pose_tracking.ros.node.dds_profile import image_profile
 from pose_tracking.ros.node.parameters import PARAMETERS
-from pose_tracking.ros.tools.process import camera_preset, camera_presets
+from pose_tracking.ros.tools.process import camera_preset, camera_presets, replay_command
 
 ARGUMENTS = (
     ("model", "demo", PARAMETERS["model"].help),
@@ -56,9 +53,7 @@ def start(context):
         )
     ]
     if value["bag"]:
-        replay = [sys.executable, "-m", "pose_tracking.cli", "replay", value["bag"], "--rate", value["rate"]]
-        replay += ["--wait-for-subscribers", "120", "--start-delay", "1"]
-        actions.append(ExecuteProcess(cmd=replay, output="screen"))
+        actions.append(ExecuteProcess(cmd=replay_command(value["bag"], value["rate"]), output="screen"))
     if value["rviz"].lower() in ("true", "1"):
         rviz = str(share_file("rviz", "tracker.rviz"))
         actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", rviz], output="log"))
@@ -67,10 +62,7 @@ def start(context):
 
 def generate_launch_description():
     """Launch description of the tracker."""
-    environment = []
-    # Without the profile the middleware loses most depth images under sensor-data QoS; one the user has set stays.
-    if not any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
-        environment = [SetEnvironmentVariable(profile_variable(), str(share_file("config", "fastdds_images.xml")))]
+    environment = [SetEnvironmentVariable(name, value) for name, value in image_profile().items()]
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS
     ]

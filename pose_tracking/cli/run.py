@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from pose_tracking.core.errors import ConfigError
-
-# The replay waits until the node listens, and then until it has been noticed.
-WAIT = ("--wait-for-subscribers", "120", "--start-delay", "1")
 
 
 def run(
@@ -29,7 +25,7 @@ def run(
     rate: Annotated[float, typer.Option(help="Speed of the replay.")] = 1.0,
 ) -> None:
     """Run the tracker node until Ctrl-C."""
-    from pose_tracking.ros.tools.process import camera_preset, node_arguments
+    from pose_tracking.ros.tools.process import camera_preset, node_arguments, replay_command
 
     parameters: dict[str, Any] = {"autostart": True, "model": model, "objects": objects, "device": device}
     if motion_weight is not None:
@@ -43,9 +39,7 @@ def run(
         raise ConfigError(f"the node needs ROS 2 ({error}): install pose_tracking with its ros extra") from error
     try:
         if bag:
-            player = subprocess.Popen(
-                [sys.executable, "-m", "pose_tracking.cli", "replay", bag, "--rate", str(rate), *WAIT]
-            )
+            player = subprocess.Popen(replay_command(bag, str(rate)))
         status = main(arguments)
     finally:
         if player is not None and player.poll() is None:

@@ -1,1 +1,1 @@
-"""The ROS 2 side: the only room that may import rclpy and message packages."""
+"""The ROS 2 side: the only package that may import rclpy and message packages."""

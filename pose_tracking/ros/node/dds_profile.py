@@ -14,10 +14,12 @@ def use_image_profile() -> None:
 
     The middleware's default loses most depth images under sensor-data QoS: they outgrow its shared memory segment.
     """
-    if not any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
-        os.environ[profile_variable()] = str(share_file("config", "fastdds_images.xml"))
+    os.environ.update(image_profile())
 
 
-def profile_variable() -> str:
-    """Name of the environment variable that this ROS distribution's Fast DDS reads its profile from."""
-    return PROFILE_VARIABLES[os.environ.get("ROS_DISTRO") == "humble"]
+def image_profile() -> dict[str, str]:
+    """The environment variable that makes Fast DDS carry images, with its value; none where the user has set one."""
+    if any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
+        return {}
+    variable = PROFILE_VARIABLES[os.environ.get("ROS_DISTRO") == "humble"]  # Humble's Fast DDS reads the older name
+    return {variable: str(share_file("config", "fastdds_images.xml"))}

@@ -52,6 +52,12 @@ def node_arguments(parameters: Mapping[str, Any], preset: Path | None = None) ->
     return arguments
 
 
+def replay_command(bag: str, rate: str) -> list[str]:
+    """Command line that plays a bag into a node once it listens, and a second later, when it has been noticed."""
+    command = [sys.executable, "-m", "pose_tracking.cli", "replay", bag, "--rate", rate]
+    return [*command, "--wait-for-subscribers", "120", "--start-delay", "1"]
+
+
 def start_node(
     parameters: Mapping[str, Any],
     preset: Path | None = None,

@@ -65,7 +65,7 @@ def reference() -> str:
         "### Subscribed topics\n",
         _table(head, subscribed),
         "\n### Published topics\n",
-        "All carry the stamp of the colour image, and its frame unless `output_frame` is set.\n",
+        "All have the stamp of the colour image, and its frame unless `output_frame` is set.\n",
         _table(head, PUBLISHED),
         "\n### Services\n",
         "Beside those of every lifecycle node.\n",

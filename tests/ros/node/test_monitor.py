@@ -43,7 +43,7 @@ def test_rate_and_latency_over_the_window(monitor, clock):
     assert (snapshot.rate, snapshot.topic_rate["/c"], snapshot.latency) == (0, 0, {})
 
 
-def test_drops_are_counted_for_good_and_since_the_last_look(monitor):
+def test_drops_are_counted_for_good_and_since_the_last_snapshot(monitor):
     assert monitor.dropped("size", "a")
     assert not monitor.dropped("size", "b")
     assert monitor.dropped("internal_error", "x", kind="ValueError")

@@ -42,7 +42,7 @@ def reset(harness: Harness) -> None:
     assert harness.call(Trigger, "/tracker/reset_tracks", Trigger.Request()).success
 
 
-def test_objects_carry_the_stamp_and_frame_of_the_input_and_the_right_poses(harness):
+def test_objects_have_the_stamp_and_frame_of_the_input_and_the_right_poses(harness):
     reset(harness)
     harness.next = 0 if harness.next == 0 else (harness.next // 12 + 1) * 12
     for expected_state in (1, 2, 2, 2):

@@ -8,7 +8,7 @@ import yaml
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.paths import share_file
 from pose_tracking.ros.node.parameters import PARAMETERS, camera_topics
-from pose_tracking.ros.tools.process import camera_preset, camera_presets, node_arguments
+from pose_tracking.ros.tools.process import camera_preset, camera_presets, node_arguments, replay_command
 
 
 def defaults(**changes):
@@ -41,3 +41,9 @@ def test_arguments_keep_their_type():
     arguments = node_arguments({"model": "1", "lambda": 1.0, "autostart": True, "classes": ()})
     values = {a.split(":=")[0]: yaml.safe_load(a.split(":=")[1]) for a in arguments if ":=" in a}
     assert values == {"model": "1", "lambda": 1.0, "autostart": True, "classes": [""]}
+
+
+def test_a_bag_is_played_once_the_node_listens():
+    command = replay_command("some/bag", "2.0")
+    assert command[1:6] == ["-m", "pose_tracking.cli", "replay", "some/bag", "--rate"]
+    assert "--wait-for-subscribers" in command

@@ -1,0 +1,25 @@
+"""Parameters of the node on the command line of `run` and `demo`."""
+
+from __future__ import annotations
+
+import pytest
+
+from pose_tracking.cli.run import parse_parameters
+from pose_tracking.core.errors import ConfigError
+
+
+def test_parameters_are_parsed_to_their_type():
+    assert parse_parameters(["lambda:=1", "classes:=[cat]"]) == {"lambda": 1.0, "classes": ("cat",)}
+
+
+def test_a_former_name_is_taken_for_the_one_of_today(capsys):
+    assert parse_parameters(["carry_missed:=false"]) == {"recover_missed": False}
+    assert "'carry_missed' is now called 'recover_missed'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "culprit"), [("lambda=1", "name:=value"), ("lamda:=1", "no parameter 'lamda'"), ("lambda:=7", "outside")]
+)
+def test_what_is_wrong_is_named(text, culprit):
+    with pytest.raises(ConfigError, match=culprit):
+        parse_parameters([text])
