@@ -14,7 +14,7 @@ def test_parameters_are_parsed_to_their_type():
 
 def test_a_former_name_is_taken_for_the_one_of_today(capsys):
     assert parse_parameters(["carry_missed:=false"]) == {"recover_missed": False}
-    assert "'carry_missed' is now called 'recover_missed'" in capsys.readouterr().err
+    assert "carry_missed is now called recover_missed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

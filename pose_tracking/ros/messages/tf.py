@@ -46,6 +46,9 @@ class MessageTransforms:
         """See `TransformLookup`."""
         return self._tree.lookup(target, source, stamp_ns)
 
+    def time_set_back(self) -> None:
+        """Nothing to do: the buffer notices by the stamps of what comes."""
+
     def close(self) -> None:
         """Unsubscribe."""
         for subscription in self._subscriptions:
@@ -75,6 +78,10 @@ class Tf2Transforms:
             raise TransformUnavailable(str(error)) from error
         t, q = transform.translation, transform.rotation
         return make_transform(rotation_from_quaternion_xyzw([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
+
+    def time_set_back(self) -> None:
+        """Forget all but the static ones: tf2 ignores what is older than its newest by more than its cache holds."""
+        self._buffer.clear()
 
     def close(self) -> None:
         """Unsubscribe."""

@@ -33,7 +33,7 @@ class Parameter:
         range: inclusive limits of a number.
         choices: allowed values of a string.
         option: name of the run-time option of `PoseTracker` behind it, or None.
-        formerly: its name in the version before, still taken, with a warning; "" where it had the same.
+        formerly: its name in the version before, still taken; "" where it is the same.
     """
 
     name: str
@@ -194,12 +194,13 @@ GROUPS: dict[str, tuple[Parameter, ...]] = {
     "Output": _OUTPUT,
 }
 PARAMETERS: dict[str, Parameter] = {p.name: p for group in GROUPS.values() for p in group}
-FORMER_NAMES: dict[str, str] = {p.formerly: p.name for p in PARAMETERS.values() if p.formerly}
+# Names of the version before, still taken, to those of today.
+FORMER_NAMES = {p.formerly: p.name for p in PARAMETERS.values() if p.formerly}
 
 
-def renamed(name: str) -> str:
-    """What a user who writes a parameter's former name is told."""
-    return f"parameter {name!r} is now called {FORMER_NAMES[name]!r}; the old name goes with the next version"
+def renamed(former: str) -> str:
+    """What to tell those who use the name of the version before."""
+    return f"parameter {former} is now called {FORMER_NAMES[former]}; the old name goes with the next version"
 
 
 def camera_topics(values: dict[str, Any]) -> dict[str, str]:

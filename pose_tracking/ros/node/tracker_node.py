@@ -118,7 +118,7 @@ class TrackerNode(LifecycleNode):
             self._monitor,
             is_active=lambda: self._phase == "active",
             on_drop=self._drop,
-            on_time_set_back=self._say_time_went_back,
+            on_time_set_back=self._time_went_back,
         )
         self._worker = LatestWorker(self._processor.process, self._overtaken, self._worker_failed)
         self._phase = "inactive"
@@ -201,13 +201,15 @@ class TrackerNode(LifecycleNode):
 
     def _time_jumped(self, jump_ns: int) -> None:
         if jump_ns < 0:
-            self._say_time_went_back()
+            self._time_went_back()
             self._request_reset()
         else:
             text = f"stamps have gone forward by {jump_ns * 1e-9:.0f} s (a pause, or a clock that was set?)"
             self._say_once("time_jumps.forward", text)
 
-    def _say_time_went_back(self) -> None:
+    def _time_went_back(self) -> None:
+        if self._transforms is not None:
+            self._transforms.time_set_back()
         self._say_once(
             "time_jumps.back", "stamps have gone back (a bag that loops, or a clock that was set?): tracks are reset"
         )

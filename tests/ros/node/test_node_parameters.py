@@ -51,7 +51,7 @@ def test_a_former_name_still_works_and_is_told(way, tmp_path):
         rclpy.init(context=context, domain_id=domain)
         try:
             twice = ["--ros-args", "-p", "carry_missed:=false", "-p", "recover_missed:=true"]
-            with pytest.raises(ConfigError, match="parameter 'carry_missed' is now called 'recover_missed'.*one of"):
+            with pytest.raises(ConfigError, match="parameter carry_missed is now called recover_missed.*one of"):
                 TrackerNode(context=context, cli_args=twice)
             tracker = ball_tracker()
             node = TrackerNode(lambda *_: tracker, context=context, cli_args=arguments)

@@ -6,7 +6,7 @@ import pytest
 
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.ros.node.parameters import GROUPS, PARAMETERS, camera_topics
+from pose_tracking.ros.node.parameters import GROUPS, PARAMETERS, RUNTIME, camera_topics
 
 
 def defaults(**changes):
@@ -78,3 +78,8 @@ def test_topics_are_relative_to_the_camera_unless_they_are_absolute():
         "camera_info": "/left/color/camera_info",
     }
     assert camera_topics(defaults(camera=""))["color"] == "color/image_raw"
+
+
+def test_the_thresholds_may_change_at_any_time():
+    runtime = {name for name, parameter in PARAMETERS.items() if parameter.change == RUNTIME}
+    assert {"lambda", "score_threshold", "min_pose_confidence", "refine_iterations"} <= runtime

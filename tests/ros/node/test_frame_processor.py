@@ -1,0 +1,139 @@
+"""What becomes of one frame, on the ball scene and without DDS."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("pose_tracking.msg", reason="the messages of the package are not built")
+
+import ball_scene
+import numpy as np
+from node_harness import color_message, depth_message, info_message
+
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.ros.messages.transforms import TransformUnavailable
+from pose_tracking.ros.node.frame_processor import FrameProcessor, Job
+from pose_tracking.ros.node.inputs import FrameMessages
+from pose_tracking.ros.node.monitor import Monitor
+from pose_tracking.ros.node.parameters import PARAMETERS
+
+
+class Listener:
+    """Stands where the publishers are, and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[list[Any], list[Any], str]] = []
+        self.cleared = 0
+
+    def publish(self, frame: Any, tracked: list[Any], placed: list[Any], frame_id: str, seconds: float) -> None:
+        """Take note."""
+        self.published.append((tracked, placed, frame_id))
+
+    def clear(self, stamp_ns: int, frame_id: str) -> None:
+        """Take note."""
+        self.cleared += 1
+
+
+class Bench:
+    """A processor and what came of its frames."""
+
+    def __init__(self, transforms: Any = None, **parameters: Any) -> None:
+        self.listener = Listener()
+        self.monitor = Monitor()
+        self.active = True
+        self.drops: list[tuple[str, str]] = []
+        self.times_set_back = 0
+        values = {name: parameter.default for name, parameter in PARAMETERS.items()} | parameters
+        self.processor = FrameProcessor(
+            ball_scene.ball_tracker(),
+            self.listener,  # type: ignore[arg-type]
+            transforms,
+            values,
+            self.monitor,
+            is_active=lambda: self.active,
+            on_drop=lambda reason, detail: self.drops.append((reason, detail)),
+            on_time_set_back=self._time_set_back,
+        )
+
+    def _time_set_back(self) -> None:
+        self.times_set_back += 1
+
+    def play(self, index: int, stamp_ns: int | None = None) -> None:
+        """Process a frame of the ball scene."""
+        frame = ball_scene.render(index, stamp_ns)
+        messages = FrameMessages(color_message(frame), depth_message(frame), info_message(frame))
+        self.processor.process(Job(messages, time.monotonic()))
+
+
+def test_a_frame_is_tracked_published_and_counted():
+    bench = Bench()
+    for index in range(3):
+        bench.play(index)
+    tracked, placed, frame_id = bench.listener.published[-1]
+    assert [thing.hits for thing in tracked] == [3, 3]
+    assert placed == tracked
+    assert frame_id == "camera_color_optical_frame"
+    snapshot = bench.monitor.snapshot()
+    assert snapshot.processed == 3
+    assert snapshot.counts["frames_segmented"] == 3
+    assert {"waiting", "decoding", "publishing", "frame", "total"} <= set(snapshot.latency)
+
+
+def test_a_clock_set_back_resets_the_tracks_and_costs_no_frame():
+    bench = Bench()
+    for index in range(3):
+        bench.play(index, 10**12 + index * ball_scene.PERIOD_NS)
+    bench.play(3, 10**9)
+    assert bench.times_set_back == 1
+    assert bench.listener.cleared == 1
+    assert not bench.drops
+    assert [(thing.track_id, thing.hits) for thing in bench.listener.published[-1][0]] == [(1, 1), (2, 1)]
+
+
+def test_a_frame_that_cannot_be_used_is_dropped_with_its_reason():
+    bench = Bench()
+    frame = ball_scene.render(0)
+    info = info_message(frame)
+    info.k = np.zeros(9)
+    bench.processor.process(Job(FrameMessages(color_message(frame), depth_message(frame), info), time.monotonic()))
+    assert [reason for reason, _ in bench.drops] == ["intrinsics"]
+    assert not bench.listener.published
+
+
+def test_results_are_not_published_once_the_node_is_inactive():
+    bench = Bench()
+    bench.active = False
+    bench.play(0)
+    assert not bench.listener.published
+    assert bench.monitor.snapshot().drops == {"deactivated": 1}
+
+
+class Fixed:
+    """A TF tree of one transform."""
+
+    def __init__(self, frames: dict[tuple[str, str], Any]) -> None:
+        self.frames = frames
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Any:
+        """(4, 4) pose of `source` in `target`."""
+        if (target, source) not in self.frames:
+            raise TransformUnavailable(f"no way from {source} to {target}")
+        return self.frames[target, source]
+
+
+def test_results_are_placed_in_the_output_frame_or_dropped_without_tf():
+    in_table = make_transform(np.eye(3), [1.0, 2.0, 3.0])
+    tree = Fixed({("table", "camera_color_optical_frame"): in_table})
+    bench = Bench(tree, output_frame="table")
+    bench.play(0)
+    tracked, placed, frame_id = bench.listener.published[-1]
+    assert frame_id == "table"
+    assert np.allclose(placed[0].pose, in_table @ tracked[0].pose)
+    tree.frames.clear()
+    bench = Bench(tree, output_frame="table", tf_timeout=0.0)
+    bench.play(0)
+    assert bench.drops == [("no_transform", "no way from camera_color_optical_frame to table")]
