@@ -25,9 +25,5 @@ def observations(sequences: int, seed: int = 0, copies: int = 3, frames: int = 4
                 mask[1:6, 1:6] = 1
                 x = np.where(mask > 0, x, rng.normal(0, 5, (8, 1, 1)))
                 rows.append((x, mask, obj_id, instance, sequence, frame, tint))
-    columns = list(zip(*rows, strict=True))
-    return Observations(
-        *(np.array(c, np.float16) for c in columns[:2]),
-        *(np.array(c, np.int64) for c in columns[2:6]),
-        np.array(columns[6], np.float32),
-    )
+    types: list[Any] = [np.float16, np.float16, np.int64, np.int64, np.int64, np.int64, np.float32]
+    return Observations(*(np.array(c, t) for c, t in zip(zip(*rows, strict=True), types, strict=True)))

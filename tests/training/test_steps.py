@@ -72,7 +72,7 @@ def test_steps_wait_passively_unless_the_user_chose(
         monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     else:
         monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
-    given = {}
+    given: dict[str, str] = {}
     start = subprocess.Popen
 
     def popen(command: list[str], **more: object) -> object:

@@ -17,12 +17,13 @@ def test_the_average_follows_its_formula() -> None:
     for step in range(120):
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter += torch.randn_like(parameter)
+                parameter.add_(torch.randn_like(parameter))
         model(torch.randn(8, 3))  # moves the statistics of the normalisation and counts
         decay = min(0.9, (1 + step) / (10 + step))
         for name, value in model.state_dict().items():
             averaged = value.is_floating_point()
-            expected[name] = decay * expected[name] + (1 - decay) * value if averaged else value.clone()
+            moved = decay * expected[name] + (1 - decay) * value if averaged else value
+            expected[name] = moved.clone()
         average.update_parameters(model)
     assert expected["1.num_batches_tracked"] == 120
     torch.testing.assert_close(dict(average.module.state_dict()), expected)
@@ -33,5 +34,6 @@ def test_the_model_itself_is_left_alone() -> None:
     before = model.weight.clone()
     average = weight_average(model, 0.5)
     with torch.no_grad():
-        average.module.weight.zero_()
+        for parameter in average.module.parameters():
+            parameter.zero_()
     torch.testing.assert_close(model.weight, before)

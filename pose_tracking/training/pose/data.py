@@ -101,8 +101,8 @@ class PoseBatches:
                 raise DatasetError("the training packs hold no visible instances of this object set")
             sample = self._sample(int(rng.integers(self.length)))
             usable = usable_objects(sample, self.objects, self.augmentation)
-            room = min(self.crops_per_frame, self.batch_size - count)
-            for index in rng.permutation(len(usable))[:room]:
+            wanted = min(self.crops_per_frame, self.batch_size - count)
+            for index in rng.permutation(len(usable))[:wanted]:
                 part = augmented_crop(sample.frame, usable[index], self.objects, self.config, self.augmentation, rng)
                 if part is not None:
                     parts.append(part)

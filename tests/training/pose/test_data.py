@@ -38,9 +38,11 @@ def test_target_fits_the_points(objects: ObjectSet, augmentation: PoseAugmentati
 def test_turn_keeps_points_on_their_pixels(objects: ObjectSet) -> None:
     """After the turn a point still lies at the pixel it projects to: right of the middle is right of the middle."""
     sample = block_sample(objects, 0)
+    assert sample.objects is not None
     turn = replace(NO_AUGMENTATION, rotation=90.0)
     for seed in range(5):
         batch = augmented_crop(sample.frame, sample.objects[0], objects, CROP, turn, np.random.default_rng(seed))
+        assert batch is not None
         rows, cols = np.divmod(batch.choose[0].numpy(), 32)
         assert np.corrcoef(batch.points[0, :, 0].numpy(), cols)[0, 1] > 0.97
         assert np.corrcoef(batch.points[0, :, 1].numpy(), rows)[0, 1] > 0.97
@@ -61,6 +63,7 @@ def test_batches_depend_on_step_and_seed_only(objects: ObjectSet, pack: PackedDa
 
 def test_hidden_and_tiny_instances_are_left_out(objects: ObjectSet) -> None:
     sample = block_sample(objects, 0)
+    assert sample.objects is not None
     sample.objects[0].visibility = 0.1
     kept = usable_objects(sample, objects, PoseAugmentation())
     assert [truth.obj_id for truth in kept] == [3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from pose_tracking.datasets.packed import PackedDataset
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import CropConfig, PoseConfig
 from pose_tracking.training.errors import TrainingError
+from pose_tracking.training.loop import TrainingLoop
 from pose_tracking.training.pose.options import PoseTrainingOptions
 from pose_tracking.training.pose.trainer import POSE_FILE, REPORT_FILE, PoseTrainer
 
@@ -25,17 +27,17 @@ OPTIONS = PoseTrainingOptions(
 )  # fmt: skip
 
 
-def _trainer(objects: ObjectSet, pack: PackedDataset, out: Path, steps: int, **changes: object) -> PoseTrainer:
+def _trainer(objects: ObjectSet, pack: PackedDataset, out: Path, steps: int, **changes: Any) -> PoseTrainer:
     """A trainer whose stages end after `steps` steps instead of minutes."""
     trainer = PoseTrainer(CONFIG, objects, [pack], [pack], out, replace(OPTIONS, **changes))
     make = trainer._loop
 
-    def loop(*args: object) -> object:
+    def loop(*args: Any) -> TrainingLoop:
         made = make(*args)
         made.options = replace(made.options, minutes=None, steps=steps)
         return made
 
-    trainer._loop = loop
+    trainer._loop = loop  # type: ignore[assignment,method-assign]
     return trainer
 
 
@@ -56,6 +58,7 @@ def test_perfect_poses_cost_nothing(objects: ObjectSet, pack: PackedDataset, tmp
 
 def test_run_learns_exports_and_resumes(objects: ObjectSet, pack: PackedDataset, tmp_path: Path) -> None:
     report = _trainer(objects, pack, tmp_path / "run", 3).run()
+    assert report is not None
     assert set(report) >= {"mean", "mean_refined", "median", "block_1", "block_3_refined"}
     assert json.loads((tmp_path / "run" / REPORT_FILE).read_text()) == pytest.approx(report)
     weights = load_file(tmp_path / "run" / POSE_FILE)
@@ -75,7 +78,7 @@ def test_non_finite_loss_stops(
 ) -> None:
     trainer = _trainer(objects, pack, tmp_path, 3)
     with torch.no_grad():
-        trainer.estimator.out.bias[0] = torch.nan
+        dict(trainer.estimator.named_parameters())["out.bias"][0] = torch.nan
     with pytest.raises(TrainingError, match="not finite at step 0"):
         trainer.run()
     assert not (tmp_path / POSE_FILE).exists()

@@ -142,7 +142,8 @@ def test_precision_of_shifted_masks_is_that_of_version_0_1_0(
         out = Instances.empty(240, 320)
         out.obj_ids = np.array([OBJ_IDS[0] if i == number else o.obj_id for i, o in enumerate(objects)])
         out.scores = np.linspace(0.9, 0.3, len(objects), dtype=np.float32)
-        out.masks = np.array([np.roll(o.mask, 2 * i + number, axis=1) for i, o in enumerate(objects)])
+        masks = [o.mask for o in objects if o.mask is not None]
+        out.masks = np.array([np.roll(mask, 2 * i + number, axis=1) for i, mask in enumerate(masks)])
         return out
 
     monkeypatch.setattr(TorchvisionSegmenter, "segment", shifted)
