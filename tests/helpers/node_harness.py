@@ -162,7 +162,7 @@ class Harness:
             self.executor.spin_once(timeout_sec=0.02)
         return True
 
-    def wait_active(self, timeout: float = 40.0) -> None:
+    def wait_active(self, timeout: float = 120.0) -> None:
         """Wait until the node listens to the camera and is heard."""
 
         def joined() -> bool:
