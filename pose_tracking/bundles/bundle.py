@@ -71,6 +71,8 @@ class BundleConfig:
 class ModelBundle:
     """A loaded bundle: checked options, the object set and where the weights lie.
 
+    ``ModelBundle.load("demo")`` reads one that is shipped, ``ModelBundle.load("path/to/bundle")`` one of your own.
+
     Attributes:
         path: folder of the bundle.
         config: contents of ``bundle.yaml``.
@@ -137,8 +139,9 @@ class ModelBundle:
             meshes = Path(objects)
             if not meshes.is_dir():
                 raise BundleError(f"{meshes}: no such folder of meshes")
+        listed = config.objects
         object_set = ObjectSet.load(
-            path / config.objects.models_info, meshes, names=config.objects.names or None, unit=config.objects.unit
+            path / listed.models_info, meshes, names=listed.names or None, unit=listed.unit, download=listed.download
         )
         bundle = cls(path, config, object_set)
         if require_weights:
@@ -148,7 +151,11 @@ class ModelBundle:
         return bundle
 
     def build_segmenter(self, device: str = "cpu") -> Segmenter:
-        """The instance segmentation with its weights on `device`."""
+        """The instance segmentation with its weights on `device`.
+
+        Raises:
+            BundleError: the weights are corrupt or of another network, or the backend is not installed.
+        """
         if self.config.segmentation.backend == "detectron2":
             from pose_tracking.segmentation.detectron2.segmenter import Detectron2Segmenter
 
@@ -184,7 +191,11 @@ class ModelBundle:
         return embedding
 
     def build_pose_estimator(self, device: str = "cpu") -> PoseEstimator:
-        """The pose estimation with its weights on `device`."""
+        """The pose estimation with its weights on `device`.
+
+        Raises:
+            BundleError: the weights are corrupt, or of another network or number of objects.
+        """
         from pose_tracking.pose.estimator import PoseEstimator
         from pose_tracking.pose.hypotheses.predictor import PosePredictor
 

@@ -1,4 +1,4 @@
-"""Changing options in a ``bundle.yaml`` without touching the rest of it, comments included."""
+"""Writing a ``bundle.yaml``, and changing options in one without touching the rest of it, comments included."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ from pose_tracking.core.errors import BundleError
 from pose_tracking.core.files import write_text
 from pose_tracking.core.yaml_files import YamlFileError, parse_yaml, read_text, yaml_problem
 
-LINE_WIDTH = 110  # of the bundles that commands write
+LINE_WIDTH = 110
 # A byte order mark, directives and comments up to the dashes that begin a document.
 _DOCUMENT_START = re.compile(r"\ufeff?(?:(?:[ \t]*#.*|%.*|[ \t]*)\n)*---[ \t]*(?:#.*)?\n|\ufeff")
+
+
+def bundle_yaml(values: Mapping[str, Any]) -> str:
+    """Text of a new ``bundle.yaml``."""
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=LINE_WIDTH))
 
 
 def set_options(path: str | Path, section: tuple[str, ...], options: Mapping[str, Any]) -> None:

@@ -54,7 +54,8 @@ def new_model(
         description=description,
     )
     typer.echo(format_table(objects))
-    typer.echo(f"{out}: {len(objects)} objects" + (f"; look at {out / 'preview' / 'index.html'}" if preview else ""))
+    count = "1 object" if len(objects) == 1 else f"{len(objects)} objects"
+    typer.echo(f"{out}: {count}" + (f"; look at {out / 'preview' / 'index.html'}" if preview else ""))
 
 
 def format_table(objects: list[NewObject]) -> str:

@@ -88,8 +88,7 @@ def simulate(
 
     scene, count = _scene(random, preset, fps, frames, settings or [])
     known = ModelBundle.load(model, objects=objects, require_weights=False).objects
-    if not known.has_meshes:
-        raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
+    known.require_meshes("to render")
     split = background_split or ("train" if random else "test")
     recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
     if random and kind == "packed":

@@ -33,14 +33,12 @@ def train_all(
 
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.core.device import choose_device
-    from pose_tracking.core.errors import ConfigError
     from pose_tracking.training.full_run import FullRun, FullRunPlan, load_plan
 
     from .main import COMMANDS
 
     bundle = ModelBundle.load(model, objects, require_weights=False)
-    if not bundle.objects.has_meshes:
-        raise ConfigError(f"model {model} has no meshes to render: give their folder with --objects")
+    bundle.objects.require_meshes("to render")
     cores = os.cpu_count() or 1
     folder = run_dir or Path("runs") / bundle.path.name
     plan = FullRunPlan(

@@ -70,8 +70,7 @@ class Collector:
     """Runs the bundle's own segmenter and pose stage on annotated frames."""
 
     def __init__(self, segmenter: Segmenter, estimator: PoseEstimator, objects: ObjectSet) -> None:
-        if not objects.has_meshes:
-            raise ConfigError("calibration needs the meshes: give their folder with --objects")
+        objects.require_meshes("to calibrate with")
         self.segmenter, self.estimator, self.objects = segmenter, estimator, objects
         self._scorers = {obj_id: PoseScorer(model) for obj_id, model in objects.items()}
 

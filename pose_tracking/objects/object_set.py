@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,10 +66,16 @@ class ObjectModel:
 
 
 class ObjectSet(Mapping[int, ObjectModel]):
-    """The objects a model bundle knows, by BOP object id, in ascending order."""
+    """The objects a model bundle knows: a mapping from BOP object id to `ObjectModel`, in ascending order.
 
-    def __init__(self, models: Mapping[int, ObjectModel]) -> None:
+    Args:
+        models: the objects by id.
+        download: argument of ``pose-tracking download`` that brings meshes that are missing, or None.
+    """
+
+    def __init__(self, models: Mapping[int, ObjectModel], download: str | None = None) -> None:
         self._models = dict(sorted(models.items()))
+        self._download = download
 
     def __getitem__(self, obj_id: int) -> ObjectModel:
         return self._models[obj_id]
@@ -83,6 +90,19 @@ class ObjectSet(Mapping[int, ObjectModel]):
     def has_meshes(self) -> bool:
         """Whether every object's mesh file is at hand."""
         return all(model.mesh_path is not None for model in self._models.values())
+
+    def require_meshes(self, purpose: str) -> None:
+        """Check that every object's mesh file is at hand.
+
+        Args:
+            purpose: what they are needed for, e.g. ``"to render"``.
+
+        Raises:
+            ConfigError: they are not; the message says how to get them.
+        """
+        if not self.has_meshes:
+            advice = f" (`pose-tracking download {self._download}` brings them)" if self._download else ""
+            raise ConfigError(f"the model has no meshes {purpose}: give their folder with --objects{advice}")
 
     def by_name(self, name: str) -> ObjectModel:
         """The object called `name`. Raises KeyError where there is none."""
@@ -117,6 +137,7 @@ class ObjectSet(Mapping[int, ObjectModel]):
         *,
         names: Mapping[int, str] | None = None,
         unit: str = "mm",
+        download: str | None = None,
     ) -> ObjectSet:
         """Read ``models_info.json`` and find the meshes ``obj_NNNNNN.ply`` beside it or in `meshes`.
 
@@ -126,46 +147,53 @@ class ObjectSet(Mapping[int, ObjectModel]):
             names: class names by object id (BOP has none); objects without one are called ``obj_NNNNNN``. Where
                 given, only these objects are taken.
             unit: unit of the JSON file and the meshes, "mm" (BOP) or "m".
+            download: argument of ``pose-tracking download`` that brings the meshes, for messages.
 
         Raises:
             BundleError: missing or malformed file, an object without diameter, or a folder without a mesh.
             MeshError: a diameter outside 5 mm to 2 m (wrong unit).
         """
         path = Path(models_info)
-        try:
-            info = json.loads(path.read_text())
-            entries = {int(key): value for key, value in info.items()}
-        except (OSError, ValueError, AttributeError) as error:
-            raise BundleError(f"{path}: models_info cannot be read ({error})") from error
-        if names is not None:
-            missing = sorted(set(names) - set(entries))
-            if missing:
-                raise BundleError(f"{path}: has no object {missing[0]} ({names[missing[0]]})")
-            entries = {obj_id: entries[obj_id] for obj_id in names}
-        scale = UNIT_SCALE[unit]
         models: dict[int, ObjectModel] = {}
-        for obj_id, entry in entries.items():
-            try:
-                size_diameter = float(entry["diameter"]) * scale
-                box_min = np.array([entry[f"min_{a}"] for a in "xyz"], float) * scale
-                size = np.array([entry[f"size_{a}"] for a in "xyz"], float) * scale
-            except (KeyError, TypeError, ValueError) as error:
-                raise BundleError(f"{path}: object {obj_id} has no usable {error}") from error
-            if not MIN_DIAMETER <= size_diameter <= MAX_DIAMETER:
-                other = "m" if unit == "mm" else "mm"
-                raise MeshError(
-                    f"{path}: object {obj_id} has a diameter of {size_diameter:.4g} m when read in {unit}; is the "
-                    f"file in {other}?"
-                )
+        for obj_id, entry in _entries(path, names).items():
             mesh_path = None
             if meshes is not None:
                 mesh_path = Path(meshes) / f"obj_{obj_id:06d}.ply"
                 if not mesh_path.is_file():
                     raise BundleError(f"{mesh_path}: no such mesh (object {obj_id} of {path})")
             name = names[obj_id] if names is not None else f"obj_{obj_id:06d}"
-            models[obj_id] = ObjectModel(
-                obj_id, name, size_diameter, box_min, size, symmetry_transforms(entry, scale), mesh_path, unit
-            )
+            models[obj_id] = _model(obj_id, name, entry, mesh_path, unit, path)
         if not models:
             raise BundleError(f"{path}: no objects")
-        return cls(models)
+        return cls(models, download)
+
+
+def _entries(path: Path, names: Mapping[int, str] | None) -> dict[int, Any]:
+    """Entries of a ``models_info.json`` by object id, those of `names` where given."""
+    try:
+        entries = {int(key): value for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path}: models_info cannot be read ({error})") from error
+    if names is None:
+        return entries
+    missing = sorted(set(names) - set(entries))
+    if missing:
+        raise BundleError(f"{path}: has no object {missing[0]} ({names[missing[0]]})")
+    return {obj_id: entries[obj_id] for obj_id in names}
+
+
+def _model(obj_id: int, name: str, entry: Any, mesh_path: Path | None, unit: str, path: Path) -> ObjectModel:
+    """The object of one entry of the ``models_info.json`` at `path`."""
+    scale = UNIT_SCALE[unit]
+    try:
+        diameter = float(entry["diameter"]) * scale
+        box_min = np.array([entry[f"min_{a}"] for a in "xyz"], float) * scale
+        size = np.array([entry[f"size_{a}"] for a in "xyz"], float) * scale
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: object {obj_id} has no usable {error}") from error
+    if not MIN_DIAMETER <= diameter <= MAX_DIAMETER:
+        other = "m" if unit == "mm" else "mm"
+        raise MeshError(
+            f"{path}: object {obj_id} has a diameter of {diameter:.4g} m when read in {unit}; is the file in {other}?"
+        )
+    return ObjectModel(obj_id, name, diameter, box_min, size, symmetry_transforms(entry, scale), mesh_path, unit)

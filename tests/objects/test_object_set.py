@@ -55,6 +55,15 @@ def test_names_choose_the_objects(tmp_path: Path) -> None:
         objects.by_name("stone")
 
 
+def test_missing_meshes_are_said_with_what_brings_them(tmp_path: Path) -> None:
+    file = write(tmp_path, {"7": ENTRY})
+    ObjectSet.load(file, tmp_path).require_meshes("to render")
+    with pytest.raises(ConfigError, match="the model has no meshes to render: give their folder with --objects$"):
+        ObjectSet.load(file).require_meshes("to render")
+    with pytest.raises(ConfigError, match=r"--objects \(`pose-tracking download lm_models` brings them\)"):
+        ObjectSet.load(file, download="lm_models").require_meshes("to render")
+
+
 def test_names_become_ids_or_are_named(tmp_path: Path) -> None:
     objects = ObjectSet.load(write(tmp_path, {"7": ENTRY, "2": ENTRY}), names={7: "brick", 2: "stone"})
     assert objects.ids_of(["brick", "stone"]) == [7, 2]

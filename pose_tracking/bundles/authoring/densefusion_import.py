@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pose_tracking.bundles.bundle import CONFIG_FILE, SCHEMA, ModelBundle
+from pose_tracking.bundles.edit import bundle_yaml
 from pose_tracking.core.errors import BundleError, OutputError
 from pose_tracking.core.files import atomic_path, output_errors
+from pose_tracking.core.yaml_files import read_yaml
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.networks.densefusion import ENCODER, load_densefusion, select_outputs
 
@@ -104,9 +105,7 @@ def import_densefusion(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: exists already; name a new folder, or remove it first")
     _check_ids(object_ids)
-    source = ModelBundle.load(segmenter, require_weights=False)
-    if not source.segmentation_weights.is_file():
-        raise BundleError(f"{source.segmentation_weights}: missing weight file; train it or name another --segmenter")
+    source = _segmenter_of(segmenter)
     if not known_only:
         _check_listed(object_ids, folder / MODELS_INFO)
     kept = _kept_ids(object_ids, source, known_only)
@@ -124,9 +123,16 @@ def import_densefusion(
         _copy_segmentation(source, temporary)
         _copy_objects(folder, kept, temporary)
         config = _config(source, out.name, Path(pose).name, names, unit, RECIPES[recipe])
-        (temporary / CONFIG_FILE).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        (temporary / CONFIG_FILE).write_text(bundle_yaml(config), encoding="utf-8")
         ModelBundle.load(temporary)
     return ModelBundle.load(out)
+
+
+def _segmenter_of(segmenter: str | Path) -> ModelBundle:
+    source = ModelBundle.load(segmenter, require_weights=False)
+    if not source.segmentation_weights.is_file():
+        raise BundleError(f"{source.segmentation_weights}: missing weight file; train it or name another --segmenter")
+    return source
 
 
 def _check_ids(object_ids: Sequence[int]) -> None:
@@ -211,7 +217,7 @@ def _config(
     source: ModelBundle, name: str, checkpoint: str, names: dict[int, str], unit: str, recipe: Recipe
 ) -> dict[str, Any]:
     """Contents of ``bundle.yaml``: what the other bundle states of the stages that are taken from it, and ours."""
-    theirs = yaml.safe_load((source.path / CONFIG_FILE).read_text())
+    theirs = read_yaml(source.path / CONFIG_FILE)
     objects = {"names": names, "models_info": MODELS_INFO, "meshes": "meshes", "unit": unit}
     classes = source.config.objects.segmented or tuple(source.objects)
     if list(classes) != list(names):

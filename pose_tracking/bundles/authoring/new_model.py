@@ -6,11 +6,10 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import yaml
 from tqdm import tqdm
 
 from pose_tracking.bundles.bundle import CONFIG_FILE, SCHEMA
-from pose_tracking.bundles.edit import LINE_WIDTH
+from pose_tracking.bundles.edit import bundle_yaml
 from pose_tracking.core.errors import ConfigError, OutputError
 from pose_tracking.core.files import atomic_path, write_json, write_text
 from pose_tracking.objects.mesh import UNIT_SCALE, save_mesh
@@ -124,7 +123,7 @@ def _write(
         config = {
             "schema": SCHEMA,
             "name": out.name,
-            "description": description or f"{len(objects)} objects of our own: {', '.join(n.name for n in objects)}.",
+            "description": description or f"Objects of our own: {', '.join(n.name for n in objects)}.",
             "objects": {
                 "names": {new.obj_id: new.name for new in objects},
                 "models_info": "models_info.json",
@@ -133,7 +132,7 @@ def _write(
             },
             "segmentation": {"depth": True},  # as in the shipped bundles
         }
-        write_text(folder / CONFIG_FILE, yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=LINE_WIDTH))
+        write_text(folder / CONFIG_FILE, bundle_yaml(config))
         if write_preview is not None:
             write_preview(objects, folder / "preview")
         if overwrite and out.is_dir():
