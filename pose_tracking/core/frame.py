@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .arrays import Float, Float32, UInt8
+from .arrays import Float, Float32, UInt8, valid_depth
 from .camera import CameraIntrinsics
 from .errors import FrameError
 
@@ -85,7 +85,7 @@ class RGBDFrame:
             )
         # A sparse sample is enough to tell an empty or millimetre image from a usable one, on every frame.
         sample = depth[::4, ::4]
-        valid = sample[np.isfinite(sample) & (sample > 0)]
+        valid = sample[valid_depth(sample)]
         if valid.size == 0:
             raise FrameError("depth image has no valid reading (all zero or NaN): check the sensor", "depth_empty")
         if float(np.median(valid)) > 100.0:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Bool, Float
 from .boxes import box_iou, mask_box
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,13 @@ class Region:
     """
 
     obj_id: int
-    box: NDArray[np.float64] | None
-    mask: Mask | None = None
+    box: Float | None
+    mask: Bool | None = None
     score: float = 1.0
     ignored: bool = False
 
 
-def mask_iou(mask: Mask, other: Mask) -> float:
+def mask_iou(mask: Bool, other: Bool) -> float:
     """Intersection over union of two (H, W) masks; 0 where both are empty."""
     union = np.count_nonzero(mask | other)
     return np.count_nonzero(mask & other) / union if union else 0.0

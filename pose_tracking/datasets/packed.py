@@ -1,4 +1,4 @@
-"""Packed frames: one zip file of rendered samples that training reads at random, rendered in parallel and resumably.
+"""Packed frames: one zip file of rendered samples that training reads at random.
 
 Members are stored as they are (no second compression): ``NNNNNN/color.jpg`` or ``.png``, ``NNNNNN/depth.png`` (16 bit,
 0.1 mm), ``NNNNNN/instances.png`` (8 bit, 0 background, k the k-th object) and ``NNNNNN/meta.json``.

@@ -1,4 +1,4 @@
-"""Pictures of results: overlays on the colour image, plots, videos. Free of ROS."""
+"""Pictures of results: overlays on the colour image, and videos."""
 
 from .colors import color_of
 from .overlay import OverlayPainter, draw

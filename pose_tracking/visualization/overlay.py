@@ -11,7 +11,7 @@ import numpy as np
 from pose_tracking.core.arrays import Bool, Float, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import transform_points
+from pose_tracking.core.geometry import invert_transform, transform_points
 from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
@@ -125,7 +125,7 @@ class OverlayPainter:
         alive = {o.track_id for o in tracked}
         self._trails = {track_id: trail for track_id, trail in self._trails.items() if track_id in alive}
         to_fixed = np.eye(4) if frame.camera_pose is None else frame.camera_pose
-        to_camera = np.linalg.inv(to_fixed)
+        to_camera = invert_transform(to_fixed)
         for o in tracked:
             if o.pose is None:
                 continue

@@ -9,7 +9,6 @@ import numpy as np
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
-from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.objects import ObjectSet
@@ -96,8 +95,7 @@ class RandomScenes:
         config: RandomSceneConfig | None = None,
         backgrounds: RecordedBackgrounds | None = None,
     ) -> None:
-        if not objects.has_meshes:
-            raise ConfigError("the object set has no meshes to render: give their folder with --objects")
+        objects.require_meshes("to render")
         self.objects = objects
         self.config = config or RandomSceneConfig()
         self._backgrounds = backgrounds

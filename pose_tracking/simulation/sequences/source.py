@@ -49,8 +49,7 @@ class SimulatedSequences:
         config: VideoConfig | None = None,
         backgrounds: RecordedBackgrounds | None = None,
     ) -> None:
-        if not objects.has_meshes:
-            raise ConfigError("the object set has no meshes to render: give their folder with --objects")
+        objects.require_meshes("to render")
         self.objects, self.seeds, self.backgrounds = objects, list(seeds), backgrounds
         self.config: VideoConfig = config or SequenceConfig()
         self.name = f"simulated {self.seeds[0]}" if len(self.seeds) == 1 else f"{len(self.seeds)} simulated sequences"

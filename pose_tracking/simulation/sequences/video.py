@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
-from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
@@ -112,8 +111,7 @@ class VideoSimulator(ABC):
     config: VideoConfig
 
     def __init__(self, objects: ObjectSet, config: VideoConfig, seed: int) -> None:
-        if not objects.has_meshes:
-            raise ConfigError("the object set has no meshes to render: give their folder with --objects")
+        objects.require_meshes("to render")
         self.config = config
         self._seed = seed
         rng = np.random.default_rng([seed, 1])
