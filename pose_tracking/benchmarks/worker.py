@@ -19,9 +19,10 @@ from pose_tracking.core.device import choose_device
 from pose_tracking.core.errors import PoseTrackingError
 from pose_tracking.core.files import write_json
 from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.regions import Region
 from pose_tracking.core.results import Instances
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
-from pose_tracking.evaluation.metrics.matching import Region, match_frame
+from pose_tracking.evaluation.metrics.matching import match_frame
 from pose_tracking.evaluation.report.results import latency_entry
 from pose_tracking.pipeline import FrameReport, PoseTracker
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.regions import mask_iou
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.pose.config import VerificationConfig
 from pose_tracking.pose.fitting.calibration import feature_matrix, fit_calibration
@@ -17,7 +18,7 @@ from pose_tracking.pose.fitting.scoring import FEATURES
 from pose_tracking.segmentation.gating import gate
 
 from .metrics.confidence import ABSENT, RIGHT, ConfidenceCounts, judge_pose
-from .metrics.matching import MIN_IOU, mask_iou
+from .metrics.matching import MIN_IOU
 from .metrics.pose import PoseScorer
 
 if TYPE_CHECKING:

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.average_precision import MaskAveragePrecision
 from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.regions import Region
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
 from pose_tracking.objects import ObjectSet
 
 from .metrics.confidence import judge_pose, pooled
 from .metrics.identities import MIN_VISIBILITY, track_boxes, truth_box, truth_boxes, visibility_of, with_identities
-from .metrics.masks import MaskAveragePrecision
-from .metrics.matching import MIN_IOU, FrameMatches, Region, match_frame
+from .metrics.matching import MIN_IOU, FrameMatches, match_frame
 from .metrics.pose import PoseScorer
 from .metrics.tracking import IdentifiedBox, TrackingAccumulator
 from .report import results

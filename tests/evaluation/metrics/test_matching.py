@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from evaluation_cases import box_at, mask_of
+from evaluation_cases import box_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.core.boxes import box_iou, mask_box
-from pose_tracking.evaluation.metrics.matching import Region, mask_iou, match_frame, region_iou
+from pose_tracking.core.regions import Region, region_iou
+from pose_tracking.evaluation.metrics.matching import match_frame
 
 
 def estimate(u: float, score: float = 0.9, obj_id: int = 1, **fields) -> Region:
@@ -18,32 +17,6 @@ def estimate(u: float, score: float = 0.9, obj_id: int = 1, **fields) -> Region:
 
 def truth(u: float, obj_id: int = 1, **fields) -> Region:
     return Region(obj_id, box_at(u), **fields)
-
-
-def test_iou_by_hand():
-    assert box_iou(box_at(0), box_at(10))[0, 0] == pytest.approx(1 / 3)
-    assert box_iou(box_at(0), box_at(20))[0, 0] == 0
-    assert mask_iou(mask_of(box_at(0)), mask_of(box_at(10))) == pytest.approx(1 / 3)
-    assert mask_iou(np.zeros((4, 4), bool), np.zeros((4, 4), bool)) == 0
-    assert box_iou(np.zeros((0, 4)), box_at(0)).shape == (0, 1)
-
-
-def test_mask_box_is_tight():
-    np.testing.assert_array_equal(mask_box(mask_of(box_at(30))), box_at(30))
-    assert mask_box(np.zeros((5, 5), bool)) is None
-
-
-def test_masks_decide_where_both_have_them():
-    """Same box, but only half of the mask: the box would say 1."""
-    left = mask_of(np.array([0, 40, 10, 60.0]))
-    half = Region(1, box_at(0), left)
-    assert region_iou(half, Region(1, box_at(0), mask_of(box_at(0)))) == pytest.approx(0.5)
-    assert region_iou(half, Region(1, box_at(0))) == 1.0
-
-
-def test_box_of_the_mask_where_the_truth_has_no_box():
-    assert region_iou(estimate(10), Region(1, None, mask_of(box_at(10)))) == 1.0
-    assert region_iou(estimate(10), Region(1, None)) == 0.0
 
 
 def test_duplicate_is_a_false_positive():

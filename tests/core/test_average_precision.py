@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from evaluation_cases import box_at, mask_of
 
-from pose_tracking.evaluation.metrics.masks import MaskAveragePrecision
-from pose_tracking.evaluation.metrics.matching import Region
+from pose_tracking.core.average_precision import MaskAveragePrecision
+from pose_tracking.core.regions import Region
 
 
 def region(u: float, obj_id: int = 1, score: float = 0.9, ignored: bool = False) -> Region:
