@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import roc_auc
 from pose_tracking.datasets.sample import GroundTruthObject
 
-from .pose import PoseScorer
+from .pose import RIGHT_BELOW, PoseScorer
 
 Float = NDArray[np.float64]
-RIGHT_BELOW = 0.1  # ADD(-S) in diameters, as everywhere
 RIGHT, WRONG, ABSENT = "right", "wrong", "absent"
 
 
@@ -84,8 +83,8 @@ def _auc(right: Sequence[float], others: Sequence[float]) -> float | None:
     return roc_auc(right, others) if right and others else None
 
 
-def pooled(tallies: Sequence[ConfidenceCounts]) -> ConfidenceCounts:
-    """All poses of several tallies in one."""
+def pooled(counts: Sequence[ConfidenceCounts]) -> ConfidenceCounts:
+    """The poses of all `counts` in one."""
     return ConfidenceCounts(
-        *([value for counts in tallies for value in getattr(counts, kind)] for kind in (RIGHT, WRONG, ABSENT))
+        *([value for single in counts for value in getattr(single, kind)] for kind in (RIGHT, WRONG, ABSENT))
     )

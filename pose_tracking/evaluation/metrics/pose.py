@@ -6,6 +6,8 @@ BOP. Sources: Hinterstoisser et al., ACCV 2012 (ADD, ADI); Hodan et al., BOP Cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -15,6 +17,8 @@ from pose_tracking.core.geometry import invert_transform, transform_points
 from pose_tracking.objects import ObjectModel
 
 Float = NDArray[np.float64]
+RIGHT_BELOW = 0.1  # of the diameter: ADD(-S) below it is a right pose
+BOUND_POINTS = 16  # model points that tell which symmetries are worth a closer look
 
 
 def add(estimate: Float, truth: Float, points: NDArray[np.floating]) -> float:
@@ -22,54 +26,74 @@ def add(estimate: Float, truth: Float, points: NDArray[np.floating]) -> float:
     return float(np.linalg.norm(transform_points(estimate, points) - transform_points(truth, points), axis=1).mean())
 
 
-def add_s(
-    estimate: Float,
-    truth: Float,
-    points: NDArray[np.floating],
-    *,
-    legacy: bool = False,
-    tree: cKDTree | None = None,
-) -> float:
-    """ADD-S (ADI): mean distance (m) from each model point to the nearest one under the other pose.
+def add_s(estimate: Float, truth: Float, points: NDArray[np.floating], *, tree: cKDTree | None = None) -> float:
+    """ADD-S (ADI): mean distance (m) from each true model point to the nearest estimated one, as in BOP.
+
+    The evaluator of DenseFusion measures the other way round, from each estimated point to the nearest true one; the
+    two differ on elongated shapes.
 
     Args:
         estimate, truth: (4, 4) poses.
         points: (N, 3) model points in the object frame.
-        legacy: False: from each true point to the nearest estimated one (BOP). True: from each estimated point to the
-            nearest true one, as the evaluator of DenseFusion does; the two differ on elongated shapes.
         tree: k-d tree over `points`, where the caller keeps one: distances do not change when both point sets are
             moved into the object frame of one of them, so one tree serves every pair of poses.
     """
-    fixed, moving = (truth, estimate) if legacy else (estimate, truth)
     tree = cKDTree(points) if tree is None else tree
-    distances, _ = tree.query(transform_points(invert_transform(fixed) @ moving, points))
+    distances, _ = tree.query(transform_points(invert_transform(estimate) @ truth, points))
     return float(distances.mean())
 
 
 def mssd(estimate: Float, truth: Float, points: NDArray[np.floating], symmetries: Float) -> float:
     """MSSD (m): largest distance of a model point, minimised over the (S, 4, 4) symmetries of the object."""
-    estimated = transform_points(estimate, points)
-    return min(
-        float(np.linalg.norm(estimated - transform_points(truth @ symmetry, points), axis=1).max())
-        for symmetry in symmetries
-    )
+    return _least_largest(lambda poses, some: transform_points(poses, some), estimate, truth, points, symmetries)
 
 
 def mspd(
     estimate: Float, truth: Float, intrinsics: CameraIntrinsics, points: NDArray[np.floating], symmetries: Float
 ) -> float:
-    """MSPD (px): largest distance of a projected model point, minimised over the (S, 4, 4) symmetries."""
-    estimated = intrinsics.project(transform_points(estimate, points))
-    return min(
-        float(np.linalg.norm(estimated - intrinsics.project(transform_points(truth @ symmetry, points)), axis=1).max())
-        for symmetry in symmetries
+    """MSPD (px): largest distance of a projected model point, minimised over the (S, 4, 4) symmetries.
+
+    Infinite where a point lies behind the camera: it has no projection.
+    """
+    return _least_largest(
+        lambda poses, some: intrinsics.project(transform_points(poses, some)), estimate, truth, points, symmetries
     )
 
 
-def rotation_error(estimate: Float, truth: Float) -> float:
-    """Angle (rad, 0 to pi) between the two orientations; symmetries are not considered."""
-    cosine = 0.5 * (np.trace(estimate[:3, :3] @ truth[:3, :3].T) - 1.0)
-    return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+def _least_largest(
+    place: Callable[[Float, NDArray[np.floating]], Float],
+    estimate: Float,
+    truth: Float,
+    points: NDArray[np.floating],
+    symmetries: Float,
+) -> float:
+    """Largest distance of a point between the two poses, at the symmetry where that is least.
+
+    A few of the points bound it from below, so that only the few symmetries that come near are worked out in full.
+    """
+
+    def largest(poses: Float, some: NDArray[np.floating]) -> Float:
+        distances = np.linalg.norm(place(estimate, some) - place(poses, some), axis=-1).max(-1)
+        return np.nan_to_num(distances, nan=np.inf)
+
+    truths = truth @ symmetries
+    bounds = largest(truths, points[:: max(1, len(points) // BOUND_POINTS)])
+    least = np.inf
+    for i in np.argsort(bounds):
+        if bounds[i] >= least:
+            break
+        least = min(least, float(largest(truths[i], points)))
+    return least
+
+
+def rotation_error(estimate: Float, truth: Float, symmetries: Float | None = None) -> float:
+    """Angle (rad, 0 to pi) between the two orientations, the least over the (S, 4, 4) symmetries where they are given.
+
+    An object that turns about an axis has many: the angle about it then counts only up to the step they are apart.
+    """
+    truths = truth[None] if symmetries is None else truth @ symmetries
+    cosine = 0.5 * (np.einsum("ij,sij->s", estimate[:3, :3], truths[:, :3, :3]) - 1.0)
+    return float(np.arccos(np.clip(cosine, -1.0, 1.0)).min())
 
 
 def translation_error(estimate: Float, truth: Float) -> float:

@@ -68,12 +68,11 @@ def test_pure_translation_moves_every_point_alike():
     assert rotation_error(estimate, truth) == 0.0
 
 
-def test_direction_of_add_s():
-    """Two points 1 apart on x, estimate moved by 0.9: worked out by hand, the two directions differ in 3 points."""
+def test_add_s_goes_from_the_true_points_to_the_estimated_ones():
+    """Points along x, estimate moved by 0.9: worked out by hand; the other direction would give (0.1 + 0.7 + 0.9)/3."""
     points = np.array([[0.0, 0, 0], [1.0, 0, 0], [1.2, 0, 0]])
     truth, estimate = np.eye(4), pose((0, 0, 0), (0.9, 0, 0))  # estimated points at 0.9, 1.9, 2.1
     assert add_s(estimate, truth, points) == pytest.approx((0.9 + 0.1 + 0.3) / 3)
-    assert add_s(estimate, truth, points, legacy=True) == pytest.approx((0.1 + 0.7 + 0.9) / 3)
 
 
 def test_symmetry_is_free_for_mssd_and_mspd():
@@ -82,6 +81,30 @@ def test_symmetry_is_free_for_mssd_and_mspd():
     assert mssd(turned, truth, spiral(), HALF_TURN) == pytest.approx(0, abs=1e-12)
     assert mspd(turned, truth, CAMERA, spiral(), HALF_TURN) == pytest.approx(0, abs=1e-9)
     assert mssd(turned, truth, spiral(), HALF_TURN[:1]) > 0.05
+
+
+def test_the_rotation_error_of_a_symmetric_object_is_that_to_its_nearest_symmetry():
+    truth = pose((0.3, 0.2, 0.1), (0, 0, 0.8))
+    turned = truth @ HALF_TURN[1] @ pose((0.05, 0, 0), (0, 0, 0))
+    assert rotation_error(turned, truth, HALF_TURN) == pytest.approx(0.05)
+    assert rotation_error(turned, truth) > 3
+
+
+def test_many_symmetries_are_all_looked_at():
+    """The bound that skips symmetries must not change the result: all of them, one by one, give the same."""
+    turns = np.stack([pose((0, 0, 2 * np.pi * i / 72), (0, 0, 0)) for i in range(72)])
+    estimate, truth = pose((0.1, 0.2, 2.0), (0.01, 0, 0.8)), pose((0.1, 0.1, -1.0), (0, 0.01, 0.82))
+    points = spiral(400) * [1, 1, 0.1]
+    for symmetries in (turns, turns[::-1]):
+        alone = [mssd(estimate, truth @ turn, points, np.eye(4)[None]) for turn in symmetries]
+        assert mssd(estimate, truth, points, symmetries) == min(alone) < 0.9 * max(alone)
+        alone = [mspd(estimate, truth @ turn, CAMERA, points, np.eye(4)[None]) for turn in symmetries]
+        assert mspd(estimate, truth, CAMERA, points, symmetries) == min(alone) < 0.9 * max(alone)
+
+
+def test_what_is_behind_the_camera_has_no_projection():
+    behind = pose((0, 0, 0), (0, 0, -0.5))
+    assert mspd(behind, pose((0, 0, 0), (0, 0, 0.5)), CAMERA, spiral(), HALF_TURN) == np.inf
 
 
 ANGLES = st.floats(-3, 3)
