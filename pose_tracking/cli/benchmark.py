@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+LOGGER = logging.getLogger(__name__)
 SUBJECTS = ("pipeline", "tracking")
 
 
@@ -41,6 +44,7 @@ def benchmark(
             help="tracking: the others, of deep-sort-realtime,norfair,bytetrack; default: all that are installed."
         ),
     ] = None,
+    peers: Annotated[str | None, typer.Option(hidden=True, help="Now --baselines.")] = None,
     soak: Annotated[
         int, typer.Option(min=0, help="tracking: also measure the memory over so many frames; 0: not.")
     ] = 0,
@@ -54,11 +58,9 @@ def benchmark(
     The pipeline runs in a process of its own. `tracking` times the tracker's update alone, beside other trackers on the
     same made-up detections. Ratios are only comparable within one run.
     """
-    from pose_tracking.core.errors import ConfigError, OutputError
-    from pose_tracking.evaluation.report.files import check_writable
-
-    if what not in SUBJECTS:
-        raise ConfigError(f"benchmark {what}: there are only {' and '.join(SUBJECTS)}")
+    if peers is not None:
+        LOGGER.warning("--peers is now called --baselines; the old name goes with the next version")
+        baselines = peers if baselines is None else baselines
     for_pipeline = {
         "--model": model != "demo",
         "--objects": objects is not None,
@@ -67,21 +69,40 @@ def benchmark(
         "--threads": threads != 0,
     }
     for_tracking = {"--baselines": baselines is not None, "--soak": soak != 0}
-    for name, given in (for_tracking if what == "pipeline" else for_pipeline).items():
-        if given:
-            raise ConfigError(f"{name} says nothing to `benchmark {what}`: leave it out")
-    if networks not in (None, "published"):
-        raise ConfigError(f"--networks {networks}: only 'published' is known")
-    if out is not None:
-        check_writable(out.parent)  # before the long run
-        if out.is_dir():
-            raise OutputError(f"{out}: is a folder; name the JSON file to write")
-        if what == "tracking" and out.suffix == ".png":
-            raise OutputError(f"{out}: name the JSON file to write; the plot gets its name with .png")
+    check(what, for_tracking if what == "pipeline" else for_pipeline, networks, out)
     if what == "tracking":
         _tracking(counts, frames, baselines, soak, seed, out)
     else:
         _pipeline(model, objects, counts, frames, networks, device, threads, seed, out)
+
+
+def check(what: str, given: Mapping[str, bool], networks: str | None, out: Path | None) -> None:
+    """Check the options against each other, and that the output can be written, before the long run.
+
+    Args:
+        what: the subject.
+        given: whether each option that says nothing about it was given.
+        networks, out: of the command line.
+
+    Raises:
+        ConfigError: an unknown value, or an option of the other subject.
+        OutputError: `out` cannot be written.
+    """
+    from pose_tracking.core.errors import ConfigError, OutputError
+    from pose_tracking.evaluation.report.files import check_writable
+
+    if what not in SUBJECTS:
+        raise ConfigError(f"benchmark {what}: there are only {' and '.join(SUBJECTS)}")
+    for name in [name for name, is_given in given.items() if is_given]:
+        raise ConfigError(f"{name} says nothing to `benchmark {what}`: leave it out")
+    if networks not in (None, "published"):
+        raise ConfigError(f"--networks {networks}: only 'published' is known")
+    if out is not None:
+        check_writable(out.parent)
+        if out.is_dir():
+            raise OutputError(f"{out}: is a folder; name the JSON file to write")
+        if what == "tracking" and out.suffix == ".png":
+            raise OutputError(f"{out}: name the JSON file to write; the plot gets its name with .png")
 
 
 def _pipeline(

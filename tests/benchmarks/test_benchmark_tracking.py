@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def test_a_run_holds_all_counts_and_trackers() -> None:
     assert plot_tracking(data).startswith(b"\x89PNG")
 
 
-def test_without_peers_only_ours_are_timed() -> None:
+def test_without_baselines_only_ours_are_timed() -> None:
     assert set(make_trackers([])) == {OURS, DEEP_SORT}
 
 
@@ -166,6 +167,12 @@ def test_the_command_writes_figures_and_plot(tmp_path: Path) -> None:
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert "growth since the first point" in text
     assert str(out) in text
+
+
+def test_the_former_name_of_baselines_still_works_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), pytest.raises(ConfigError, match="baseline 'sort' is not one of"):
+        cli("tracking", "--peers", "sort")
+    assert "--peers is now called --baselines" in caplog.text
 
 
 @pytest.mark.parametrize(
