@@ -19,7 +19,7 @@ from typing import Any
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import PoseTrackingError
 from pose_tracking.datasets.sample import Sample
-from pose_tracking.evaluation.report.results import STAGES
+from pose_tracking.evaluation.report.schema import STAGES
 from pose_tracking.objects import ObjectSet
 
 SCENES = 2  # different frames per number of objects

@@ -1,26 +1,26 @@
-"""What the options of `pose-tracking evaluate` about detections and tracking ask for."""
+"""What the options of `evaluate` and `compare-trackers` about detections and tracking ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pose_tracking.core.errors import ConfigError
 
+from .evaluation_options import MIN_VISIB, NOISY_GT
 from .settings import with_settings
+from .sources import SourceOptions
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.core.results import Detection
-    from pose_tracking.datasets.sample import Sample
+    from pose_tracking.datasets.sample import Source
     from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig
+    from pose_tracking.evaluation.trackers.record import Detect, TrackingFrame
     from pose_tracking.pipeline import PoseTracker
 
 T = TypeVar("T")
-NOISY_GT = "noisy-gt"
-MIN_VISIB = 0.3
 # Options of the bundle, and of the noise, that `--set` changes.
 GROUPS = ("tracking", "pipeline", "noisy_gt")
 
@@ -30,63 +30,98 @@ class Plan:
     """What the options of the command line ask for.
 
     Attributes:
-        motions, lambdas, baselines: of the sweep; no lambdas where there is none.
         noise: of `noisy-gt` detections; None for the pipeline's own.
         settings: of `--set`.
+        motion, motion_weight: of the tracker; None for the bundle's.
     """
 
-    motions: list[str]
-    lambdas: list[float]
-    baselines: list[str]
     noise: NoisyTruthConfig | None
     settings: list[str]
-    camera_motion: bool
-    min_visib: float
-    max_frames: int | None
+    motion: str | None = None
+    motion_weight: float | None = None
+
+    def configured(self, bundle: ModelBundle) -> ModelBundle:
+        """The bundle with what the command line changes in its options."""
+        config = bundle.config
+        tracking = _changed(config.tracking, self.settings, "tracking")
+        if self.motion is not None:
+            tracking = replace(tracking, motion=self.motion)
+        if self.motion_weight is not None:
+            tracking = replace(tracking, motion_weight=self.motion_weight)
+        pipeline = _changed(config.pipeline, self.settings, "pipeline")
+        return replace(bundle, config=replace(config, tracking=tracking, pipeline=pipeline))
+
+    def detector(
+        self, tracker: PoseTracker, kept: list[TrackingFrame] | None = None, min_visib: float = MIN_VISIB
+    ) -> Detect | None:
+        """What gives the detections of a sample in place of the pipeline's own; None where nothing does.
+
+        Args:
+            tracker: the pipeline, whose detector takes the appearance features.
+            kept: a list that each frame is added to, see `record.recorded_frame`.
+            min_visib: ground truth less visible than this is ignored in what is kept.
+        """
+        from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthDetector
+        from pose_tracking.evaluation.trackers.record import keeping
+
+        if self.noise is None:
+            return None
+        detect = NoisyTruthDetector(tracker.segmenter, tracker.objects, self.noise, tracker.embedding).detect
+        return detect if kept is None else keeping(detect, kept, tracker.objects, min_visib)
+
+    def start(
+        self,
+        sources: Sequence[str],
+        given: SourceOptions,
+        model: str,
+        objects: Path | None,
+        device: str,
+        threads: int,
+        seed: int,
+    ) -> tuple[PoseTracker, Source | None]:
+        """The pipeline and what it is to run over, which is None where the sources are recorded detections.
+
+        Raises:
+            PoseTrackingError: the bundle or a source cannot be used, found before the networks are loaded.
+        """
+        from pose_tracking.bundles.bundle import ModelBundle
+        from pose_tracking.core.device import use_threads
+        from pose_tracking.core.seeds import seed_everything
+        from pose_tracking.pipeline import PoseTracker
+
+        bundle = self.configured(ModelBundle.load(model, objects))
+        source = None if recordings_of(sources) else given.open(sources, bundle.objects)
+        use_threads(threads)
+        seed_everything(seed)
+        return PoseTracker(bundle, device), source
+
+    def about(self, source: Source, tracker: PoseTracker, min_visib: float) -> dict[str, Any]:
+        """Where recorded detections come from (keys `recordings.ABOUT`)."""
+        return {
+            "source": source.name,
+            "model": tracker.bundle.name,
+            "detections": "the model's own" if self.noise is None else NOISY_GT,
+            "min_visib": min_visib,
+            "noisy_gt": None if self.noise is None else asdict(self.noise),
+        }
 
 
 def make_plan(
-    sources: Sequence[str],
-    motion: str | None,
-    motion_weight: float | None,
-    sweep: str | None,
-    baselines: str | None,
     detections: str | None,
-    save_detections: Path | None,
     settings: Sequence[str] | None,
     seed: int,
-    camera_motion: bool,
-    min_visib: float,
-    max_frames: int | None,
+    motion: str | None = None,
+    motion_weight: float | None = None,
 ) -> Plan:
     """Check the options against each other.
 
     Raises:
         ConfigError: a value is not understood, or says nothing without another option.
     """
-    from pose_tracking.evaluation.trackers.baselines import make_baseline
     from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig
-    from pose_tracking.evaluation.trackers.sweep import parse_baselines, parse_motions, parse_sweep
 
     if detections not in (None, NOISY_GT):
         raise ConfigError(f"--detections {detections}: only {NOISY_GT} is known")
-    recorded = bool(recordings_of(sources))
-    if sweep is None:
-        if baselines is not None:
-            raise ConfigError("--baselines needs --sweep")
-        if save_detections is not None and detections is None:
-            raise ConfigError(f"--save-detections needs --sweep or --detections {NOISY_GT}")
-        if recorded:
-            raise ConfigError(f"{sources[0]}: recorded detections can only be tracked again: give --sweep")
-    elif motion_weight is not None:
-        raise ConfigError("--lambda and --sweep both say what lambda is: leave one of them out")
-    if recorded and (detections is not None or save_detections is not None):
-        raise ConfigError(
-            f"{sources[0]}: its detections are recorded already: leave out --detections and what saves them"
-        )
-    motions = [] if motion is None else parse_motions(motion)
-    if sweep is None and len(motions) > 1:
-        raise ConfigError(f"--motion {motion}: several need --sweep")
     changes = list(settings or ())
     for text in changes:
         if text.partition(".")[0] not in GROUPS:
@@ -94,42 +129,7 @@ def make_plan(
     if detections is None and any(text.startswith("noisy_gt.") for text in changes):
         raise ConfigError(f"--set noisy_gt... needs --detections {NOISY_GT}")
     noise = None if detections is None else _changed(NoisyTruthConfig(seed=seed), changes, "noisy_gt")
-    others = [] if baselines is None else parse_baselines(baselines)
-    for name in others:
-        make_baseline(name, 30.0)  # a missing package is found before the long run
-    return Plan(
-        motions,
-        [] if sweep is None else parse_sweep(sweep),
-        others,
-        noise,
-        changes,
-        camera_motion,
-        min_visib,
-        max_frames,
-    )
-
-
-def _changed(config: T, settings: Sequence[str], group: str) -> T:
-    """`config` with the settings of its group."""
-    own = [text.partition(".")[2] for text in settings if text.startswith(f"{group}.")]
-    return with_settings(config, own, f"--set {group}")
-
-
-def configured(bundle: ModelBundle, plan: Plan) -> ModelBundle:
-    """The bundle with what the command line changes in its options."""
-    config = bundle.config
-    tracking = _changed(config.tracking, plan.settings, "tracking")
-    if len(plan.motions) == 1:
-        tracking = replace(tracking, motion=plan.motions[0])
-    pipeline = _changed(config.pipeline, plan.settings, "pipeline")
-    return replace(bundle, config=replace(config, tracking=tracking, pipeline=pipeline))
-
-
-def noisy_truth(tracker: PoseTracker, noise: NoisyTruthConfig) -> Callable[[Sample], list[Detection]]:
-    """What gives the detections of a sample in place of the pipeline's own."""
-    from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthDetector
-
-    return NoisyTruthDetector(tracker.segmenter, tracker.objects, noise, tracker.embedding).detect
+    return Plan(noise, changes, motion, motion_weight)
 
 
 def recordings_of(sources: Sequence[str]) -> list[Path]:
@@ -142,3 +142,9 @@ def recordings_of(sources: Sequence[str]) -> list[Path]:
     if files and len(files) < len(sources):
         raise ConfigError("recorded detections (.npz) cannot be pooled with anything else: give such files only")
     return [Path(text) for text in files]
+
+
+def _changed(config: T, settings: Sequence[str], group: str) -> T:
+    """`config` with the settings of its group."""
+    own = [text.partition(".")[2] for text in settings if text.startswith(f"{group}.")]
+    return with_settings(config, own, f"--set {group}")

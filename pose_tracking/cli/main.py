@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("run", "run"),
     "demo": ("demo", "demo"),
     "evaluate": ("evaluate", "evaluate"),
+    "compare-trackers": ("compare_trackers", "compare_trackers"),
     "new-model": ("new_model", "new_model"),
     "calibrate": ("calibrate", "calibrate"),
     "simulate": ("simulate", "simulate"),

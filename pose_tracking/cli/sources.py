@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,31 @@ SOURCE_HELP = (
     "BOP scene or split, Linemod_preprocessed folder, bag, packed file, or simulated:SEED (simulated:90001-90005: five "
     "sequences), rendered on the fly."
 )
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How sources are opened, see `open_sources`."""
+
+    backgrounds: Path | None = None
+    preset: str = "plain"
+    rate: float | None = None
+    frames: int | None = None
+    split: str = "all"
+    absent: bool = False
+    complete: bool = False
+
+    def open(self, texts: Sequence[str], objects: ObjectSet) -> Source:
+        """The sources as one.
+
+        Raises:
+            PoseTrackingError: something cannot be opened.
+        """
+        from pose_tracking.datasets.selection import Pool
+
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        opened = open_sources(texts, lambda: objects, **given)
+        return opened[0] if len(opened) == 1 else Pool(opened)
 
 
 def open_sources(

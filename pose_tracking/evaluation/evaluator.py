@@ -13,7 +13,8 @@ from pose_tracking.core.results import Detection
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
 
-from .report.files import Recorder, report_folder, write_report
+from .report.files import report_folder, write_report
+from .report.recorder import Recorder
 from .report.results import FrameResult, Report
 from .scorer import MIN_VISIBILITY, OnFrame, Scorer, score
 
@@ -43,7 +44,7 @@ def evaluate(
         camera_motion: whether the pipeline is told the pose of the camera.
         min_visib: ground truth less visible than this is ignored.
         max_frames: stop after so many frames.
-        on_frame: called with each sample and its result, e.g. to draw it.
+        on_frame: called with each sample, its result and what went wrong in it, e.g. to draw it.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -74,10 +75,11 @@ def evaluate(
             done.seconds,
             done.rejected,
             candidates=[*done.detections, *done.rejected_detections],
+            segmented=done.segmented,
         )
-        scorer.add(sample, result)
+        judged = scorer.add(sample, result)
         if on_frame is not None:
-            on_frame(sample, result)
+            on_frame(sample, result, judged)
     report = scorer.report(source.name, tracker.bundle.name)
     if report.data["frames"] == 0:
         raise DatasetError(f"{source.name}: has no frames")
@@ -163,5 +165,5 @@ def _to_folder(
     with report_folder(out) as folder:
         with Recorder(folder, objects, frames, fps=fps, video=video) as recorder:
             report = run(recorder.add)
-        write_report(report, folder, recorder.pictures, recorder.note)
+        write_report(report, folder, recorder.pictures)
     return report

@@ -7,7 +7,7 @@ from evaluation_cases import CAMERA, box_at, pose_at
 
 from pose_tracking.core.results import Detection, PoseEstimate
 from pose_tracking.evaluation.metrics.tracking import IdentifiedBox
-from pose_tracking.evaluation.trackers.run import TrackingFrame
+from pose_tracking.evaluation.trackers.record import TrackingFrame
 
 
 def detection(obj_id: int, u: float, feature: int | None = 0, pose: bool = True) -> Detection:

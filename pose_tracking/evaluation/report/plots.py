@@ -21,13 +21,13 @@ MAX_TIMELINES = 60
 
 def add_curves(report: Report) -> bytes | None:
     """Recall over the ADD(-S) threshold in shares of the diameter, a line an object; None without errors."""
-    tallies = [t for t in report.tallies.values() if t.instances and t.has_mesh]
-    if not tallies:
+    drawn = [c for c in report.counts.values() if c.instances and c.has_mesh]
+    if not drawn:
         return None
     figure = _figure(7, 3.6)
     axes = figure.subplots()
     thresholds = np.linspace(0, 0.3, 151)
-    for counts in tallies:
+    for counts in drawn:
         errors = np.asarray(counts.errors.get("scored", []), float) / counts.diameter
         axes.plot(thresholds, (errors[:, None] < thresholds).sum(0) / counts.instances, label=counts.name)
     axes.axvline(0.1, color="0.5", linestyle=":", linewidth=1)
@@ -38,16 +38,20 @@ def add_curves(report: Report) -> bytes | None:
 
 def recall_bars(report: Report) -> bytes | None:
     """Recall of each object, misses counted and left out; None where nothing could be scored."""
-    entries = [e for e in report.data["pose"]["objects"].values() if e["add_s_recall"] is not None]
+    entries = [
+        (e["name"], e["add_s_recall"], e["add_s_recall_detected"] or 0.0)
+        for e in report.data["pose"]["objects"].values()
+        if e["add_s_recall"] is not None
+    ]
     if not entries:
         return None
     figure = _figure(7, 3)
     axes = figure.subplots()
     x = np.arange(len(entries))
-    axes.bar(x - 0.2, [e["add_s_recall"] for e in entries], 0.4, label="of all instances")
-    axes.bar(x + 0.2, [e["add_s_recall_detected"] or 0.0 for e in entries], 0.4, label="of detected instances")
+    axes.bar(x - 0.2, [recall for _, recall, _ in entries], 0.4, label="of all instances")
+    axes.bar(x + 0.2, [recall for _, _, recall in entries], 0.4, label="of detected instances")
     axes.set(ylim=(0, 1.02), ylabel="ADD(-S) < 0.1 d")
-    axes.set_xticks(x, [e["name"] for e in entries], rotation=30, ha="right")
+    axes.set_xticks(x, [name for name, _, _ in entries], rotation=30, ha="right")
     axes.legend(fontsize=8, loc="lower right")
     return _png(figure)
 

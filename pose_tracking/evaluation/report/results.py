@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.results import Detection, TrackedObject
-from pose_tracking.evaluation.metrics.confidence import ConfidenceCounts
-from pose_tracking.evaluation.metrics.tracking import METRICS
+from pose_tracking.evaluation.metrics.object_counts import ObjectCounts
 
-SCHEMA = 1
-OBJECT_KEYS = ("name", "instances", "detected", "add_s_recall", "add_s_recall_detected", "median_add_m")
-STAGES = ("segmentation", "pose", "tracking", "total")
-# Poses a result may carry, in the order the pipeline makes them; see `scorer.stage_poses`.
-POSE_STAGES = ("network", "refined", "icp", "estimated", "published")
+from .schema import STAGES, ReportData
 
 
 @dataclass
@@ -30,6 +24,7 @@ class FrameResult:
         stage_times: seconds by stage (`STAGES`), as far as known.
         rejected: number of detections that were thrown away, by reason.
         candidates: all detections before the pose confidence was asked, or None where only `objects` is known.
+        segmented: whether the detector ran in this frame.
     """
 
     stamp_ns: int
@@ -37,6 +32,34 @@ class FrameResult:
     stage_times: Mapping[str, float] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
     candidates: Sequence[Detection] | None = None
+    segmented: bool = True
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """What went wrong in one annotated frame.
+
+    Attributes:
+        scene_id, image_id: of the frame.
+        frame: its number among the processed ones, from 0.
+        missed: instances that no detection stands for.
+        wrong_poses: detected instances whose ADD(-S) is a tenth of the diameter or more, or that have no pose.
+        false_positives: detections that stand for nothing.
+        largest_error: largest ADD(-S) of a pose in the frame, in diameters; 0 without one.
+    """
+
+    scene_id: int
+    image_id: int
+    frame: int
+    missed: int = 0
+    wrong_poses: int = 0
+    false_positives: int = 0
+    largest_error: float = 0.0
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Greater is worse; (0, 0) where nothing was to be found and nothing was."""
+        return self.missed + self.wrong_poses + self.false_positives, self.largest_error
 
 
 @dataclass(frozen=True)
@@ -68,59 +91,6 @@ class TrackRow:
 
 
 @dataclass
-class ObjectCounts:
-    """Counts and errors of one object.
-
-    Attributes:
-        name: class name.
-        diameter: metres.
-        has_mesh: whether ADD can be computed.
-        instances: ground-truth instances that count.
-        detections, false_positives, ignored: estimates of this class, those that stand for nothing, and those on
-            ignored ground truth.
-        errors: ADD(-S) in metres of each detected instance, by pose stage; infinite where the estimate has no pose.
-        annotated: whether the class occurs in the ground truth at all, ignored instances included, or is known not to
-            be there.
-        confidences: of the poses before the confidence was asked, by what they turned out to be.
-    """
-
-    name: str
-    diameter: float
-    has_mesh: bool
-    instances: int = 0
-    detected: int = 0
-    detections: int = 0
-    false_positives: int = 0
-    ignored: int = 0
-    errors: dict[str, list[float]] = field(default_factory=dict)
-    annotated: bool = False
-    confidences: ConfidenceCounts = field(default_factory=ConfidenceCounts)
-
-    def recall(self, errors: Sequence[float], denominator: int) -> float | None:
-        """Share of `denominator` with an error below a tenth of the diameter; None where it cannot be told."""
-        if not self.has_mesh or denominator == 0:
-            return None
-        return float(np.count_nonzero(np.asarray(errors) < 0.1 * self.diameter)) / denominator
-
-    def stage_recalls(self) -> dict[str, float | None]:
-        """Recall, misses counted, of each pose stage that is known."""
-        return {s: self.recall(self.errors[s], self.instances) for s in POSE_STAGES if s in self.errors}
-
-    def scores(self) -> dict[str, Any]:
-        """The entry of this object in ``report.json`` (keys `OBJECT_KEYS`)."""
-        errors = self.errors.get("scored", [])
-        finite = [e for e in errors if np.isfinite(e)]
-        return {
-            "name": self.name,
-            "instances": self.instances,
-            "detected": self.detected,
-            "add_s_recall": self.recall(errors, self.instances),
-            "add_s_recall_detected": self.recall(errors, self.detected),
-            "median_add_m": float(np.median(finite)) if finite else None,
-        }
-
-
-@dataclass
 class Report:
     """An evaluation: what goes into the files, and what the plots are drawn from.
 
@@ -128,42 +98,16 @@ class Report:
         data: the content of ``report.json``.
         frames: (scene_id, image_id) of the processed frames.
         poses, tracks: the lines of ``poses.csv`` and ``tracks.csv``.
-        tallies: counts and errors by object id.
+        counts: counts and errors by object id.
         stage_times: seconds of each frame by stage.
     """
 
-    data: dict[str, Any]
+    data: ReportData
     frames: list[tuple[int, int]]
     poses: list[PoseRow]
     tracks: list[TrackRow]
-    tallies: dict[int, ObjectCounts]
+    counts: dict[int, ObjectCounts]
     stage_times: dict[str, list[float]]
-
-
-def mean_entry(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Unweighted mean over the objects that have instances, key by key; None where no object has a value."""
-    entries = [entry for entry in entries if entry["instances"] > 0]
-    mean: dict[str, Any] = {"name": "mean"}
-    for key in OBJECT_KEYS[1:]:
-        values = [entry[key] for entry in entries if entry[key] is not None]
-        mean[key] = float(np.mean(values)) if values else None
-    return mean
-
-
-def all_instances(tallies: Sequence[ObjectCounts], stages: Sequence[str]) -> dict[str, Any]:
-    """Recall over the instances of all objects together, in total and by pose stage; misses are failures."""
-    instances = sum(t.instances for t in tallies)
-
-    def recall(stage: str) -> float | None:
-        right = sum(np.count_nonzero(np.asarray(t.errors.get(stage, [])) < 0.1 * t.diameter) for t in tallies)
-        return right / instances if instances else None
-
-    return {
-        "instances": instances,
-        "detected": sum(t.detected for t in tallies),
-        "add_s_recall": recall("scored"),
-        "add_s_recall_by_stage": {stage: recall(stage) for stage in stages},
-    }
 
 
 def latency_entry(stage_times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | None]]:
@@ -176,8 +120,3 @@ def latency_entry(stage_times: Mapping[str, Sequence[float]]) -> dict[str, dict[
             "p99": float(np.percentile(times, 99)) if times.size else None,
         }
     return entry
-
-
-def no_tracking() -> dict[str, None]:
-    """The tracking entry where identities are not known."""
-    return dict.fromkeys(METRICS)

@@ -4,84 +4,105 @@ from __future__ import annotations
 
 from typing import Any
 
+from .schema import ReportData
+from .tables import Table, count, millimetres, number, percent
 
-def format_table(data: dict[str, Any]) -> str:
+# The stages that are told apart in the terminal; the HTML report has them all.
+STAGE_NAMES = {"network": "raw", "refined": "refined", "icp": "ICP", "estimated": "verified"}
+RATIOS = ("mota", "motp", "idf1", "hota")
+
+
+def format_table(data: ReportData) -> str:
     """The content of ``report.json`` as a compact table."""
     extra = data["extra"]
     dropped = f", {data['frames_dropped']} dropped" if data["frames_dropped"] else ""
     fps = f", {data['fps']:.2f} frames/s" if data["fps"] else ""
     lines = [f"{data['model']} on {data['source']}: {data['frames']} frames{dropped}{fps}"]
-    if extra["annotated_frames"] and not any(counts["instances"] for counts in data["pose"]["objects"].values()):
+    if not extra["annotated_frames"]:
+        lines += _without_truth(data)
+    elif not any(entry["instances"] for entry in data["pose"]["objects"].values()):
         lines.append(f"no instances; false positives per frame {extra['false_positives_per_frame']:.3f}")
-    elif extra["annotated_frames"]:
-        width = max(len(e["name"]) for e in (*data["pose"]["objects"].values(), {"name": "object"}))
-        lines.append(
-            f"{'object':<{width}} {'instances':>9} {'detected':>8} {'recall':>7} "
-            f"{'of detected':>11} {'median ADD(-S)':>14}"
-        )
-        for entry in (*data["pose"]["objects"].values(), data["pose"]["mean"]):
-            if entry["instances"]:
-                lines.append(
-                    f"{entry['name']:<{width}} {_count(entry['instances']):>9} {_count(entry['detected']):>8} "
-                    f"{_percent(entry['add_s_recall']):>7} {_percent(entry['add_s_recall_detected']):>11} "
-                    f"{_millimetres(entry['median_add_m']):>14}"
-                )
-        segmentation, tracking = data["segmentation"], data["tracking"]
-        everything = extra["all_instances"]
-        if everything["instances"]:
-            lines.append(
-                f"{'all':<{width}} {_count(everything['instances']):>9} {_count(everything['detected']):>8} "
-                f"{_percent(everything['add_s_recall']):>7}"
-            )
-            names = {"network": "raw", "refined": "refined", "icp": "ICP", "estimated": "verified"}
-            for label, by_stage in (("all", everything), ("mean", extra)):
-                stages = by_stage["add_s_recall_by_stage"]
-                known = "  ".join(f"{n} {_percent(stages[s])}" for s, n in names.items() if stages.get(s) is not None)
-                if known:
-                    lines.append(f"stages    {known}  ({label})")
-        before = extra["segmentation_before_pose_check"]
-        lines.append(
-            f"masks     mAP {_percent(segmentation['map'])}  mAP50 {_percent(segmentation['map50'])}"
-            f"  (before the pose check {_percent(before['map'])}, {_percent(before['map50'])})"
-        )
-        lines += _confidence(extra["confidence"])
-        if extra["tracking_note"]:
-            lines.append(f"tracking  not scored: {extra['tracking_note']}")
-        else:
-            ratios = "  ".join(
-                f"{name.upper()} {_percent(tracking[name])}" for name in ("mota", "motp", "idf1", "hota")
-            )
-            counts = "  ".join(
-                f"{name} {tracking[name]}" for name in tracking if name not in ("mota", "motp", "idf1", "hota")
-            )
-            lines += [f"tracking  {ratios}", f"          {counts}"]
-        lines.append(f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}")
     else:
-        lines.append(f"no ground truth; detections per frame: {extra['detections_per_frame']:.3f}")
-        names = {key: entry["name"] for key, entry in data["pose"]["objects"].items()}
-        found = {names[key]: entry for key, entry in extra["objects"].items() if entry["detections"]}
-        lines += [f"  {name:<14} {entry['detections_per_frame']:.3f}" for name, entry in found.items()]
+        lines += [*_poses(data), *_bop(data), *_stages(data), *_masks(data), *_confidence(extra["confidence"])]
+        lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
     stages = [f"{stage} {t['median']:.0f}" for stage, t in data["latency_ms"].items() if t["median"] is not None]
     if stages:
         lines.append("median ms " + ", ".join(stages))
     return "\n".join(lines)
 
 
+def _without_truth(data: ReportData) -> list[str]:
+    extra = data["extra"]
+    names = {key: entry["name"] for key, entry in data["pose"]["objects"].items()}
+    found = [
+        [f"  {names[key]}", number(entry["detections_per_frame"])]
+        for key, entry in extra["objects"].items()
+        if entry["detections"]
+    ]
+    total = f"no ground truth; detections per frame: {extra['detections_per_frame']:.3f}"
+    return [total, *Table(["", ""], found).as_text()[1:]]
+
+
+def _poses(data: ReportData) -> list[str]:
+    everything = data["extra"]["all_instances"]
+    entries: list[Any] = [entry for entry in data["pose"]["objects"].values() if entry["instances"]]
+    entries.append(data["pose"]["mean"])
+    if everything["instances"]:
+        entries.append({"name": "all", "add_s_recall_detected": None, "median_add_m": None} | everything)
+    rows = [
+        [
+            entry["name"],
+            count(entry["instances"]),
+            count(entry["detected"]),
+            percent(entry["add_s_recall"]),
+            percent(entry["add_s_recall_detected"]),
+            millimetres(entry["median_add_m"]),
+        ]
+        for entry in entries
+    ]
+    return Table(["object", "instances", "detected", "recall", "of detected", "median ADD(-S) mm"], rows).as_text()
+
+
+def _bop(data: ReportData) -> list[str]:
+    recalls = data["bop"]["all"] if data["bop"] else {"ar": None}
+    if recalls["ar"] is None:
+        return []
+    parts = f"MSSD {percent(recalls['ar_mssd'])}  MSPD {percent(recalls['ar_mspd'])}"
+    return [f"BOP       AR {percent(recalls['ar'])} of MSSD and MSPD, without VSD  ({parts})"]
+
+
+def _stages(data: ReportData) -> list[str]:
+    lines = []
+    for label, by_stage in (("all", data["extra"]["all_instances"]), ("mean", data["extra"])):
+        stages = by_stage["add_s_recall_by_stage"]
+        known = "  ".join(f"{n} {percent(stages[s])}" for s, n in STAGE_NAMES.items() if stages.get(s) is not None)
+        if known:
+            lines.append(f"stages    {known}  ({label})")
+    return lines
+
+
+def _masks(data: ReportData) -> list[str]:
+    after, before = data["segmentation"], data["extra"]["segmentation_before_pose_check"]
+    if after["map"] is None:
+        return []
+    line = f"masks     mAP {percent(after['map'])}  mAP50 {percent(after['map50'])}"
+    if before["map"] is not None:
+        line += f"  (before the pose check {percent(before['map'])}, {percent(before['map50'])})"
+    return [line]
+
+
 def _confidence(figures: dict[str, Any]) -> list[str]:
     if figures["roc_auc"] is None:
         return []
     counts = f"{figures['right']} right poses against {figures['wrong']} wrong and {figures['absent']} false"
-    at = f"precision {_percent(figures['precision'])}, recall {_percent(figures['recall'])}"
+    at = f"precision {percent(figures['precision'])}, recall {percent(figures['recall'])}"
     return [f"confidence  ROC AUC {figures['roc_auc']:.3f} ({counts}); at {figures['threshold']:g} {at}"]
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _millimetres(value: float | None) -> str:
-    return "-" if value is None else f"{value * 1e3:.1f} mm"
-
-
-def _count(value: float) -> str:
-    return f"{value:g}" if value == int(value) else f"{value:.1f}"
+def _tracking(data: ReportData) -> list[str]:
+    tracking = data["tracking"]
+    if data["extra"]["tracking_note"]:
+        return [f"tracking  not scored: {data['extra']['tracking_note']}"]
+    ratios = "  ".join(f"{name.upper()} {percent(tracking[name])}" for name in RATIOS)
+    counts = "  ".join(f"{name} {tracking[name]}" for name in tracking if name not in RATIOS)
+    return [f"tracking  {ratios}", f"          {counts}"]

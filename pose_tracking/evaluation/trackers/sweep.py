@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,12 @@ from pose_tracking.tracking import TrackingConfig
 from pose_tracking.tracking.config import MOTIONS
 
 from .baselines import BASELINES, make_baseline
-from .run import TrackingFrame, TrackStep, own_tracker, run_tracker
+from .record import TrackingFrame
+from .recordings import Recording
+from .run import TrackStep, own_tracker, run_tracker
 
 Scores = dict[str, Any]
+SCHEMA = 2  # of sweep.json
 
 
 def parse_sweep(text: str) -> list[float]:
@@ -101,9 +104,8 @@ def run_sweep(
     Raises:
         ConfigError: a value out of range, or a baseline that is not installed.
     """
+    check_baselines(baselines)
     fps = frame_rate(frames)
-    for name in baselines:
-        make_baseline(name, fps)  # a missing package is found before the long run
 
     def scores(make: Callable[[], TrackStep], label: str, told: bool) -> Scores:
         label = label if progress else ""
@@ -118,6 +120,65 @@ def run_sweep(
             rows.append({"motion": motion, "lambda": float(value), **found})
     others = [{"name": name, **scores(partial(baseline_tracker, name, fps), name, False)} for name in baselines]
     return {"rows": rows, "baselines": others}
+
+
+def compare_trackers(
+    recording: Recording,
+    objects: ObjectSet,
+    config: TrackingConfig,
+    motions: Sequence[str] = (),
+    lambdas: Sequence[float] = (),
+    baselines: Sequence[str] = (),
+    *,
+    camera_motion: bool = True,
+    progress: bool = False,
+) -> Scores:
+    """`run_sweep` on a recording; the content of ``sweep.json``.
+
+    Args:
+        recording: detections, and where they come from.
+        objects, config, baselines, camera_motion, progress: see `run_sweep`.
+        motions, lambdas: what to try; those of `config` where there are none.
+
+    Raises:
+        ConfigError: see `run_sweep`.
+    """
+    frames, about = recording
+    found = run_sweep(
+        frames,
+        objects,
+        config,
+        motions or [config.motion],
+        lambdas or [config.motion_weight],
+        baselines,
+        camera_motion=camera_motion,
+        progress=progress,
+    )
+    return {
+        "schema": SCHEMA,
+        **found,
+        "source": about["source"],
+        "model": about["model"],
+        "frames": len(frames),
+        "detections": about["detections"],
+        "settings": {
+            "camera_motion": camera_motion,
+            "rate": round(frame_rate(frames), 3),
+            "min_visib": about["min_visib"],
+            "noisy_gt": about["noisy_gt"],
+            "tracking": {k: v for k, v in asdict(config).items() if k not in ("motion", "motion_weight")},
+        },
+    }
+
+
+def check_baselines(names: Sequence[str]) -> None:
+    """Find a baseline that is unknown or not installed before a long run.
+
+    Raises:
+        ConfigError: see `baselines.make_baseline`.
+    """
+    for name in names:
+        make_baseline(name, 30.0)
 
 
 def baseline_tracker(name: str, fps: float) -> TrackStep:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.files import atomic_path, make_directory, write_json, write_text
 from pose_tracking.evaluation.report import plots
-from pose_tracking.evaluation.report.html import html_figure, html_page, html_table
+from pose_tracking.evaluation.report.html import render
+from pose_tracking.evaluation.report.tables import Table, number, percent
+
+from .sweep import SCHEMA
 
 SWEEP_FILES = ("sweep.json", "sweep.txt", "sweep.png", "sweep.html")
-# The two lambdas the design shows object by object.
+# The two lambdas that are shown object by object.
 DETAILED = (0.5, 0.25)
 _COLUMNS = {
     "id_switches": "ID switches",
@@ -34,8 +36,8 @@ def format_sweep(data: dict[str, Any]) -> str:
         f"motion {'given' if data['settings']['camera_motion'] else 'not given'}",
         "",
     ]
-    for title, head, rows in _tables(data):
-        lines += [title, *_text_table(head, rows), ""]
+    for table in _tables(data):
+        lines += [table.title, *table.as_text(), ""]
     return "\n".join(lines)
 
 
@@ -54,66 +56,52 @@ def write_sweep(data: dict[str, Any], out: str | Path) -> None:
     write_text(out / "sweep.html", render_sweep(data, picture))
 
 
+def load_sweep(path: str | Path) -> dict[str, Any]:
+    """Read a ``sweep.json`` of this version or of 0.1.0, which called the other trackers ``peers``.
+
+    Raises:
+        DatasetError: no such file, not a sweep, or of a later schema.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: not a sweep ({error})") from error
+    if not isinstance(data, dict) or not {"rows", "settings"} <= set(data):
+        raise DatasetError(f"{path}: not a sweep of `pose-tracking compare-trackers`")
+    if data.get("schema", 1) not in (1, SCHEMA):
+        raise DatasetError(f"{path}: a sweep of schema {data['schema']}; this version reads 1 and {SCHEMA}")
+    others = data.pop("peers", [])
+    return {**data, "schema": SCHEMA, "baselines": data.get("baselines", others)}
+
+
 def render_sweep(data: dict[str, Any], picture: bytes) -> str:
     """The content of ``sweep.json`` and its plot as one self-contained HTML page."""
-    title = f"{data['model']} on {data['source']}"
-    given = "given to the tracker" if data["settings"]["camera_motion"] else "not given to the tracker"
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>{data['frames']} frames, {data['rows'][0]['object_frames']} boxes of the ground truth; detections: "
-        f"{html.escape(data['detections'])}; camera motion {given}.</p>",
-        html_figure(picture),
-    ]
-    for heading, head, rows in _tables(data):
-        parts += [f"<h2>{html.escape(heading)}</h2>", html_table(head, rows, "mean" if head[0] == "object" else "")]
-    parts += [
-        '<p class="note">Confirmed tracks that were observed in the frame, 2D boxes, IoU 0.5, within each class; '
-        "lambda is the share of motion in the association cost, 0 = appearance only. MOTP is the mean IoU of the "
-        "matches (1 is best), MT and ML the number of instances tracked for at least 80 % and below 20 % of their "
-        "time.</p>",
-        f"<h2>Settings</h2><pre>{html.escape(json.dumps(data['settings'], indent=1))}</pre>",
-    ]
-    return html_page(title, parts)
+    settings = json.dumps(data["settings"], indent=1)
+    return render("sweep.html", data=data, picture=picture, tables=_tables(data), settings=settings)
 
 
-def _tables(data: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Title, head and rows of each table."""
+def _tables(data: dict[str, Any]) -> list[Table]:
     columns = [*_COLUMNS.values()]
     overall = [
-        [row["motion"], f"{row['lambda']:g}", *_cells(row), _cell(row["switches_per_1000"], "")] for row in data["rows"]
+        [row["motion"], f"{row['lambda']:g}", *_cells(row), number(row["switches_per_1000"], ".2f")]
+        for row in data["rows"]
     ]
     overall += [
-        [baseline["name"], "", *_cells(baseline), _cell(baseline["switches_per_1000"], "")]
+        [baseline["name"], "", *_cells(baseline), number(baseline["switches_per_1000"], ".2f")]
         for baseline in data["baselines"]
     ]
-    tables = [("All objects", ["motion", "lambda", *columns, "switches per 1000"], overall)]
+    tables = [Table(["motion", "lambda", *columns, "switches per 1000"], overall, title="All objects")]
     for value in DETAILED:
         for row in data["rows"]:
             if row["lambda"] == value:
                 rows = [[name, *_cells(scores)] for name, scores in row["objects"].items()]
                 title = f"lambda {value:g}, {row['motion']} motion"
-                tables.append((title, ["object", *columns], [*rows, ["overall", *_cells(row)]]))
+                tables.append(Table(["object", *columns], [*rows, ["overall", *_cells(row)]], 1, title))
     return tables
 
 
 def _cells(scores: dict[str, Any]) -> list[str]:
-    return [_cell(scores[name], name) for name in _COLUMNS]
-
-
-def _cell(value: float | int | None, name: str) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:.2f}" if name == "" else f"{value:.1%}"
-
-
-def _text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table whose first column is left and whose others are right aligned."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (head, *rows)
-    ]
+    return [str(scores[k]) if isinstance(scores[k], int) else percent(scores[k]) for k in _COLUMNS]

@@ -41,7 +41,7 @@ class Replay:
     def __init__(self, objects, answers):
         self.objects, self.bundle = objects, SimpleNamespace(name="test")
         self.answers, self.resets = answers, []
-        self.report = SimpleNamespace(seconds={}, rejected={}, detections=[], rejected_detections=[])
+        self.report = SimpleNamespace(seconds={}, rejected={}, detections=[], rejected_detections=[], segmented=True)
         self.done = 0
 
     def option(self, name):
@@ -61,6 +61,7 @@ class Replay:
             rejected={"pose_confidence": 1},
             detections=detections,
             rejected_detections=[],
+            segmented=True,
         )
         return answer.objects
 
@@ -139,8 +140,12 @@ def test_html_stands_alone(written):
     page = (written[0] / "report.html").read_text()
     tags = Tags()
     tags.feed(page)
-    assert len(tags.sources) >= 4 + 6  # plots and pictures
-    assert all(re.match(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]{100,}$", s) for s in tags.sources)
+    links = [s for s in tags.sources if not s.startswith("data:")]
+    images = [s for s in tags.sources if s.startswith("data:")]
+    assert len(images) >= 4 + 6  # plots and pictures
+    assert all(re.match(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]{100,}$", s) for s in images)
+    # All that is outside the page is the video beside it.
+    assert {link.partition("#")[0] for link in links} == {"overlay.mp4"}
     for text in ("brick", "plate", "made <up> scene", "pose_confidence 8", "100.0%"):
         assert text in tags.text
     assert "<up>" not in page

@@ -9,11 +9,11 @@ import pytest
 from evaluation_cases import make_objects
 from tracking_cases import frames
 
-from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.errors import ConfigError, DatasetError
 from pose_tracking.evaluation.metrics.tracking import FURTHER_METRICS, METRICS
 from pose_tracking.evaluation.trackers.baselines import BASELINES, available
 from pose_tracking.evaluation.trackers.sweep import frame_rate, parse_baselines, parse_motions, parse_sweep, run_sweep
-from pose_tracking.evaluation.trackers.sweep_report import SWEEP_FILES, format_sweep, write_sweep
+from pose_tracking.evaluation.trackers.sweep_report import SWEEP_FILES, format_sweep, load_sweep, write_sweep
 from pose_tracking.objects import ObjectSet
 from pose_tracking.tracking import TrackingConfig
 
@@ -140,3 +140,25 @@ def test_other_trackers_run_on_the_same_detections(name: str, objects: ObjectSet
     data = found | {"source": "a", "model": "b", "frames": 30, "detections": "c", "settings": {"camera_motion": True}}
     write_sweep(data, tmp_path)
     assert name in (tmp_path / "sweep.txt").read_text()
+
+
+def test_a_sweep_of_version_0_1_0_is_read(data: dict, tmp_path: Path) -> None:
+    """It had no schema, and called the other trackers peers."""
+    others = [{"name": "norfair", "idf1": 0.5}]
+    old = {key: value for key, value in data.items() if key != "baselines"} | {"peers": others}
+    (tmp_path / "sweep.json").write_text(json.dumps(old))
+    read = load_sweep(tmp_path / "sweep.json")
+    assert (read["schema"], read["baselines"], read["rows"]) == (2, others, data["rows"])
+    assert "peers" not in read
+    write_sweep(data, tmp_path)
+    assert load_sweep(tmp_path / "sweep.json")["rows"] == data["rows"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "not a sweep"), ("[]", "not a sweep of"), ('{"schema": 3, "rows": [], "settings": {}}', "of schema 3")],
+)
+def test_what_is_no_sweep_is_named(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(DatasetError, match=message):
+        load_sweep(tmp_path / "sweep.json")

@@ -14,14 +14,9 @@ from tracking_cases import detection, frames
 
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.evaluation.metrics.tracking import IdentifiedBox
-from pose_tracking.evaluation.trackers.run import (
-    TrackingFrame,
-    load_recording,
-    own_tracker,
-    record,
-    run_tracker,
-    save_recording,
-)
+from pose_tracking.evaluation.trackers.record import TrackingFrame, record
+from pose_tracking.evaluation.trackers.recordings import load_recording, save_recording
+from pose_tracking.evaluation.trackers.run import own_tracker, run_tracker
 from pose_tracking.objects import ObjectSet
 from pose_tracking.tracking import TrackingConfig
 

@@ -1,0 +1,121 @@
+"""`pose-tracking compare-trackers`: ways to track the same detections, and other trackers on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pose_tracking.core.errors import ConfigError
+
+from . import evaluation_options as options
+from .evaluation_options import MIN_VISIB
+from .evaluation_plan import make_plan, recordings_of
+from .sources import SourceOptions
+
+
+def compare_trackers(
+    sources: options.Sources,
+    model: options.Model,
+    out: options.Out,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lambda=VALUES",
+            help="Track with each of these lambdas, e.g. lambda=0,0.25,0.5,1; default: the bundle's.",
+        ),
+    ] = None,
+    motion: Annotated[
+        str | None,
+        typer.Option(help="What the motion term compares, one or several of box,pose,both; default: the bundle's."),
+    ] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(help="Other trackers on the same detections: deep-sort-realtime,norfair,bytetrack, or all."),
+    ] = None,
+    objects: options.Objects = None,
+    min_visib: options.MinVisib = MIN_VISIB,
+    device: options.Device = "auto",
+    detections: options.Detections = None,
+    save_detections: options.SaveDetections = None,
+    camera_motion: options.CameraMotion = True,
+    settings: options.Settings = None,
+    max_frames: options.MaxFrames = None,
+    backgrounds: options.Backgrounds = None,
+    preset: options.Preset = "plain",
+    rate: options.Rate = None,
+    frames: options.Frames = None,
+    split: options.Split = "all",
+    absent: options.Absent = False,
+    complete: options.Complete = False,
+    threads: options.Threads = 0,
+    seed: options.Seed = 0,
+) -> None:
+    """Detect once, then track with each lambda and motion and with other trackers; write sweep.json, .txt, .png, .html.
+
+    SOURCE may also be a .npz file of --save-detections: nothing is detected then.
+    """
+    given = SourceOptions(backgrounds, preset, rate, frames, split, absent, complete)
+    compare(
+        sources, given, model, objects, out, sweep, motion, baselines, detections, save_detections, settings,
+        camera_motion, min_visib, max_frames, device, threads, seed,
+    )  # fmt: skip
+
+
+def compare(
+    sources: Sequence[str],
+    given: SourceOptions,
+    model: str,
+    objects: Path | None,
+    out: Path,
+    sweep: str | None,
+    motion: str | None,
+    baselines: str | None,
+    detections: str | None,
+    save_detections: Path | None,
+    settings: Sequence[str] | None,
+    camera_motion: bool,
+    min_visib: float,
+    max_frames: int | None,
+    device: str,
+    threads: int,
+    seed: int,
+) -> None:
+    """Do what `compare_trackers` says."""
+    from pose_tracking.evaluation.report.files import check_writable
+    from pose_tracking.evaluation.trackers import sweep as sweeps
+    from pose_tracking.evaluation.trackers.record import pipeline_detector, record
+    from pose_tracking.evaluation.trackers.recordings import Recording, load_recordings, save_recording
+    from pose_tracking.evaluation.trackers.sweep_report import format_sweep, write_sweep
+
+    files = recordings_of(sources)
+    if files and (detections is not None or save_detections is not None):
+        raise ConfigError(
+            f"{sources[0]}: its detections are recorded already: leave out --detections and what saves them"
+        )
+    lambdas = [] if sweep is None else sweeps.parse_sweep(sweep)
+    motions = [] if motion is None else sweeps.parse_motions(motion)
+    others = [] if baselines is None else sweeps.parse_baselines(baselines)
+    sweeps.check_baselines(others)
+    plan = make_plan(detections, settings, seed)
+    check_writable(out)
+    if save_detections is not None:
+        check_writable(save_detections.parent)
+    tracker, source = plan.start(sources, given, model, objects, device, threads, seed)
+    if source is None:
+        asked = None if min_visib == MIN_VISIB else min_visib
+        recording = load_recordings(files, tracker.bundle.name, tracker.objects, asked).first(max_frames)
+    else:
+        detect = plan.detector(tracker) or pipeline_detector(tracker)
+        kept = record(source, detect, tracker.objects, min_visib=min_visib, max_frames=max_frames, progress=True)
+        recording = Recording(kept, plan.about(source, tracker, min_visib))
+    if save_detections is not None:
+        save_recording(save_detections, *recording)
+    config = tracker.tracker.config
+    data = sweeps.compare_trackers(
+        recording, tracker.objects, config, motions, lambdas, others, camera_motion=camera_motion, progress=True
+    )
+    write_sweep(data, out)
+    typer.echo(f"{format_sweep(data)}\nsweep: {out / 'sweep.html'}")

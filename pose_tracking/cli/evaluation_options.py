@@ -1,0 +1,75 @@
+"""Options that `evaluate` and `compare-trackers` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .sources import SOURCE_HELP
+
+NOISY_GT = "noisy-gt"
+MIN_VISIB = 0.3
+
+Sources = Annotated[list[str], typer.Argument(help=f"{SOURCE_HELP} Several are pooled.", metavar="SOURCE...")]
+Model = Annotated[str, typer.Option(help="Model bundle: a name or a folder.")]
+Out = Annotated[Path, typer.Option(help="Folder of the report; made where needed.")]
+Objects = Annotated[Path | None, typer.Option(help="Folder with the meshes, for bundles that do not ship them.")]
+MinVisib = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Ignore ground truth less visible than this; unknown counts as 1.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Detections = Annotated[
+    str | None,
+    typer.Option(
+        metavar=NOISY_GT,
+        help="Track the ground truth with noise in place of the model's detections: by default boxes off by 2 px in "
+        "each corner coordinate, poses by 5 mm along and 3 degrees about each axis (standard deviations), 3 % missed, "
+        "0.05 false alarms a frame; drawn with --seed. Appearance features are the detector's at those boxes.",
+    ),
+]
+SaveDetections = Annotated[
+    Path | None, typer.Option(help=".npz file the detections are kept in, for `compare-trackers` without detecting.")
+]
+CameraMotion = Annotated[
+    bool,
+    typer.Option("--camera-motion/--no-camera-motion", help="Tell the tracker the camera's pose where it is known."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change an option of the bundle, or of the noise: tracking.max_age=60, pipeline.min_pose_confidence=0, "
+        "noisy_gt.miss_rate=0.1.",
+    ),
+]
+MaxFrames = Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")]
+Backgrounds = Annotated[Path | None, typer.Option(help="Recorded RGB-D stills in BOP layout, for simulated sequences.")]
+Preset = Annotated[str, typer.Option(help="Kind of simulated sequences: plain or stress.")]
+Rate = Annotated[
+    float | None, typer.Option(min=0.1, help="Frame rate of simulated sequences in Hz; default: the preset's.")
+]
+Frames = Annotated[int | None, typer.Option(min=1, help="Length of each simulated sequence; default: the preset's.")]
+Split = Annotated[
+    str,
+    typer.Option(help="Frames of a BOP scene to take: all, or the train or test split `simulate` makes of stills."),
+]
+Absent = Annotated[
+    bool, typer.Option("--absent", help="No object of the model is in the source: every detection is false.")
+]
+Complete = Annotated[
+    bool,
+    typer.Option(
+        "--complete",
+        help="Every object of the model that is in view is annotated, so detections of classes that never occur in the "
+        "ground truth are false too. Simulated and packed frames are always so.",
+    ),
+]
+MotionWeight = Annotated[
+    float | None,
+    typer.Option("--lambda", min=0.0, max=1.0, help="Weight of motion against appearance; default: the bundle's."),
+]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that draws numbers.")]

@@ -1,0 +1,42 @@
+"""The poses of an object by the step that made them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_tracking.core.results import Detection, TrackedObject
+
+Float = NDArray[np.float64]
+# In the order the pipeline makes them.
+POSE_STAGES = ("network", "refined", "icp", "estimated", "published")
+# Those that only exist in frames in which the detector ran.
+DETECTION_STAGES = ("network", "refined", "icp", "estimated")
+
+
+def stage_poses(tracked: TrackedObject) -> dict[str, Float | None]:
+    """The poses an object has, by the step that made them.
+
+    ``scored`` is the pose the report is about: the estimate of this frame's detection, or, where only the published
+    object is at hand (over DDS), the track's smoothed pose. ``estimated`` is the pose chosen and accepted by
+    depth and colour; ``published`` is the smoothed pose of the track.
+    """
+    poses: dict[str, Float | None] = {"scored": tracked.pose, "published": tracked.pose}
+    if tracked.detection is not None:
+        estimate = tracked.detection.pose
+        poses["scored"] = None if estimate is None else estimate.pose
+        if estimate is not None:
+            poses["estimated"] = estimate.pose
+    return poses
+
+
+def network_poses(detection: Detection) -> dict[str, Float | None]:
+    """The poses on the way to the estimate, each step by itself, whether the estimate was accepted or not.
+
+    ``network``, ``refined`` and ``icp`` are the most confident pose of the network, the same after the refiner, and
+    that after ICP.
+    """
+    estimate = detection.pose
+    if estimate is None:
+        return {}
+    return {"network": estimate.raw_pose, "refined": estimate.refined_pose, "icp": estimate.icp_pose}

@@ -1,0 +1,78 @@
+"""Tables of plain texts, for the terminal, CSV files and HTML pages; and how numbers are written in them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+UNKNOWN = "-"  # a cell without a value
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first column is names.
+
+    Attributes:
+        head: (C,) titles of the columns.
+        rows: (R, C) cells, see `number` and its neighbours.
+        totals: how many of the last rows sum up the others.
+        title: what it shows, where that is not said elsewhere.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    totals: int = 0
+    title: str = ""
+
+    @property
+    def known(self) -> Table:
+        """The same without columns in which no cell has a value."""
+        keep = [i for i in range(len(self.head)) if i == 0 or any(row[i] != UNKNOWN for row in self.rows)]
+        rows = [[row[i] for i in keep] for row in self.rows]
+        return Table([self.head[i] for i in keep], rows, self.totals, self.title)
+
+    @property
+    def body_and_totals(self) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]:
+        """The rows, and those of them that sum up the others."""
+        split = len(self.rows) - self.totals
+        return self.rows[:split], self.rows[split:]
+
+    def as_text(self) -> list[str]:
+        """Lines for the terminal, the first column left and the others right aligned."""
+        widths = [max(len(row[i]) for row in (self.head, *self.rows)) for i in range(len(self.head))]
+        return [
+            "  ".join(
+                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in (self.head, *self.rows)
+        ]
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file with `head` as its first line."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
+
+
+def number(value: float | None, form: str = ".3f") -> str:
+    """A number in format `form`."""
+    return UNKNOWN if value is None else format(value, form)
+
+
+def percent(value: float | None) -> str:
+    """A share as 12.3%."""
+    return number(value, ".1%")
+
+
+def count(value: float | None) -> str:
+    """A count, or a mean of counts."""
+    return UNKNOWN if value is None else number(value, "g" if value == int(value) else ".1f")
+
+
+def millimetres(value: float | None) -> str:
+    """A length in metres, written in millimetres."""
+    return UNKNOWN if value is None else number(value * 1e3, ".1f")
