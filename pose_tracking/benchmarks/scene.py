@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection, PoseEstimate
 from pose_tracking.objects import ObjectModel, ObjectSet
-
-Float = NDArray[np.float64]
 
 RATE = 30.0  # Hz
 FEATURE_SIZE = 128

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.regions import mask_iou
 from pose_tracking.datasets.sample import Sample
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pose_tracking.pose.estimator import PoseEstimator
     from pose_tracking.segmentation.segmenter import Segmenter
 
-Float = NDArray[np.float64]
 FOLDS = 5
 MIN_EXAMPLES = 10  # of right and of other poses; fewer teach nothing
 MAX_ABSENT_WEIGHT = 5.0

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.regions import Region
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
@@ -24,7 +24,6 @@ from .metrics.pose_stages import DETECTION_STAGES, network_poses, stage_poses
 from .report.content import Gathered, report_data
 from .report.results import FrameResult, FrameScore, PoseRow, Report, TrackRow
 
-Float = NDArray[np.float64]
 # Called with each sample, its result, and what went wrong in it; None where it is not annotated.
 OnFrame = Callable[[Sample, FrameResult, FrameScore | None], None]
 MIN_POSE_CONFIDENCE = PipelineConfig().min_pose_confidence

@@ -75,7 +75,7 @@ def truth(obj_id: int, box: np.ndarray, pose: np.ndarray | None = None, **fields
 
 
 def tracked(obj_id: int, box: np.ndarray, pose: np.ndarray | None = None, track_id: int = 1, **fields) -> TrackedObject:
-    """An observed, confirmed object whose detection carries `pose`."""
+    """An observed, confirmed object whose detection has `pose`."""
     pose = pose_at(0) if pose is None else pose
     estimate = PoseEstimate(pose, 0.9, np.eye(6) * 1e-6)
     detection = Detection(obj_id, fields.get("score", 0.9), box, np.ones(4, np.float32), estimate, mask_of(box))

@@ -14,8 +14,8 @@ def detection(obj_id: int, u: float, feature: int | None = 0, pose: bool = True)
     """A detection at column `u`, with the pose that fits, and a unit feature along axis `feature`."""
     x = (u + 10 - CAMERA.cx) * 0.6 / CAMERA.fx
     estimate = PoseEstimate(pose_at(x), 0.9, np.diag([0.005**2] * 3 + [0.05**2] * 3)) if pose else None
-    looks = None if feature is None else np.eye(4, dtype=np.float32)[feature]
-    return Detection(obj_id, 0.9, box_at(u), looks, estimate)
+    appearance = None if feature is None else np.eye(4, dtype=np.float32)[feature]
+    return Detection(obj_id, 0.9, box_at(u), appearance, estimate)
 
 
 def frames(count: int = 20, scene: int = 1, absent: tuple[int, ...] = (), rate: float = 10.0) -> list[TrackingFrame]:

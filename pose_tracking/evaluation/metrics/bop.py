@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.objects import ObjectModel, ObjectSet
 
 from .pose import mspd, mssd
 
-Float = NDArray[np.float64]
 ERRORS = ("mssd", "mspd")
 MSSD_THRESHOLDS = np.arange(0.05, 0.51, 0.05)  # diameters
 MSPD_THRESHOLDS = np.arange(5.0, 51.0, 5.0)  # px in an image 640 px wide

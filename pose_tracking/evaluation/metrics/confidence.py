@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import roc_auc
+from pose_tracking.core.arrays import Float, roc_auc
 from pose_tracking.datasets.sample import GroundTruthObject
 
 from .pose import RIGHT_BELOW, PoseScorer
 
-Float = NDArray[np.float64]
 RIGHT, WRONG, ABSENT = "right", "wrong", "absent"
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform, transform_points
 from pose_tracking.objects import ObjectModel
 
-Float = NDArray[np.float64]
 RIGHT_BELOW = 0.1  # of the diameter: ADD(-S) below it is a right pose
 BOUND_POINTS = 16  # model points that tell which symmetries are worth a closer look
 

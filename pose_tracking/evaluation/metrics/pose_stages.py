@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection, TrackedObject
 
-Float = NDArray[np.float64]
 # In the order the pipeline makes them.
 POSE_STAGES = ("network", "refined", "icp", "estimated", "published")
 # Those that only exist in frames in which the detector ran.

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.results import Detection
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

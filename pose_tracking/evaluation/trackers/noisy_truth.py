@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.config import option, validate
 from pose_tracking.core.errors import ConfigError, DatasetError
 from pose_tracking.core.frame import RGBDFrame
@@ -24,7 +24,6 @@ from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.pose.fitting.covariance import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.segmentation.appearance import descriptors
 
-Float = NDArray[np.float64]
 MIN_SIDE = 1.0  # px; a box of no extent has no features
 MIN_SIGMA = 1e-6  # m and rad; a filter cannot take in a measurement without any doubt
 # Scores and pose confidences are uniform in these ranges.
@@ -58,7 +57,7 @@ class NoisyTruthConfig:
 
 @dataclass(frozen=True)
 class _Found:
-    """One detection before its appearance is looked at."""
+    """One detection without its appearance features yet."""
 
     obj_id: int
     score: float

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.results import Detection, PoseEstimate
@@ -21,7 +19,6 @@ from pose_tracking.objects import ObjectSet
 if TYPE_CHECKING:
     from pose_tracking.pipeline import PoseTracker
 
-Float = NDArray[np.float64]
 Detect = Callable[[Sample], list[Detection]]
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import ConfigError, DatasetError, FrameError
 from pose_tracking.core.files import atomic_path
@@ -20,7 +21,6 @@ from pose_tracking.objects import ObjectSet
 
 from .record import TrackingFrame
 
-Float = NDArray[np.float64]
 # What a file says of itself.
 ABOUT = ("source", "model", "detections", "min_visib", "noisy_gt")
 FORMAT = 1

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.results import Detection
 from pose_tracking.evaluation.metrics.identities import track_boxes
@@ -17,7 +15,6 @@ from pose_tracking.tracking import Tracker, TrackingConfig
 
 from .record import TrackingFrame
 
-Float = NDArray[np.float64]
 # (detections, stamp in s, camera_pose, intrinsics) of one frame -> boxes of the tracks that are reported in it. The
 # identities are unique within a scene.
 TrackStep = Callable[[list[Detection] | None, float, Float | None, CameraIntrinsics], list[IdentifiedBox]]

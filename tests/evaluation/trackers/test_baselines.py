@@ -85,10 +85,10 @@ def test_one_detection_is_no_confirmed_track(baseline: Baseline) -> None:
     assert run(baseline, [[seen(100)]]) == [[]]
 
 
-def test_features_decide_where_the_peer_looks_at_them() -> None:
+def test_features_decide_where_the_baseline_uses_them() -> None:
     pytest.importorskip(MODULES["deep-sort-realtime"])
     baseline = make_baseline("deep-sort-realtime", FPS, gallery_budget=5)
-    # Two that touch change places between two frames: only their looks tell them apart.
+    # Two that touch change places between two frames: only their appearance tells them apart.
     run(baseline, [[seen(100, look=0), seen(110, look=1)] for _ in range(WARM)])
     before, after = run(
         baseline, [[seen(100, look=0), seen(110, look=1)], [seen(110, look=0), seen(100, look=1)]], WARM

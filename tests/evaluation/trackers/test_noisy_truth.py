@@ -186,14 +186,14 @@ def test_features_and_masks_are_the_detectors_at_the_noisy_boxes() -> None:
     assert len(found) == len(scene.objects)
     ids = np.array([d.obj_id for d in found])
 
-    def looks(boxes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def appearance(boxes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         instances = segmenter.instances_at(scene.frame, np.stack(boxes), ids)
         return descriptors(instances), instances.masks
 
-    features, masks = looks([d.box for d in found])
+    features, masks = appearance([d.box for d in found])
     np.testing.assert_array_equal([d.feature for d in found], features)
     np.testing.assert_array_equal([d.mask for d in found], masks)
-    elsewhere, _ = looks([np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float)
+    elsewhere, _ = appearance([np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float)
                           for y, x in (np.nonzero(t.mask) for t in scene.objects)])  # fmt: skip
     assert np.abs(features - elsewhere).max() > 1e-4
 
