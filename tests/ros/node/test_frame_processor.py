@@ -15,7 +15,7 @@ import numpy as np
 from node_harness import color_message, depth_message, info_message
 
 from pose_tracking.core.geometry import make_transform
-from pose_tracking.ros.messages.transforms import TransformUnavailable
+from pose_tracking.core.transform_tree import TransformUnavailable
 from pose_tracking.ros.node.frame_processor import FrameProcessor, Job
 from pose_tracking.ros.node.inputs import FrameMessages
 from pose_tracking.ros.node.monitor import Monitor
