@@ -69,7 +69,7 @@ def figures(data: ReportData) -> list[Figure]:
         Figure("ADD(-S) recall", percent(mean["add_s_recall"]), "mean of the objects"),
         Figure("average recall", percent(bop["ar"]), "MSSD and MSPD, as BOP"),
         Figure("mask mAP", percent(data["segmentation"]["map"]), "IoU 0.50 to 0.95"),
-        Figure("IDF1", percent(tracking["idf1"]), "" if switches is None else f"{switches} ID switches"),
+        Figure("IDF1", percent(tracking["idf1"]), f"{switches} ID {'switch' if switches == 1 else 'switches'}"),
         Figure("HOTA", percent(tracking["hota"])),
         Figure("false positives", number(extra["false_positives_per_frame"], ".2f"), "per annotated frame"),
         Figure("latency", UNKNOWN if total is None else f"{total:.0f} ms", "median of a frame"),

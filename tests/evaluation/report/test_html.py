@@ -96,6 +96,7 @@ def test_the_summary_stands_first(objects: ObjectSet) -> None:
     page = render_html(report_of(results, objects))
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings[0] == "Summary"
+    assert "0 ID switches" in page
     assert re.search(r"Lowest recall: <strong>plate</strong>, 0\.0 %", page)
     assert "average recall" in page
 
