@@ -12,6 +12,7 @@ from pose_tracking.core.camera import CameraIntrinsics
 from .textures import sample_texture, texture_bank
 
 Array = NDArray[np.float64]
+EVERYWHERE = (slice(None), slice(None))  # all rows and columns of an image
 
 
 def find_plane(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, seed: int = 0) -> NDArray[np.float64] | None:
@@ -51,12 +52,17 @@ def plane_depth(plane: NDArray[np.float64], intrinsics: CameraIntrinsics) -> NDA
     return np.where((depth > 0) & (depth < 20), depth, 0).astype(np.float32)
 
 
-def along(axis: NDArray[np.float64], depth: NDArray[np.float32], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
-    """(H, W) coordinate along `axis` (camera frame, m) of the points of a depth image."""
-    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
-    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
+def along(
+    axis: NDArray[np.float64],
+    depth: NDArray[np.float32],
+    intrinsics: CameraIntrinsics,
+    region: tuple[slice, slice] = EVERYWHERE,
+) -> NDArray[np.float32]:
+    """Coordinate along `axis` (camera frame, m) of the points of a depth image (H, W) in its rows, columns `region`."""
+    rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[region[0], None]
+    cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None, region[1]]
     slope = cols * np.float32(axis[0]) + (rows * np.float32(axis[1]) + np.float32(axis[2]))
-    return np.asarray(depth * slope, np.float32)
+    return np.asarray(depth[region] * slope, np.float32)
 
 
 def on_plane(
@@ -111,7 +117,11 @@ class PlaneTexture:
         offset = self.offset + self.axes @ camera_pose[:3, 3]
         return PlaneTexture(self.texture, self.axes @ camera_pose[:3, :3], offset)
 
-    def colors(self, depth: NDArray[np.float32], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
-        """(H, W, 3) float32 colours of a plane seen at `depth` (H, W), the texture being in the camera frame."""
-        u, v = (along(a, depth, intrinsics) + np.float32(o) for a, o in zip(self.axes, self.offset, strict=True))
+    def colors(
+        self, depth: NDArray[np.float32], intrinsics: CameraIntrinsics, region: tuple[slice, slice] = EVERYWHERE
+    ) -> NDArray[np.float32]:
+        """Colours (..., 3) of a plane seen at `depth` (H, W), in its rows and columns `region`; camera frame."""
+        u, v = (
+            along(a, depth, intrinsics, region) + np.float32(o) for a, o in zip(self.axes, self.offset, strict=True)
+        )
         return sample_texture(self.texture, u, v)

@@ -14,6 +14,7 @@ from pose_tracking.objects.raycasting import MeshRaycaster
 from .textures import sample_texture
 
 Float32 = NDArray[np.float32]
+BLOCK = 8192  # pixels shaded at a time: what is computed of them stays in a processor's cache
 
 
 @dataclass
@@ -181,9 +182,21 @@ def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], a
         ambient: (3,) linear RGB.
     """
     image = surface.albedo.copy()
-    where = np.flatnonzero(surface.lit)
-    if len(where) == 0:
-        return image
+    lit = np.flatnonzero(surface.lit)
+    for start in range(0, len(lit), BLOCK):
+        pixels = lit[start : start + BLOCK]
+        image.reshape(-1, 3)[pixels] = _lit_colors(surface, pixels, intrinsics, lights, ambient)
+    return image
+
+
+def _lit_colors(
+    surface: Surface,
+    where: NDArray[np.int64],
+    intrinsics: CameraIntrinsics,
+    lights: list[Light],
+    ambient: NDArray[np.float64],
+) -> Float32:
+    """(P, 3) sRGB, 0 to 255, of the pixels with flat indices `where` (P,)."""
     rows, cols = np.divmod(where, surface.lit.shape[1])
     # One array a component: sums over a last axis of three are what NumPy is slowest at.
     normal = surface.normals.reshape(-1, 3)[where].T.copy()
@@ -213,8 +226,7 @@ def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], a
     linear[:, glossy] += highlight
     # A table of 4096 steps spares a power a pixel; it is indexed by the square root, where steps are even to the eye.
     steps = np.sqrt(np.minimum(linear, 1), dtype=np.float32) * np.float32(4095)
-    image.reshape(-1, 3)[where] = _TO_SRGB[(steps + np.float32(0.5)).astype(np.int16)].T
-    return image
+    return _TO_SRGB[(steps + np.float32(0.5)).astype(np.int16)].T
 
 
 _TO_LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)

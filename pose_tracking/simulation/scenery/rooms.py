@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,28 +53,41 @@ class Room:
         """The empty room seen by a camera at `camera_pose` (4, 4) in the room frame; without `colors` depth alone."""
         surface = Surface.empty(intrinsics.height, intrinsics.width)
         inverse = invert_transform(camera_pose)
-        support = np.zeros(surface.depth.shape, bool)
-        for side in self._sides:
+        seen = np.full(surface.depth.shape, -1, np.int8)  # number of the side
+        for number, side in enumerate(self._sides):
             # Planes transform with the inverse transpose of the points' transform.
             plane = side.plane @ camera_pose
-            depth = plane_depth(plane, intrinsics)
-            wins = (depth > 0) & ((surface.depth == 0) | (depth < surface.depth))
             if plane[3] <= 0:  # seen from behind: a wall the camera stands outside of
                 continue
+            depth = plane_depth(plane, intrinsics)
+            wins = (depth > 0) & ((surface.depth == 0) | (depth < surface.depth))
             if side.extent is not None:
                 for axis in range(2):
                     coordinate = along(inverse[:3, axis], depth, intrinsics) + camera_pose[axis, 3]
                     wins &= np.abs(coordinate) < side.extent[axis]
-                support = wins
             np.copyto(surface.depth, depth, where=wins)
-            if not colors:
+            np.copyto(seen, number, where=wins)
+        table = len(self._sides) - 1
+        if colors:
+            self._paint(surface, seen, camera_pose, intrinsics)
+        plane = self._sides[table].plane @ camera_pose
+        return Background(surface, plane, seen == table, np.zeros(surface.depth.shape, bool))
+
+    def _paint(
+        self, surface: Surface, seen: NDArray[np.int8], camera_pose: Array, intrinsics: CameraIntrinsics
+    ) -> None:
+        """Give each side its colours and normal where it is `seen` (H, W), which spares most of its pixels."""
+        for number, side in enumerate(self._sides):
+            x, y, width, height = cv2.boundingRect((seen == number).astype(np.uint8))
+            if not width:
                 continue
-            albedo = side.texture.seen_from(camera_pose).colors(depth, intrinsics)
-            np.copyto(surface.albedo, albedo, where=wins[..., None])
-            np.copyto(surface.normals, plane[:3].astype(np.float32), where=wins[..., None])
-            surface.lit |= wins
-        table = self._sides[-1].plane @ camera_pose
-        return Background(surface, table, support, np.zeros(surface.depth.shape, bool))
+            region = slice(y, y + height), slice(x, x + width)
+            here = seen[region] == number
+            albedo = side.texture.seen_from(camera_pose).colors(surface.depth, intrinsics, region)
+            np.copyto(surface.albedo[region], albedo, where=here[..., None])
+            normal = (side.plane @ camera_pose)[:3].astype(np.float32)
+            np.copyto(surface.normals[region], normal, where=here[..., None])
+        surface.lit = seen >= 0
 
 
 def draw_room(
