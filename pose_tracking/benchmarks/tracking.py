@@ -158,7 +158,7 @@ def soak(frames: int, seed: int, count: int = SOAK_COUNT) -> dict[str, Any]:
         identities = max([identities, *(t.track_id for t in tracks)])
         if number in marks:
             gc.collect()
-            live, lost = len(tracker.tracks), len(tracker.lost)
+            live, lost = len(tracker.tracks), len(tracker.reid)
             points.append({"frame": number, "rss_mb": resident_mb(), "live": live, "lost": lost})
     return {
         "frames": frames,

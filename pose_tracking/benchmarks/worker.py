@@ -24,27 +24,38 @@ from pose_tracking.core.results import Instances
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
 from pose_tracking.evaluation.metrics.matching import match_frame
 from pose_tracking.evaluation.report.results import latency_entry
-from pose_tracking.pipeline import FrameReport, PoseTracker
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pipeline import PoseTracker
+from pose_tracking.segmentation.config import SegmentationConfig
+from pose_tracking.segmentation.gating import gate
 
 WARM_UP = 2  # frames before the clock counts: allocators and kernels settle
 
 
-class ExactCountTracker(PoseTracker):
-    """The pipeline, with exactly as many instances going to the pose stage as there are in `truth`.
+class ExactCount:
+    """A gate of the pipeline that passes exactly as many instances to the pose stage as there are in `truth`.
 
     Surplus detections are cut, the lowest scores first; where there are too few, instances of the ground truth that
     were not found join them, so that times at a number of objects are of that number.
+
+    Attributes:
+        truth: the annotated instances of the coming frame.
+        added: how many of them have joined so far.
     """
 
-    truth: Sequence[GroundTruthObject] = ()
-    added = 0
+    def __init__(self) -> None:
+        self.truth: Sequence[GroundTruthObject] = ()
+        self.added = 0
 
-    def _segment(self, frame: RGBDFrame, report: FrameReport) -> Instances:
-        found = super()._segment(frame, report)
+    def __call__(
+        self, instances: Instances, frame: RGBDFrame, objects: ObjectSet, config: SegmentationConfig
+    ) -> tuple[Instances, dict[str, int]]:
+        """As `segmentation.gating.gate`."""
+        found, rejected = gate(instances, frame, objects, config)
         found = found.select(np.arange(min(len(found), len(self.truth))))
         missing = len(self.truth) - len(found)
         self.added += missing
-        return add_truth(found, self.truth, missing) if missing else found
+        return (add_truth(found, self.truth, missing) if missing else found), rejected
 
 
 def add_truth(found: Instances, truth: Sequence[GroundTruthObject], count: int) -> Instances:
@@ -93,17 +104,18 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         torch.set_num_threads(job["threads"])
     device = choose_device(job["device"])
     bundle = ModelBundle.load(job["model"], job["objects"])
-    tracker = ExactCountTracker(bundle, str(device))
+    exact = ExactCount()
+    tracker = PoseTracker(bundle, str(device), gate=exact)
     packed = PackedDataset(job["packed"])
     samples = [packed[i] for i in range(len(packed))]
     frames = dict(zip(job["counts"], np.array_split(np.arange(len(samples)), len(job["counts"])), strict=True))
 
-    tracker.truth = samples[0].objects or ()
+    exact.truth = samples[0].objects or ()
     tracker.update(samples[0].frame)
     first_output = time.time() - job["started"]
 
     objects = {
-        str(count): _measure_count(tracker, [samples[i] for i in index], job["frames"])
+        str(count): _measure_count(tracker, exact, [samples[i] for i in index], job["frames"])
         for count, index in frames.items()
     }
     peak = peak_memory_mb()
@@ -136,24 +148,24 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measure_count(tracker: ExactCountTracker, samples: Sequence[Sample], frames: int) -> dict[str, Any]:
+def _measure_count(tracker: PoseTracker, exact: ExactCount, samples: Sequence[Sample], frames: int) -> dict[str, Any]:
     """Time `frames` frames: each scene is shown several times in a row, as to a camera at rest."""
     tracker.reset()
     times: dict[str, list[float]] = {}
     shown = np.sort(np.arange(WARM_UP + frames) % len(samples))
     for number, index in enumerate(shown):
         sample = samples[index]
-        tracker.truth = sample.objects or ()
+        exact.truth = sample.objects or ()
         tracker.update(replace(sample.frame, stamp_ns=(number + 1) * 100_000_000))
         if number == WARM_UP - 1:
-            tracker.added = 0
+            exact.added = 0
         if number >= WARM_UP:
             for stage, seconds in tracker.report.seconds.items():
                 times.setdefault(stage, []).append(seconds)
     return {
         "latency_ms": latency_entry(times),
         "fps": frames / sum(times["total"]),
-        "from_truth": tracker.added / (frames * len(samples[0].objects or ())),
+        "from_truth": exact.added / (frames * len(samples[0].objects or ())),
     }
 
 

@@ -27,7 +27,7 @@ class PipelineConfig:
         runtime=True,
     )
     keep_without_pose: bool = option(
-        False, "track detections whose depth is too sparse for a pose; they carry no pose", runtime=True
+        False, "track detections whose depth is too sparse for a pose; such a track has none yet", runtime=True
     )
     segment_every: int = option(
         1,

@@ -2,6 +2,7 @@
 
 from pose_tracking.bundles.pipeline_config import PipelineConfig
 
-from .pose_tracker import FrameReport, PoseTracker
+from .frame_report import FrameReport
+from .pose_tracker import PoseTracker
 
 __all__ = ["FrameReport", "PipelineConfig", "PoseTracker"]

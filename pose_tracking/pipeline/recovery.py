@@ -1,10 +1,10 @@
-"""Tracks that no detection continued, looked for at their predicted poses."""
+"""Tracks that no detection continued, found on the depth at their predicted poses."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,75 +21,75 @@ if TYPE_CHECKING:
 TAKEN = "taken"
 
 
-class RecoveryPass:
-    """One frame's carrying: what `Tracker.update` calls, and what came of it.
+@dataclass
+class Recovery:
+    """What became of the unmatched tracks of one frame.
+
+    Attributes:
+        found: the tracks that were found, and as what, by rising track ID.
+        not_found: number of the others, by reason.
+        needs_detector: whether one of the others was confirmed, was seen in the frame before and is neither hidden nor
+            out of the picture: the detector should look for it.
+    """
+
+    found: list[tuple[Track, Detection]] = field(default_factory=list)
+    not_found: Counter[str] = field(default_factory=Counter)
+    needs_detector: bool = False
+
+
+def recoverable(tracks: Sequence[Track], depth_tracker: DepthTracker, obj_ids: Container[int]) -> list[Track]:
+    """Those of `tracks` that `recover` can find, by rising track ID: of a wanted class, with a pose and a mesh."""
+    wanted = (t for t in tracks if t.obj_id in obj_ids and t.pose is not None and depth_tracker.can_track(t.obj_id))
+    return sorted(wanted, key=lambda t: t.track_id)
+
+
+def recover(
+    depth_tracker: DepthTracker,
+    frame: RGBDFrame,
+    tracks: Sequence[Track],
+    detections: Sequence[Detection],
+    min_confidence: float,
+) -> Recovery:
+    """Find unmatched tracks by pose and depth; no two things are put in one place.
 
     Args:
         depth_tracker: finds single objects.
         frame: the frame.
-        obj_ids: the classes that are wanted; tracks of others are let go.
-        min_confidence: pose confidence from which a carried pose is believed.
-
-    Attributes:
-        asked: whether there was anything to carry.
-        carried: number of tracks found.
-        lost: those not found, by reason.
-        has_lost: whether one of them was confirmed, was seen in the frame before and is neither hidden nor out of the
-            picture: the detector should look for it.
-        seconds: wall time.
+        tracks: those that are `recoverable`, at their predicted poses.
+        detections: of this frame; they keep their places.
+        min_confidence: pose confidence from which a pose is believed.
     """
+    recovery = Recovery()
+    found: dict[int, Detection] = {}
+    for i, track in enumerate(tracks):
+        outcome = _look_for(track, depth_tracker, frame, min_confidence)
+        if isinstance(outcome, Detection):
+            found[i] = outcome
+            continue
+        recovery.not_found[outcome] += 1
+        was_seen = track.is_confirmed and track.frames_since_seen <= 1
+        recovery.needs_detector |= was_seen and outcome in (GONE, MOVED, SCORE)
+    support = {i: _support(tracks[i], detection) for i, detection in found.items()}
+    placed = list(detections)
+    for i in sorted(support, key=lambda i: -support[i]):
+        if is_taken(found[i], placed, depth_tracker.objects):
+            del found[i]
+            recovery.not_found[TAKEN] += 1
+        else:
+            placed.append(found[i])
+    recovery.found = [(tracks[i], detection) for i, detection in found.items()]
+    return recovery
 
-    def __init__(
-        self, depth_tracker: DepthTracker, frame: RGBDFrame, obj_ids: Iterable[int], min_confidence: float
-    ) -> None:
-        self._depth_tracker = depth_tracker
-        self._frame = frame
-        self._obj_ids = set(obj_ids)
-        self._min_confidence = min_confidence
-        self.asked = False
-        self.carried = 0
-        self.lost: Counter[str] = Counter()
-        self.has_lost = False
-        self.seconds = 0.0
 
-    def __call__(self, tracks: list[Track], detections: list[Detection]) -> list[Detection | None]:
-        """Look for `tracks`; no two things are put in one place.
-
-        Args:
-            tracks: at their predicted poses.
-            detections: of this frame; they keep their places.
-
-        Returns:
-            for each track what was found, or None.
-        """
-        start = time.perf_counter()
-        self.asked = True
-        found = [self._carry(track) for track in tracks]
-        ranks = {i: _support(tracks[i], each) for i, each in enumerate(found) if each is not None}
-        placed = list(detections)
-        for i in sorted(ranks, key=lambda i: -ranks[i]):
-            each = found[i]
-            assert each is not None
-            if is_taken(each, placed, self._depth_tracker.objects):
-                found[i] = None
-                self.lost[TAKEN] += 1
-            else:
-                placed.append(each)
-                self.carried += 1
-        self.seconds += time.perf_counter() - start
+def _look_for(track: Track, depth_tracker: DepthTracker, frame: RGBDFrame, min_confidence: float) -> Detection | str:
+    """The detection that continues a track, or why it was not found."""
+    pose, covariance = track.pose, track.pose_covariance
+    assert pose is not None
+    assert covariance is not None
+    found = depth_tracker.track(frame, track.obj_id, pose, covariance, min_confidence)
+    if isinstance(found, str):
         return found
-
-    def _carry(self, track: Track) -> Detection | None:
-        pose, covariance = track.pose, track.pose_covariance
-        wanted = track.obj_id in self._obj_ids and self._depth_tracker.can_track(track.obj_id)
-        if not wanted or pose is None or covariance is None:
-            return None
-        found = self._depth_tracker.track(self._frame, track.obj_id, pose, covariance, self._min_confidence)
-        if isinstance(found, str):
-            self.lost[found] += 1
-            self.has_lost |= track.is_confirmed and track.frames_since_seen <= 1 and found in (GONE, MOVED, SCORE)
-            return None
-        return Detection(track.obj_id, track.score, found.box, None, found.estimate, found.mask)
+    return Detection(track.obj_id, track.score, found.box, None, found.estimate, found.mask)
 
 
 def _support(track: Track, found: Detection) -> float:

@@ -15,7 +15,7 @@ class DetectorSchedule:
 
         Args:
             every: it runs on each `every`-th frame at least.
-            has_tracks: whether anything is tracked; without a track there is nothing to carry.
+            has_tracks: whether anything is tracked; without a track there is nothing to follow on the depth.
         """
         return self._since is None or self._hurry or not has_tracks or self._since + 1 >= every
 
@@ -25,7 +25,7 @@ class DetectorSchedule:
         Args:
             detected: whether the detector ran.
             lost: whether a track that was seen in the frame before was not found.
-            new: whether a track began: where one thing has just come to light, the next look may show others.
+            new: whether a track began: where one thing has just come to light, the next run may show others.
         """
         self._since = 0 if detected else (self._since or 0) + 1
         # What the detector itself has just missed it would miss again: so a loss alone has it run on every second

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 
@@ -29,6 +30,9 @@ class Segmenter(Protocol):
     def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
         """What the detector would say of given boxes: masks and RoIAlign features, without detecting anything itself.
 
+        The pipeline does not need it: the training of the identity embedding and noisy ground truth do. A segmenter
+        that cannot do it and derives from this class says so.
+
         Args:
             frame: the frame.
             boxes: (N, 4) (x_min, y_min, x_max, y_max) in pixels of the frame, each with an area within the image.
@@ -36,5 +40,8 @@ class Segmenter(Protocol):
 
         Returns:
             N instances in the order of `boxes`, all with score 1.
+
+        Raises:
+            ConfigError: this segmenter cannot do it.
         """
-        ...
+        raise ConfigError(f"{type(self).__name__} does not give features at given boxes; torchvision and detectron2 do")

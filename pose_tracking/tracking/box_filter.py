@@ -9,9 +9,8 @@ process noise, so one step of 1 equals the public code.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from pose_tracking.core.arrays import Float
 
 # Standard deviations of position and velocity per pixel of height.
 _POSITION, _VELOCITY = 1.0 / 20, 1.0 / 160

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import transform_points
 
 from . import pose_filter
 from .track import Track
 
-Float = NDArray[np.float64]
 _NEAREST = 0.05  # metres before the camera; nearer, or behind, nothing can be projected
 
 

@@ -103,15 +103,15 @@ class TrackingConfig:
     )
     reid_gate: float = option(
         0.5,
-        "cosine distance within which the only one of its class is known again; wide, because what comes back is cut "
+        "cosine distance within which the only one of its class is re-identified; wide, because what comes back is cut "
         "by the edge of the picture",
         range=(1e-3, 2.0),
         formerly="lost_gate",
     )
     copies_differ: bool = option(
         False,
-        "whether looks tell copies of one object apart, so that a lost one is known again among others; on where the "
-        "bundle has a trained embedding",
+        "whether appearance tells copies of one object apart, so that a lost one is re-identified among others; on "
+        "where the bundle has a trained embedding",
     )
     out_of_view_seconds: float = option(
         0.5, "a track that moved out of the picture is lost after this time", unit="s", range=(0.0, 3600.0)

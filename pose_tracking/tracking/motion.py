@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection
 
 from . import box_filter, pose_filter
 from .config import TrackingConfig
 from .track import Track
-
-Float = NDArray[np.float64]
 
 
 def motion_distances(

@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
 
 from .config import TrackingConfig
-
-Float = NDArray[np.float64]
 
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
 _INITIAL_SPEED, _INITIAL_TURN = 0.3, 1.0

@@ -1,4 +1,4 @@
-"""Memory of lost tracks, so that an object that comes back after a long time can have its old identity."""
+"""Re-identification: lost tracks are remembered, so that an object that comes back after a long time has its old ID."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pose_tracking.core.arrays import Float
 
 from .config import TrackingConfig
 from .gallery import Gallery, smallest_cosine_distances
 from .track import Track
-
-Float = NDArray[np.float64]
 
 # An object at rest is looked for where it was: within this share of its diameter.
 SAME_PLACE = 0.3
@@ -31,12 +30,12 @@ class _Remembered:
 class ReidMemory:
     """The tracks lost last, at most `reid_budget` of them and none longer than `reid_seconds`.
 
-    A new_track is one of them where it stands at the place of one that was at rest, or where by its looks (within
+    A new track is one of them where it stands at the place of one that was at rest, or where by its appearance (within
     `reid_gate`) it can be that one and there is no other of its class, lost or live. Where `copies_differ`, there may
     be others, as long as by the appearance gate it can be that one and none of these.
 
-    Of identical copies one that has left and come back is a new identity: whatever is alike in looks is then the view,
-    e.g. cut by the same edge of the picture.
+    Of identical copies one that has left and come back is a new identity: whatever is alike in appearance is then the
+    view, e.g. cut by the same edge of the picture.
     """
 
     def __init__(self) -> None:
@@ -72,10 +71,10 @@ class ReidMemory:
         candidates = [entry for entry in self._lost if entry.track.obj_id == new_track.obj_id]
         if not candidates:
             return None
-        unlikeness = _unlikeness(new_track.gallery, [e.track.gallery for e in candidates])
-        chosen = self._by_place(new_track, candidates, unlikeness, camera_pose, config)
+        distances = _appearance_distances(new_track.gallery, [e.track.gallery for e in candidates])
+        chosen = self._by_place(new_track, candidates, distances, camera_pose, config)
         if chosen is None:
-            chosen = _by_looks(new_track, candidates, unlikeness, others, config)
+            chosen = _by_appearance(new_track, candidates, distances, others, config)
         if chosen is None:
             return None
         self._lost.remove(chosen)
@@ -85,7 +84,7 @@ class ReidMemory:
     def _by_place(
         new_track: Track,
         candidates: Sequence[_Remembered],
-        unlikeness: Float,
+        distances: Float,
         camera_pose: Float | None,
         config: TrackingConfig,
     ) -> _Remembered | None:
@@ -98,33 +97,33 @@ class ReidMemory:
             for i, entry in enumerate(candidates)
             if entry.place is not None
             and entry.is_fixed == (camera_pose is not None)
-            and not unlikeness[i] > config.appearance_gate
+            and not distances[i] > config.appearance_gate
         ]
         distance, best = min(near, default=(np.inf, 0))
         return candidates[best] if distance <= reach else None
 
 
-def _by_looks(
+def _by_appearance(
     new_track: Track,
     candidates: Sequence[_Remembered],
-    unlikeness: Float,
+    distances: Float,
     others: Sequence[Track],
     config: TrackingConfig,
 ) -> _Remembered | None:
-    if np.isnan(unlikeness).any():
+    if np.isnan(distances).any():
         return None
-    best = int(np.argmin(unlikeness))
-    rivals = [*np.delete(unlikeness, best), *_unlikeness(new_track.gallery, [t.gallery for t in others])]
+    best = int(np.argmin(distances))
+    rivals = [*np.delete(distances, best), *_appearance_distances(new_track.gallery, [t.gallery for t in others])]
     if not rivals:
-        return candidates[best] if unlikeness[best] <= max(config.reid_gate, config.appearance_gate) else None
-    if not config.copies_differ or unlikeness[best] > config.appearance_gate:
+        return candidates[best] if distances[best] <= max(config.reid_gate, config.appearance_gate) else None
+    if not config.copies_differ or distances[best] > config.appearance_gate:
         return None
     if any(not rival > config.appearance_gate for rival in rivals):
         return None
     return candidates[best]
 
 
-def _unlikeness(gallery: Gallery, others: Sequence[Gallery]) -> Float:
+def _appearance_distances(gallery: Gallery, others: Sequence[Gallery]) -> Float:
     """(N,) mean over a gallery's features of the smallest cosine distance to each other; NaN where one is empty."""
     if not len(gallery):
         return np.full(len(others), np.nan)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection, TrackedObject, TrackState
 from pose_tracking.objects import ObjectModel
 
@@ -14,8 +14,6 @@ from . import box_filter, pose_filter
 from .config import TrackingConfig
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
-
-Float = NDArray[np.float64]
 
 
 class Track:
@@ -32,7 +30,7 @@ class Track:
         hits: detections so far.
         born: time of the first one, seconds.
         frames_since_seen, seconds_since_seen: 0 in a frame with a detection.
-        misses: frames since then in which it was looked for.
+        frames_unmatched: frames since then in which the detector ran.
         seconds_out_of_view: how long it has been out of the picture without being seen.
         is_confirmed, is_deleted: where in its life it is.
     """
@@ -50,7 +48,7 @@ class Track:
         )
         self.score, self.pose_confidence = detection.score, 0.0
         self.hits = 0
-        self.frames_since_seen = self.misses = 0
+        self.frames_since_seen = self.frames_unmatched = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
         self.is_confirmed = False
         self.is_deleted = False
@@ -86,7 +84,7 @@ class Track:
     def note(self, detection: Detection, config: TrackingConfig) -> None:
         """All that a detection changes but the filters' states and the gallery."""
         self.hits += 1
-        self.frames_since_seen = self.misses = 0
+        self.frames_since_seen = self.frames_unmatched = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
         self._detection = detection
         self.score = detection.score
@@ -98,13 +96,13 @@ class Track:
     def mark_missed(self, config: TrackingConfig, searched: bool = True) -> None:
         """The current frame has no detection for it; `searched` says whether anything was looked for."""
         self._detection = None
-        self.misses += searched
-        unmatched_too_long = self.misses > config.max_age or self.seconds_since_seen > config.max_age_seconds
+        self.frames_unmatched += searched
+        unmatched_too_long = self.frames_unmatched > config.max_age or self.seconds_since_seen > config.max_age_seconds
         if (searched and not self.is_confirmed) or unmatched_too_long:
             self.is_deleted = True
 
     def continue_as(self, lost: Track) -> None:
-        """Turn out to be a track that was lost: take over its identity and what is known of its looks."""
+        """Turn out to be a track that was lost: take over its identity and its appearance features."""
         self.track_id = lost.track_id
         self._age_frames += lost._age_frames
         self.born = lost.born
@@ -164,9 +162,9 @@ def update(tracks: Sequence[Track], detections: Sequence[Detection], config: Tra
         np.array([t.covariance for t in tracks]),
         box_filter.to_xyah(np.array([d.box for d in detections])),
     )
-    looked_at = [(t.gallery, d.feature) for t, d in zip(tracks, detections, strict=True) if d.feature is not None]
-    if looked_at:
-        for (gallery, _), unit in zip(looked_at, normalize(np.array([f for _, f in looked_at])), strict=True):
+    described = [(t.gallery, d.feature) for t, d in zip(tracks, detections, strict=True) if d.feature is not None]
+    if described:
+        for (gallery, _), unit in zip(described, normalize(np.array([f for _, f in described])), strict=True):
             gallery.add(unit)
     filters, estimates = [], []
     for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True):

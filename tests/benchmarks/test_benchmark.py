@@ -15,13 +15,14 @@ from safetensors.torch import save_file
 from pose_tracking.benchmarks import pipeline as benchmark
 from pose_tracking.benchmarks.networks import PUBLISHED, predict_one_by_one, published_forward, random_predictor
 from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, render_frames, run_benchmark
-from pose_tracking.benchmarks.worker import add_truth, peak_memory_mb
+from pose_tracking.benchmarks.worker import ExactCount, add_truth, peak_memory_mb
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import BundleError, ConfigError, OutputError, PoseTrackingError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.pose.hypotheses.predictor import build_estimator
 from pose_tracking.pose.networks.network import PoseNet
+from pose_tracking.segmentation.config import SegmentationConfig
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,28 @@ def test_truth_fills_up_with_what_was_not_found():
     assert filled.boxes[:, 0].tolist() == [51, 0, 90]
     assert filled.masks.shape == (3, CAMERA.height, CAMERA.width)
     assert filled.roi_features.shape == (3, 4, 2, 2)
+
+
+@pytest.mark.parametrize(("found", "count", "added"), [(3, 2, 0), (1, 2, 1), (0, 0, 0)])
+def test_the_pose_stage_gets_exactly_as_many_instances_as_there_are(found, count, added, objects):
+    boxes = [box_at(0), box_at(50), box_at(90)]
+    frame = RGBDFrame(
+        np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8),
+        np.full((CAMERA.height, CAMERA.width), 0.6, np.float32),
+        CAMERA,
+    )
+    instances = Instances(
+        np.ones(found, np.int64), np.full(found, 0.9, np.float32), np.array(boxes[:found], np.float32).reshape(-1, 4),
+        np.array([mask_of(b) for b in boxes[:found]], bool).reshape(-1, CAMERA.height, CAMERA.width),
+        np.zeros((found, 4, 2, 2), np.float32),
+    )  # fmt: skip
+    exact = ExactCount()
+    exact.truth = [truth(1, box, mask=mask_of(box)) for box in boxes[:count]]
+    anything_goes = SegmentationConfig(min_depth_coverage=0.0, min_size_ratio=0.0, max_size_ratio=100.0)
+    passed, rejected = exact(instances, frame, objects, anything_goes)
+    assert len(passed) == count
+    assert exact.added == added
+    assert rejected == {}
 
 
 def test_peak_memory_follows_what_is_used():

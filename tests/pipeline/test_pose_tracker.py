@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,15 +18,18 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.networks.weights import fingerprint
+from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
+from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.embedding import AppearanceEmbedding
+from pose_tracking.segmentation.segmenter import Segmenter
 from pose_tracking.training.checkpoints import export_half
 
 CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 32.0, 24.0)
 
 
-class FixedSegmenter:
+class FixedSegmenter(Segmenter):
     """Always sees objects 1 and 4 at the same two places."""
 
     config = SegmentationConfig()
@@ -44,7 +46,7 @@ class FixedSegmenter:
 class FixedEstimator:
     """Gives the poses it is told; None where it is told None."""
 
-    config = SimpleNamespace(refine_iterations=2)
+    config = PoseConfig()
 
     def __init__(self, confidences: dict[int, float | None]) -> None:
         self.confidences = confidences
@@ -60,7 +62,7 @@ class FixedEstimator:
 
 def pipeline(confidences: dict[int, float | None]) -> PoseTracker:
     bundle = ModelBundle.load("demo", require_weights=False)
-    return PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=FixedEstimator(confidences))  # type: ignore[arg-type]
+    return PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=FixedEstimator(confidences))
 
 
 def frame(stamp: float = 1.0) -> RGBDFrame:
@@ -133,6 +135,20 @@ def test_run_time_options_are_checked_and_all_or_none() -> None:
         tracker.configure(n_init=1)
 
 
+def test_a_gate_of_ones_own_decides_what_gets_a_pose() -> None:
+    def only_trucks(
+        instances: Instances, frame: RGBDFrame, objects: ObjectSet, config: SegmentationConfig
+    ) -> tuple[Instances, dict[str, int]]:
+        keep = instances.obj_ids == 4
+        return instances.select(keep), {"no_truck": int((~keep).sum())}
+
+    bundle = ModelBundle.load("demo", require_weights=False)
+    estimator = FixedEstimator({1: 0.9, 4: 0.8})
+    tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=estimator, gate=only_trucks)
+    assert [thing.obj_id for thing in tracker.update(frame())] == [4]
+    assert tracker.report.rejected == {"no_truck": 1}
+
+
 def test_stamps_must_rise_until_reset() -> None:
     tracker = pipeline({1: 0.9, 4: 0.9})
     tracker.update(frame(5))
@@ -163,7 +179,7 @@ def test_the_tracker_gets_the_embedding_of_a_bundle_that_has_one(
         detector = fingerprint(tmp_path / "segmentation.safetensors")
         export_half(weights, tmp_path / "appearance.safetensors", {"detector": detector})
     monkeypatch.setattr(ModelBundle, "build_segmenter", lambda *_: FixedSegmenter())
-    tracker = PoseTracker(replace(bundle, path=tmp_path), estimator=FixedEstimator({1: 0.9, 4: 0.8}))  # type: ignore[arg-type]
+    tracker = PoseTracker(replace(bundle, path=tmp_path), estimator=FixedEstimator({1: 0.9, 4: 0.8}))
     options = bundle.config.tracking
     assert tracker.tracker.config.appearance_gate == (options.embedding_gate if trained else options.appearance_gate)
     tracker.update(frame())

@@ -1,10 +1,12 @@
-"""Tracks between two runs of the detector and through its misses, on rendered scenes with a ground-truth detector."""
+"""Tracks between two runs of the detector and where it fails, on rendered scenes with a ground-truth detector."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +22,20 @@ from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.pipeline.recovery import RecoveryPass
+from pose_tracking.pipeline.recovery import Recovery, recover, recoverable
 from pose_tracking.pipeline.schedule import DetectorSchedule
 from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.fitting.depth_tracking import DepthTracker, DepthTrackingConfig
+from pose_tracking.pose.fitting.icp import IcpRefiner
+from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.segmentation.config import SegmentationConfig
+from pose_tracking.segmentation.segmenter import Segmenter
 
 BOARD = 0.5  # distance of what hides things
 Placed = list[tuple[int, np.ndarray]]
 
 
-class Truth:
+class Truth(Segmenter):
     """A segmenter that knows the scene; objects in `overlooked` it does not find."""
 
     def __init__(self) -> None:
@@ -89,8 +95,8 @@ class Scene:
         bundle = ModelBundle(Path("blocks"), BundleConfig(name="blocks"), objects)
         self.tracker = PoseTracker(
             bundle,
-            segmenter=self.truth,  # type: ignore[arg-type]
-            estimator=TruthEstimator(self.truth),  # type: ignore[arg-type]
+            segmenter=self.truth,
+            estimator=TruthEstimator(self.truth),
         )
         self.tracker.configure(**options)
         self.time = 0
@@ -124,15 +130,15 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
 
 
-def test_a_still_and_a_moving_object_are_carried_between_detections(objects: ObjectSet) -> None:
+def test_a_still_and_a_moving_object_are_followed_between_detections(objects: ObjectSet) -> None:
     scene = Scene(objects, segment_every=5)
     for k in range(32):
         still, moving = at(-0.12), at(0.02 + 0.004 * k, 0.05 - 0.001 * k, turn=0.5 + 0.02 * k)
         poses = scene.show([(STEPS, still), (LAMP, moving)])
-        # The first look finds both, the second nothing new.
+        # The first run finds both, the second nothing new.
         segmented = k == 0 or k % 5 == 1
         assert scene.tracker.report.segmented == segmented
-        assert scene.tracker.report.carried == (0 if segmented else 2)
+        assert scene.tracker.report.recovered == (0 if segmented else 2)
         assert set(poses) == {1, 2}
         assert distance(poses[1], still) < 0.004
         assert distance(poses[2], moving) < 0.008
@@ -150,27 +156,45 @@ def test_the_time_of_a_frame_without_detector_is_that_of_what_ran(objects: Objec
     assert seconds["pose"] + seconds["tracking"] <= seconds["total"]
 
 
+def test_recovering_tracks_takes_time_of_the_pose_stage_and_of_no_other(
+    objects: ObjectSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(objects, segment_every=5)
+    for _ in range(2):
+        scene.show([(STEPS, at(0.0))])
+
+    def slow(*arguments: Any) -> str:
+        time.sleep(0.3)
+        return "hidden"
+
+    monkeypatch.setattr(DepthTracker, "track", slow)
+    scene.show([(STEPS, at(0.0))])
+    seconds = scene.tracker.report.seconds
+    assert 0.3 <= seconds["pose"] <= seconds["total"] - seconds["tracking"]
+    assert scene.tracker.report.not_recovered == {"hidden": 1}
+
+
 def test_what_is_taken_away_is_lost_at_once_and_looked_for(objects: ObjectSet) -> None:
     scene = Scene(objects, segment_every=10)
     for _ in range(4):
         assert set(scene.show([(STEPS, at(-0.1)), (LAMP, at(0.1))])) == {1, 2}
     assert scene.truth.calls == [1, 2]
     assert set(scene.show([(STEPS, at(-0.1))])) == {1}
-    assert scene.tracker.report.lost == {"gone": 1}
+    assert scene.tracker.report.not_recovered == {"gone": 1}
     for _ in range(7):
         assert set(scene.show([(STEPS, at(-0.1))])) == {1}
     # Once in the frame after the loss, and then as often as ever.
     assert scene.truth.calls == [1, 2, 6]
 
 
-def test_a_hidden_object_is_not_dragged_along_and_is_picked_up_again(objects: ObjectSet) -> None:
+def test_a_hidden_object_is_not_dragged_along_and_is_found_again(objects: ObjectSet) -> None:
     scene = Scene(objects, segment_every=20)
     pose = at(0.0)
     for _ in range(4):
         scene.show([(STEPS, pose)])
     for _ in range(6):
         assert scene.show([(STEPS, pose)], board=(60, 260)) == {}
-        assert scene.tracker.report.lost == {"hidden": 1}
+        assert scene.tracker.report.not_recovered == {"hidden": 1}
     for k in range(6):
         poses = scene.show([(STEPS, pose)], board=(60 + 35 * k, 260))
         assert all(distance(seen, pose) < 0.012 for seen in poses.values())
@@ -186,7 +210,7 @@ def test_a_track_outlives_the_misses_of_the_detector(objects: ObjectSet) -> None
             scene.truth.overlooked = {LAMP} if k >= 5 else set()
             poses = scene.show([(STEPS, at(-0.1)), (LAMP, at(0.1))])
         assert set(poses) == ({1, 2} if recover_missed else {1})
-        assert scene.tracker.report.carried == recover_missed
+        assert scene.tracker.report.recovered == recover_missed
         assert scene.truth.calls == list(range(1, 11))
 
 
@@ -218,7 +242,7 @@ def test_tracks_of_classes_no_longer_wanted_are_let_go(objects: ObjectSet) -> No
     assert set(scene.show([(STEPS, at(-0.1)), (LAMP, at(0.1))])) == {1}
 
 
-def test_options_of_carrying_are_checked(objects: ObjectSet) -> None:
+def test_options_of_recovery_are_checked(objects: ObjectSet) -> None:
     scene = Scene(objects)
     assert scene.tracker.option("segment_every") == 1
     scene.tracker.configure(segment_every=5, recover_missed=False)
@@ -242,11 +266,11 @@ def test_detections_from_elsewhere_are_tracked_as_the_pipelines_own(objects: Obj
         assert [(t.track_id, t.state, t.hits) for t in things] == [(t.track_id, t.state, t.hits) for t in again]
         for a, b in zip(things, again, strict=True):
             np.testing.assert_allclose(a.pose, b.pose, atol=1e-6)  # ICP sums in any order
-        assert other.tracker.report.carried == own.tracker.report.carried == (k == 5)
+        assert other.tracker.report.recovered == own.tracker.report.recovered == (k == 5)
         assert other.tracker.report.segmented
 
 
-def test_frames_without_detections_from_elsewhere_are_carried(objects: ObjectSet) -> None:
+def test_between_detections_from_elsewhere_tracks_are_followed_on_the_depth(objects: ObjectSet) -> None:
     scene = Scene(objects)
     first = scene.frame([(STEPS, at(0.0))])
     scene.tracker.update(first)
@@ -269,19 +293,27 @@ def test_frames_without_detections_from_elsewhere_are_carried(objects: ObjectSet
 
 
 class KnownTrack:
-    """What carrying asks of a track."""
+    """What recovery asks of a track."""
 
     is_confirmed = True
     frames_since_seen = 1
     score = 0.9
 
-    def __init__(self, obj_id: int, pose: np.ndarray, spread: float = 0.004) -> None:
+    def __init__(self, obj_id: int, pose: np.ndarray | None, spread: float = 0.004, track_id: int = 1) -> None:
         self.obj_id, self.pose, self.pose_covariance = obj_id, pose, np.diag([spread**2] * 3 + [1e-3] * 3)
+        self.track_id = track_id
 
 
-def carrying(objects: ObjectSet, frame: RGBDFrame) -> RecoveryPass:
-    tracker = Scene(objects).tracker
-    return RecoveryPass(tracker._depth_tracker, frame, list(objects), 0.2)
+def depth_tracker(objects: ObjectSet) -> DepthTracker:
+    config = PoseConfig()
+    icp, verifier = IcpRefiner(config.icp, objects), Verifier(config.verification, objects)
+    return DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier)
+
+
+def recovered(
+    objects: ObjectSet, frame: RGBDFrame, tracks: list[KnownTrack], detections: list[Detection] | None = None
+) -> Recovery:
+    return recover(depth_tracker(objects), frame, tracks, detections or [], 0.2)  # type: ignore[arg-type]
 
 
 def test_two_tracks_never_share_a_place(objects: ObjectSet) -> None:
@@ -289,12 +321,10 @@ def test_two_tracks_never_share_a_place(objects: ObjectSet) -> None:
     frame, _ = render([(STEPS, at(0.0))])
     right, wrong = KnownTrack(STEPS, at(0.002)), KnownTrack(STEPS, at(0.012, 0.004), spread=0.008)
     for tracks in ([right, wrong], [wrong, right]):
-        run = carrying(objects, frame)
-        answers = run(tracks, [])  # type: ignore[arg-type]
-        assert [answer is not None for answer in answers] == [track is right for track in tracks]
-        assert run.lost == {"taken": 1}
-        assert run.carried == 1
-        assert not run.has_lost
+        recovery = recovered(objects, frame, tracks)
+        assert [track for track, _ in recovery.found] == [right]
+        assert recovery.not_found == {"taken": 1}
+        assert not recovery.needs_detector
 
 
 def test_a_detection_keeps_its_place(objects: ObjectSet) -> None:
@@ -302,9 +332,35 @@ def test_a_detection_keeps_its_place(objects: ObjectSet) -> None:
     estimate = PoseEstimate(at(0.0), 0.3, np.eye(6) * 1e-4)
     rows, cols = np.nonzero(masks[0])
     box = np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], float)
-    run = carrying(objects, frame)
-    assert run([KnownTrack(STEPS, at(0.0))], [Detection(LAMP, 0.2, box, None, estimate, masks[0])]) == [None]  # type: ignore[list-item]
-    assert run.lost == {"taken": 1}
+    detection = Detection(LAMP, 0.2, box, None, estimate, masks[0])
+    recovery = recovered(objects, frame, [KnownTrack(STEPS, at(0.0))], [detection])
+    assert recovery.found == []
+    assert recovery.not_found == {"taken": 1}
+
+
+@pytest.mark.parametrize(("is_confirmed", "frames_since_seen"), [(True, 1), (False, 1), (True, 2)])
+def test_the_detector_is_needed_for_confirmed_tracks_just_lost(
+    objects: ObjectSet, is_confirmed: bool, frames_since_seen: int
+) -> None:
+    frame, _ = render([])
+    track = KnownTrack(STEPS, at(0.0))
+    track.is_confirmed, track.frames_since_seen = is_confirmed, frames_since_seen
+    recovery = recovered(objects, frame, [track])
+    assert recovery.not_found == {"gone": 1}
+    assert recovery.needs_detector == (is_confirmed and frames_since_seen == 1)
+
+
+def test_only_wanted_tracks_with_pose_and_mesh_are_looked_for_by_rising_id(objects: ObjectSet) -> None:
+    tracks = [
+        KnownTrack(STEPS, at(0.0), track_id=5),
+        KnownTrack(LAMP, at(0.0), track_id=2),
+        KnownTrack(STEPS, None, track_id=3),
+        KnownTrack(STEPS, at(0.1), track_id=1),
+    ]
+    ids = [t.track_id for t in recoverable(tracks, depth_tracker(objects), [STEPS])]  # type: ignore[arg-type]
+    assert ids == [1, 5]
+    bare = ObjectSet({i: replace(model, mesh_path=None) for i, model in objects.items()})
+    assert recoverable(tracks, depth_tracker(bare), [STEPS]) == []  # type: ignore[arg-type]
 
 
 # When the detector runs.
@@ -319,7 +375,7 @@ def run_schedule(every: int, has_tracks: Callable[[int], bool], lost: Callable[[
 
 
 @pytest.mark.parametrize("every", [2, 5])
-def test_what_comes_to_light_makes_the_detector_look_again_until_nothing_is_new(every: int) -> None:
+def test_a_new_track_makes_the_detector_run_again_until_nothing_is_new(every: int) -> None:
     schedule, ran = DetectorSchedule(), []
     for k in range(3 + 2 * every):
         ran.append(schedule.is_due(every, has_tracks=k > 0))

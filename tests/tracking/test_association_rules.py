@@ -1,4 +1,4 @@
-"""Whom the tracker takes for whom: cascade, gates, carried tracks, and invariants of the pose motion."""
+"""Whom the tracker takes for whom: cascade, gates, recovered tracks, and invariants of the pose motion."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from pose_scenario import at, detect, grid, noisy
 from tracking_scenario import one_object
 
-from pose_tracking.core.results import Detection, TrackState
+from pose_tracking.core.results import Detection, TrackedObject, TrackState
 from pose_tracking.tracking import Tracker, TrackingConfig
 from pose_tracking.tracking.config import MOTIONS
-from pose_tracking.tracking.track import Track
 
 
-def looks(angle: float) -> np.ndarray:
+def feature_at(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle), 0, 0], np.float32)
 
 
@@ -36,41 +35,41 @@ def ids(tracked: list) -> list[int]:
 def test_cascade_prefers_the_track_seen_last(motion: str) -> None:
     """Two tracks could both explain a detection; the one unmatched for longer fits better and yet does not get it."""
     config = TrackingConfig(motion=motion, motion_weight=0.0)
-    tracker = confirmed(config, detect(at(0.0), looks(0.0)), detect(at(0.008), looks(0.4)))
+    tracker = confirmed(config, detect(at(0.0), feature_at(0.0)), detect(at(0.008), feature_at(0.4)))
     for k in range(3):
-        tracker.update([detect(at(0.008), looks(0.4))], 0.2 + k / 30)
-    assert ids(tracker.update([detect(at(0.008), looks(0.1))], 0.3)) == [2]
+        tracker.update([detect(at(0.008), feature_at(0.4))], 0.2 + k / 30)
+    assert ids(tracker.update([detect(at(0.008), feature_at(0.1))], 0.3)) == [2]
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_beyond_the_motion_gate_looks_do_not_help(motion: str) -> None:
-    tracker = confirmed(TrackingConfig(motion=motion, motion_weight=0.0), detect(at(-0.2), looks(0.0)))
-    assert ids(tracker.update([detect(at(0.2), looks(0.0))], 0.2)) == [2]
+    tracker = confirmed(TrackingConfig(motion=motion, motion_weight=0.0), detect(at(-0.2), feature_at(0.0)))
+    assert ids(tracker.update([detect(at(0.2), feature_at(0.0))], 0.2)) == [2]
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_of_two_near_tracks_the_look_alike_wins_unless_motion_is_all(weight: float) -> None:
     config = TrackingConfig(motion="pose", motion_weight=weight)
-    tracker = confirmed(config, detect(at(0.0), looks(0.0)), detect(at(0.02), looks(0.6)))
-    assert ids(tracker.update([detect(at(0.012), looks(0.0))], 0.2)) == ([2] if weight == 1.0 else [1])
+    tracker = confirmed(config, detect(at(0.0), feature_at(0.0)), detect(at(0.02), feature_at(0.6)))
+    assert ids(tracker.update([detect(at(0.012), feature_at(0.0))], 0.2)) == ([2] if weight == 1.0 else [1])
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_beyond_the_appearance_gate_the_place_alone_decides(motion: str) -> None:
-    tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0), looks(0.0)))
-    assert ids(tracker.update([detect(at(0.001), looks(2.0))], 0.2)) == [1]
+    tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0), feature_at(0.0)))
+    assert ids(tracker.update([detect(at(0.001), feature_at(2.0))], 0.2)) == [1]
 
 
 def test_one_unseen_for_some_frames_is_found_by_its_place_alone_only_by_its_pose() -> None:
     for motion, expected in (("pose", [1]), ("both", [1]), ("box", [2])):
-        tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0), looks(0.0)))
+        tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0), feature_at(0.0)))
         for k in range(3):
             tracker.update([], 0.2 + k / 30)
-        assert ids(tracker.update([detect(at(0.001), looks(2.0))], 0.3)) == expected
+        assert ids(tracker.update([detect(at(0.001), feature_at(2.0))], 0.3)) == expected
 
 
 def test_without_a_feature_motion_decides_and_the_gallery_stays() -> None:
-    tracker = confirmed(TrackingConfig(), detect(at(0.0), looks(0.0)))
+    tracker = confirmed(TrackingConfig(), detect(at(0.0), feature_at(0.0)))
     before = len(tracker.tracks[0].gallery)
     assert ids(tracker.update([detect(at(0.001), None)], 0.2)) == [1]
     assert len(tracker.tracks[0].gallery) == before
@@ -78,40 +77,47 @@ def test_without_a_feature_motion_decides_and_the_gallery_stays() -> None:
 
 def test_a_track_that_never_had_a_feature_can_be_followed() -> None:
     tracker = confirmed(TrackingConfig(motion="box"), detect(at(0.0), None))
-    assert ids(tracker.update([detect(at(0.0), looks(0.0))], 0.2)) == [1]
+    assert ids(tracker.update([detect(at(0.0), feature_at(0.0))], 0.2)) == [1]
 
 
-def test_carry_is_asked_for_the_tracks_without_a_detection() -> None:
+def commit(
+    tracker: Tracker, detections: list[Detection] | None, stamp: float, found: dict[int, Detection]
+) -> list[TrackedObject]:
+    """Track a frame in which the unmatched tracks of `found` (by ID) were recovered."""
+    tracker.predict(stamp)
+    association = tracker.associate(detections)
+    return tracker.commit(
+        association, [(t, found[t.track_id]) for t in association.unmatched_tracks if t.track_id in found]
+    )
+
+
+def test_recovered_tracks_count_as_seen() -> None:
     tracker = confirmed(TrackingConfig(), detect(at(0.0)), detect(at(0.2)))
     tracker.update([detect(at(0.0)), detect(at(0.2)), detect(at(-0.2))], 0.2)
-    asked: list[list[int]] = []
-
-    def carry(tracks: list[Track], detections: list[Detection]) -> list[Detection | None]:
-        asked.append([t.track_id for t in tracks])
-        assert len(detections) == 1
-        return [detect(at(0.201), None), None]
-
-    tracked = tracker.update([detect(at(0.0))], 0.25, carry=carry)
-    assert asked == [[2, 3]]
+    tracker.predict(0.25)
+    association = tracker.associate([detect(at(0.0))])
+    assert {t.track_id for t in association.unmatched_tracks} == {2, 3}
+    (second,) = (t for t in association.unmatched_tracks if t.track_id == 2)
+    tracked = tracker.commit(association, [(second, detect(at(0.201), None))])
     assert [(t.track_id, t.state, t.hits) for t in tracked] == [
         (1, TrackState.CONFIRMED, 8),
         (2, TrackState.CONFIRMED, 8),
     ]
 
 
-def test_what_carry_does_not_find_coasts() -> None:
+def test_what_is_not_recovered_coasts() -> None:
     tracker = confirmed(TrackingConfig(), detect(at(0.0)))
-    (thing,) = tracker.update([], 0.25, carry=lambda tracks, detections: [None] * len(tracks))
+    (thing,) = commit(tracker, [], 0.25, {})
     assert thing.state == TrackState.COASTING
 
 
-def test_between_detections_tentative_tracks_live_on_and_may_be_confirmed_by_carrying() -> None:
+def test_between_detections_tentative_tracks_live_on_and_may_be_confirmed_by_recovery() -> None:
     tracker = Tracker(TrackingConfig(), one_object())
     tracker.update([detect(at(0.0))], 0.0)
-    (waiting,) = tracker.update(None, 0.1, carry=lambda tracks, detections: [None] * len(tracks))
+    (waiting,) = commit(tracker, None, 0.1, {})
     assert waiting.state == TrackState.TENTATIVE
     for k in range(2):
-        (thing,) = tracker.update(None, 0.2 + k / 10, carry=lambda tracks, detections: [detect(at(0.0), None)])
+        (thing,) = commit(tracker, None, 0.2 + k / 10, {1: detect(at(0.0), None)})
     assert thing.state == TrackState.CONFIRMED
     assert tracker.update([], 0.5)[0].state == TrackState.COASTING
 

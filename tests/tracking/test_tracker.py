@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,6 +83,52 @@ def test_time_set_back_is_refused() -> None:
     tracker.update([seen()], 10.0)
     with pytest.raises(ValueError, match="earlier"):
         tracker.update([seen()], 9.0)
+
+
+def state_of(tracker: Tracker) -> bytes:
+    """All that a tracker knows."""
+    return pickle.dumps((tracker.tracks, tracker.reid))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_associating_changes_nothing_and_sorts_everything_in_once(seed: int) -> None:
+    tracker, again = Tracker(TrackingConfig(), one_object()), Tracker(TrackingConfig(), one_object())
+    for k, (boxes, features) in enumerate(scenario(seed, things=5, frames=20)):
+        detections = [Detection(1, 0.9, x, f) for x, f in zip(boxes, features, strict=True)]
+        tracker.predict(k / 30)
+        before = state_of(tracker)
+        tracker.associate(detections[::-1])
+        association = tracker.associate(detections)
+        assert state_of(tracker) == before
+        live = [t.track_id for t, _ in association.matches] + [t.track_id for t in association.unmatched_tracks]
+        assert sorted(live) == [t.track_id for t in tracker.tracks]
+        assert sorted(map(id, association.detections)) == sorted(map(id, detections))
+        tracked, expected = tracker.commit(association), again.update(detections, k / 30)
+        assert [(t.track_id, t.state, t.hits) for t in tracked] == [(t.track_id, t.state, t.hits) for t in expected]
+        assert all(np.array_equal(a.box, b.box) for a, b in zip(tracked, expected, strict=True))
+
+
+def test_a_frame_without_a_search_misses_nobody() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    tracker.update([seen()], 0.0)
+    tracker.predict(0.1)
+    association = tracker.associate(None)
+    assert not association.searched
+    assert association.detections == []
+    assert [t.track_id for t in association.unmatched_tracks] == [1]
+    assert [t.track_id for t in tracker.commit(association)] == [1]
+
+
+def test_a_frame_is_predicted_before_it_is_committed_and_committed_once() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    with pytest.raises(RuntimeError, match="without predict"):
+        tracker.commit(tracker.associate([seen()]))
+    tracker.predict(0.0)
+    association = tracker.associate([seen()])
+    tracker.commit(association)
+    with pytest.raises(RuntimeError, match="without predict"):
+        tracker.commit(association)
 
 
 def test_track_without_pose_has_none_and_gets_one_later() -> None:

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.config import option, validate
-from pose_tracking.core.errors import ConfigError, DatasetError
+from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, PoseEstimate
@@ -23,6 +23,7 @@ from pose_tracking.evaluation.metrics.identities import truth_box, visibility_of
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.pose.fitting.covariance import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.segmentation.appearance import descriptors
+from pose_tracking.segmentation.segmenter import Segmenter
 
 MIN_SIDE = 1.0  # px; a box of no extent has no features
 MIN_SIGMA = 1e-6  # m and rad; a filter cannot take in a measurement without any doubt
@@ -72,23 +73,18 @@ class NoisyTruthDetector:
     matter which frames were looked at before.
 
     Args:
-        segmenter: takes features at given boxes (`TorchvisionSegmenter.instances_at`).
+        segmenter: takes features at given boxes (`Segmenter.instances_at`).
         objects: the object set; other annotated objects are not detected.
         config: how much noise.
         embedding: identity embedding of the features, where the bundle has one.
 
     Raises:
-        ConfigError: the segmenter cannot take features at given boxes, or an option is out of range.
+        ConfigError: an option is out of range.
     """
 
     def __init__(
-        self, segmenter: Any, objects: ObjectSet, config: NoisyTruthConfig | None = None, embedding: Any = None
+        self, segmenter: Segmenter, objects: ObjectSet, config: NoisyTruthConfig | None = None, embedding: Any = None
     ) -> None:
-        if not hasattr(segmenter, "instances_at"):
-            raise ConfigError(
-                f"noisy-gt needs features at given boxes, which {type(segmenter).__name__} does not give: "
-                "use a bundle with segmenter: torchvision"
-            )
         self.config = config or NoisyTruthConfig()
         validate(self.config, "noisy-gt")
         self._segmenter, self._objects, self._embedding = segmenter, objects, embedding
@@ -97,6 +93,7 @@ class NoisyTruthDetector:
         """The detections of one frame: instances in the order of the annotation, then false alarms.
 
         Raises:
+            ConfigError: the segmenter cannot take features at given boxes.
             DatasetError: the frame is not annotated.
         """
         found = self._find(sample)

@@ -131,6 +131,6 @@ class FrameProcessor:
 
     def _count(self, stages: dict[str, float]) -> None:
         report = self._tracker.report
-        counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.carried}
-        counts |= {f"tracks_not_found.{reason}": count for reason, count in report.lost.items()}
+        counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.recovered}
+        counts |= {f"tracks_not_found.{reason}": count for reason, count in report.not_recovered.items()}
         self._monitor.processed(stages, report.rejected, counts)

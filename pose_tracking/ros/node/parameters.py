@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.pose.config import PoseConfig
-from pose_tracking.segmentation.config import SegmentationConfig
-from pose_tracking.tracking.config import TrackingConfig
 
 RUNTIME = "any time"
 UNCONFIGURED = "while unconfigured"
@@ -154,37 +150,21 @@ _OUTPUT = (
 
 
 def _options() -> tuple[Parameter, ...]:
-    """The run-time options of the pipeline, from the metadata of its configs."""
-    configs = {
-        "tracking": TrackingConfig,
-        "segmentation": SegmentationConfig,
-        "pipeline": PipelineConfig,
-        "pose": PoseConfig,
-    }
-    parameters = []
-    for option, (stage, name) in runtime_options().items():
-        field = next(f for f in dataclasses.fields(configs[stage]) if f.name == name)
-        parameters.append(
-            Parameter(
-                "lambda" if option == "motion_weight" else option,
-                field.default,
-                field.metadata["help"],
-                change=RUNTIME,
-                unit=field.metadata["unit"],
-                range=field.metadata["range"],
-                choices=field.metadata["choices"],
-                option=option,
-                formerly=field.metadata["formerly"],
-            )
+    """The options of the pipeline that may change while it runs."""
+    return tuple(
+        Parameter(
+            "lambda" if option.name == "motion_weight" else option.name,
+            option.default,
+            option.help,
+            change=RUNTIME,
+            unit=option.unit,
+            range=option.range,
+            choices=option.choices,
+            option=option.name,
+            formerly=option.formerly,
         )
-    return tuple(parameters)
-
-
-def runtime_options() -> dict[str, tuple[str, str]]:
-    """Run-time options of `PoseTracker`: name to (stage, field of its config)."""
-    from pose_tracking.pipeline import PoseTracker
-
-    return PoseTracker.RUNTIME_OPTIONS
+        for option in RUNTIME_OPTIONS.values()
+    )
 
 
 GROUPS: dict[str, tuple[Parameter, ...]] = {

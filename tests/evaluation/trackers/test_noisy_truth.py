@@ -20,7 +20,7 @@ from pose_tracking.core.results import Detection, Instances
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig, NoisyTruthDetector
 from pose_tracking.objects import ObjectModel, ObjectSet
-from pose_tracking.segmentation import SegmentationConfig
+from pose_tracking.segmentation import SegmentationConfig, Segmenter
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn
 
@@ -37,6 +37,13 @@ class NoFeatures:
         masks = np.zeros((count, *frame.depth.shape), bool)
         features = np.ones((count, 2, 1, 1), np.float32)
         return Instances(obj_ids, np.ones(count, np.float32), boxes.astype(np.float32), masks, features)
+
+
+class BoxesOnly(Segmenter):
+    """A segmenter that looks for objects and does nothing else."""
+
+    def segment(self, frame: RGBDFrame) -> Instances:
+        return Instances.empty(*frame.depth.shape)
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +206,8 @@ def test_features_and_masks_are_the_detectors_at_the_noisy_boxes() -> None:
 
 
 def test_what_cannot_be_used_is_named(objects: ObjectSet) -> None:
-    with pytest.raises(ConfigError, match="noisy-gt needs features at given boxes, which object does not give"):
-        NoisyTruthDetector(object(), objects)
+    with pytest.raises(ConfigError, match="BoxesOnly does not give features at given boxes"):
+        NoisyTruthDetector(BoxesOnly(), objects, QUIET).detect(annotated(0))
     with pytest.raises(ConfigError, match="miss_rate = 1.5 is outside 0 to 1"):
         NoisyTruthDetector(NoFeatures(), objects, NoisyTruthConfig(miss_rate=1.5))
     with pytest.raises(DatasetError, match="scene 3, stamp 0.100 s is not annotated"):

@@ -1,0 +1,45 @@
+"""What happened to a frame on its way through the pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pose_tracking.core.results import Detection
+
+STAGES = ("segmentation", "pose", "tracking", "total")
+
+
+@dataclass
+class FrameReport:
+    """What happened to the last frame.
+
+    Attributes:
+        seconds: wall time by stage (`STAGES`); that of a stage which did not run is left out. Finding unmatched tracks
+            on the depth is part of the pose stage.
+        rejected: detections dropped before tracking, by reason.
+        detections: the detections that were tracked.
+        rejected_detections: those dropped for their pose confidence.
+        segmented: whether objects were detected in this frame.
+        recovered: number of tracks that no detection continued and that were found on the depth.
+        not_recovered: tracks that were looked for there in vain, by reason (see `pose.fitting.depth_tracking`;
+            ``taken``: another is in that place).
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    detections: list[Detection] = field(default_factory=list)
+    rejected_detections: list[Detection] = field(default_factory=list)
+    segmented: bool = False
+    recovered: int = 0
+    not_recovered: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the wall time of the block to that of `stage`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -1,0 +1,103 @@
+"""Which instances and detections of a frame go on to the next stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Detection, Instances, PoseEstimate
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pose.fitting.depth_tracking import DepthTracker
+
+from .duplicates import without_duplicates
+from .frame_report import FrameReport
+
+
+def wanted_instances(
+    instances: Instances, obj_ids: Sequence[int], objects: ObjectSet, config: PipelineConfig, report: FrameReport
+) -> Instances:
+    """The instances of the classes `obj_ids`, and of a sure score where no mesh lets the frame check their pose.
+
+    Those dropped for their score are counted in `report`.
+    """
+    instances = instances.select(np.isin(instances.obj_ids, obj_ids))
+    if not objects.has_meshes:
+        sure = instances.scores >= config.min_unchecked_score
+        if not sure.all():
+            report.rejected["unchecked_score"] += int(np.count_nonzero(~sure))
+            instances = instances.select(sure)
+    return instances
+
+
+def credible_detections(
+    instances: Instances,
+    estimates: Sequence[PoseEstimate | None],
+    features: NDArray[np.float32],
+    objects: ObjectSet,
+    config: PipelineConfig,
+    report: FrameReport,
+) -> list[Detection]:
+    """The detections worth tracking: with a pose that is believed, and none twice. The others are counted in `report`.
+
+    Args:
+        instances: N instances.
+        estimates: their poses.
+        features: (N, D) their appearance descriptors.
+        objects: the object set.
+        config: what is believed.
+        report: gets the detections dropped for their pose confidence, and the counts of all that are dropped.
+    """
+    # Without meshes nothing has checked the pose, so its confidence cannot be a reason to drop the object.
+    floor = config.min_pose_confidence if objects.has_meshes else 0.0
+    detections = []
+    for i, estimate in enumerate(estimates):
+        if estimate is None and not config.keep_without_pose:
+            report.rejected["no_pose"] += 1
+            continue
+        detection = Detection(
+            obj_id=int(instances.obj_ids[i]),
+            score=float(instances.scores[i]),
+            box=instances.boxes[i].astype(np.float64),
+            feature=features[i],
+            pose=estimate,
+            mask=instances.masks[i],
+        )
+        if estimate is not None and estimate.confidence < floor:
+            report.rejected["pose_confidence"] += 1
+            report.rejected_detections.append(detection)
+        else:
+            detections.append(detection)
+    keep = without_duplicates(detections, objects)
+    if not keep.all():
+        report.rejected["duplicate"] += int(np.count_nonzero(~keep))
+    return [detection for detection, kept in zip(detections, keep, strict=True) if kept]
+
+
+def with_visible_box(detection: Detection, frame: RGBDFrame, depth_tracker: DepthTracker) -> Detection:
+    """A detection with the box of what is seen of the posed model: the detector's is rough where much is hidden."""
+    if detection.pose is None or not depth_tracker.can_track(detection.obj_id):
+        return detection
+    box = depth_tracker.visible_box(frame, detection.obj_id, detection.pose.pose)
+    return detection if box is None else replace(detection, box=box)
+
+
+def check_given(detections: Sequence[Detection], objects: ObjectSet) -> None:
+    """Check detections that come from elsewhere.
+
+    Raises:
+        ConfigError: one is of an object that is not in the set, or its box, pose or covariance is not finite.
+    """
+    unknown = sorted({d.obj_id for d in detections} - set(objects))
+    if unknown:
+        raise ConfigError(f"detection of object {unknown[0]}; the bundle has {list(objects)}")
+    for i, detection in enumerate(detections):
+        estimate = detection.pose
+        parts = (detection.box,) if estimate is None else (detection.box, estimate.pose, estimate.covariance)
+        if not all(np.isfinite(part).all() for part in parts):
+            raise ConfigError(f"detection {i} (object {detection.obj_id}): box, pose or covariance not finite")

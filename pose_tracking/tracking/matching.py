@@ -1,0 +1,142 @@
+"""Which detection of a frame continues which track: the matching of Deep SORT, class by class. Changes no track."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.boxes import box_iou
+from pose_tracking.core.results import Detection
+
+from . import box_filter
+from .association import BEYOND, Matches, association_cost, matching_cascade, min_cost_matching
+from .config import TrackingConfig
+from .gallery import smallest_cosine_distances
+from .motion import motion_distances
+from .track import Track
+
+# Matches (row, column), and the rows and columns left over.
+Split = tuple[Matches, list[int], list[int]]
+
+
+@dataclass(frozen=True)
+class Association:
+    """Which detections of one frame belong to which tracks; nothing has been changed by it.
+
+    Attributes:
+        matches: tracks and the detections that continue them, always of one class.
+        unmatched_tracks: the live tracks that no detection continues.
+        unmatched_detections: the detections that continue no track, in the order in which they begin new ones.
+        searched: whether anything was looked for in the frame; if not, no track counts as missed.
+    """
+
+    matches: list[tuple[Track, Detection]]
+    unmatched_tracks: list[Track]
+    unmatched_detections: list[Detection]
+    searched: bool = True
+
+    @property
+    def detections(self) -> list[Detection]:
+        """All detections of the frame: those of `matches`, then the others."""
+        return [detection for _, detection in self.matches] + self.unmatched_detections
+
+
+def associate(tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig) -> Association:
+    """Match the detections of one frame with the tracks predicted for it.
+
+    Args:
+        tracks: the live tracks, at their predicted states.
+        detections: of any classes.
+        config: gates and weights.
+    """
+    matches: list[tuple[Track, Detection]] = []
+    unmatched_tracks: list[Track] = []
+    unmatched_detections: list[Detection] = []
+    for obj_id in sorted({d.obj_id for d in detections} | {t.obj_id for t in tracks}):
+        same = [t for t in tracks if t.obj_id == obj_id]
+        found = [d for d in detections if d.obj_id == obj_id]
+        pairs, left_tracks, left_detections = _match_class(same, found, config)
+        matches += [(same[row], found[column]) for row, column in pairs]
+        unmatched_tracks += [same[row] for row in left_tracks]
+        unmatched_detections += [found[column] for column in left_detections]
+    return Association(matches, unmatched_tracks, unmatched_detections)
+
+
+def _match_class(tracks: list[Track], detections: list[Detection], config: TrackingConfig) -> Split:
+    """Match T tracks and D detections of one class: the cascade, then what is left."""
+    columns = list(range(len(detections)))
+    if not tracks or not detections:
+        return [], list(range(len(tracks))), columns
+    confirmed = [i for i, t in enumerate(tracks) if t.is_confirmed]
+    tentative = [i for i, t in enumerate(tracks) if not t.is_confirmed]
+    if config.motion == "box":
+        matches, left, columns = _cascade(tracks, detections, confirmed, columns, config)
+        # Of those seen before, boxes can only tell who was seen in the frame before.
+        older = [i for i in left if tracks[i].frames_unmatched > 0]
+        rest = tentative + [i for i in left if tracks[i].frames_unmatched == 0]
+        corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
+        overlap = box_iou(corners, np.array([d.box for d in detections], float))
+        found, unmatched_tracks, columns = min_cost_matching(1 - overlap, config.iou_gate, rest, columns)
+        return matches + found, older + unmatched_tracks, columns
+    # Where steady motion explains a detection, no track that would have had to turn may take it.
+    matches, left, columns = _cascade(tracks, detections, confirmed, columns, config, steady=True)
+    more, left, columns = _cascade(tracks, detections, left, columns, config)
+    rows = tentative + left
+    cost = np.full((len(tracks), len(detections)), np.inf)
+    if rows and columns:
+        cost[np.ix_(rows, columns)] = _motion(tracks, detections, rows, columns, config)
+    found, unmatched_tracks, columns = min_cost_matching(cost, 1.0, rows, columns)
+    return matches + more + found, unmatched_tracks, columns
+
+
+def _cascade(
+    tracks: list[Track],
+    detections: list[Detection],
+    rows: list[int],
+    columns: list[int],
+    config: TrackingConfig,
+    steady: bool = False,
+) -> Split:
+    """Match tracks `rows` with detections `columns` by motion and appearance, those seen last first."""
+    if not rows or not columns:
+        return [], rows, columns
+    pairs = np.ix_(rows, columns)
+    motion = _motion(tracks, detections, rows, columns, config, steady)
+    wanted = np.isfinite(motion)
+    if config.motion != "box":
+        # A pair that has no rival is matched by its place in any case.
+        wanted &= (wanted.sum(0) > 1) | (wanted.sum(1) > 1)[:, None]
+    cost = np.full((len(tracks), len(detections)), np.inf)
+    appearance = _appearance_distances([tracks[i] for i in rows], [detections[j] for j in columns], wanted)
+    cost[pairs] = association_cost(motion, appearance, config.motion_weight, 1.0, config.appearance_gate)
+    ages = np.array([t.frames_unmatched + 1 for t in tracks])
+    return matching_cascade(cost, ages, config.max_age, rows, columns, BEYOND / config.appearance_gate)
+
+
+def _motion(
+    tracks: list[Track],
+    detections: list[Detection],
+    rows: list[int],
+    columns: list[int],
+    config: TrackingConfig,
+    steady: bool = False,
+) -> Float:
+    """(len(rows), len(columns)) `motion_distances` of those tracks and detections."""
+    symmetries = tracks[0].model.symmetries
+    return motion_distances([tracks[i] for i in rows], [detections[j] for j in columns], symmetries, config, steady)
+
+
+def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: NDArray[np.bool_]) -> Float:
+    """(T, D) smallest cosine distances, NaN where a detection's appearance is not known or the pair not wanted."""
+    features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None]
+    distances = np.full(wanted.shape, np.nan)
+    if features and wanted.any():
+        known = [i for i, _ in features]
+        distances[:, known] = smallest_cosine_distances(
+            [t.gallery for t in tracks], np.array([feature for _, feature in features]), wanted[:, known]
+        )
+    return np.where(wanted, distances, np.nan)
