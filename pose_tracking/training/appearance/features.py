@@ -66,7 +66,7 @@ def collect(
 
     Raises:
         DatasetError: no instance of the data can be seen.
-        ConfigError: there are no meshes to simulate with, or the detector cannot be asked about boxes.
+        ConfigError: there are no meshes to simulate with, or the detector cannot take features at given boxes.
     """
     folder = make_directory(Path(run_dir) / f"features_{_key(source)}")
     if source.data:
