@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.regions import mask_iou
 from pose_tracking.datasets.sample import Sample
@@ -112,7 +112,7 @@ class Calibration:
     weights: tuple[float, ...]
     figures: dict[str, Any]
     confidences: Float
-    right: NDArray[np.bool_]
+    right: Bool
 
 
 def calibrate(gathered: Gathered, threshold: float) -> Calibration:
@@ -163,7 +163,7 @@ def calibrate(gathered: Gathered, threshold: float) -> Calibration:
 
 
 def _fit(
-    gathered: Gathered, right: NDArray[np.bool_], instances: NDArray, importance: Float, use: NDArray[np.bool_]
+    gathered: Gathered, right: Bool, instances: NDArray, importance: Float, use: Bool
 ) -> tuple[float, tuple[float, ...]]:
     features = [f for f, used in zip(gathered.features, use, strict=True) if used]
     # What simulated frames do not teach stays as it is by default: the defaults have seen real frames.
@@ -179,7 +179,7 @@ def _importance(kinds: NDArray) -> Float:
     return np.where(absent, weight, 1.0)
 
 
-def _folds(scenes: Sequence[tuple[int, int]], instances: NDArray) -> list[NDArray[np.bool_]]:
+def _folds(scenes: Sequence[tuple[int, int]], instances: NDArray) -> list[Bool]:
     """Hypotheses to leave out in turn: whole scenes, or single detections where there is one scene only."""
     keys: Any = np.unique(np.array(scenes), axis=0, return_inverse=True)[1].reshape(-1)
     if keys.max() == 0:

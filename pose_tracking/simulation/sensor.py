@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 
@@ -52,14 +52,14 @@ class SensorConfig:
 
 
 def measure_depth(
-    depth: NDArray[np.float32],
+    depth: Float32,
     intrinsics: CameraIntrinsics,
     config: SensorConfig,
     rng: np.random.Generator,
     *,
-    color: NDArray[np.uint8] | None = None,
-    protected: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float32]:
+    color: UInt8 | None = None,
+    protected: Bool | None = None,
+) -> Float32:
     """Depth as the sensor reads it.
 
     Args:
@@ -111,7 +111,7 @@ def measure_depth(
     return quantise(out.astype(np.float32), intrinsics, config)
 
 
-def quantise(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, config: SensorConfig) -> NDArray[np.float32]:
+def quantise(depth: Float32, intrinsics: CameraIntrinsics, config: SensorConfig) -> Float32:
     """Depth (m) rounded to the sensor's steps: whole millimetres or whole disparity steps; 0 stays 0."""
     if config.quantisation == "none":
         return depth
@@ -124,8 +124,8 @@ def quantise(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, config: S
 
 
 def measure_color(
-    image: NDArray[np.float32], config: SensorConfig, rng: np.random.Generator, *, blur: float | None = None
-) -> NDArray[np.uint8]:
+    image: Float32, config: SensorConfig, rng: np.random.Generator, *, blur: float | None = None
+) -> UInt8:
     """(H, W, 3) uint8 RGB as the sensor reads it: blur, then noise that is stronger in bright pixels (shot noise)."""
     sigma = config.blur if blur is None else blur
     out = cv2.GaussianBlur(image, (0, 0), sigma) if sigma > 0.2 else image.copy()
@@ -139,14 +139,14 @@ def measure_color(
     return np.clip(out + 0.5, 0, 255).astype(np.uint8)
 
 
-def jpeg(color: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def jpeg(color: UInt8, quality: int) -> UInt8:
     """The image after JPEG compression at `quality` (1 to 100)."""
     _, encoded = cv2.imencode(".jpg", color[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _patches(rng: np.random.Generator, shape: tuple[int, ...], cells: int, share: float) -> NDArray[np.bool_]:
+def _patches(rng: np.random.Generator, shape: tuple[int, ...], cells: int, share: float) -> Bool:
     """(H, W) bool patches, about `cells` across the image, that cover `share` of it."""
     if share <= 0:
         return np.zeros(shape, bool)
@@ -154,7 +154,7 @@ def _patches(rng: np.random.Generator, shape: tuple[int, ...], cells: int, share
     return np.asarray(noise <= np.quantile(noise[::5, ::5], min(share, 1.0)))
 
 
-def _shift_outlines(depth: NDArray[np.float32], config: SensorConfig, rng: np.random.Generator) -> NDArray[np.float32]:
+def _shift_outlines(depth: Float32, config: SensorConfig, rng: np.random.Generator) -> Float32:
     """Read each pixel's depth from up to a few pixels away: outlines become jagged, smooth surfaces barely change."""
     height, width = depth.shape
     cols, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -164,7 +164,7 @@ def _shift_outlines(depth: NDArray[np.float32], config: SensorConfig, rng: np.ra
     return np.asarray(shifted, np.float32)
 
 
-def _grazing(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, limit: float) -> NDArray[np.bool_]:
+def _grazing(depth: Float32, intrinsics: CameraIntrinsics, limit: float) -> Bool:
     """Pixels whose surface is seen at more than `limit` degrees from its normal."""
     slope_x = cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8) * np.float32(intrinsics.fx)
     slope_y = cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8) * np.float32(intrinsics.fy)
@@ -172,7 +172,7 @@ def _grazing(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, limit: fl
     return (tangent > np.tan(np.radians(limit)) * np.maximum(depth, 1e-3)) & (depth > 0)
 
 
-def _projector_shadow(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, baseline: float) -> NDArray[np.bool_]:
+def _projector_shadow(depth: Float32, intrinsics: CameraIntrinsics, baseline: float) -> Bool:
     """Pixels that a projector `baseline` metres to the right of the camera (left where negative) does not reach."""
     offset = np.float32(intrinsics.fx * baseline) / np.where(depth > 0, depth, np.float32(1e6))
     cols = np.arange(depth.shape[1], dtype=np.float32)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Feature = NDArray[np.float32]
+from pose_tracking.core.arrays import Bool, Float, Float32
+
+Feature = Float32
 
 
 def normalize(features: NDArray) -> Feature:
@@ -52,9 +54,7 @@ class Gallery:
         return self._features[: len(self)]
 
 
-def smallest_cosine_distances(
-    galleries: Sequence[Gallery], features: NDArray, wanted: NDArray[np.bool_] | None = None
-) -> NDArray[np.float64]:
+def smallest_cosine_distances(galleries: Sequence[Gallery], features: NDArray, wanted: Bool | None = None) -> Float:
     """Smallest cosine distance of each of (N, D) features to each of T galleries.
 
     Args:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.boxes import box_iou
 from pose_tracking.core.results import Detection
 
@@ -130,7 +129,7 @@ def _motion(
     return motion_distances([tracks[i] for i in rows], [detections[j] for j in columns], symmetries, config, steady)
 
 
-def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: NDArray[np.bool_]) -> Float:
+def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: Bool) -> Float:
     """(T, D) smallest cosine distances, NaN where a detection's appearance is not known or the pair not wanted."""
     features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None]
     distances = np.full(wanted.shape, np.nan)

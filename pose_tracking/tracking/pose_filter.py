@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
 
 from .config import TrackingConfig
@@ -160,7 +160,7 @@ def squared_mahalanobis(
 
 def update(
     filters: Sequence[PoseFilter], poses: Float, covariances: Float, symmetries: Float, config: TrackingConfig
-) -> NDArray[np.bool_]:
+) -> Bool:
     """Correct M filters of one object, each by its own measurement.
 
     A measurement that contradicts steady motion is taken for a manoeuvre where that explains it. Beyond the gate it is
@@ -240,7 +240,7 @@ def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:
     return _both(density * time**2, density * time, density * np.ones_like(time))
 
 
-def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float) -> NDArray[np.bool_]:
+def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float) -> Bool:
     """(M, 2) whether position and rotation contradict steady motion, with this (M, 6) residual counted in."""
     parts = np.stack(
         [_squared(residual[:, :3], innovation[:, :3, :3]), _squared(residual[:, 3:], innovation[:, 3:, 3:])], axis=1

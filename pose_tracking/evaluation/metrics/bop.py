@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Float, Int
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.objects import ObjectModel, ObjectSet
 
@@ -51,7 +50,7 @@ class BopCounts:
     """Targets, and how many of them were found at each of the ten thresholds of the two errors."""
 
     targets: int = 0
-    found: dict[str, NDArray[np.int64]] = field(
+    found: dict[str, Int] = field(
         default_factory=lambda: {name: np.zeros(len(MSSD_THRESHOLDS), np.int64) for name in ERRORS}
     )
 

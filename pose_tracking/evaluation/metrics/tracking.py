@@ -14,9 +14,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from pose_tracking.core.arrays import Float, Int
 from pose_tracking.core.boxes import box_iou
 
 MIN_IOU = 0.5
@@ -49,7 +49,7 @@ class IdentifiedBox:
 
     identity: Hashable
     obj_id: int
-    box: NDArray[np.float64]
+    box: Float
     ignored: bool = False
 
 
@@ -57,11 +57,11 @@ class IdentifiedBox:
 class _Frame:
     """Numbers and classes of the truths (N,) and tracks (M,) of a frame, and their (N, M) IoU, 0 between classes."""
 
-    truths: NDArray[np.int64]
-    tracks: NDArray[np.int64]
-    truth_classes: NDArray[np.int64]
-    track_classes: NDArray[np.int64]
-    similarity: NDArray[np.float64]
+    truths: Int
+    tracks: Int
+    truth_classes: Int
+    track_classes: Int
+    similarity: Float
 
 
 class TrackingAccumulator:
@@ -181,10 +181,10 @@ def _of_class(frames: Sequence[_Frame], obj_id: int) -> list[_Frame]:
     return found
 
 
-def _boxes(items: Sequence[IdentifiedBox]) -> NDArray[np.float64]:
+def _boxes(items: Sequence[IdentifiedBox]) -> Float:
     return np.array([item.box for item in items], float).reshape(-1, 4)
 
 
-def _numbers(known: dict[Hashable, int], identities: Sequence[Hashable]) -> NDArray[np.int64]:
+def _numbers(known: dict[Hashable, int], identities: Sequence[Hashable]) -> Int:
     """Consecutive numbers of identities, in the order they were first seen."""
     return np.array([known.setdefault(identity, len(known)) for identity in identities], np.int64)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.visualization.colors import color_of
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def sweep_curves(rows: Sequence[Mapping[str, Any]], baselines: Sequence[Mapping[
     return _png(figure)
 
 
-def reliability(confidences: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> bytes:
+def reliability(confidences: Float, right: Bool, bins: int = 10) -> bytes:
     """How often (N,) poses of each confidence are right, and how the confidences of right and other poses spread."""
     figure = _figure(8, 3.4)
     left, spread = figure.subplots(1, 2)

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import UInt8
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.objects import ObjectSet
 from pose_tracking.visualization.overlay import OverlayPainter
@@ -69,7 +69,7 @@ class Recorder:
                 self._worst = next(iter(self._picture(image, f"{caption}: {describe(score)}")), None)
         self._frame += 1
 
-    def _picture(self, image: NDArray[np.uint8], caption: str) -> list[Picture]:
+    def _picture(self, image: UInt8, caption: str) -> list[Picture]:
         """The picture, or none where it cannot be encoded."""
         encoded, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
         # The middle of the frame: at its very beginning players show the one before.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.evaluation.metrics.object_counts import ObjectCounts
 
@@ -70,7 +70,7 @@ class PoseRow:
     image_id: int
     obj_id: int
     score: float
-    pose: NDArray[np.float64]
+    pose: Float
     time: float
 
 
@@ -84,10 +84,10 @@ class TrackRow:
     track_id: int
     obj_id: int
     name: str
-    box: NDArray[np.float64]
+    box: Float
     score: float
     pose_confidence: float
-    pose: NDArray[np.float64] | None
+    pose: Float | None
 
 
 @dataclass

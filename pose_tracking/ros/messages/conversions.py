@@ -7,15 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Pose, Transform, TransformStamped
-from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform, quaternion_xyzw, rotation_from_quaternion_xyzw
 from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.msg import TrackedObject as TrackedObjectMsg
 from pose_tracking.msg import TrackedObjectArray
-
-Float = NDArray[np.float64]
 
 
 def to_time(stamp_ns: int) -> Time:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovariance
-from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.msg import TrackedObjectArray
@@ -106,7 +106,7 @@ class Outputs:
             self._publishers["image"].publish(to_image(image, make_header(frame.stamp_ns, frame.frame_id)))
 
 
-def to_image(image: NDArray[np.uint8], header: Header) -> Image:
+def to_image(image: UInt8, header: Header) -> Image:
     """(H, W, 3) uint8 RGB as a message. Handing over an array.array is a thousand times faster than a NumPy array."""
     height, width = image.shape[:2]
     data = array.array("B")

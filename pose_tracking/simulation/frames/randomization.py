@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.simulation.rendering.planes import PlaneTexture
 from pose_tracking.simulation.rendering.renderer import Body, Light, Surface
@@ -16,10 +16,8 @@ from pose_tracking.simulation.scenery.backgrounds import Background, paint_plane
 from pose_tracking.simulation.scenery.rooms import looking_at
 from pose_tracking.simulation.sensor import SensorConfig
 
-Array = NDArray[np.float64]
 
-
-def random_lights(rng: np.random.Generator, background: Background, jitter: float = 1.0) -> tuple[list[Light], Array]:
+def random_lights(rng: np.random.Generator, background: Background, jitter: float = 1.0) -> tuple[list[Light], Float]:
     """One to four lights above the scene and an ambient colour, of one or two colour temperatures.
 
     Without jitter it is always one white light from above.
@@ -92,7 +90,7 @@ def _share(value: float) -> float:
     return float(np.clip(value, 0, 1))
 
 
-def expose(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def expose(image: Float32, rng: np.random.Generator) -> Float32:
     """Automatic exposure of the whole frame, imperfect as it is: a gain, a gamma and a white balance."""
     mean = float(image.mean())
     gain = np.clip(rng.uniform(85, 150) / max(mean, 1), 0.7, 1.6) if rng.random() < 0.7 else rng.uniform(0.6, 1.2)
@@ -111,7 +109,7 @@ def cast_shadows(
     lights: list[Light],
     intrinsics: CameraIntrinsics,
     rng: np.random.Generator,
-) -> NDArray[np.float32]:
+) -> Float32:
     """Let the strongest light throw shadows; returns the (H, W) factor they put on a photographed background."""
     key = max(lights, key=lambda light: float(light.color.sum()))
     target = np.median([body.pose[:3, 3] for body in bodies], axis=0)
@@ -126,9 +124,7 @@ def cast_shadows(
     return np.where(photo, 1 - dark + dark * key.reaching, 1).astype(np.float32)
 
 
-def camouflage(
-    background: Background, texture: NDArray[np.uint8], intrinsics: CameraIntrinsics, rng: np.random.Generator
-) -> None:
+def camouflage(background: Background, texture: UInt8, intrinsics: CameraIntrinsics, rng: np.random.Generator) -> None:
     """Give the table of a background the colours of an object that is to stand on it."""
     if background.plane is None or not background.support.any():
         return

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.simulation.placement.engine import place_all
@@ -21,7 +22,6 @@ from pose_tracking.simulation.scenery.backgrounds import Background
 
 from .items import Item
 
-Array = NDArray[np.float64]
 TRIES = 12
 OVERLAP = 0.55  # share of the sum of two radii within which no two centres are: things may touch, even meet a little
 
@@ -29,10 +29,10 @@ OVERLAP = 0.55  # share of the sum of two radii within which no two centres are:
 @dataclass(frozen=True)
 class _Spot:
     item: Item
-    pose: Array
+    pose: Float
 
     @property
-    def sphere(self) -> tuple[Array, float]:
+    def sphere(self) -> tuple[Float, float]:
         return self.pose[:3, 3], self.item.shape.radius
 
 
@@ -82,7 +82,7 @@ class Scattered:
             pose = self._standing(item.shape, pixel, rng)
             yield _Spot(item, self._in_the_air(item.shape, pixel, near, rng) if pose is None else pose)
 
-    def _pixel(self, near: tuple[Array, float] | None, rng: np.random.Generator) -> Array:
+    def _pixel(self, near: tuple[Float, float] | None, rng: np.random.Generator) -> Float:
         """(2,) random pixel u, v, close to the sphere `near` (centre, radius; m) where given."""
         camera = self._intrinsics
         if near is None:
@@ -91,7 +91,7 @@ class Scattered:
         pixel = camera.project(centre) + rng.normal(0, 0.8, 2) * radius * camera.fx / centre[2]
         return np.clip(pixel, 0, [camera.width - 1, camera.height - 1])
 
-    def _standing(self, shape: Shape, pixel: Array, rng: np.random.Generator) -> Array | None:
+    def _standing(self, shape: Shape, pixel: Float, rng: np.random.Generator) -> Float | None:
         """(4, 4) pose on the plane at a pixel, or None where the thing is not to stand, or cannot there."""
         plane, (low, high) = self._background.plane, self._distance
         if plane is None or rng.random() >= self._upright or not self._at(self._background.support, pixel):
@@ -104,8 +104,8 @@ class Scattered:
         return make_transform(rotation, centre)
 
     def _in_the_air(
-        self, shape: Shape, pixel: Array, near: tuple[Array, float] | None, rng: np.random.Generator
-    ) -> Array:
+        self, shape: Shape, pixel: Float, near: tuple[Float, float] | None, rng: np.random.Generator
+    ) -> Float:
         """(4, 4) pose in any attitude before what is seen at a pixel, at times before or behind the sphere `near`."""
         low, high = self._distance
         rotation = Rotation.random(rng=rng).as_matrix()
@@ -120,16 +120,16 @@ class Scattered:
         ceiling = max(low, min(high, behind - 0.5 * shape.radius))
         return make_transform(rotation, self._ray(pixel) * np.clip(depth, low, ceiling))
 
-    def _ray(self, pixel: Array) -> Array:
+    def _ray(self, pixel: Float) -> Float:
         """(3,) ray of depth 1 through a pixel."""
         camera = self._intrinsics
         return np.array([(pixel[0] - camera.cx) / camera.fx, (pixel[1] - camera.cy) / camera.fy, 1.0])
 
-    def _at(self, image: NDArray[Any], pixel: Array) -> Any:
+    def _at(self, image: NDArray[Any], pixel: Float) -> Any:
         return image[int(pixel[1]), int(pixel[0])]
 
 
-def standing_rotation(up: Array, rng: np.random.Generator) -> Array:
+def standing_rotation(up: Float, rng: np.random.Generator) -> Float:
     """(3, 3) random rotation with the object's z axis along `up` (camera frame), or rarely lying on a side."""
     z = up / np.linalg.norm(up)
     x = np.cross(z, rng.normal(size=3))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.simulation.placement.bodies import about_z
@@ -22,16 +22,15 @@ from pose_tracking.simulation.scenery.backgrounds import Background
 
 from .items import Item
 
-Array = NDArray[np.float64]
 TRIES = 8
 
 
 @dataclass(frozen=True)
 class _Spot:
     item: Item
-    position: Array  # (2,) m, table frame
-    outline: Array  # (K, 2) m, table frame
-    pose: Array  # (4, 4) table frame
+    position: Float  # (2,) m, table frame
+    outline: Float  # (K, 2) m, table frame
+    pose: Float  # (4, 4) table frame
 
 
 class Tabletop:
@@ -84,7 +83,7 @@ class Tabletop:
         self,
         item: Item,
         placed: list[_Spot],
-        centre: Array,
+        centre: Float,
         spread: float,
         crowding: float,
         rng: np.random.Generator,
@@ -109,7 +108,7 @@ class Tabletop:
             if self._table.is_free(outline, cut_off=True):
                 yield _Spot(item, position, outline, make_transform(turn, [*position, 0.0]) @ rest)
 
-    def _beside(self, anchor: _Spot, outline: Array, thin: bool, rng: np.random.Generator) -> Array:
+    def _beside(self, anchor: _Spot, outline: Float, thin: bool, rng: np.random.Generator) -> Float:
         """A position (2,) before or behind `anchor` on the line of sight, as close as the outlines allow."""
         towards = self._camera[:2] - anchor.position
         towards = towards / max(float(np.linalg.norm(towards)), 1e-6)

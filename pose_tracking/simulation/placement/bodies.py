@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform
 
 from .shapes import Shape
 
-Array = NDArray[np.float64]
 
-
-def about_z(angles: ArrayLike) -> Array:
+def about_z(angles: ArrayLike) -> Float:
     """(..., 3, 3) rotations about the vertical by `angles` (...) (rad)."""
     angles = np.asarray(angles, float)
     cosine, sine = np.cos(angles), np.sin(angles)
@@ -34,7 +33,7 @@ class Motion(Protocol):
         """Whether the body is ever anywhere else."""
         ...
 
-    def at(self, times: Array) -> tuple[Array, Array]:
+    def at(self, times: Float) -> tuple[Float, Float]:
         """Positions (T, 3) in metres and headings (T,) in radians at times (T,) in seconds, table frame."""
         ...
 
@@ -56,8 +55,8 @@ class PlacedBody(Generic[AnyMotion]):
 
     shape: Shape
     obj_id: int
-    rest: Array
-    footprint: Array
+    rest: Float
+    footprint: Float
     motion: AnyMotion
 
     @property
@@ -65,20 +64,20 @@ class PlacedBody(Generic[AnyMotion]):
         """Radius of the footprint (m)."""
         return float(np.linalg.norm(self.footprint, axis=1).max())
 
-    def pose(self, seconds: float) -> Array:
+    def pose(self, seconds: float) -> Float:
         """(4, 4) pose in the table frame."""
         return self.poses(np.array([seconds]))[0]
 
-    def poses(self, times: Array) -> Array:
+    def poses(self, times: Float) -> Float:
         """(T, 4, 4) poses in the table frame at times (T,)."""
         positions, headings = self.motion.at(times)
         return make_transform(about_z(headings), positions) @ self.rest
 
-    def places(self, times: Array) -> Array:
+    def places(self, times: Float) -> Float:
         """(T, 2) middles of the footprint (m) at times (T,), table frame."""
         return self.motion.at(times)[0][:, :2]
 
-    def outlines(self, times: Array) -> Array:
+    def outlines(self, times: Float) -> Float:
         """(T, K, 2) footprints at times (T,), table frame; a body at rest has one for all."""
         positions, headings = self.motion.at(times if self.motion.moves else times[:1])
         turns = about_z(headings)[:, :2, :2]

@@ -5,19 +5,18 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform
 
 from .shapes import Shape
 
-Array = NDArray[np.float64]
 UPRIGHT = np.array([0.0, 0.0, -1.0])  # the direction that points down in an object that stands upright
 
 
 @lru_cache(maxsize=256)
-def resting_directions(shape: Shape) -> tuple[Array, Array]:
+def resting_directions(shape: Shape) -> tuple[Float, Float]:
     """Directions (D, 3) of the object frame that may point down at rest, and how likely (D,) each is.
 
     A face of the convex hull supports the object where the hull's centroid lies above it. Large faces are likelier;
@@ -49,7 +48,7 @@ def resting_directions(shape: Shape) -> tuple[Array, Array]:
     return np.asarray(directions), chances / chances.sum()
 
 
-def _is_stable(points: Array, down: Array, centroid: Array) -> bool:
+def _is_stable(points: Float, down: Float, centroid: Float) -> bool:
     """Whether the hull standing on its face towards `down` does not tip over."""
     height = points @ down
     base = points[height > height.max() - 0.002]
@@ -64,8 +63,8 @@ def _is_stable(points: Array, down: Array, centroid: Array) -> bool:
 
 
 def stand(
-    shape: Shape, rng: np.random.Generator, *, down: Array | None = None, upright: float = 0.0
-) -> tuple[Array, Array]:
+    shape: Shape, rng: np.random.Generator, *, down: Float | None = None, upright: float = 0.0
+) -> tuple[Float, Float]:
     """A stable pose (4, 4) on z = 0 above the origin and its footprint (K, 2), m.
 
     Args:

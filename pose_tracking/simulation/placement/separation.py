@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from pose_tracking.core.arrays import Float
+
 GAP = 0.006  # metres kept between footprints
 
 
-def apart(a: Array, b: Array, gap: float = GAP) -> bool:
+def apart(a: Float, b: Float, gap: float = GAP) -> bool:
     """Whether convex outlines (T, K, 2) and (T, L, 2) are `gap` apart at all times (separating axis theorem)."""
     # Most pairs are far apart: circles tell that at once.
     middle_a, middle_b = a.mean(1, keepdims=True), b.mean(1, keepdims=True)
@@ -28,6 +28,6 @@ def apart(a: Array, b: Array, gap: float = GAP) -> bool:
     return bool((free.max(1) > gap).all())
 
 
-def spheres_apart(a: tuple[Array, float], b: tuple[Array, float], share: float = 1.0) -> bool:
+def spheres_apart(a: tuple[Float, float], b: tuple[Float, float], share: float = 1.0) -> bool:
     """Whether the centres (3,) of two spheres (centre, radius; m) are more than `share` of both radii apart."""
     return bool(np.linalg.norm(a[0] - b[0]) > share * (a[1] + b[1]))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.objects.raycasting import MeshRaycaster
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +23,7 @@ class Shape:
 
     caster: MeshRaycaster
     radius: float
-    hull: Array
+    hull: Float
 
     @classmethod
     def of(cls, caster: MeshRaycaster) -> Shape:
@@ -34,6 +32,6 @@ class Shape:
         radius = 0.5 * float(np.linalg.norm(np.ptp(vertices, axis=0)))
         return cls(caster, radius, vertices[ConvexHull(vertices, qhull_options="QJ").vertices])
 
-    def lowest(self, direction: Array) -> float:
+    def lowest(self, direction: Float) -> float:
         """Smallest coordinate along `direction` (3,) in the object frame (m)."""
         return float((self.hull @ direction).min())

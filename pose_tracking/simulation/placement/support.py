@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform, make_transform
 from pose_tracking.simulation.rendering.planes import plane_axes
 
-Array = NDArray[np.float64]
 NEAREST = 0.1  # metres before the camera within which nothing is put down
 
 
@@ -29,7 +28,7 @@ class SupportPlane:
         to_camera: (4, 4) inverse of `camera_pose`.
     """
 
-    def __init__(self, plane: Array, middle: Array, free: NDArray[np.bool_], intrinsics: CameraIntrinsics) -> None:
+    def __init__(self, plane: Float, middle: Float, free: Bool, intrinsics: CameraIntrinsics) -> None:
         self._free, self._intrinsics = free, intrinsics
         normal = plane[:3]
         self.origin = middle - (normal @ middle + plane[3]) * normal
@@ -37,7 +36,7 @@ class SupportPlane:
         self.camera_pose = make_transform(self.rotation, -self.rotation @ self.origin)
         self.to_camera = invert_transform(self.camera_pose)
 
-    def is_free(self, points: Array, *, cut_off: bool = False) -> bool:
+    def is_free(self, points: Float, *, cut_off: bool = False) -> bool:
         """Whether the plane is in the picture and empty at points (N, 2) of the table frame (m).
 
         With `cut_off` it is enough that more than half of them are in the picture.

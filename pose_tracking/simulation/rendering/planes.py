@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 
 from .textures import sample_texture, texture_bank
 
-Array = NDArray[np.float64]
 EVERYWHERE = (slice(None), slice(None))  # all rows and columns of an image
 
 
-def find_plane(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, seed: int = 0) -> NDArray[np.float64] | None:
+def find_plane(depth: Float32, intrinsics: CameraIntrinsics, seed: int = 0) -> Float | None:
     """(4,) plane (n, d) with the most points of a depth image (RANSAC), or None where none holds a tenth of them."""
     rng = np.random.default_rng(seed)
     points = intrinsics.backproject(depth)[::6, ::6].reshape(-1, 3)
@@ -42,7 +41,7 @@ def find_plane(depth: NDArray[np.float32], intrinsics: CameraIntrinsics, seed: i
     return np.append(normal, -normal @ centre).astype(np.float64)
 
 
-def plane_depth(plane: NDArray[np.float64], intrinsics: CameraIntrinsics) -> NDArray[np.float32]:
+def plane_depth(plane: Float, intrinsics: CameraIntrinsics) -> Float32:
     """(H, W) depth of a plane, 0 where a ray does not meet it in front of the camera."""
     rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[:, None]
     cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None]
@@ -53,11 +52,11 @@ def plane_depth(plane: NDArray[np.float64], intrinsics: CameraIntrinsics) -> NDA
 
 
 def along(
-    axis: NDArray[np.float64],
-    depth: NDArray[np.float32],
+    axis: Float,
+    depth: Float32,
     intrinsics: CameraIntrinsics,
     region: tuple[slice, slice] = EVERYWHERE,
-) -> NDArray[np.float32]:
+) -> Float32:
     """Coordinate along `axis` (camera frame, m) of the points of a depth image (H, W) in its rows, columns `region`."""
     rows = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)[region[0], None]
     cols = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)[None, region[1]]
@@ -65,23 +64,21 @@ def along(
     return np.asarray(depth[region] * slope, np.float32)
 
 
-def on_plane(
-    depth: NDArray[np.float32], plane: NDArray[np.float64] | None, intrinsics: CameraIntrinsics
-) -> NDArray[np.bool_]:
+def on_plane(depth: Float32, plane: Float | None, intrinsics: CameraIntrinsics) -> Bool:
     """(H, W) bool pixels of a depth image that lie on `plane` within a few times the sensor's noise."""
     if plane is None:
         return np.zeros(depth.shape, bool)
     return (np.abs(plane_depth(plane, intrinsics) - depth) < 0.015 + 0.01 * depth) & (depth > 0)
 
 
-def plane_axes(normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def plane_axes(normal: Float) -> tuple[Float, Float]:
     """Two unit vectors that span the plane with unit normal `normal` (right-handed with it)."""
     side = np.cross(normal, [0.0, 0.0, 1.0] if abs(normal[2]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)
     return side, np.cross(normal, side)
 
 
-def intersection(plane: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64]:
+def intersection(plane: Float, rays: Float) -> Float:
     """Points (..., 3) where rays (..., 3) from the origin meet a plane, behind the origin where they lead away from it.
 
     A ray along the plane meets it nowhere: its point is not finite.
@@ -99,12 +96,12 @@ class PlaneTexture:
         offset: (2,) texture coordinates of the frame's origin.
     """
 
-    texture: NDArray[np.uint8]
-    axes: Array
-    offset: Array
+    texture: UInt8
+    axes: Float
+    offset: Float
 
     @classmethod
-    def random(cls, normal: Array, rng: np.random.Generator) -> PlaneTexture:
+    def random(cls, normal: Float, rng: np.random.Generator) -> PlaneTexture:
         """A texture of the bank, turned, scaled and shifted at random."""
         bank = texture_bank()
         side, up = plane_axes(normal)
@@ -112,14 +109,12 @@ class PlaneTexture:
         axes = np.stack([np.cos(turn) * side + np.sin(turn) * up, -np.sin(turn) * side + np.cos(turn) * up]) / period
         return cls(bank[rng.integers(len(bank))], axes, rng.uniform(0, 1, 2))
 
-    def seen_from(self, camera_pose: Array) -> PlaneTexture:
+    def seen_from(self, camera_pose: Float) -> PlaneTexture:
         """The same texture in the frame of a camera whose pose in the plane's frame is `camera_pose` (4, 4)."""
         offset = self.offset + self.axes @ camera_pose[:3, 3]
         return PlaneTexture(self.texture, self.axes @ camera_pose[:3, :3], offset)
 
-    def colors(
-        self, depth: NDArray[np.float32], intrinsics: CameraIntrinsics, region: tuple[slice, slice] = EVERYWHERE
-    ) -> NDArray[np.float32]:
+    def colors(self, depth: Float32, intrinsics: CameraIntrinsics, region: tuple[slice, slice] = EVERYWHERE) -> Float32:
         """Colours (..., 3) of a plane seen at `depth` (H, W), in its rows and columns `region`; camera frame."""
         u, v = (
             along(a, depth, intrinsics, region) + np.float32(o) for a, o in zip(self.axes, self.offset, strict=True)

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float, Float32, Int, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.objects.raycasting import MeshRaycaster
 
 from .textures import sample_texture
 
-Float32 = NDArray[np.float32]
+Float32 = Float32
 BLOCK = 8192  # pixels shaded at a time: what is computed of them stays in a processor's cache
 
 
@@ -33,7 +34,7 @@ class Material:
     tint: Float32 = field(default_factory=lambda: np.eye(3, dtype=np.float32))
     specular: float = 0.1
     shininess: float = 20.0
-    texture: NDArray[np.uint8] | None = None
+    texture: UInt8 | None = None
     texture_period: float = 0.1
     texture_weight: float = 1.0
 
@@ -43,7 +44,7 @@ class Body:
     """A posed mesh; `obj_id` 0 is clutter, which hides objects but is not ground truth."""
 
     caster: MeshRaycaster
-    pose: NDArray[np.float64]
+    pose: Float
     obj_id: int = 0
     instance_id: int | None = None
     material: Material = field(default_factory=Material)
@@ -56,8 +57,8 @@ class Light:
     `reaching` (H, W) is the share of it that reaches each pixel, where shadows are known.
     """
 
-    position: NDArray[np.float64]
-    color: NDArray[np.float64]
+    position: Float
+    color: Float
     directional: bool = False
     reaching: Float32 | None = None
 
@@ -81,7 +82,7 @@ class Surface:
     normals: Float32
     specular: Float32
     shininess: Float32
-    lit: NDArray[np.bool_]
+    lit: Bool
     index: NDArray[np.int16]
     silhouettes: list[int] = field(default_factory=list)
 
@@ -146,7 +147,7 @@ def _silhouette(body: Body, intrinsics: CameraIntrinsics, box: tuple[int, int, i
     return max(inside, int((hits.face >= 0).sum()) * step * step)
 
 
-def _appearance(body: Body, faces: NDArray[np.int64], barycentric: Float32) -> tuple[Float32, Float32]:
+def _appearance(body: Body, faces: Int, barycentric: Float32) -> tuple[Float32, Float32]:
     """Surface colour (P, 3), 0 to 255, and unit normal (P, 3) in the camera frame at points of a body."""
     mesh, material = body.caster.mesh, body.material
     corners = mesh.faces[faces]
@@ -172,7 +173,7 @@ def _interpolate(values: NDArray, corners: NDArray[np.int32], weights: Float32) 
     return np.asarray(total, np.float32)
 
 
-def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], ambient: NDArray[np.float64]) -> Float32:
+def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], ambient: Float) -> Float32:
     """(H, W, 3) float32 sRGB, 0 to 255, of a surface under lights (Lambert and Blinn-Phong, in linear colour).
 
     Args:
@@ -191,10 +192,10 @@ def shade(surface: Surface, intrinsics: CameraIntrinsics, lights: list[Light], a
 
 def _lit_colors(
     surface: Surface,
-    where: NDArray[np.int64],
+    where: Int,
     intrinsics: CameraIntrinsics,
     lights: list[Light],
-    ambient: NDArray[np.float64],
+    ambient: Float,
 ) -> Float32:
     """(P, 3) sRGB, 0 to 255, of the pixels with flat indices `where` (P,)."""
     rows, cols = np.divmod(where, surface.lit.shape[1])

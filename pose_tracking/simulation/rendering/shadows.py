@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform
 
@@ -18,12 +18,12 @@ def shadow_map(
     surface: Surface,
     bodies: list[Body],
     intrinsics: CameraIntrinsics,
-    light_pose: NDArray[np.float64],
+    light_pose: Float,
     distance: float,
     radius: float = 0.5,
     bias: float = 0.006,
     softness: float = 1.5,
-) -> NDArray[np.float32]:
+) -> Float32:
     """(H, W) float32 share of a light that reaches each pixel, 0 to 1.
 
     Args:

@@ -8,17 +8,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float32, UInt8
+
 SIZE = 256
 BANK = 64
 
 
-def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Float32:
     """(height, width) float32 noise of unit variance or so whose features are 1/`cells` of the image wide."""
     small = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def fractal_noise(rng: np.random.Generator, cells: int = 3, octaves: int = 5) -> NDArray[np.float32]:
+def fractal_noise(rng: np.random.Generator, cells: int = 3, octaves: int = 5) -> Float32:
     """(SIZE, SIZE) float32 noise, 0 to 1."""
     total = np.zeros((SIZE, SIZE), np.float32)
     for octave in range(octaves):
@@ -27,7 +29,7 @@ def fractal_noise(rng: np.random.Generator, cells: int = 3, octaves: int = 5) ->
     return np.clip((total - low) / (high - low), 0, 1).astype(np.float32)
 
 
-def random_color(rng: np.random.Generator) -> NDArray[np.float32]:
+def random_color(rng: np.random.Generator) -> Float32:
     """(3,) RGB, 0 to 255; muted colours, greys, white and near black are as common as saturated ones."""
     hue, kind = rng.uniform(0, 180), rng.random()
     saturation = rng.uniform(0, 40) if kind < 0.4 else rng.uniform(30, 255)
@@ -36,11 +38,11 @@ def random_color(rng: np.random.Generator) -> NDArray[np.float32]:
     return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
 
 
-def _mix(t: NDArray[np.float32], a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mix(t: Float32, a: Float32, b: Float32) -> Float32:
     return a + t[..., None] * (b - a)
 
 
-def random_texture(rng: np.random.Generator) -> NDArray[np.uint8]:
+def random_texture(rng: np.random.Generator) -> UInt8:
     """(SIZE, SIZE, 3) uint8 RGB texture of a random kind."""
     kind = rng.integers(9)
     a, b = random_color(rng), random_color(rng)
@@ -85,12 +87,12 @@ def random_texture(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=1)
-def texture_bank() -> list[NDArray[np.uint8]]:
+def texture_bank() -> list[UInt8]:
     """The fixed set of textures all renderings draw from (made once a process, always the same)."""
     return [random_texture(np.random.default_rng([20, index])) for index in range(BANK)]
 
 
-def sample_texture(texture: NDArray[np.uint8], u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.float32]:
+def sample_texture(texture: UInt8, u: NDArray[np.floating], v: NDArray[np.floating]) -> Float32:
     """Colours (..., 3) of a repeating texture at coordinates (N,) or (H, W) in periods, bilinear."""
     u, v = (_mirrored(c) for c in (u, v))
     if u.ndim == 2:
@@ -104,7 +106,7 @@ def sample_texture(texture: NDArray[np.uint8], u: NDArray[np.floating], v: NDArr
     return colors.reshape(-1, 3)[:count].astype(np.float32)
 
 
-def _mirrored(coordinate: NDArray[np.floating]) -> NDArray[np.float32]:
+def _mirrored(coordinate: NDArray[np.floating]) -> Float32:
     """Texture coordinate in pixels; every other period is mirrored, so that any texture closes."""
     c = np.asarray(coordinate, np.float32)
     half = np.float32(0.5)

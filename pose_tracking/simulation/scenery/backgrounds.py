@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.datasets.selection import SPLITS, in_split
@@ -35,9 +35,9 @@ class Background:
     """
 
     surface: Surface
-    plane: NDArray[np.float64] | None
-    support: NDArray[np.bool_]
-    recorded: NDArray[np.bool_]
+    plane: Float | None
+    support: Bool
+    recorded: Bool
     quantum: float | None = None
 
 
@@ -45,7 +45,7 @@ class Background:
 class _Recording:
     color: Path
     depth: Path
-    matrix: NDArray[np.float64]
+    matrix: Float
     depth_scale: float
 
 
@@ -87,14 +87,12 @@ class RecordedBackgrounds:
         self._recordings = [r for key, r in recordings if in_split(key, split)]
         if not self._recordings:
             raise DatasetError(f"{folder}: its {len(recordings)} frames leave none for background split {split!r}")
-        self._loaded: dict[int, tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64] | None]] = {}
+        self._loaded: dict[int, tuple[UInt8, Float32, Float | None]] = {}
 
     def __len__(self) -> int:
         return len(self._recordings)
 
-    def recording(
-        self, index: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], CameraIntrinsics, NDArray[np.float64] | None]:
+    def recording(self, index: int) -> tuple[UInt8, Float32, CameraIntrinsics, Float | None]:
         """Recording number `index` as it is: colour, depth (m), camera and the plane (4,) it shows, if any."""
         color, depth, plane = self._load(index)
         camera = CameraIntrinsics.from_matrix(self._recordings[index].matrix, depth.shape[1], depth.shape[0])
@@ -137,7 +135,7 @@ class RecordedBackgrounds:
             surface.depth = np.where(recorded, depth, behind).astype(np.float32)
         return Background(surface, plane, support, recorded, float(quantum))
 
-    def _load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64] | None]:
+    def _load(self, index: int) -> tuple[UInt8, Float32, Float | None]:
         if index not in self._loaded:
             entry = self._recordings[index]
             color = cv2.imread(str(entry.color), cv2.IMREAD_COLOR)
@@ -160,11 +158,11 @@ def _find(folder: Path, number: int) -> Path | None:
 
 
 def _reproject(
-    color: NDArray[np.uint8],
-    depth: NDArray[np.float32],
-    matrix: NDArray[np.float64],
+    color: UInt8,
+    depth: Float32,
+    matrix: Float,
     intrinsics: CameraIntrinsics,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+) -> tuple[UInt8, Float32]:
     """Resample a recording for another camera at the same place; what it did not see is mirrored, without depth."""
     target = intrinsics.matrix
     scale = target[0, 0] / matrix[0, 0]
@@ -180,10 +178,10 @@ def _reproject(
 
 
 def paint_plane(
-    image: NDArray[np.float32],
-    support: NDArray[np.bool_],
+    image: Float32,
+    support: Bool,
     texture: PlaneTexture,
-    depth: NDArray[np.float32],
+    depth: Float32,
     intrinsics: CameraIntrinsics,
     flat: bool = False,
 ) -> None:
@@ -197,7 +195,7 @@ def paint_plane(
     image[support] = np.clip(colors, 0, 255)[support]
 
 
-def _recolor(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _recolor(image: Float32, rng: np.random.Generator) -> Float32:
     """Change gain, contrast, white balance and, at times, hue of a photograph."""
     gain = rng.uniform(0.85, 1.15, 3) * np.exp(rng.uniform(-0.7, 0.25))
     out = np.clip(image * gain.astype(np.float32), 0, 255)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float, Float32, UInt8
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.mesh import Mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
@@ -17,7 +17,7 @@ from pose_tracking.simulation.rendering.textures import random_color, smooth_noi
 from .primitives import Part, box, build_mesh, cylinder, ellipsoid, lathe, tube
 
 
-def _mug(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _mug(rng: np.random.Generator, paint: Float32) -> list[Part]:
     r, h = rng.uniform(0.03, 0.05), rng.uniform(0.06, 0.12)
     flare = rng.uniform(0.85, 1.3)
     profile = [(0, 0), (r, 0), (r * flare, h), (r * flare - 0.004, h), (r - 0.004, 0.006), (0, 0.006)]
@@ -29,7 +29,7 @@ def _mug(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
     return parts
 
 
-def _bowl(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _bowl(rng: np.random.Generator, paint: Float32) -> list[Part]:
     r = rng.uniform(0.05, 0.10)
     turn = np.linspace(0.3, 1.5, 7)
     outer = np.stack([r * np.sin(turn), r * (1 - np.cos(turn))], 1) * [1, rng.uniform(0.5, 1)]
@@ -37,7 +37,7 @@ def _bowl(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
     return [lathe([(0, 0), *outer, *inner, (0, inner[-1, 1])], 32, paint)]
 
 
-def _bottle(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _bottle(rng: np.random.Generator, paint: Float32) -> list[Part]:
     r, h = rng.uniform(0.025, 0.045), rng.uniform(0.12, 0.26)
     neck = r * rng.uniform(0.25, 0.6)
     return [
@@ -46,7 +46,7 @@ def _bottle(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
     ]
 
 
-def _blob(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _blob(rng: np.random.Generator, paint: Float32) -> list[Part]:
     shape = ellipsoid(rng.uniform(0.025, 0.07, 3), 32, paint)
     bumps = smooth_noise(rng, 64, 128, int(rng.integers(2, 6)))
     unit = shape.vertices / np.linalg.norm(shape.vertices, axis=1, keepdims=True)
@@ -58,7 +58,7 @@ def _blob(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
     return [Part(shape.vertices * swell[:, None], shape.faces, shape.colors)]
 
 
-def _pile(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _pile(rng: np.random.Generator, paint: Float32) -> list[Part]:
     parts = []
     for _ in range(rng.integers(2, 6)):
         size = rng.uniform(0.015, 0.09, 3)
@@ -72,17 +72,17 @@ def _pile(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
     return parts
 
 
-def _cable(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _cable(rng: np.random.Generator, paint: Float32) -> list[Part]:
     steps = np.cumsum(rng.normal(0, 0.5, 16))
     path = np.cumsum(np.stack([np.cos(steps), np.sin(steps), 0 * steps], 1), 0) * 0.018
     return [tube(path, rng.uniform(0.003, 0.010), 8, paint)]
 
 
-def _box(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _box(rng: np.random.Generator, paint: Float32) -> list[Part]:
     return [box(rng.uniform(0.03, 0.22, 3), paint, 8)]
 
 
-def _tin(rng: np.random.Generator, paint: NDArray[np.float32]) -> list[Part]:
+def _tin(rng: np.random.Generator, paint: Float32) -> list[Part]:
     return [cylinder(rng.uniform(0.02, 0.09), rng.uniform(0.03, 0.22), 36, paint, 8)]
 
 
@@ -140,12 +140,12 @@ class Clutter:
         return self.shapes[index], material
 
 
-def _unit(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(vertices: Float32) -> Float32:
     """Vertices scaled so that each side of their bounding box is 2."""
     return vertices / np.maximum(np.abs(vertices).max(0), 1e-6)
 
 
-def _dress(mesh: Mesh, tree: cKDTree, colors: NDArray[np.uint8], turn: NDArray[np.float64]) -> Mesh:
+def _dress(mesh: Mesh, tree: cKDTree, colors: UInt8, turn: Float) -> Mesh:
     """`mesh`, finely divided, each vertex in the colour of the nearest point of another object."""
     import open3d as o3d
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.files import atomic_path
 from pose_tracking.objects.mesh import Mesh, diameter, save_mesh
 
@@ -27,14 +27,14 @@ RED, ORANGE, YELLOW, GREEN = (196, 40, 38), (232, 120, 28), (238, 198, 40), (60,
 BLUE, TEAL, PURPLE, BROWN = (36, 84, 176), (40, 150, 160), (122, 62, 140), (128, 82, 48)
 
 
-def _turn(axis: str, degrees: float) -> NDArray[np.float64]:
+def _turn(axis: str, degrees: float) -> Float:
     return np.asarray(Rotation.from_euler(axis, degrees, degrees=True).as_matrix())
 
 
 def _mug(band: tuple[int, int, int]) -> list[Part]:
     radius, height, wall = 0.040, 0.095, 0.004
 
-    def paint(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    def paint(centre: Float) -> Float:
         r, z = np.linalg.norm(centre[:, :2], axis=1), centre[:, 2]
         angle = np.degrees(np.arctan2(centre[:, 1], centre[:, 0]))  # the handle is at 0
         colors = np.tile(np.array(WHITE, float), (len(centre), 1))
@@ -57,7 +57,7 @@ def _mug(band: tuple[int, int, int]) -> list[Part]:
 def _top() -> list[Part]:
     rings = [RED, CREAM, TEAL, CREAM, ORANGE, PURPLE]
 
-    def paint(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    def paint(centre: Float) -> Float:
         r, z = np.linalg.norm(centre[:, :2], axis=1), centre[:, 2]
         colors = np.tile(np.array(BROWN, float), (len(centre), 1))
         body = (z > 0.012) & (r > 0.009)
@@ -74,13 +74,13 @@ def _top() -> list[Part]:
 
 
 def _truck() -> list[Part]:
-    def cargo(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    def cargo(centre: Float) -> Float:
         colors = np.tile(np.array(GREEN, float), (len(centre), 1))
         colors[centre[:, 1] < -0.026] = YELLOW  # the two sides differ
         colors[(centre[:, 2] > 0.026) & (centre[:, 0] < 0)] = CREAM
         return colors
 
-    def cab(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    def cab(centre: Float) -> Float:
         colors = np.tile(np.array(ORANGE, float), (len(centre), 1))
         colors[(centre[:, 2] > 0) & (centre[:, 0] > 0.0195)] = (120, 170, 205)
         return colors
@@ -105,14 +105,14 @@ def _truck() -> list[Part]:
 
 
 def _house() -> list[Part]:
-    def walls(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    def walls(centre: Float) -> Float:
         colors = np.tile(np.array(CREAM, float), (len(centre), 1))
         colors[centre[:, 0] > 0.034] = (224, 150, 120)
         colors[centre[:, 1] > 0.029] = TEAL
         colors[centre[:, 2] < -0.029] = GREY
         return colors
 
-    def roof(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    def roof(centre: Float) -> Float:
         return np.where(centre[:, :1] > 0, RED, PURPLE).astype(float)
 
     return [
@@ -128,7 +128,7 @@ def _house() -> list[Part]:
 
 
 def _hammer() -> list[Part]:
-    def grip(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    def grip(centre: Float) -> Float:
         x = centre[:, 0]
         colors = np.tile(np.array((214, 168, 96), float), (len(centre), 1))
         colors[x < -0.020] = BLUE

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, UInt8
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.mesh import Mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
@@ -68,7 +69,7 @@ class Distractors:
         shape = self._thin[rng.integers(len(self._thin))]
         return shape, self._material(shape, rng)
 
-    def texture(self, obj_id: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def texture(self, obj_id: int, rng: np.random.Generator) -> UInt8:
         """(S, S, 3) uint8 texture in the colours of an object."""
         textures = self._textures[obj_id]
         return textures[rng.integers(len(textures))]
@@ -94,7 +95,7 @@ class Distractors:
         return any(_alike(_sides(shape), sides) for sides in self._extents.values())
 
 
-def _sides(shape: Shape) -> NDArray[np.float64]:
+def _sides(shape: Shape) -> Float:
     """(3,) sides of the bounding box, shortest first (m)."""
     return np.asarray(np.sort(np.ptp(shape.hull, axis=0)))
 
@@ -107,7 +108,7 @@ def _gloss(rng: np.random.Generator) -> tuple[float, float]:
     return float(rng.choice([0, 0.05, 0.2, 0.6]) * rng.uniform(0.5, 1)), float(rng.uniform(5, 80))
 
 
-def _object_textures(mesh: Mesh, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+def _object_textures(mesh: Mesh, rng: np.random.Generator) -> list[UInt8]:
     """Textures with an object's own distribution of colours: one plain, the others with patterns of the bank."""
     colors = _surface_colors(mesh, rng)
     luma = colors @ [0.299, 0.587, 0.114]
@@ -125,7 +126,7 @@ def _object_textures(mesh: Mesh, rng: np.random.Generator) -> list[NDArray[np.ui
     return textures
 
 
-def _surface_colors(mesh: Mesh, rng: np.random.Generator, count: int = 4096) -> NDArray[np.uint8]:
+def _surface_colors(mesh: Mesh, rng: np.random.Generator, count: int = 4096) -> UInt8:
     """(count, 3) colours of points spread evenly over the surface."""
     a, b, c = np.moveaxis(mesh.vertices[mesh.faces].astype(float), 1, 0)
     areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from pose_tracking.core.arrays import Float, Int
 from pose_tracking.objects.mesh import Mesh
 
-Paint = ArrayLike | Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Paint = ArrayLike | Callable[[Float], Float]
 
 
 @dataclass
@@ -24,9 +25,9 @@ class Part:
         colors: (F, 3) float64 RGB, 0 to 255.
     """
 
-    vertices: NDArray[np.float64]
-    faces: NDArray[np.int64]
-    colors: NDArray[np.float64]
+    vertices: Float
+    faces: Int
+    colors: Float
 
     def moved(self, translation: ArrayLike, rotation: ArrayLike | None = None) -> Part:
         """The part rotated by a (3, 3) matrix, then moved by `translation` (m)."""
@@ -51,7 +52,7 @@ def box(size: ArrayLike, paint: Paint, divisions: int = 1) -> Part:
         for i in range(divisions)
         for j in range(divisions)
     ]
-    vertices: list[NDArray[np.float64]] = []
+    vertices: list[Float] = []
     faces: list[Any] = []
     for axis in range(3):
         for sign in (-1, 1):
@@ -183,9 +184,7 @@ def build_mesh(parts: Sequence[Part], crease: float = 40.0) -> Mesh:
     )
 
 
-def _corner_normals(
-    faces: NDArray[np.int64], cross: NDArray[np.float64], normals: NDArray[np.float64], limit: float
-) -> NDArray[np.float64]:
+def _corner_normals(faces: Int, cross: Float, normals: Float, limit: float) -> Float:
     """(F, 3, 3) unit normals of the faces' corners: area-weighted means over the faces around each corner whose
     normals are within the angle of cosine `limit`.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.geometry import invert_transform
@@ -16,8 +16,6 @@ from pose_tracking.simulation.rendering.planes import on_plane
 from pose_tracking.simulation.rendering.renderer import Surface
 
 from .backgrounds import Background, RecordedBackgrounds
-
-Array = NDArray[np.float64]
 
 
 class RecordedScene:
@@ -52,15 +50,15 @@ class RecordedScene:
         self._color = color
         self._caster = MeshRaycaster(_surface_mesh(color, depth, camera))
 
-    def sample(self, rng: np.random.Generator) -> Array:
+    def sample(self, rng: np.random.Generator) -> Float:
         """A random free position (2,) on the table."""
         return self._spots[rng.integers(len(self._spots))].astype(float)
 
-    def is_free(self, points: Array) -> bool:
+    def is_free(self, points: Float) -> bool:
         """Whether the recorded table is in view and empty at points (N, 2)."""
         return self._table.is_free(points)
 
-    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
+    def render(self, camera_pose: Float, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
         """The recording from another, near pose; what it does not know is shown as if far away, without depth.
 
         It has colours either way: they cost little beside the rays.
@@ -84,7 +82,7 @@ class RecordedScene:
         return Background(surface, plane, support, np.zeros(support.shape, bool))
 
 
-def _surface_mesh(color: NDArray[np.uint8], depth: NDArray[np.float32], camera: CameraIntrinsics) -> Mesh:
+def _surface_mesh(color: UInt8, depth: Float32, camera: CameraIntrinsics) -> Mesh:
     """Neighbouring readings joined to triangles, except across depth steps."""
     height, width = depth.shape
     # Noise within the surface would shimmer when seen from elsewhere.

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform, make_transform
 from pose_tracking.simulation.rendering.planes import PlaneTexture, along, plane_depth
@@ -16,16 +17,14 @@ from pose_tracking.simulation.rendering.textures import random_color
 
 from .backgrounds import Background
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class _Side:
     """A textured plane of the room frame, cut to a rectangle around the z axis where `extent` (x, y; m) is given."""
 
-    plane: Array
+    plane: Float
     texture: PlaneTexture
-    extent: Array | None = None
+    extent: Float | None = None
 
 
 class Room:
@@ -49,7 +48,7 @@ class Room:
             self._sides.append(_Side(np.append(facing, distance), _texture(facing, rng, dim)))
         self._sides.append(_Side(np.append(up, 0.0), _texture(up, rng, dim, calm), extent))
 
-    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
+    def render(self, camera_pose: Float, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
         """The empty room seen by a camera at `camera_pose` (4, 4) in the room frame; without `colors` depth alone."""
         surface = Surface.empty(intrinsics.height, intrinsics.width)
         inverse = invert_transform(camera_pose)
@@ -74,7 +73,7 @@ class Room:
         return Background(surface, plane, seen == table, np.zeros(surface.depth.shape, bool))
 
     def _paint(
-        self, surface: Surface, seen: NDArray[np.int8], camera_pose: Array, intrinsics: CameraIntrinsics
+        self, surface: Surface, seen: NDArray[np.int8], camera_pose: Float, intrinsics: CameraIntrinsics
     ) -> None:
         """Give each side its colours and normal where it is `seen` (H, W), which spares most of its pixels."""
         for number, side in enumerate(self._sides):
@@ -103,14 +102,14 @@ def draw_room(
     return room.render(make_transform(pose[:3, :3] @ turn, pose[:3, 3]), intrinsics)
 
 
-def looking_at(target: Array, azimuth: float, elevation: float, distance: float) -> Array:
+def looking_at(target: Float, azimuth: float, elevation: float, distance: float) -> Float:
     """(4, 4) pose of a camera that looks at `target` (m) from a direction given by its angles (rad), z being up."""
     away = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
     return make_transform(np.stack([right, np.cross(-away, right), -away], axis=1), target + distance * away)
 
 
-def _texture(normal: Array, rng: np.random.Generator, dim: float, calm: bool = False) -> PlaneTexture:
+def _texture(normal: Float, rng: np.random.Generator, dim: float, calm: bool = False) -> PlaneTexture:
     texture = PlaneTexture.random(normal, rng)
     image = texture.texture.astype(np.float32)
     if rng.random() < 0.25:

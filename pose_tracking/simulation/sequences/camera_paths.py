@@ -5,28 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.simulation.scenery.rooms import looking_at
 
 from .trajectories import LOOP
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CameraPath:
     """A smooth way around a target (m): angles in radians; the camera always looks at the target's surroundings."""
 
-    target: Array
+    target: Float
     azimuth: float
     elevation: float
     distance: float
     sway: float
-    phases: Array
-    correction: Array
+    phases: Float
+    correction: Float
 
-    def pose(self, seconds: float) -> Array:
+    def pose(self, seconds: float) -> Float:
         """(4, 4) ``T_table_camera`` at a time."""
         waves = np.sin(2 * np.pi * seconds / np.array([16.0, 11.0, 13.0, 9.0]) + self.phases)
         small = min(1.0, self.sway / np.radians(20))
@@ -56,9 +54,9 @@ class HandheldPath:
     elevation: float
     distance: float
     size: float
-    amplitudes: Array
-    cycles: Array
-    phases: Array
+    amplitudes: Float
+    cycles: Float
+    phases: Float
 
     @classmethod
     def random(cls, rng: np.random.Generator, size: float, strength: float) -> HandheldPath:
@@ -95,12 +93,12 @@ class HandheldPath:
         )
 
     @property
-    def towards(self) -> Array:
+    def towards(self) -> Float:
         """(2, 2) lane frame as columns: across the mean view to the right, and away from the camera."""
         c, s = np.cos(self.azimuth), np.sin(self.azimuth)
         return np.array([[-s, -c], [c, -s]])
 
-    def pose(self, seconds: float) -> Array:
+    def pose(self, seconds: float) -> Float:
         """(4, 4) ``T_table_camera`` at a time."""
         waves = (self.amplitudes * np.sin(2 * np.pi * self.cycles * seconds / LOOP + self.phases)).sum(1)
         pose = looking_at(
@@ -113,7 +111,7 @@ class HandheldPath:
         return pose
 
 
-def _camera_turn(pan: float, tilt: float, roll: float) -> Array:
+def _camera_turn(pan: float, tilt: float, roll: float) -> Float:
     """(3, 3) rotation of an optical frame: about y, then x, then z."""
     c, s = np.cos([pan, tilt, roll]), np.sin([pan, tilt, roll])
     about_y = np.array([[c[0], 0, s[0]], [0, 1, 0], [-s[0], 0, c[0]]])

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.simulation.placement.bodies import Motion, PlacedBody
 
 from .trajectories import LOOP
 from .visibility import View, Visibility, runs
 
-Array = NDArray[np.float64]
 RATE = 60.0  # Hz of the grid on which layouts are judged; frames of the usual rates fall on it
 STEP = 5  # hiding is judged on every so manieth of it
 HIDDEN = 0.16  # share in view under which a body may be altogether hidden (its hull is a little larger than itself)
@@ -35,7 +34,7 @@ class Layout:
 
     views: list[View]
     absences: list[list[tuple[float, float]]]
-    shares: Array
+    shares: Float
     faults: dict[int, float]
     hidings: int
     crossings: int

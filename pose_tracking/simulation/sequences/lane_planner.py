@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.simulation.placement.bodies import PlacedBody
@@ -21,7 +20,6 @@ from .random_trajectories import random_trajectory
 from .trajectories import LIMIT, LOOP, Trajectory
 from .visibility import View, Visibility
 
-Array = NDArray[np.float64]
 LANES = 6
 ABSENCE = (1.5, 4.0)  # shortest and longest time out of the picture (s)
 HOPELESS = 4.0  # seconds of too much hiding after some repairs at which another layout is the better start

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 from pose_tracking.core.geometry import invert_transform, make_transform
@@ -22,8 +22,6 @@ from pose_tracking.simulation.scenery.rooms import Room, looking_at
 from .camera_paths import CameraPath
 from .sliding import Sliding, SlidingLayout
 from .video import VideoConfig, VideoSimulator
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class SequenceSimulator(VideoSimulator):
         super().__init__(objects, config or SequenceConfig(), seed)
 
     @property
-    def tints(self) -> dict[int, NDArray[np.float32]]:
+    def tints(self) -> dict[int, Float32]:
         """(3, 3) colour matrix of every instance's material by instance id: what copies of one object differ in."""
         materials = [m for entry, m in zip(self.placed, self._materials, strict=True) if entry.obj_id]
         return {number: material.tint for number, material in enumerate(materials, start=1)}
@@ -181,10 +179,10 @@ class SequenceSimulator(VideoSimulator):
         return -penalty
 
 
-def _disc(rng: np.random.Generator) -> Array:
+def _disc(rng: np.random.Generator) -> Float:
     radius, angle = 0.24 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
     return np.array([radius * np.cos(angle), radius * np.sin(angle)])
 
 
-def _on_disc(points: Array) -> bool:
+def _on_disc(points: Float) -> bool:
     return bool((np.linalg.norm(points, axis=1) < 0.36).all())

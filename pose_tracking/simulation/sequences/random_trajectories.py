@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pose_tracking.core.arrays import Float
 
 from .trajectories import LIMIT, LOOP, PEAK, Trajectory
 
-Array = NDArray[np.float64]
 SPIN = 1.0  # fastest a body turns (rad/s)
 SLOWEST = 5.0  # longest time a body takes from one stop to the next (s)
 
 
 def random_trajectory(
-    start: Array,
-    axes: Array,
+    start: Float,
+    axes: Float,
     span: tuple[float, float],
     exits: tuple[float, ...],
     rng: np.random.Generator,

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.simulation.placement.bodies import PlacedBody
 from pose_tracking.simulation.placement.engine import place_all
 from pose_tracking.simulation.placement.resting import stand
 from pose_tracking.simulation.placement.separation import apart
 from pose_tracking.simulation.placement.shapes import Shape
 
-Array = NDArray[np.float64]
 TRIES = 40
 TRIES_BESIDE = 25  # of these, so many beside another thing where that is wanted
 TRIES_MOVING = 36  # of these, so many in motion where that is wanted
@@ -45,7 +44,7 @@ class Sliding:
         """Whether the body is ever anywhere else."""
         return bool(self.turn or any(self.slide))
 
-    def at(self, times: Array) -> tuple[Array, Array]:
+    def at(self, times: Float) -> tuple[Float, Float]:
         """Positions (T, 3) in metres and headings (T,) in radians at times (T,) in seconds, table frame."""
         wave = np.sin(2 * np.pi * times / self.period + self.phase)
         places = np.asarray(self.position) + wave[:, None] * np.asarray(self.slide)
@@ -55,7 +54,7 @@ class Sliding:
 @dataclass(frozen=True, eq=False)
 class _Spot:
     body: PlacedBody[Sliding]
-    outlines: Array  # (T, K, 2) m, table frame
+    outlines: Float  # (T, K, 2) m, table frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +70,10 @@ class SlidingLayout:
         crowding: share put right before or behind another as the camera sees it.
     """
 
-    times: Array
-    sample: Callable[[np.random.Generator], Array]
-    is_free: Callable[[Array], bool]
-    towards_camera: Array
+    times: Float
+    sample: Callable[[np.random.Generator], Float]
+    is_free: Callable[[Float], bool]
+    towards_camera: Float
     moving: float
     crowding: float = 0.65
 
@@ -109,7 +108,7 @@ class SlidingLayout:
                 yield _Spot(body, outlines)
 
 
-def _random_motion(position: Array, moves: bool, rng: np.random.Generator) -> Sliding:
+def _random_motion(position: Float, moves: bool, rng: np.random.Generator) -> Sliding:
     """At rest at `position` (2,) with a random heading, or moving about it."""
     place, heading = (float(position[0]), float(position[1])), float(rng.uniform(0, 2 * np.pi))
     if not moves:

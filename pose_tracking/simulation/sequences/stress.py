@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.objects import ObjectSet
@@ -26,7 +26,6 @@ from .lane_planner import Planner, Wanted
 from .trajectories import LOOP
 from .video import VideoConfig, VideoSimulator
 
-Array = NDArray[np.float64]
 RENEWED_AFTER = 1.0  # seconds out of the picture after which a copy that comes back counts as another one
 
 
@@ -156,7 +155,7 @@ def look_alikes(objects: ObjectSet) -> tuple[int, int]:
     return min(combinations(colors, 2), key=unlike)
 
 
-def _mean_color(mesh: Mesh) -> Array:
+def _mean_color(mesh: Mesh) -> Float:
     """(3,) RGB, 0 to 255, averaged over the surface."""
     corners = mesh.vertices[mesh.faces].astype(float)
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
-Array = NDArray[np.float64]
+from pose_tracking.core.arrays import Float
+
 LOOP = 20.0  # seconds after which everything begins again
 LIMIT = 0.4  # fastest a body travels in the picture (m/s)
 PEAK = 1.5  # peak over mean speed of one stretch between two stops, a cubic
@@ -26,16 +27,16 @@ class Trajectory:
         axes: (2, 2) x and y axis of its own frame as columns, in the table frame.
     """
 
-    start: Array
-    axes: Array = field(default_factory=lambda: np.eye(2))
+    start: Float
+    axes: Float = field(default_factory=lambda: np.eye(2))
     _times: list[list[float]] = field(default_factory=lambda: [[0.0]])
-    _states: list[list[Array]] = field(init=False)
+    _states: list[list[Float]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._states = [[np.array(self.start, float)]]
 
     @classmethod
-    def resting(cls, start: Array, axes: Array) -> Trajectory:
+    def resting(cls, start: Float, axes: Float) -> Trajectory:
         """One that stays where it begins."""
         trajectory = cls(start, axes)
         trajectory.wait(LOOP)
@@ -47,7 +48,7 @@ class Trajectory:
         return self._times[-1][-1]
 
     @property
-    def here(self) -> Array:
+    def here(self) -> Float:
         """(4,) state of the last knot."""
         return self._states[-1][-1]
 
@@ -74,12 +75,12 @@ class Trajectory:
         """Whether the body is ever anywhere else."""
         return any((state != self.here).any() for states in self._states for state in states)
 
-    def at(self, times: Array) -> tuple[Array, Array]:
+    def at(self, times: Float) -> tuple[Float, Float]:
         """Positions (T, 3) in metres and headings (T,) in radians at times (T,) in seconds, table frame."""
         states = self.states(times)
         return np.concatenate([states[:, :2] @ self.axes.T, states[:, 2:3]], axis=1), states[:, 3]
 
-    def states(self, seconds: ArrayLike) -> Array:
+    def states(self, seconds: ArrayLike) -> Float:
         """(..., 4) states at times (...), like `start`."""
         times = np.mod(np.asarray(seconds, float), LOOP)
         piece = np.searchsorted([piece[0] for piece in self._times], times, side="right") - 1
@@ -95,7 +96,7 @@ class Trajectory:
             PchipInterpolator(times, np.stack(states)) for times, states in zip(self._times, self._states, strict=True)
         ]
 
-    def _add(self, time: float, state: Array) -> None:
+    def _add(self, time: float, state: Float) -> None:
         if time > self.now:
             self._times[-1].append(time)
             self._states[-1].append(state)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 from pose_tracking.core.frame import RGBDFrame
@@ -35,7 +35,6 @@ from pose_tracking.simulation.scenery.materials import random_material
 from pose_tracking.simulation.scenery.rooms import looking_at
 from pose_tracking.simulation.sensor import SensorConfig, measure_color, measure_depth
 
-Array = NDArray[np.float64]
 START_NS = 1_000_000_000  # a stamp of zero means "not set" to many programs
 
 
@@ -58,7 +57,7 @@ class VideoConfig:
 class World(Protocol):
     """What objects are put into: a drawn room or a recorded scene; the table frame has z up."""
 
-    def render(self, camera_pose: Array, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
+    def render(self, camera_pose: Float, intrinsics: CameraIntrinsics, *, colors: bool = True) -> Background:
         """The world without objects, seen by a camera at `camera_pose` (4, 4); depth will do without `colors`."""
         ...
 
@@ -71,7 +70,7 @@ class Path(Protocol):
         """Direction (rad) about the table's z axis in which the camera stands on average."""
         ...
 
-    def pose(self, seconds: float) -> Array:
+    def pose(self, seconds: float) -> Float:
         """(4, 4) ``T_table_camera`` at a time."""
         ...
 
@@ -85,7 +84,7 @@ class Entity(Protocol):
     @property
     def obj_id(self) -> int: ...
 
-    def pose(self, seconds: float) -> Array:
+    def pose(self, seconds: float) -> Float:
         """(4, 4) ``T_table_object`` at a time."""
         ...
 
@@ -178,7 +177,7 @@ class VideoSimulator(ABC):
         draw(surface, bodies, self.intrinsics)
         return surface, bodies, ground_truth(surface, bodies, self.config.min_visible)
 
-    def _light(self, surface: Surface, bodies: list[Body], camera_pose: Array) -> NDArray[np.float32]:
+    def _light(self, surface: Surface, bodies: list[Body], camera_pose: Float) -> Float32:
         """The lit image: one lamp that throws shadows, a weak one without, and ambient light."""
         to_camera = invert_transform(camera_pose)
         lamp = to_camera @ self._key
@@ -194,7 +193,7 @@ class VideoSimulator(ABC):
         image[photo] *= (0.55 + 0.45 * reaching)[photo][:, None]
         return contact_shadows(image, surface, bodies, self.intrinsics)
 
-    def _bodies(self, camera_pose: Array, seconds: float) -> list[Body]:
+    def _bodies(self, camera_pose: Float, seconds: float) -> list[Body]:
         to_camera, identities = invert_transform(camera_pose), iter(self._instances(seconds))
         return [
             Body(

@@ -8,15 +8,14 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float, Float32
 from pose_tracking.core.geometry import invert_transform
 from pose_tracking.simulation.placement.bodies import Motion, PlacedBody
 from pose_tracking.simulation.placement.shapes import Shape
 
 from .camera_paths import HandheldPath
 
-Array = NDArray[np.float64]
 WIDTH = 192  # pixels of the pictures that hiding is judged on
 SUBPIXEL = 4  # fractional bits of OpenCV's drawing
 NEAR = 0.02  # metres before the camera to which what reaches behind it is moved
@@ -36,11 +35,11 @@ class View:
     """
 
     body: PlacedBody[Motion]
-    places: Array
-    distances: Array
-    boxes: Array
-    outside: NDArray[np.bool_]
-    silhouettes: NDArray[np.float32]
+    places: Float
+    distances: Float
+    boxes: Float
+    outside: Bool
+    silhouettes: Float32
 
 
 class Visibility:
@@ -53,14 +52,14 @@ class Visibility:
         step: hiding is judged on every so manieth of them.
     """
 
-    def __init__(self, path: HandheldPath, tangents: tuple[float, float], times: Array, step: int) -> None:
+    def __init__(self, path: HandheldPath, tangents: tuple[float, float], times: Float, step: int) -> None:
         self.times, self._step = times, step
         poses = np.stack([path.pose(float(t)) for t in times])
         self._to_camera = invert_transform(poses)
         self._feet = poses[:, :2, 3]
         self._tangents = tangents
 
-    def inside(self, points: Array) -> NDArray[np.bool_]:
+    def inside(self, points: Float) -> Bool:
         """(T, N) whether points (N, 3) of the table frame are in the picture."""
         x, y = self._project(self._to_camera, points)
         return (np.abs(x) < 1) & (np.abs(y) < 1)
@@ -75,7 +74,7 @@ class Visibility:
         distances = np.asarray(np.linalg.norm(places - self._feet, axis=1))
         return View(body, places, distances, boxes, outside, silhouettes)
 
-    def shares(self, views: Sequence[View]) -> Array:
+    def shares(self, views: Sequence[View]) -> Float:
         """(T / step, B) share of each body's whole silhouette that is in the picture and not hidden by another's."""
         height = max(1, round(WIDTH * self._tangents[1] / self._tangents[0]))
         half = np.array([WIDTH / 2, height / 2], np.float32)
@@ -94,14 +93,14 @@ class Visibility:
             out[row] = (np.bincount(picture.ravel(), minlength=len(whole)) / whole)[1:]
         return np.minimum(out, 1)
 
-    def _project(self, to_camera: Array, points: Array) -> tuple[Array, Array]:
+    def _project(self, to_camera: Float, points: Float) -> tuple[Float, Float]:
         local = np.swapaxes(to_camera[:, :3, :3] @ points.T + to_camera[:, :3, 3:], 0, 1)
         depth = np.maximum(local[2], NEAR)
         return local[0] / depth / self._tangents[0], local[1] / depth / self._tangents[1]
 
 
 @lru_cache(maxsize=256)
-def _corners(shape: Shape) -> Array:
+def _corners(shape: Shape) -> Float:
     """(K, 3) corners of a hull that stick out in one of 64 directions (Fibonacci sphere)."""
     count = np.arange(64) + 0.5
     z, angle = 1 - 2 * count / 64, np.pi * (1 + np.sqrt(5)) * count
@@ -109,7 +108,7 @@ def _corners(shape: Shape) -> Array:
     return np.asarray(shape.hull[np.unique((shape.hull @ directions).argmax(0))])
 
 
-def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(flags: Bool) -> list[tuple[int, int]]:
     """Half-open index ranges in which `flags` (T,) are set without a break."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

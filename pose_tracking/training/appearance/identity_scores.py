@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import roc_auc
+from pose_tracking.core.arrays import Bool, Float, Int, roc_auc
 from pose_tracking.segmentation.appearance import pooled
 
 from .observations import Observations
@@ -25,7 +25,7 @@ COLUMNS = {
 }
 
 
-def tint_difference(a: NDArray, b: NDArray) -> NDArray[np.float64]:
+def tint_difference(a: NDArray, b: NDArray) -> Float:
     """Root-mean-square relative change of colour between materials of (..., 3, 3) colour matrices."""
     return np.asarray(np.linalg.norm(np.asarray(a, float) - b, axis=(-2, -1)) / np.sqrt(3))
 
@@ -109,9 +109,7 @@ class _Sequence:
         similar: the most similar other object by object.
     """
 
-    def __init__(
-        self, descriptors: NDArray, observations: Observations, rows: NDArray[np.int64], similar: Mapping[int, int]
-    ) -> None:
+    def __init__(self, descriptors: NDArray, observations: Observations, rows: Int, similar: Mapping[int, int]) -> None:
         names = ("objects", "instances", "frames", "tints")
         self.objects, self.instances, self.frames, self.tints = (getattr(observations, n)[rows] for n in names)
         self.partner = np.array([similar.get(int(i), -1) for i in self.objects])
@@ -139,7 +137,7 @@ class _Sequence:
             pairs.own_gallery.append(1 - gallery[seen & own])
             pairs.other_gallery.append(1 - gallery[seen & rival])
 
-    def _kinds(self) -> dict[str, NDArray[np.bool_]]:
+    def _kinds(self) -> dict[str, Bool]:
         """(N, N) pairs of two instances by their kind (`COLUMNS`)."""
         copies = (self.objects[:, None] == self.objects[None]) & ~self.is_same
         difference = tint_difference(self.tints[:, None], self.tints[None])
@@ -153,7 +151,7 @@ class _Sequence:
         }
 
 
-def _sequences(observations: Observations) -> Iterator[NDArray[np.int64]]:
+def _sequences(observations: Observations) -> Iterator[Int]:
     """Rows of every sequence; of several boxes of an instance in a frame the first one counts."""
     keys = np.stack([observations.sequences, observations.instances, observations.frames], axis=1)
     first = np.sort(np.unique(keys, axis=0, return_index=True)[1])
@@ -161,7 +159,7 @@ def _sequences(observations: Observations) -> Iterator[NDArray[np.int64]]:
         yield first[observations.sequences[first] == number]
 
 
-def _against_other_frames(frames: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def _against_other_frames(frames: Int) -> Iterator[tuple[int, int]]:
     numbers = np.unique(frames)
     for i, own in enumerate(frames):
         for other in numbers:

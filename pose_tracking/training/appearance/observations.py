@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import DatasetError
@@ -57,11 +58,11 @@ class Observations:
 
     features: NDArray[np.float16]
     masks: NDArray[np.float16]
-    objects: NDArray[np.int64]
-    instances: NDArray[np.int64]
-    sequences: NDArray[np.int64]
-    frames: NDArray[np.int64]
-    tints: NDArray[np.float32]
+    objects: Int
+    instances: Int
+    sequences: Int
+    frames: Int
+    tints: Float32
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -72,7 +73,7 @@ class Observations:
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     @property
-    def identities(self) -> NDArray[np.int64]:
+    def identities(self) -> Int:
         """(M,) number of each observation's identity, from 0."""
         pairs = np.stack([self.sequences, self.instances], axis=1)
         return np.asarray(np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
@@ -89,7 +90,7 @@ def observe(
     samples: Sequence[Sample],
     options: IdentityOptions,
     rng: np.random.Generator,
-    tints: dict[int, NDArray[np.float32]] | None = None,
+    tints: dict[int, Float32] | None = None,
     sequence: int = 0,
 ) -> Observations | None:
     """What a detector sees of the annotated instances of a sequence, at noisy boxes; None where it shows none.
@@ -131,9 +132,7 @@ def observe(
     return Observations.joined(parts) if parts else None
 
 
-def _noisy(
-    box: NDArray[np.float64], size: tuple[int, ...], noise: tuple[float, float], rng: np.random.Generator
-) -> NDArray[np.float64] | None:
+def _noisy(box: Float, size: tuple[int, ...], noise: tuple[float, float], rng: np.random.Generator) -> Float | None:
     """`box` with every side moved at random, inside of the image; None where next to nothing is left of it."""
     extent = np.tile(box[2:] - box[:2], 2)
     low, high = np.minimum(noise[0], noise[1] * extent), np.maximum(noise[0], noise[1] * extent)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import Bool, Float, Float32
 from pose_tracking.core.config import option
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.pose.hypotheses.crops import CropBatch
@@ -48,9 +48,7 @@ class PoseAugmentation:
 NO_AUGMENTATION = PoseAugmentation().scaled(0.0)
 
 
-def corrupt_mask(
-    mask: NDArray[np.bool_], augmentation: PoseAugmentation, rng: np.random.Generator
-) -> NDArray[np.bool_]:
+def corrupt_mask(mask: Bool, augmentation: PoseAugmentation, rng: np.random.Generator) -> Bool:
     """A mask as a detector might give it; the mask itself where too little would be left."""
     area = np.count_nonzero(mask)
     size = float(np.sqrt(area))
@@ -82,9 +80,7 @@ def corrupt_mask(
     return out > 0 if np.count_nonzero(out) >= area // 4 else mask
 
 
-def corrupt_depth(
-    depth: NDArray[np.float32], augmentation: PoseAugmentation, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def corrupt_depth(depth: Float32, augmentation: PoseAugmentation, rng: np.random.Generator) -> Float32:
     """Noise on (H, W) depth in metres, and patches of it lost."""
     sigma = rng.uniform(0, augmentation.depth_noise)
     lost = rng.uniform(0, augmentation.depth_dropout) if rng.random() < 0.5 else 0.0
@@ -98,7 +94,7 @@ def corrupt_depth(
     return depth
 
 
-def turn(crops: CropBatch, target: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
+def turn(crops: CropBatch, target: Float, degrees: float) -> Float:
     """Turn the single crop about the view ray, in place; returns the turned target."""
     size = crops.image.shape[-1]
     centre = (size - 1) / 2
@@ -115,9 +111,7 @@ def turn(crops: CropBatch, target: NDArray[np.float64], degrees: float) -> NDArr
     return make_transform(rotation, np.zeros(3)) @ target
 
 
-def change_colors(
-    image: NDArray[np.float32], augmentation: PoseAugmentation, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def change_colors(image: Float32, augmentation: PoseAugmentation, rng: np.random.Generator) -> Float32:
     """Brightness, contrast, saturation, tint, blur and noise of a (3, S, S) crop whose blank pixels are 0."""
     blank = ~image.any(0)
     strength = augmentation.color

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from pose_tracking.core.arrays import Bool
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.frame import RGBDFrame
@@ -200,7 +200,7 @@ def augmented_crop(
     )
 
 
-def _window(frame: RGBDFrame, mask: NDArray[np.bool_]) -> tuple[RGBDFrame, NDArray[np.bool_]]:
+def _window(frame: RGBDFrame, mask: Bool) -> tuple[RGBDFrame, Bool]:
     """The part of a frame around a mask, a square of one and a half its longer side, as a frame of its own."""
     box = mask_box(mask)
     assert box is not None  # `usable_objects` leaves empty masks out

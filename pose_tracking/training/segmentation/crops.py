@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pose_tracking.core.arrays import Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 from pose_tracking.datasets.sample import Sample
@@ -62,9 +62,9 @@ class Crops:
         depths: (6, H, W) float32 depth channels (`depth_channels`); empty for a detector that sees colour only.
     """
 
-    images: list[NDArray[np.uint8]]
+    images: list[UInt8]
     targets: list[dict[str, Tensor]]
-    depths: list[NDArray[np.float32]]
+    depths: list[Float32]
 
 
 class CropBatches(Dataset[Crops]):
@@ -129,7 +129,7 @@ def _one_thread(worker: int) -> None:
 
 def cut(
     sample: Sample, class_of: dict[int, int], options: CropOptions, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], dict[str, Tensor], NDArray[np.float32], CameraIntrinsics]:
+) -> tuple[UInt8, dict[str, Tensor], Float32, CameraIntrinsics]:
     """One random crop of `sample`: (H, W, 3) uint8 image, its target, its (H, W) depth in metres and its camera.
 
     Objects under `CropOptions.min_visibility` (what the crop cuts off counts as hidden) or `min_pixels` get the label
@@ -180,7 +180,7 @@ def cut(
     return change_colors(np.asarray(image, np.uint8), options, rng), target, np.asarray(depth, np.float32), camera
 
 
-def change_colors(image: NDArray[np.uint8], options: CropOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
+def change_colors(image: UInt8, options: CropOptions, rng: np.random.Generator) -> UInt8:
     """`image` (H, W, 3) under another exposure, white balance and gamma, blurred and noisy."""
     strength = options.color_jitter
     out = image.astype(np.float32)
@@ -201,7 +201,7 @@ def change_colors(image: NDArray[np.uint8], options: CropOptions, rng: np.random
     return np.clip(out + 0.5, 0, 255).astype(np.uint8)
 
 
-def change_depth(depth: NDArray[np.float32], options: CropOptions, rng: np.random.Generator) -> NDArray[np.float32]:
+def change_depth(depth: Float32, options: CropOptions, rng: np.random.Generator) -> Float32:
     """`depth` (H, W) in metres as a worse or a badly calibrated sensor reads it: noisier, with holes, or not at all."""
     if rng.random() < options.no_depth:
         return np.zeros_like(depth)
