@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from block_scenes import block_objects, block_sample
+from block_samples import block_objects, block_sample
 
 from pose_tracking.datasets.packed import PackedDataset, PackedWriter
 from pose_tracking.objects import ObjectSet

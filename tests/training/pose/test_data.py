@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from block_scenes import block_sample
+from block_samples import block_sample
 
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.geometry import invert_transform, transform_points
