@@ -64,6 +64,6 @@ def parse_parameters(texts: list[str]) -> dict[str, Any]:
             typer.echo(f"--param {text!r}: {renamed(name)}", err=True)
             name = FORMER_NAMES[name]
         if name not in PARAMETERS:
-            raise ConfigError(f"--param {text!r}: the node has no parameter {name!r}; see README")
+            raise ConfigError(f"--param {text!r}: the node has no parameter {name!r}; see docs/ros-reference.md")
         values[name] = PARAMETERS[name].parse(value)
     return values

@@ -1,7 +1,7 @@
 """Markdown tables of the node's topics, services and parameters, made from what the node is built of.
 
-``python -m pose_tracking.ros.tools.reference`` prints them; with ``--write README.md`` it replaces what stands between
-the markers in that file. Needs no ROS.
+``python -m pose_tracking.ros.tools.reference`` prints them; with ``--write docs/ros-reference.md`` it replaces what
+stands between the markers in that file. Needs no ROS.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def reference() -> str:
     )
     head = ("topic", "type", "what")
     parts = [
-        "### Subscribed topics\n",
+        "## Subscribed topics\n",
         _table(head, subscribed),
-        "\n### Published topics\n",
+        "\n## Published topics\n",
         "All have the stamp of the colour image, and its frame unless `output_frame` is set.\n",
         _table(head, PUBLISHED),
-        "\n### Services\n",
+        "\n## Services\n",
         "Beside those of every lifecycle node.\n",
         _table(("service", "type", "what"), SERVICES),
-        "\n### Parameters",
+        "\n## Parameters",
     ]
     for title, parameters in GROUPS.items():
         parts.append(f"\n**{title}**\n")

@@ -22,10 +22,10 @@ def test_the_reference_names_every_parameter_topic_and_service():
     assert widths <= {4, 7}  # three or six columns throughout
 
 
-def test_the_readme_is_up_to_date():
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    assert updated(text, "README.md") == text, "run: python -m pose_tracking.ros.tools.reference --write README.md"
+def test_the_reference_in_the_docs_is_up_to_date():
+    name = "docs/ros-reference.md"
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert updated(text, name) == text, f"run: python -m pose_tracking.ros.tools.reference --write {name}"
 
 
 def test_writing_the_reference_into_a_file(tmp_path, capsys):
