@@ -1,7 +1,8 @@
 # `make demo` and `make test` do all their set-up by themselves, in .venv; a second run finds it done.
 #   make demo    the whole chain over ROS 2 topics, scored against ground truth; results in out/demo
 #   make test    the tests (PYTEST_ARGS="tests/pose -k icp" for some of them)
-#   make lint    ruff and mypy
+#   make lint    ruff, mypy, the layers of the packages, the links of the documentation
+#   make docs    the documentation as a site, in out/docs
 #   make setup   the set-up alone
 #   make clean   removes .venv and everything that was built
 # PYTHON=python3.12 chooses the interpreter, JOBS=4 the number of test processes.
@@ -19,6 +20,8 @@ PYTEST_ARGS ?= tests
 
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
+# Warnings, a link into nothing among them, are errors.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 # A ROS 2 of this machine that is sourced in the calling shell must not mix with the wheels in .venv.
@@ -34,7 +37,7 @@ SOURCES := setup.py pyproject.toml CMakeLists.txt package.xml $(shell find \
 TF2_MSGS := $(shell find interfaces/tf2_msgs -maxdepth 2 -type f -not -path '*/build/*' -not -path '*.egg-info/*') \
   $(wildcard cmake/*)
 
-.PHONY: help demo test lint setup clean
+.PHONY: help demo test lint docs setup clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -49,6 +52,13 @@ lint: $(STAMPS)/environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_links.py
+	$(MKDOCS) --site-dir $(VENV)/docs
+
+docs: $(STAMPS)/environment
+	$(MKDOCS)
+	@echo "The documentation is in out/docs/index.html"
 
 setup: $(STAMPS)/package $(STAMPS)/tf2_msgs
 
@@ -58,7 +68,7 @@ $(STAMPS)/environment: pyproject.toml constraints.txt scripts/requirements.py sc
 	@mkdir -p $(STAMPS)
 	@echo "Installing the Python packages into $(VENV) (minutes; PyTorch with CUDA takes 5 GB)"
 	@$(PIP) install --upgrade pip 'setuptools>=77,<80'
-	@$(BIN)/python scripts/requirements.py build project ros train test lint > $(STAMPS)/requirements.txt
+	@$(BIN)/python scripts/requirements.py build project ros train test lint docs > $(STAMPS)/requirements.txt
 	@$(PIP) install --constraint constraints.txt --requirement $(STAMPS)/requirements.txt
 	@touch $@
 
