@@ -25,7 +25,7 @@ class TrackingConfig:
     motion_weight: float = option(
         0.25,
         "lambda: share of the motion term in the association cost, 0 = appearance only, 1 = motion only; both are "
-        "scaled to 0..1 at their gates. The public code has no lambda (0); the design's tables favour 0.25 over 0.5",
+        "scaled to 0..1 at their gates. The public Deep SORT code has no lambda, which is 0 here",
         range=(0.0, 1.0),
         runtime=True,
     )
