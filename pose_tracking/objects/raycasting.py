@@ -50,7 +50,9 @@ class MeshRaycaster:
             [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
         )
 
-    def cast(self, pose: Float, intrinsics: CameraIntrinsics, pixels: NDArray[np.floating]) -> RayHits:
+    def cast(
+        self, pose: Float, intrinsics: CameraIntrinsics, pixels: NDArray[np.floating] | NDArray[np.integer]
+    ) -> RayHits:
         """Cast rays through `pixels`.
 
         Args:
