@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def make_objects(folder: Path, meshes: bool = True) -> ObjectSet:
     for obj_id, size in ((1, (0.10, 0.06, 0.04)), (2, (0.08, 0.08, 0.02))):
         mesh = box_mesh(size)
         save_mesh(mesh, folder / f"obj_{obj_id:06d}.ply")
-        entry = {"diameter": diameter(mesh.vertices) * 1e3}
+        entry: dict[str, Any] = {"diameter": diameter(mesh.vertices) * 1e3}
         for axis, extent in zip("xyz", size, strict=True):
             entry |= {f"min_{axis}": -extent * 500, f"size_{axis}": extent * 1000}
         if obj_id == 2:
@@ -69,12 +70,14 @@ def mask_of(box: np.ndarray) -> np.ndarray:
     return mask
 
 
-def truth(obj_id: int, box: np.ndarray, pose: np.ndarray | None = None, **fields) -> GroundTruthObject:
-    fields = {"mask": mask_of(box), "instance_id": 1} | fields
+def truth(obj_id: int, box: np.ndarray, pose: np.ndarray | None = None, **fields: Any) -> GroundTruthObject:
+    fields = {"mask": mask_of(box), "instance_id": 1, **fields}
     return GroundTruthObject(obj_id, pose_at(0) if pose is None else pose, box=box, **fields)
 
 
-def tracked(obj_id: int, box: np.ndarray, pose: np.ndarray | None = None, track_id: int = 1, **fields) -> TrackedObject:
+def tracked(
+    obj_id: int, box: np.ndarray, pose: np.ndarray | None = None, track_id: int = 1, **fields: Any
+) -> TrackedObject:
     """An observed, confirmed object whose detection has `pose`."""
     pose = pose_at(0) if pose is None else pose
     estimate = PoseEstimate(pose, 0.9, np.eye(6) * 1e-6)
@@ -88,7 +91,7 @@ def tracked(obj_id: int, box: np.ndarray, pose: np.ndarray | None = None, track_
     return replace(state, **fields)
 
 
-def sample(number: int, truths: list[GroundTruthObject] | None, **fields) -> Sample:
+def sample(number: int, truths: list[GroundTruthObject] | None, **fields: Any) -> Sample:
     rng = np.random.default_rng(number)
     color = rng.integers(40, 90, (CAMERA.height, CAMERA.width, 3)).astype(np.uint8)
     depth = np.full((CAMERA.height, CAMERA.width), 0.8, np.float32)

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from presence import objects_of, present
 from synthetic_samples import INTRINSICS, make_sample
 
 
@@ -20,13 +21,14 @@ def write_folder(root: Path, number: int, objects: list[int], images: int = 4) -
         sample = make_sample(k)
         cv2.imwrite(str(folder / "rgb" / f"{k:04d}.png"), sample.frame.color[:, :, ::-1])
         cv2.imwrite(str(folder / "depth" / f"{k:04d}.png"), np.rint(sample.frame.depth * 1000).astype(np.uint16))
-        mask = sample.objects[0].mask.astype(np.uint8) * 255
+        annotated = objects_of(sample)[0]
+        mask = present(annotated.mask).astype(np.uint8) * 255
         cv2.imwrite(str(folder / "mask" / f"{k:04d}.png"), np.repeat(mask[:, :, None], 3, 2))
         info[k] = {"cam_K": INTRINSICS.matrix.ravel().tolist(), "depth_scale": 1.0}
         truth[k] = [
             {
-                "cam_R_m2c": sample.objects[0].pose[:3, :3].ravel().tolist(),
-                "cam_t_m2c": (sample.objects[0].pose[:3, 3] * 1000).tolist(),
+                "cam_R_m2c": annotated.pose[:3, :3].ravel().tolist(),
+                "cam_t_m2c": (annotated.pose[:3, 3] * 1000).tolist(),
                 "obj_bb": [1 + i, 2, 30, 20],
                 "obj_id": obj_id,
             }

@@ -207,7 +207,7 @@ class Harness:
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
         """Call a service and return its response."""
-        client = self.node.create_client(kind, name)
+        client: Any = self.node.create_client(kind, name)
         assert self.spin(client.service_is_ready, timeout), f"{name}: no such service"
         future = client.call_async(request)
         assert self.spin(future.done, timeout), f"{name}: no answer"

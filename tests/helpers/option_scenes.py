@@ -59,7 +59,8 @@ class Masks(Segmenter):
 
     def segment(self, frame: RGBDFrame) -> Instances:
         if self.blind:
-            return Instances.empty(*frame.depth.shape, 4, 7)
+            height, width = frame.depth.shape
+            return Instances.empty(height, width, 4, 7)
         count = len(self.masks)
         spans = [(np.flatnonzero(m.any(0)), np.flatnonzero(m.any(1))) for m in self.masks]
         boxes = np.array([[c[0], r[0], c[-1] + 1, r[-1] + 1] for c, r in spans], np.float32)

@@ -54,5 +54,5 @@ def assert_same_frame(a: RGBDFrame, b: RGBDFrame) -> None:
     assert a.intrinsics == b.intrinsics
     assert a.stamp_ns == b.stamp_ns
     assert (a.camera_pose is None) == (b.camera_pose is None)
-    if a.camera_pose is not None:
+    if a.camera_pose is not None and b.camera_pose is not None:
         np.testing.assert_allclose(a.camera_pose, b.camera_pose, atol=1e-12)
