@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from presence import objects_of, present
 
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.datasets import BopScene, Sample, complete_ground_truth
@@ -15,45 +16,48 @@ def cat(data_dir) -> Sample:
 
 
 def test_the_rendered_silhouette_matches_the_annotated_mask(cat, linemod_objects):
-    [annotated] = cat.objects
-    [item] = complete_ground_truth(
-        replace(cat, objects=[replace(annotated, mask=None, box=None)]), linemod_objects
-    ).objects
-    overlap = (item.mask & annotated.mask).sum() / (item.mask | annotated.mask).sum()
+    [annotated] = objects_of(cat)
+    bare = replace(cat, objects=[replace(annotated, mask=None, box=None)])
+    [item] = objects_of(complete_ground_truth(bare, linemod_objects))
+    mask, expected = present(item.mask), present(annotated.mask)
+    overlap = (mask & expected).sum() / (mask | expected).sum()
     assert overlap > 0.9
-    assert np.abs(item.box - annotated.box).max() <= 3
+    assert np.abs(present(item.box) - present(annotated.box)).max() <= 3
     assert item.visibility is None
 
 
 def test_what_is_known_stays(cat, linemod_objects):
-    [item] = complete_ground_truth(cat, linemod_objects).objects
-    assert item.mask is cat.objects[0].mask
-    assert item.box is cat.objects[0].box
-    unknown = replace(cat.objects[0], obj_id=99, mask=None)
+    [annotated] = objects_of(cat)
+    [item] = objects_of(complete_ground_truth(cat, linemod_objects))
+    assert item.mask is annotated.mask
+    assert item.box is annotated.box
+    unknown = replace(annotated, obj_id=99, mask=None)
     assert complete_ground_truth(replace(cat, objects=[unknown]), linemod_objects).objects == [unknown]
     assert complete_ground_truth(replace(cat, objects=None), linemod_objects).objects is None
 
 
 def test_what_lies_in_front_hides(cat, linemod_objects):
-    bare = replace(cat.objects[0], mask=None, box=None)
-    [whole] = complete_ground_truth(replace(cat, objects=[bare]), linemod_objects).objects
-    middle = int(whole.box[[0, 2]].mean())
+    bare = replace(objects_of(cat)[0], mask=None, box=None)
+    [whole] = objects_of(complete_ground_truth(replace(cat, objects=[bare]), linemod_objects))
+    middle = int(present(whole.box)[[0, 2]].mean())
     depth = cat.frame.depth.copy()
     depth[:, :middle] = 0.5  # a wall half a metre in front of it
     behind = Sample(replace(cat.frame, depth=depth), [bare])
-    [hidden] = complete_ground_truth(behind, linemod_objects).objects
-    assert not hidden.mask[:, :middle].any()
-    np.testing.assert_array_equal(hidden.mask[:, middle:], whole.mask[:, middle:])
-    np.testing.assert_array_equal(hidden.box, mask_box(hidden.mask))
+    [hidden] = objects_of(complete_ground_truth(behind, linemod_objects))
+    mask = present(hidden.mask)
+    assert not mask[:, :middle].any()
+    np.testing.assert_array_equal(mask[:, middle:], present(whole.mask)[:, middle:])
+    np.testing.assert_array_equal(hidden.box, mask_box(mask))
     np.testing.assert_array_equal(hidden.amodal_box, whole.amodal_box)
 
 
 def test_of_two_objects_the_nearer_one_is_seen(cat, linemod_objects):
-    far = replace(cat.objects[0], mask=None, box=None)
+    far = replace(objects_of(cat)[0], mask=None, box=None)
     nearer_pose = far.pose.copy()
     nearer_pose[:3, 3] *= 0.8
     near = replace(far, pose=nearer_pose)
     blind = replace(cat.frame, depth=np.zeros_like(cat.frame.depth))
-    first, second = complete_ground_truth(Sample(blind, [far, near]), linemod_objects).objects
-    assert not (first.mask & second.mask).any()
-    assert second.mask.sum() > first.mask.sum()
+    both = objects_of(complete_ground_truth(Sample(blind, [far, near]), linemod_objects))
+    first, second = (present(item.mask) for item in both)
+    assert not (first & second).any()
+    assert second.sum() > first.sum()

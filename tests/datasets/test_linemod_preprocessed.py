@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from linemod_samples import write_folder
+from presence import objects_of
 from synthetic_samples import HEIGHT, INTRINSICS, WIDTH, make_sample
 
 from pose_tracking.core.errors import DatasetError
@@ -18,10 +19,11 @@ def test_the_test_split_is_the_default(tmp_path):
     np.testing.assert_array_equal(sample.frame.color, expected.frame.color)
     np.testing.assert_array_equal(sample.frame.depth, expected.frame.depth)
     assert sample.frame.intrinsics == INTRINSICS
-    [item] = sample.objects
-    np.testing.assert_allclose(item.pose, expected.objects[0].pose, atol=1e-12)
-    np.testing.assert_array_equal(item.mask, expected.objects[0].mask)
-    np.testing.assert_array_equal(item.box, expected.objects[0].box)
+    [item] = objects_of(sample)
+    truth = objects_of(expected)[0]
+    np.testing.assert_allclose(item.pose, truth.pose, atol=1e-12)
+    np.testing.assert_array_equal(item.mask, truth.mask)
+    np.testing.assert_array_equal(item.box, truth.box)
     assert item.visibility is None
 
 
@@ -35,10 +37,10 @@ def test_other_splits(tmp_path):
 
 def test_scene_2_lists_all_objects_and_only_its_own_is_taken(tmp_path):
     folder = write_folder(tmp_path, 2, [1, 2, 5])
-    [own] = LinemodPreprocessed(folder)[0].objects
+    [own] = objects_of(LinemodPreprocessed(folder)[0])
     assert own.obj_id == 2
     assert own.mask is not None
-    every = LinemodPreprocessed(folder, all_objects=True)[0].objects
+    every = objects_of(LinemodPreprocessed(folder, all_objects=True)[0])
     assert [o.obj_id for o in every] == [1, 2, 5]
     assert [o.mask is not None for o in every] == [False, True, False]
     np.testing.assert_array_equal(every[2].box, [3, 2, 33, 22])

@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from presence import objects_of
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
@@ -48,7 +49,7 @@ def test_round_trip(tmp_path, quality):
         assert read.frame.intrinsics == wrote.frame.intrinsics
         assert read.frame.stamp_ns == wrote.frame.stamp_ns
         np.testing.assert_array_equal(read.frame.camera_pose, np.eye(4))
-        for a, b in zip(read.objects, wrote.objects, strict=True):
+        for a, b in zip(objects_of(read), objects_of(wrote), strict=True):
             assert (a.obj_id, a.visibility, a.instance_id) == (b.obj_id, b.visibility, b.instance_id)
             np.testing.assert_array_equal(a.pose, b.pose)
             np.testing.assert_array_equal(a.mask, b.mask)
