@@ -64,7 +64,7 @@ def test_a_right_unit_gives_the_diameter_in_metres() -> None:
 
 
 def test_the_distance_of_the_origin_is_in_diameters() -> None:
-    vertices = mesh_of(box((0.03, 0.04, 0.0001))).vertices + np.float32([0.1, 0, 0])
+    vertices = mesh_of(box((0.03, 0.04, 0.0001))).vertices + np.array([0.1, 0, 0], np.float32)
     middle, away = origin_distance(vertices)
     np.testing.assert_allclose(middle, [0.1, 0, 0], atol=1e-6)
     assert away == pytest.approx(2.0, rel=1e-3)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,7 +80,7 @@ def test_a_texture_of_an_obj_becomes_vertex_colours(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_glb_keep_place_and_material(tmp_path: Path) -> None:
-    plain = {k: v for k, v in glb_box().items() if k != "uv"}
+    plain: dict[str, Any] = {k: v for k, v in glb_box().items() if k != "uv"}
     parts = [plain | {"base": [1, 0, 0, 1]}, plain | {"base": [0, 1, 0, 1], "translation": [0, 0, 0.1]}]
     write_glb(tmp_path / "two.glb", parts)
     read = read_mesh_file(tmp_path / "two.glb")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import open3d as o3d
 import pytest
+from presence import present
 
 from pose_tracking.core.errors import BundleError, ConfigError, MeshError
 from pose_tracking.objects import ObjectSet
@@ -43,7 +44,7 @@ def test_objects_are_read_in_metres_and_in_order(tmp_path: Path) -> None:
     assert objects[7].diameter == pytest.approx(0.1233)
     np.testing.assert_allclose(objects[7].box_min, [-0.05, -0.03, -0.02])
     np.testing.assert_allclose(objects[7].size, [0.1, 0.06, 0.04])
-    np.testing.assert_allclose(np.ptp(objects[7].mesh.vertices, axis=0), [0.1, 0.06, 0.04], atol=1e-6)
+    np.testing.assert_allclose(np.ptp(present(objects[7].mesh).vertices, axis=0), [0.1, 0.06, 0.04], atol=1e-6)
     assert not objects[7].is_symmetric
 
 

@@ -7,6 +7,7 @@ import open3d as o3d
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from presence import present
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.camera import CameraIntrinsics
@@ -136,8 +137,9 @@ def test_render_agrees_with_real_depth(data_dir, linemod_objects) -> None:
     scene = data_dir / "linemod" / "test" / "000006"
     camera = json.loads((scene / "scene_camera.json").read_text())["0"]
     truth = json.loads((scene / "scene_gt.json").read_text())["0"][0]
-    depth = cv2.imread(str(scene / "depth" / "000000.png"), cv2.IMREAD_UNCHANGED) * camera["depth_scale"] / 1000
-    mask = cv2.imread(str(scene / "mask_visib" / "000000_000000.png"), cv2.IMREAD_GRAYSCALE) > 0
+    steps = present(cv2.imread(str(scene / "depth" / "000000.png"), cv2.IMREAD_UNCHANGED))
+    depth = steps * camera["depth_scale"] / 1000
+    mask = present(cv2.imread(str(scene / "mask_visib" / "000000_000000.png"), cv2.IMREAD_GRAYSCALE)) > 0
     pose = make_transform(np.reshape(truth["cam_R_m2c"], (3, 3)), np.array(truth["cam_t_m2c"]) / 1000)
     rows, cols = np.nonzero(mask)
     intrinsics = CameraIntrinsics.from_matrix(camera["cam_K"], 640, 480)
