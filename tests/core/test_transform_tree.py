@@ -85,9 +85,9 @@ def test_lookup_interpolates_but_does_not_extrapolate():
     middle = tree.lookup("world", "camera", 2 * SECOND)
     assert np.allclose(middle[:3, 3], [2, 0, 0])
     assert np.allclose(Rotation.from_matrix(middle[:3, :3]).as_euler("xyz", degrees=True), [0, 0, 45])
-    for second in (0.9, 3.1):
+    for outside in (0.9, 3.1):
         with pytest.raises(TransformUnavailable, match="'camera'"):
-            tree.lookup("world", "camera", int(second * SECOND))
+            tree.lookup("world", "camera", int(outside * SECOND))
 
 
 def test_what_is_not_connected_is_said():
