@@ -75,7 +75,8 @@ def legacy_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("form", ["files", "legacy_files"])
 def test_a_batch_of_objects_has_the_outputs_of_the_public_code(form: str, request: pytest.FixtureRequest) -> None:
-    pose_net, refiner = load_densefusion(*request.getfixturevalue(form), 3)
+    checkpoints: tuple[Path, Path] = request.getfixturevalue(form)
+    pose_net, refiner = load_densefusion(*checkpoints, 3)
     assert not pose_net.training
     assert not refiner.training
     image, points, choose, object_index = network_input()
@@ -105,10 +106,10 @@ def test_crops_of_several_sizes_in_one_batch_equal_one_by_one(files: tuple[Path,
     with torch.no_grad():
         together, _ = pose_net.most_confident(image, points, choose, object_index, 5, sizes)
         for i, (height, width) in enumerate(sizes):
-            alone = [x[i : i + 1] for x in (image[:, :, :height, :width], points, choose, object_index)]
-            torch.testing.assert_close(
-                pose_net.most_confident(*alone, 5)[0].rotation[0], together.rotation[i], rtol=0, atol=1e-5
-            )
+            own = slice(i, i + 1)
+            crop = image[own, :, :height, :width]
+            alone, _ = pose_net.most_confident(crop, points[own], choose[own], object_index[own], 5)
+            torch.testing.assert_close(alone.rotation[0], together.rotation[i], rtol=0, atol=1e-5)
 
 
 def test_a_network_without_the_wrapper_for_several_gpus(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_network_without_the_wrapper_for_several_gpus(files: tuple[Path, Path]
 
 
 def test_outputs_can_be_reordered_and_left_out(files: tuple[Path, Path]) -> None:
-    networks = load_densefusion(*files, 3)
+    networks: list[PoseNet | PoseRefineNet] = [*load_densefusion(*files, 3)]
     image, points, choose, _ = network_input()
     kept: list[PoseNet | PoseRefineNet] = [PoseNet(2), PoseRefineNet(2)]
     for old, new in zip(networks, kept, strict=True):
