@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from evaluation_cases import CAMERA, NAMES, box_at, make_objects, mask_of, truth
+from presence import objects_of
 from safetensors.torch import save_file
 
 from pose_tracking.benchmarks import pipeline as benchmark
@@ -126,7 +127,7 @@ def test_peak_memory_follows_what_is_used():
 
 def test_rendered_frames_hold_the_number_asked_for(objects):
     frames = render_frames(objects, (1, 3), seed=0)
-    assert {count: [len(s.objects) for s in samples] for count, samples in frames.items()} == {1: [1, 1], 3: [3, 3]}
+    assert {count: [len(objects_of(s)) for s in samples] for count, samples in frames.items()} == {1: [1, 1], 3: [3, 3]}
     assert frames[1][0].frame.depth.shape == (480, 640)
 
 
