@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from presence import present
 from typer.testing import CliRunner
 
 from pose_tracking.cli.compare_trackers import compare_trackers
@@ -143,7 +144,7 @@ def test_noisy_truth_is_recorded_and_swept_alike_again(tmp_path: Path) -> None:
     frames, about = load_recording(kept)
     assert (len(frames), about["noisy_gt"]["seed"], about["detections"]) == (5, 3, "noisy-gt")
     assert frames[1].stamp - frames[0].stamp == pytest.approx(0.2)
-    assert all(d.feature is not None and d.pose is not None for f in frames for d in f.detections)
+    assert all(d.feature is not None and d.pose is not None for f in frames for d in present(f.detections))
     compare(kept, "--sweep", "lambda=0.25", "--out", tmp_path / "again")
     first, again = (json.loads((tmp_path / name / "sweep.json").read_text()) for name in ("first", "again"))
     assert first == again

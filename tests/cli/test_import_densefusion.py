@@ -24,6 +24,7 @@ from pose_tracking.core.results import Instances
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pose import load_densefusion
 from pose_tracking.pose.hypotheses.crops import make_crops
+from pose_tracking.pose.hypotheses.predictor import PosePredictor
 from pose_tracking.pose.networks.loss import rotation_from_quaternion
 
 IDS = [4, 1, 6]  # neither all objects of the demo bundle nor in its order
@@ -69,6 +70,7 @@ def _scene() -> tuple[RGBDFrame, Instances]:
 def test_networks_of_the_bundle_equal_the_checkpoints(bundle: ModelBundle, checkpoints: tuple[Path, Path]) -> None:
     pose_net, refiner = load_densefusion(*checkpoints, 3)
     predictor = bundle.build_pose_estimator().predictor
+    assert isinstance(predictor, PosePredictor)
     image, points, choose, _ = network_input()
     theirs = torch.tensor([0, 1, 2])  # outputs in the order of IDS
     ours = torch.tensor([bundle.objects.index_of(obj_id) for obj_id in IDS])

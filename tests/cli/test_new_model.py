@@ -7,6 +7,7 @@ import numpy as np
 import open3d as o3d
 import pytest
 import typer
+from presence import objects_of
 from typer.testing import CliRunner
 
 from pose_tracking.bundles.bundle import ModelBundle
@@ -166,5 +167,5 @@ def test_frames_can_be_rendered_at_once(meshes: Path, tmp_path: Path) -> None:
 
     bundle = make(meshes, tmp_path / "parts", "--no-preview")
     (sample,) = random_frames(bundle.objects, None, 3, count=1)
-    assert {entry.obj_id for entry in sample.objects} <= {1, 2}
-    assert len(sample.objects) >= 2
+    assert {entry.obj_id for entry in objects_of(sample)} <= {1, 2}
+    assert len(objects_of(sample)) >= 2

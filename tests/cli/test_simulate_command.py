@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from presence import objects_of, present
 from typer.testing import CliRunner
 
 from pose_tracking.cli.simulate import simulate
@@ -33,11 +34,11 @@ def test_a_sequence_becomes_a_bop_scene_with_identities(run, tmp_path):
     assert len(samples) == 2
     for sample in samples:
         assert sample.frame.camera_pose is not None
-        assert len(sample.objects) >= 5
-        for entry in sample.objects:
-            assert entry.instance_id >= 1
-            assert 0 <= entry.visibility <= 1
-            assert entry.mask.any()
+        assert len(objects_of(sample)) >= 5
+        for entry in objects_of(sample):
+            assert present(entry.instance_id) >= 1
+            assert 0 <= present(entry.visibility) <= 1
+            assert present(entry.mask).any()
 
 
 def test_a_sequence_becomes_a_bag(run, tmp_path):
@@ -47,7 +48,7 @@ def test_a_sequence_becomes_a_bag(run, tmp_path):
     assert result.exit_code == 0, result.output
     samples = list(BagReader(tmp_path / "bag"))
     assert [s.frame.stamp_ns for s in samples] == [1_000_000_000, 1_200_000_000]
-    assert all(len(s.objects) >= 5 for s in samples)
+    assert all(len(objects_of(s)) >= 5 for s in samples)
 
 
 def test_random_frames_become_a_packed_file(run, tmp_path):
@@ -70,8 +71,8 @@ def test_a_stress_sequence_becomes_a_bop_scene(run, tmp_path):
     assert len(samples) == 2
     for sample in samples:
         assert sample.frame.camera_pose is not None
-        assert len(sample.objects) >= 5
-        assert all(entry.instance_id >= 1 for entry in sample.objects)
+        assert len(objects_of(sample)) >= 5
+        assert all(present(entry.instance_id) >= 1 for entry in objects_of(sample))
 
 
 def test_the_former_name_of_the_stress_preset_gives_the_same_frames(run, tmp_path, caplog):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from presence import objects_of
 from synthetic_samples import make_sample
 from typer.testing import CliRunner
 
@@ -13,7 +14,7 @@ from pose_tracking.core.errors import DatasetError, OutputError
 from pose_tracking.datasets import BagReader, BopScene, BopWriter, Sample, open_source
 
 
-def run(*arguments: str | Path) -> str:
+def run(*arguments: str | Path | int) -> str:
     app = typer.Typer()
     app.command()(to_bag)
     return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False).output
@@ -41,15 +42,16 @@ def test_the_recording_of_the_cat(data_dir, tmp_path):
     output = run(scene, tmp_path / "cat_bag", "--repeat", 5, "--depth-noise", "--objects", data_dir / "linemod/models")
     assert "5 frames, depth 16UC1" in output
     [original] = BopScene(scene)
+    annotated = objects_of(original)[0]
     reader = BagReader(tmp_path / "cat_bag")
     assert len(reader) == 5
     for sample in reader:
-        [item] = sample.objects
+        [item] = objects_of(sample)
         assert item.obj_id == 6
         # The quaternion of a message is a proper rotation; the annotation is one to 5e-7.
-        np.testing.assert_allclose(item.pose, original.objects[0].pose, atol=1e-6)
-        np.testing.assert_array_equal(item.pose[:3, 3], original.objects[0].pose[:3, 3])
-        np.testing.assert_array_equal(item.box, original.objects[0].box)
+        np.testing.assert_allclose(item.pose, annotated.pose, atol=1e-6)
+        np.testing.assert_array_equal(item.pose[:3, 3], annotated.pose[:3, 3])
+        np.testing.assert_array_equal(item.box, annotated.box)
         np.testing.assert_array_equal(sample.frame.color, original.frame.color)
 
 
