@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 OBJECTS = 5
 
 
-def network_inputs(batch: int, points: int = 40, size: int = 48, seed: int = 0) -> tuple[torch.Tensor, ...]:
+def network_inputs(
+    batch: int, points: int = 40, size: int = 48, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images (B, 3, S, S), points (B, N, 3), their pixels (B, N) and object indices (B,) below `OBJECTS`."""
     draw = torch.Generator().manual_seed(seed)
     return (

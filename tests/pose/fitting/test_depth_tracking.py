@@ -67,7 +67,8 @@ def test_a_slightly_wrong_prediction_is_put_right(
     depth_tracker: DepthTracker, seed: int, obj_id: int, metres: float, degrees: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    truth = upright(*rng.uniform(-0.08, 0.08, 2), turn=rng.uniform(0, 6))
+    x, y = rng.uniform(-0.08, 0.08, 2)
+    truth = upright(x, y, turn=rng.uniform(0, 6))
     frame, masks = render([(obj_id, truth)], seed=seed)
     result = found(depth_tracker.track(frame, obj_id, moved(truth, degrees, metres, rng), spread(), CERTAIN))
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006

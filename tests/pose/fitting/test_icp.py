@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from block_scenes import CAMERA, LAMP, POST, STEPS, moved, random_pose, render, write_objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from presence import present
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
@@ -34,7 +36,7 @@ def scene_points(objects: ObjectSet, obj_id: int, pose: np.ndarray, seed: int = 
 
 def test_icp_recovers_from_20_degrees_and_10_mm(objects: ObjectSet, icp: IcpRefiner) -> None:
     rng = np.random.default_rng(1)
-    vertices = objects[STEPS].mesh.vertices
+    vertices = present(objects[STEPS].mesh).vertices
     good = []
     for seed in range(12):
         pose = random_pose(rng)
@@ -145,12 +147,16 @@ def test_object_points_of_an_empty_mask() -> None:
     assert object_points(frame, np.zeros(frame.depth.shape, bool), 0.1, IcpConfig()).shape == (0, 3)
 
 
+def image(path: Path, flags: int) -> np.ndarray:
+    return np.asarray(present(cv2.imread(str(path), flags)))
+
+
 def test_icp_recovers_the_real_cat(data_dir, linemod_objects: ObjectSet) -> None:
     scene = data_dir / "linemod" / "test" / "000006"
     camera = json.loads((scene / "scene_camera.json").read_text())["0"]
     truth = json.loads((scene / "scene_gt.json").read_text())["0"][0]
-    depth = cv2.imread(str(scene / "depth" / "000000.png"), cv2.IMREAD_UNCHANGED) * camera["depth_scale"] / 1000
-    mask = cv2.imread(str(scene / "mask_visib" / "000000_000000.png"), cv2.IMREAD_GRAYSCALE) > 0
+    depth = image(scene / "depth" / "000000.png", cv2.IMREAD_UNCHANGED) * camera["depth_scale"] / 1000
+    mask = image(scene / "mask_visib" / "000000_000000.png", cv2.IMREAD_GRAYSCALE) > 0
     frame = RGBDFrame(
         np.zeros((480, 640, 3), np.uint8),
         depth.astype(np.float32),
@@ -163,7 +169,7 @@ def test_icp_recovers_the_real_cat(data_dir, linemod_objects: ObjectSet) -> None
     rng = np.random.default_rng(0)
     starts = np.array([moved(pose, 20, 0.01, rng) for _ in range(20)])
     found = icp.refine(6, object_points(frame, mask, linemod_objects[6].diameter, icp.config), starts).poses
-    vertices = linemod_objects[6].mesh.vertices[::10]
+    vertices = present(linemod_objects[6].mesh).vertices[::10]
     errors = [
         np.linalg.norm(transform_points(p, vertices) - transform_points(pose, vertices), axis=1).mean() for p in found
     ]

@@ -46,8 +46,7 @@ class OneWrongHypothesis:
     def predict(self, frame: RGBDFrame, instances: Instances) -> PoseHypotheses:
         poses = np.tile(np.eye(4), (len(instances), 1, 1, 1))
         for i, mask in enumerate(instances.masks):
-            points = object_points(frame, mask, 1.0, IcpConfig())
-            poses[i, 0, :3, 3] = np.median(points, 0)
+            poses[i, 0, :3, 3] = np.median(object_points(frame, mask, 1.0, IcpConfig()), 0)
         confidences = np.full((len(instances), 1), 0.5, np.float32)
         points = np.zeros((len(instances), 1, 3), np.float32)
         return PoseHypotheses(poses, poses.copy(), confidences, points, np.ones(len(instances), bool))

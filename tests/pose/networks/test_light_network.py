@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pose_network_inputs import OBJECTS, network_inputs
+from presence import present
 
 from pose_tracking.pose.hypotheses.predictor import fuse_batch_norm
 from pose_tracking.pose.networks.light_network import LightPoseNet, draw_points
@@ -88,8 +89,8 @@ def test_fits_its_budget_and_folds() -> None:
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 2.0)
+            present(module.running_mean).uniform_(-0.2, 0.2)
+            present(module.running_var).uniform_(0.5, 2.0)
     assert sum(2 * t.numel() for t in net.state_dict().values()) / 1e6 < 9.0
     image, points, choose, index = network_inputs(1)
     with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pose_network_inputs import OBJECTS, network_inputs
+from presence import present
 
 from pose_tracking.pose.networks.encoders import sample_embedding
 from pose_tracking.pose.networks.network import PoseNet
@@ -42,14 +43,14 @@ def test_each_sample_takes_its_own_object(pose_net: PoseNet) -> None:
     image, points, choose, _ = network_inputs(1)
     same = [x.expand(OBJECTS, *x.shape[1:]) for x in (image, points, choose)]
     rotation = pose_net(*same, torch.arange(OBJECTS)).rotation
-    last = pose_net.conv4_r
+    bias = present(pose_net.conv4_r.bias)
     local, pooled, _ = pose_net.fuse(image, points, choose)
     assert not torch.allclose(rotation[0], rotation[1])
     with torch.no_grad():
-        kept = last.bias.clone()
-        last.bias[4 * 2 : 4 * 3] += 1.0  # object 2 only
+        kept = bias.clone()
+        bias[4 * 2 : 4 * 3] += 1.0  # object 2 only
         moved = pose_net.head("r", local.expand(OBJECTS, -1, -1), pooled.expand(OBJECTS, -1), torch.arange(OBJECTS))
-        last.bias.copy_(kept)
+        bias.copy_(kept)
     difference = (moved - rotation).amax(dim=(1, 2))
     torch.testing.assert_close(difference, torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]), atol=1e-5, rtol=0)
 
