@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pose_scenario import at, detect, noisy
+from presence import present
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from tracking_scenario import one_object
@@ -45,7 +46,7 @@ def test_gates_are_the_chi_square_of_their_degrees_of_freedom() -> None:
 def test_the_predicted_pose_is_at_distance_zero_and_the_gate_at_one() -> None:
     track = track_at(at(0.1))
     assert distance(track, at(0.1)) == pytest.approx(0, abs=1e-9)
-    spread = track.pose_covariance[0, 0] + 0.005**2 + 5e-4**2
+    spread = present(track.pose_covariance)[0, 0] + 0.005**2 + 5e-4**2
     reach = np.sqrt(CONFIG.position_gate * spread)
     assert distance(track, at(0.1 + 0.99 * reach)) < 1
     assert distance(track, at(0.1 + 1.01 * reach)) == np.inf
@@ -118,7 +119,8 @@ def test_the_longer_unmeasured_the_wider_the_gate() -> None:
 @settings(max_examples=25, deadline=None)
 def test_matrix_equals_its_pairs(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    poses = [at(*rng.uniform(-0.05, 0.05, 2), 0.8, rng.uniform(-0.2, 0.2)) for _ in range(4)]
+    places = (rng.uniform(-0.05, 0.05, 2) for _ in range(4))
+    poses = [at(x, y, 0.8, rng.uniform(-0.2, 0.2)) for x, y in places]
     tracks = [track_at(pose) for pose in poses]
     seen = [detect(noisy(pose, rng)) for pose in poses[::-1]]
     for motion in ("box", "pose", "both"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pose_scenario import ALIKE, CAMERA, at, detect
+from presence import present
 from tracking_scenario import one_object
 
 from pose_tracking.core.geometry import invert_transform, make_transform
@@ -21,10 +22,16 @@ def feature_at(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle), 0, 0], np.float32)
 
 
-def run(tracker: Tracker, frames: list[list[Detection]], start: float, fps: float = 10.0, **more: object) -> list[int]:
+def run(
+    tracker: Tracker,
+    frames: list[list[Detection]],
+    start: float,
+    fps: float = 10.0,
+    camera_pose: np.ndarray | None = None,
+) -> list[int]:
     """IDs of the confirmed tracks seen in the last frame."""
     for k, detections in enumerate(frames):
-        tracked = tracker.update(detections, start + k / fps, **more)
+        tracked = tracker.update(detections, start + k / fps, camera_pose)
     return [t.track_id for t in tracked if t.is_confirmed and t.is_observed]
 
 
@@ -95,7 +102,7 @@ def test_one_that_was_moving_is_not_looked_for_where_it_was_last_seen() -> None:
     tracker = Tracker(SHORT, one_object())
     stays = detect(at(-0.2))
     run(tracker, [[detect(at(0.1 + 0.02 * k)), stays] for k in range(10)], 0.0)
-    last = next(t.pose for t in tracker.tracks if t.track_id == 1)
+    last = present(next(t.pose for t in tracker.tracks if t.track_id == 1))
     run(tracker, [[stays]] * 20, 1.0)
     assert run(tracker, [[stays, detect(last)]] * 3, 3.0) == [2, 3]
 
