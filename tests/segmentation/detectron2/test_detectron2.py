@@ -21,7 +21,7 @@ from pose_tracking.segmentation.detectron2.segmenter import Detectron2Segmenter,
 CLASSES = ("square", "unknown thing", "disc", "triangle")
 NAMES = {2: "disc", 5: "square", 7: "triangle"}
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "fpn-bgr": {"INPUT.FORMAT": "BGR"},
     "fpn-rgb": {"INPUT.FORMAT": "RGB", "MODEL.PIXEL_MEAN": [90.0, 110.0, 130.0]},
     "cascade": {"MODEL.ROI_HEADS.NAME": "CascadeROIHeads", "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True},
