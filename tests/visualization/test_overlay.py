@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -43,14 +46,14 @@ def frame() -> RGBDFrame:
     return RGBDFrame(np.full((240, 320, 3), 60, np.uint8), np.ones((240, 320), np.float32), CAMERA)
 
 
-def tracked(x: float = 0.0, z: float = 0.6, **fields) -> TrackedObject:
-    values = {
-        "track_id": 3, "obj_id": 1, "class_name": "brick", "state": TrackState.CONFIRMED,
-        "pose": make_transform(np.eye(3), [x, 0, z]), "covariance": None, "velocity": None, "size": SIZE,
-        "score": 0.92, "pose_confidence": 0.8, "box": np.array([130.0, 95, 190, 145]), "age_frames": 3,
-        "age_seconds": 0.3, "frames_since_seen": 0, "seconds_since_seen": 0.0, "hits": 3,
-    }  # fmt: skip
-    return TrackedObject(**(values | fields))
+def tracked(x: float = 0.0, z: float = 0.6, **fields: Any) -> TrackedObject:
+    thing = TrackedObject(
+        track_id=3, obj_id=1, class_name="brick", state=TrackState.CONFIRMED,
+        pose=make_transform(np.eye(3), [x, 0, z]), covariance=None, velocity=None, size=SIZE,
+        score=0.92, pose_confidence=0.8, box=np.array([130.0, 95, 190, 145]), age_frames=3,
+        age_seconds=0.3, frames_since_seen=0, seconds_since_seen=0.0, hits=3,
+    )  # fmt: skip
+    return replace(thing, **fields)
 
 
 def changed(image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from presence import present
 
 from pose_tracking.core.errors import OutputError
 from pose_tracking.visualization.video import VideoWriter
@@ -41,7 +42,7 @@ def test_lost_frames_are_an_error(tmp_path):
     video = VideoWriter(tmp_path / "v.mp4")
     for _ in range(4):
         video.write(picture(100))
-    video._writer.release()
+    present(video._writer).release()
     (tmp_path / "v.mp4").write_bytes((tmp_path / "v.mp4").read_bytes()[:40])  # cut, as a full disk does
     with pytest.raises(OutputError, match=r"v\.mp4: cannot be written: only 0 of 4 frames"):
         video.close()
