@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from estimates import estimate_of
 from evaluation_cases import box_at, make_objects, pose_at, result, sample, tracked, truth
+from presence import present
 
-from pose_tracking.core.results import TrackState
+from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.evaluation import FrameResult, Scorer, score
 from pose_tracking.evaluation.metrics.tracking import METRICS
 from pose_tracking.evaluation.report.schema import OBJECT_KEYS, STAGES
@@ -19,12 +22,12 @@ def objects(tmp_path_factory):
     return make_objects(tmp_path_factory.mktemp("objects"))
 
 
-def run(objects, frames, **options) -> dict:
+def run(objects, frames, **options) -> dict[str, Any]:
     """Score frames given as (estimates, truths)."""
     scorer = Scorer(objects, **options)
     for i, (estimates, truths) in enumerate(frames):
         scorer.add(sample(i, truths), result(i, estimates))
-    return scorer.report("made up", "test").data
+    return cast(dict[str, Any], scorer.report("made up", "test").data)
 
 
 def test_shape_of_the_report(objects):
@@ -148,7 +151,7 @@ def test_every_detection_is_scored_but_only_confirmed_ones_are_tracks(objects):
 
 def test_detection_without_pose_is_found_but_fails(objects):
     found = tracked(1, box_at(0))
-    found.detection.pose = None
+    present(found.detection).pose = None
     entry = run(objects, [([found], [truth(1, box_at(0))])])["pose"]["objects"]["1"]
     assert (entry["detected"], entry["add_s_recall"], entry["add_s_recall_detected"]) == (1, 0.0, 0.0)
     assert entry["median_add_m"] is None
@@ -208,12 +211,13 @@ def test_track_ids_of_two_scenes_are_different_tracks(objects):
 
 
 def test_pose_stages(objects):
-    estimate = tracked(1, box_at(0), track_id=1)
-    estimate.pose = pose_at(0.2)  # the smoothed pose lags behind
-    estimate.detection.pose.raw_pose = pose_at(0.1)
-    estimate.detection.pose.refined_pose = pose_at(0.001)
-    estimate.detection.pose.icp_pose = pose_at(0.05)
-    data = run(objects, [([estimate], [truth(1, box_at(0))])])
+    thing = tracked(1, box_at(0), track_id=1)
+    thing.pose = pose_at(0.2)  # the smoothed pose lags behind
+    estimate = estimate_of(thing)
+    estimate.raw_pose = pose_at(0.1)
+    estimate.refined_pose = pose_at(0.001)
+    estimate.icp_pose = pose_at(0.05)
+    data = run(objects, [([thing], [truth(1, box_at(0))])])
     assert data["extra"]["add_s_recall_by_stage"] == {
         "network": 0.0,
         "refined": 1.0,
@@ -252,8 +256,8 @@ def candidates_of(objects_and_rejected, **fields):
     return out
 
 
-def with_confidence(tracked_object, confidence):
-    tracked_object.detection.pose.confidence = confidence
+def with_confidence(tracked_object: TrackedObject, confidence: float) -> TrackedObject:
+    estimate_of(tracked_object).confidence = confidence
     return tracked_object
 
 
@@ -269,7 +273,7 @@ def test_confidence_is_judged_before_it_was_asked(objects):
         with_confidence(tracked(2, box_at(120, 90), pose_at(0.3)), 0.1),
     ]
     for thing in rejected:
-        thing.detection.pose.raw_pose = thing.detection.pose.pose
+        estimate_of(thing).raw_pose = estimate_of(thing).pose
     truths = [truth(1, box_at(0)), truth(1, box_at(50), pose_at(0.2), instance_id=2), truth(2, box_at(100))]
     scorer.add(sample(0, truths), candidates_of((accepted, rejected)))
     data = scorer.report("made up", "test").data
@@ -347,7 +351,7 @@ def test_the_summary_names_the_worst_object_and_frame(objects):
 def test_false_positives_of_a_frame_count_where_the_class_is_annotated(objects):
     scorer = Scorer(objects)
     pair = [tracked(1, box_at(100)), tracked(2, box_at(50), track_id=2)]
-    judged = scorer.add(sample(0, [truth(1, box_at(0))]), result(0, pair))
+    judged = present(scorer.add(sample(0, [truth(1, box_at(0))]), result(0, pair)))
     assert (judged.missed, judged.false_positives) == (1, 1)
     assert scorer.add(sample(1, None), result(1, pair)) is None
 
@@ -357,10 +361,10 @@ def test_stages_of_the_detector_count_only_frames_in_which_it_ran(objects):
     scorer = Scorer(objects)
     for i in range(4):
         thing = tracked(1, box_at(0))
-        thing.detection.pose.raw_pose = thing.pose
+        estimate_of(thing).raw_pose = thing.pose
         frame = result(i, [thing])
         frame.segmented = i % 2 == 0
-        frame.candidates = [thing.detection] if frame.segmented else []
+        frame.candidates = [present(thing.detection)] if frame.segmented else []
         scorer.add(sample(i, [truth(1, box_at(0))]), frame)
     data = scorer.report("made up", "test").data
     recalls = {"network": 1.0, "estimated": 1.0, "published": 1.0}

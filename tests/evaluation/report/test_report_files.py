@@ -7,19 +7,26 @@ import json
 import os
 import re
 import resource
+from collections import Counter
 from html.parser import HTMLParser
-from types import SimpleNamespace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from evaluation_cases import box_at, make_objects, pose_at, result, sample, tracked, truth
 
+from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
 from pose_tracking.core.errors import DatasetError, FrameError, OutputError
+from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_from_quaternion_xyzw
-from pose_tracking.evaluation import evaluate_to_folder, score_to_folder
+from pose_tracking.core.results import TrackedObject
+from pose_tracking.evaluation import FrameResult, evaluate_to_folder, score_to_folder
 from pose_tracking.evaluation.report.files import REPORT_FILES, check_writable, report_folder
 from pose_tracking.evaluation.report.text import format_table
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pipeline import PoseTracker
+from pose_tracking.pipeline.frame_report import FrameReport
 
 FRAMES = 8
 
@@ -35,32 +42,33 @@ class Scene(list):
     name = "made <up> scene"
 
 
-class Replay:
-    """Stands where the pipeline stands and says what it was told to: the evaluation's side is under test here."""
+class Replay(PoseTracker):
+    """Stands where the pipeline stands and says what it was told to: the evaluation's side is under test here.
 
-    def __init__(self, objects, answers):
-        self.objects, self.bundle = objects, SimpleNamespace(name="test")
-        self.answers, self.resets = answers, []
-        self.report = SimpleNamespace(seconds={}, rejected={}, detections=[], rejected_detections=[], segmented=True)
-        self.done = 0
+    It has no stages of its own, so that nothing else of the pipeline works.
+    """
 
-    def option(self, name):
+    def __init__(self, objects: ObjectSet, answers: list[FrameResult]) -> None:
+        self.objects, self.bundle = objects, ModelBundle(Path("test"), BundleConfig(name="test"), objects)
+        self.answers, self.done = answers, 0
+        self.resets: list[int] = []
+        self.report = FrameReport()
+
+    def option(self, name: str) -> float:
         assert name == "min_pose_confidence"
         return 0.5
 
-    def reset(self):
+    def reset(self) -> None:
         self.resets.append(self.done)
 
-    def update(self, frame):
+    def update(self, frame: RGBDFrame) -> list[TrackedObject]:
         frame.check()
         answer = self.answers[self.done]
         self.done += 1
-        detections = [o.detection for o in answer.objects if o.detection is not None]
-        self.report = SimpleNamespace(
-            seconds=answer.stage_times,
-            rejected={"pose_confidence": 1},
-            detections=detections,
-            rejected_detections=[],
+        self.report = FrameReport(
+            dict(answer.stage_times),
+            Counter(pose_confidence=1),
+            [o.detection for o in answer.objects if o.detection is not None],
             segmented=True,
         )
         return answer.objects
@@ -73,7 +81,7 @@ def scene() -> Scene:
     )
 
 
-def answers() -> list:
+def answers() -> list[FrameResult]:
     return [
         result(i, [tracked(1, box_at(2 * i), pose_at(0.01 * i)), tracked(2, box_at(80), track_id=7)])
         for i in range(FRAMES)

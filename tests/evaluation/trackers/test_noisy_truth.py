@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from estimates import estimate_of
 from evaluation_cases import CAMERA, box_at, make_objects, pose_at, sample, truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from presence import present
 from scipy.spatial.transform import Rotation
 from shape_scenes import shape_scene
 
@@ -29,7 +31,16 @@ BOXES = [box_at(10 + 30 * i, 20 + 40 * j) for i in range(4) for j in range(2)]
 QUIET = NoisyTruthConfig(miss_rate=0.0, false_alarms=0.0)
 
 
-class NoFeatures:
+class BoxesOnly(Segmenter):
+    """A segmenter that looks for objects and does nothing else."""
+
+    config = SegmentationConfig()
+
+    def segment(self, frame: RGBDFrame) -> Instances:
+        return Instances.empty(*frame.depth.shape)
+
+
+class NoFeatures(BoxesOnly):
     """A segmenter whose features say nothing: the noise is looked at alone."""
 
     def instances_at(self, frame: RGBDFrame, boxes: np.ndarray, obj_ids: np.ndarray) -> Instances:
@@ -37,13 +48,6 @@ class NoFeatures:
         masks = np.zeros((count, *frame.depth.shape), bool)
         features = np.ones((count, 2, 1, 1), np.float32)
         return Instances(obj_ids, np.ones(count, np.float32), boxes.astype(np.float32), masks, features)
-
-
-class BoxesOnly(Segmenter):
-    """A segmenter that looks for objects and does nothing else."""
-
-    def segment(self, frame: RGBDFrame) -> Instances:
-        return Instances.empty(*frame.depth.shape)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def detect_all(objects: ObjectSet, config: NoisyTruthConfig) -> list[list[Detect
 
 def same(a: list[Detection], b: list[Detection]) -> bool:
     return len(a) == len(b) and all(
-        np.array_equal(x.box, y.box) and np.array_equal(x.pose.pose, y.pose.pose) and x.score == y.score
+        np.array_equal(x.box, y.box) and np.array_equal(estimate_of(x).pose, estimate_of(y).pose) and x.score == y.score
         for x, y in zip(a, b, strict=True)
     )
 
@@ -75,15 +79,12 @@ def test_boxes_and_poses_are_off_by_as_much_as_stated(objects: ObjectSet) -> Non
         assert len(found) == len(BOXES)
         for i, d in enumerate(found):
             boxes.append(d.box - BOXES[i])
-            delta = np.concatenate(
-                [
-                    d.pose.pose[:3, 3] - pose_at(0.01 * i)[:3, 3],
-                    Rotation.from_matrix(d.pose.pose[:3, :3]).as_rotvec(),
-                ]
-            )
+            estimate = estimate_of(d)
+            shift = estimate.pose[:3, 3] - pose_at(0.01 * i)[:3, 3]
+            delta = np.concatenate([shift, Rotation.from_matrix(estimate.pose[:3, :3]).as_rotvec()])
             shifts.append(delta[:3])
             turns.append(delta[3:])
-            distances.append(delta @ np.linalg.solve(d.pose.covariance, delta))
+            distances.append(delta @ np.linalg.solve(estimate.covariance, delta))
     for values, sigma in ((boxes, 2.0), (shifts, 0.005), (turns, np.radians(3))):
         np.testing.assert_allclose(np.std(values, axis=0), sigma, rtol=0.08)
         np.testing.assert_allclose(np.mean(values, axis=0), 0, atol=0.08 * sigma)
@@ -98,8 +99,8 @@ def test_misses_and_false_alarms_come_as_often_as_stated(objects: ObjectSet) -> 
     assert {d.obj_id for d in alarms} == {1, 2}
     for d in alarms:
         assert 0.3 <= d.score <= 0.7
-        assert 0.3 <= d.pose.confidence <= 0.7
-        assert 0.75 < d.pose.pose[2, 3] < 0.85  # the measured depth is 0.8 m
+        assert 0.3 <= estimate_of(d).confidence <= 0.7
+        assert 0.75 < estimate_of(d).pose[2, 3] < 0.85  # the measured depth is 0.8 m
 
 
 def test_the_default_rates_are_those_of_a_good_detector(objects: ObjectSet) -> None:
@@ -140,7 +141,7 @@ def test_a_symmetry_turns_the_pose_as_it_likes() -> None:
     top = objects.by_name("top")
     frames = [sample(n, [truth(top.obj_id, BOXES[0])], image_id=n) for n in range(60)]
     detector = NoisyTruthDetector(NoFeatures(), objects, QUIET)
-    estimates = [detector.detect(frame)[0].pose for frame in frames]
+    estimates = [estimate_of(detector.detect(frame)[0]) for frame in frames]
     spin = axis_of(top)
     seen = np.array([e.pose[:3, :3] @ spin for e in estimates])
     tilt = np.degrees(np.arccos(np.clip(seen @ spin, -1, 1)))
@@ -190,7 +191,7 @@ def test_features_and_masks_are_the_detectors_at_the_noisy_boxes() -> None:
     model = ModelBundle.load("demo", require_weights=False).objects[2]
     objects = ObjectSet({i: replace(model, obj_id=i, name=f"shape {i}") for i in (2, 5, 7)})
     found = NoisyTruthDetector(segmenter, objects, QUIET).detect(scene)
-    assert len(found) == len(scene.objects)
+    assert len(found) == len(present(scene.objects))
     ids = np.array([d.obj_id for d in found])
 
     def appearance(boxes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -200,8 +201,8 @@ def test_features_and_masks_are_the_detectors_at_the_noisy_boxes() -> None:
     features, masks = appearance([d.box for d in found])
     np.testing.assert_array_equal([d.feature for d in found], features)
     np.testing.assert_array_equal([d.mask for d in found], masks)
-    elsewhere, _ = appearance([np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float)
-                          for y, x in (np.nonzero(t.mask) for t in scene.objects)])  # fmt: skip
+    places = (np.nonzero(present(t.mask)) for t in present(scene.objects))
+    elsewhere, _ = appearance([np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float) for y, x in places])
     assert np.abs(features - elsewhere).max() > 1e-4
 
 

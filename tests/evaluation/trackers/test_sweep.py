@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from evaluation_cases import make_objects
+from presence import present
 from tracking_cases import frames
 
 from pose_tracking.core.errors import ConfigError, DatasetError
@@ -93,7 +94,7 @@ def test_motion_and_lambda_reach_the_tracker(objects: ObjectSet) -> None:
     """Without appearance in the cost the two plates, which look unlike, are told apart by their places alone."""
     swapped = frames(12)
     for frame in swapped[6:]:
-        a, b = frame.detections[1:]
+        a, b = present(frame.detections)[1:]
         a.feature, b.feature = b.feature, a.feature
     found = run_sweep(swapped, objects, TrackingConfig(motion_gate=1000, appearance_gate=2), ["box"], [0.0, 1.0])
     assert [row["id_switches"] for row in found["rows"]] == [2, 0]
