@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from presence import present
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.camera import CameraIntrinsics
@@ -183,4 +184,4 @@ def test_the_tracker_gets_the_embedding_of_a_bundle_that_has_one(
     options = bundle.config.tracking
     assert tracker.tracker.config.appearance_gate == (options.embedding_gate if trained else options.appearance_gate)
     tracker.update(frame())
-    assert {d.feature.shape for d in tracker.report.detections} == {(128,) if trained else (8,)}
+    assert {present(d.feature).shape for d in tracker.report.detections} == {(128,) if trained else (8,)}
