@@ -113,7 +113,7 @@ def test_reasons_are_found_wherever_they_are_stated(reason: str) -> None:
 
 
 def test_the_stages_that_take_time_have_an_entry() -> None:
-    from pose_tracking.pipeline.pose_tracker import STAGES
+    from pose_tracking.pipeline.frame_report import STAGES
 
     assert set(STAGES) - {"total"} <= documented()
 

@@ -70,7 +70,7 @@ class PairSynchronizer:
         if self._last is not None and stamp_ns <= self._last[stream]:
             self._backwards += 1
             if self._backwards < JUMP_BACK_AFTER:
-                self._drop(stream, stamp_ns, "stamp_backwards")
+                self._drop("stamp_backwards", stream, stamp_ns)
                 return None
             jump = stamp_ns - self._last[stream]
             self.clear()
@@ -90,7 +90,7 @@ class PairSynchronizer:
         """Forget everything, counting the images that wait as dropped."""
         for stream, queue in enumerate(self._queues):
             for waiting in queue:
-                self._drop(stream, waiting.stamp_ns, "unmatched")
+                self._drop("unmatched", stream, waiting.stamp_ns)
             queue.clear()
         self._last = None
         self._backwards = 0
@@ -103,7 +103,7 @@ class PairSynchronizer:
         image = _Waiting(self._counts[stream], stamp_ns, item)
         queue.append(image)
         while queue[0].number <= image.number - self.queue_size:
-            self._drop(stream, queue.popleft().stamp_ns, "unmatched")
+            self._drop("unmatched", stream, queue.popleft().stamp_ns)
         return image
 
     def _paired(self, *stamps: int) -> None:
@@ -115,10 +115,10 @@ class PairSynchronizer:
             keep = [waiting for waiting in queue if waiting.stamp_ns > stamps[stream]]
             for waiting in queue:
                 if waiting.stamp_ns <= stamps[stream]:
-                    self._drop(stream, waiting.stamp_ns, "unmatched")
+                    self._drop("unmatched", stream, waiting.stamp_ns)
             queue.clear()
             queue.extend(keep)
 
-    def _drop(self, stream: int, stamp_ns: int, reason: str) -> None:
+    def _drop(self, reason: str, stream: int, stamp_ns: int) -> None:
         other = self._newest[1 - stream]
         self._on_drop(reason, None if other is None else stamp_ns - other)
