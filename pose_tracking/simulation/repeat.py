@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from pose_tracking.datasets.sample import Sample, Source
+from pose_tracking.datasets.sample import Sample
 
 from .sensor import SensorConfig, measure_color, measure_depth
 
@@ -41,7 +41,7 @@ def noise_config(depth_scale_mm: float = 1.0) -> SensorConfig:
 
 
 def repeat_samples(
-    source: Source,
+    source: Iterable[Sample],
     count: int = 1,
     fps: float | None = None,
     noise: SensorConfig | None = None,
@@ -52,7 +52,7 @@ def repeat_samples(
     """The samples of `source`, `count` times over.
 
     Args:
-        source: what to play.
+        source: what to play; it can be gone through `count` times.
         count: how often.
         fps: frame rate to restamp to. None keeps the stamps of a source that is played once (moved by a second if they
             begin at 0, which ROS takes for "no time"), and means 10 Hz for one that is repeated.

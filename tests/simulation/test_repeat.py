@@ -34,8 +34,8 @@ def test_repeats_are_restamped_evenly():
 
 
 def test_noise_is_fresh_in_every_frame_and_repeatable_by_seed():
-    def play(seed: int, **noise: bool) -> list[Sample]:
-        return list(repeat_samples([smooth(0, 1)], 4, seed=seed, **noise))
+    def play(seed: int, depth_noise: bool = False, color_noise: bool = False) -> list[Sample]:
+        return list(repeat_samples([smooth(0, 1)], 4, seed=seed, depth_noise=depth_noise, color_noise=color_noise))
 
     first, again, other = play(3, depth_noise=True), play(3, depth_noise=True), play(4, depth_noise=True)
     depths = [s.frame.depth for s in first]

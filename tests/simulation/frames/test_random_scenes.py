@@ -28,7 +28,7 @@ def test_a_frame_follows_from_seed_and_index_alone(scenes, samples, demo_objects
     for one, again in zip(samples[2:4], series, strict=True):
         np.testing.assert_array_equal(one.frame.color, again.frame.color)
         np.testing.assert_array_equal(one.frame.depth, again.frame.depth)
-        assert [o.obj_id for o in one.objects] == [o.obj_id for o in again.objects]
+        assert [o.obj_id for o in one.objects] == [o.obj_id for o in again.objects or ()]
     early = scenes.render(0, 0)  # out of order
     np.testing.assert_array_equal(early.frame.color, samples[0].frame.color)
     assert (scenes.render(6, 2).frame.color != samples[2].frame.color).any()
@@ -52,10 +52,10 @@ def test_frames_are_valid_and_varied(samples):
         ids = [o.obj_id for o in sample.objects]
         repeated += len(ids) > len(set(ids))
         assert len(ids) <= CONFIG.instances[1]
-    visibility = np.array(visibility)
-    assert ((visibility > 0) & (visibility <= 1)).all()
-    assert (visibility < 0.3).any()
-    assert (visibility > 0.95).any()
+    shares = np.array(visibility)
+    assert ((shares > 0) & (shares <= 1)).all()
+    assert (shares < 0.3).any()
+    assert (shares > 0.95).any()
     assert min(distances) >= CONFIG.distance[0] - 1e-6
     assert max(distances) <= CONFIG.distance[1] + 0.15
     assert repeated >= 6
@@ -83,6 +83,7 @@ def test_one_object_alone_is_shown_in_several_copies(demo_objects, tables):
     for index in range(3):
         sample = scenes.render(0, index)
         sample.frame.check()
+        assert sample.objects is not None
         assert {o.obj_id for o in sample.objects} <= {2}
         counts.append(len(sample.objects))
     assert max(counts) > 2
@@ -112,5 +113,6 @@ def test_recorded_backgrounds_are_used_and_keep_their_geometry(demo_objects, dat
     from pose_tracking.simulation.rendering.planes import find_plane
 
     plane = find_plane(frame.depth, frame.intrinsics)
+    assert plane is not None
     distance = np.abs(points @ plane[:3] + plane[3])
     assert (distance < 0.02).mean() > 0.3

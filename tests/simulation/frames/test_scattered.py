@@ -44,6 +44,7 @@ def test_all_that_may_stand_stand_on_the_plane(shapes):
     rng = np.random.default_rng(1)
     background = draw_room(CAMERA, rng, (40, 50))
     background.support[:] = True
+    assert background.plane is not None
     up, offset = background.plane[:3], background.plane[3]
 
     def heights(upright):

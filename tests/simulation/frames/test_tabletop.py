@@ -37,6 +37,7 @@ def test_everything_stands_on_the_table_apart_from_the_rest(shapes, seed):
         return
     items = [Item(shapes[int(i)], int(i), Material()) for i in rng.integers(1, 7, 8)]
     bodies = table.arrange(items, 0.7, rng)
+    assert background.plane is not None
     up, offset = background.plane[:3], background.plane[3]
     centres = []
     for body in bodies:
@@ -51,7 +52,7 @@ def test_everything_stands_on_the_table_apart_from_the_rest(shapes, seed):
 
 def test_about_a_third_of_the_objects_is_partly_hidden(demo_objects):
     scenes = RandomScenes(demo_objects, CONFIG)
-    seen = [o.visibility for index in range(10) for o in scenes.render(3, index).objects]
+    seen = [o.visibility for index in range(10) for o in scenes.render(3, index).objects or ()]
     assert len(seen) > 50
     assert 0.2 < np.mean(np.array(seen) < 0.9) < 0.65
 
@@ -62,7 +63,8 @@ def test_thin_things_cut_objects_in_two(demo_objects):
     def cut(config):
         scenes, count = RandomScenes(demo_objects, config), 0
         for index in range(6):
-            for entry in scenes.render(5, index).objects:
+            for entry in scenes.render(5, index).objects or ():
+                assert entry.mask is not None
                 _, _, stats, _ = cv2.connectedComponentsWithStats(entry.mask.astype(np.uint8))
                 count += (stats[1:, cv2.CC_STAT_AREA] > 20).sum() > 1
         return count

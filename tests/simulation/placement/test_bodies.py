@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform, transform_points
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.simulation.placement.bodies import PlacedBody, about_z
@@ -14,10 +15,11 @@ from pose_tracking.simulation.placement.shapes import Shape
 from pose_tracking.simulation.sequences.sliding import Sliding
 
 TIMES = np.linspace(0, 10, 7)
+Standing = tuple[Shape, int, Float, Float]  # what a `PlacedBody` is but for its motion
 
 
 @pytest.fixture(scope="module")
-def standing(demo_objects):
+def standing(demo_objects) -> Standing:
     shape = Shape.of(MeshRaycaster(demo_objects[1].mesh))
     return shape, 1, *stand(shape, np.random.default_rng(1))
 
@@ -29,7 +31,7 @@ def test_turns_are_about_the_vertical():
     assert about_z(0.3).shape == (3, 3)
 
 
-def test_footprints_go_where_the_bodies_go(standing):
+def test_footprints_go_where_the_bodies_go(standing: Standing):
     body = PlacedBody(*standing, Sliding((0.1, -0.2), 0.4, (0.05, 0.02), 0.8))
     outlines, poses = body.outlines(TIMES), body.poses(TIMES)
     assert outlines.shape == (7, len(body.footprint), 2)
@@ -43,7 +45,7 @@ def test_footprints_go_where_the_bodies_go(standing):
         assert np.linalg.norm(outline - body.places(np.array([t])), axis=1).max() == pytest.approx(body.radius)
 
 
-def test_a_body_at_rest_has_one_footprint_for_all_times(standing):
+def test_a_body_at_rest_has_one_footprint_for_all_times(standing: Standing):
     motion = Sliding((0.1, -0.2), 0.4)
     assert not motion.moves
     body = PlacedBody(*standing, motion)

@@ -51,11 +51,15 @@ def test_visibility_is_the_share_that_is_not_hidden():
     truth = ground_truth(surface, [back, front], 10)
     assert [o.obj_id for o in truth] == [2]  # clutter is no ground truth
     whole = (rendered(back).index == 0).sum()
-    assert truth[0].visibility == pytest.approx(truth[0].mask.sum() / whole)
-    assert 0.1 < truth[0].visibility < 0.9
-    x0, y0, x1, y1 = truth[0].box.astype(int)
-    assert truth[0].mask[y0:y1, x0:x1].sum() == truth[0].mask.sum()
-    assert truth[0].mask[:, x1 - 1].any()
+    visibility, mask, box_px = truth[0].visibility, truth[0].mask, truth[0].box
+    assert visibility is not None
+    assert mask is not None
+    assert box_px is not None
+    assert visibility == pytest.approx(mask.sum() / whole)
+    assert 0.1 < visibility < 0.9
+    x0, y0, x1, y1 = box_px.astype(int)
+    assert mask[y0:y1, x0:x1].sum() == mask.sum()
+    assert mask[:, x1 - 1].any()
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

@@ -54,6 +54,7 @@ def test_geometry_survives_another_camera_mirroring_and_scaling(stills, focal):
     rng = np.random.default_rng(0)
     for _ in range(6):
         sample = backgrounds.sample(camera, rng)
+        assert sample.plane is not None
         expected = plane_depth(sample.plane, camera)
         known = sample.recorded
         assert known.mean() > 0.5
@@ -76,6 +77,7 @@ def test_the_plane_of_a_depth_image_is_found():
     depth = plane_depth(PLANE, CAMERA)
     depth[40:60, 40:60] = 0.4
     found = find_plane(depth, CAMERA)
+    assert found is not None
     np.testing.assert_allclose(found, PLANE, atol=0.01)
     assert not on_plane(depth, found, CAMERA)[50, 50]
     assert find_plane(np.zeros((120, 160), np.float32), CAMERA) is None

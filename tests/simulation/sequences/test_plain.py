@@ -110,9 +110,12 @@ def test_a_sequence_on_a_recorded_table(demo_objects, data_dir):
     recorded = RecordedBackgrounds(data_dir / "mosd", "test")
     simulator = SequenceSimulator(demo_objects, SequenceConfig(frames=20), 0, recorded)
     samples = [simulator.render(index) for index in (0, 19)]
+    assert samples[0].objects is not None
     assert len(samples[0].objects) >= 4
     for sample in samples:
         sample.frame.check()
         assert (sample.frame.depth > 0).mean() > 0.3
     poses = [s.frame.camera_pose for s in samples]
+    assert poses[0] is not None
+    assert poses[1] is not None
     assert np.linalg.norm(poses[0][:3, 3] - poses[1][:3, 3]) > 0.005

@@ -14,17 +14,17 @@ from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import invert_transform, rotation_angle
 from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.placement.separation import apart
+from pose_tracking.simulation.rendering.renderer import Material
 from pose_tracking.simulation.sequences.stress import Identities, StressConfig, StressSequence, look_alikes
 from pose_tracking.simulation.sequences.trajectories import LOOP
 from pose_tracking.simulation.sequences.visibility import runs
 
 SEEDS = (92006, 92010, 93000)
 FPS = 15
-SMALL = {"width": 160, "height": 120, "focal": 142.5, "min_visible": 1}
 
 
 def config(fps, **changes):
-    return StressConfig(frames=round(LOOP * fps), fps=fps, **SMALL, **changes)
+    return StressConfig(frames=round(LOOP * fps), fps=fps, width=160, height=120, focal=142.5, min_visible=1, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_look_alikes_have_at_least_three_copies_of_one_material(demo_objects, se
         assert all(counts.pop(mug) >= 3 for mug in mugs)
         assert 1 <= len(counts) <= 3
         assert set(counts.values()) == {1}
-        materials = {}
+        materials: dict[int, Material] = {}
         for body, material in zip(simulator.placed, simulator._materials, strict=True):
             if body.obj_id in mugs:
                 assert materials.setdefault(body.obj_id, material) is material
@@ -97,7 +97,9 @@ def test_the_world_depends_on_the_seed_alone(demo_objects, sequences):
 def test_copies_that_return_are_new_and_singles_stay_who_they_are(sequences):
     for _, known, frames in sequences:
         counts = Counter(body.obj_id for body in known)
-        renewed, returned_single, used = set(), False, set()
+        renewed: set[int] = set()
+        used: set[int] = set()
+        returned_single = False
         for number, body in enumerate(known):
             seen = appearances(frames, number)
             mine = {entry.instance_id for _, entry in seen}
@@ -222,7 +224,7 @@ def test_identities_are_never_shared_nor_taken_up_again(absences):
     identities = Identities(absences)
     times = np.arange(0, 3 * LOOP, 0.1)
     table = np.array([identities.at(float(t)) for t in times])
-    owners = {}
+    owners: dict[int, int] = {}
     for number in range(len(absences)):
         for identity in np.unique(table[:, number]):
             assert owners.setdefault(int(identity), number) == number
