@@ -92,6 +92,7 @@ def test_both_kinds_give_the_same_maps_from_the_same_weights(monkeypatch: pytest
     for module in batch.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                assert tensor is not None
                 torch.nn.init.uniform_(tensor, 0.5, 1.5)
     monkeypatch.setattr(backbone, "imagenet_tensors", lambda: ("file", list(batch.state_dict().values())))
     frozen = EfficientNetLite0((8, 16), "frozen")
