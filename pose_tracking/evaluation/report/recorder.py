@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 
 import cv2
-import numpy as np
 
-from pose_tracking.core.arrays import UInt8
+from pose_tracking.core.arrays import UInt8, even_indices
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.objects import ObjectSet
 from pose_tracking.visualization.overlay import OverlayPainter
@@ -35,7 +34,7 @@ class Recorder:
 
     def __init__(self, folder: Path, objects: ObjectSet, frames: int, *, fps: float = 10.0, video: bool = True) -> None:
         self._painter = OverlayPainter(objects)
-        self._chosen = set(np.linspace(0, max(frames - 1, 0), EXAMPLES).round().astype(int).tolist())
+        self._chosen = set(even_indices(max(frames, 1), EXAMPLES).tolist())
         self._video = VideoWriter(folder / VIDEO, fps) if video else None
         self._fps = fps
         self._frame = 0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Float, valid_depth
 from pose_tracking.core.config import option, validate
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.frame import RGBDFrame
@@ -152,7 +152,7 @@ class NoisyTruthDetector:
     def _false_alarms(self, frame: RGBDFrame, rng: np.random.Generator) -> list[_Found]:
         """Detections of nothing, at the size their object would have on the surface measured there."""
         count = int(rng.poisson(self.config.false_alarms))
-        measured = np.flatnonzero(np.isfinite(frame.depth) & (frame.depth > 0)) if count else np.zeros(0, int)
+        measured = np.flatnonzero(valid_depth(frame.depth)) if count else np.zeros(0, int)
         if len(measured) == 0:
             return []
         found, camera = [], frame.intrinsics

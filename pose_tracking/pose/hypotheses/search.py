@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from pose_tracking.core.arrays import Bool, Float, even_indices
+from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, view_rotation
 from pose_tracking.objects import ObjectSet
@@ -133,7 +133,7 @@ class RotationSearch:
         u, v = np.where(inside, u, 0).astype(np.intp), np.where(inside, v, 0).astype(np.intp)
         depth = frame.depth[v, u]
         with np.errstate(invalid="ignore"):
-            known = inside & np.isfinite(depth) & (depth > 0)
+            known = inside & valid_depth(depth)
             excess = np.where(known, depth - z, 0.0) / (0.5 * self.config.max_distance * diameter)
         outside = known & ~mask[v, u] & (excess > -0.5)
         wrong = np.where(outside, 1.0, np.clip(excess, 0.0, 1.0))

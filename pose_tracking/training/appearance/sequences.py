@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pose_tracking.core.arrays import even_indices
 from pose_tracking.datasets.open import open_source
 from pose_tracking.datasets.packed import PackedDataset
 from pose_tracking.datasets.sample import Sample
@@ -59,7 +60,7 @@ def recorded_sequences(path: str | Path, frames: int) -> Iterator[list[Sample]]:
     last: Sample | None = None
     for sample in _samples(Path(path)):
         if last and (sample.scene_id != last.scene_id or sample.frame.stamp_ns <= last.frame.stamp_ns):
-            yield _thin(current, frames)
+            yield [current[i] for i in even_indices(len(current), frames)]
             current, step, seen = [], 1, 0
         last = sample
         if seen % step == 0:
@@ -68,7 +69,7 @@ def recorded_sequences(path: str | Path, frames: int) -> Iterator[list[Sample]]:
                 current, step = current[::2], 2 * step
         seen += 1
     if current:
-        yield _thin(current, frames)
+        yield [current[i] for i in even_indices(len(current), frames)]
 
 
 def _samples(path: Path) -> Iterator[Sample]:
@@ -79,9 +80,3 @@ def _samples(path: Path) -> Iterator[Sample]:
     packed = PackedDataset(path)
     for index in range(len(packed)):
         yield packed[index]
-
-
-def _thin(samples: list[Sample], frames: int) -> list[Sample]:
-    if len(samples) <= frames:
-        return samples
-    return [samples[i] for i in np.linspace(0, len(samples) - 1, frames).round().astype(int)]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, Float32
+from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.config import option
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.pose.hypotheses.crops import CropBatch
@@ -69,14 +70,15 @@ def corrupt_mask(mask: Bool, augmentation: PoseAugmentation, rng: np.random.Gene
     if grow:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(grow) + 1, 2 * abs(grow) + 1))
         out = np.asarray(cv2.dilate(out, kernel) if grow > 0 else cv2.erode(out, kernel), np.uint8)
-    if rng.random() < augmentation.mask_coarse and out.any():
-        columns, lines = np.flatnonzero(out.any(0)), np.flatnonzero(out.any(1))
-        part = out[lines[0] : lines[-1] + 1, columns[0] : columns[-1] + 1]
+    box = mask_box(out > 0) if rng.random() < augmentation.mask_coarse else None
+    if box is not None:
+        window = np.s_[box[1] : box[3], box[0] : box[2]]
+        part = out[window]
         coarse = cv2.resize(part.astype(np.float32), (28, 28), interpolation=cv2.INTER_AREA)
         noisy = coarse + rng.standard_normal(coarse.shape, np.float32) * np.float32(0.1)
         fine = cv2.resize(noisy, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
         out = np.zeros_like(out)
-        out[lines[0] : lines[-1] + 1, columns[0] : columns[-1] + 1] = fine > 0.5
+        out[window] = fine > 0.5
     return out > 0 if np.count_nonzero(out) >= area // 4 else mask
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pose_tracking.core.arrays import Float32, UInt8
+from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 from pose_tracking.datasets.sample import Sample
@@ -142,8 +143,9 @@ def cut(
     if objects and rng.random() < options.centred:
         mask = objects[int(rng.integers(len(objects)))].mask
         assert mask is not None
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        centre = np.array([columns[0] + columns[-1], rows[0] + rows[-1]]) / 2
+        around = mask_box(mask)
+        assert around is not None
+        centre = (around[:2] + around[2:] - 1) / 2
         centre = centre + rng.uniform(-0.35, 0.35, 2) * size
     else:
         centre = rng.uniform(0, 1, 2) * (width, height)
@@ -164,12 +166,12 @@ def cut(
         if not part.any():
             continue
         mask = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST).astype(bool)
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if len(rows) == 0:
+        box = mask_box(mask)
+        if box is None:
             continue
         visibility = (1.0 if obj.visibility is None else obj.visibility) * part.sum() / obj.mask.sum()
         ignored = visibility < options.min_visibility or mask.sum() < options.min_pixels
-        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        boxes.append(box.tolist())
         labels.append(IGNORED if ignored else class_of[obj.obj_id] + 1)
         masks.append(mask)
     target = {
