@@ -131,6 +131,7 @@ class Harness:
         self.markers: list[MarkerArray] = []
         self.transforms: list[Any] = []
         self.diagnostics: list[DiagnosticArray] = []
+        self.next = 0  # number of the next frame, for tests that play on in one harness
         subscribe = self.node.create_subscription
         subscribe(TrackedObjectArray, "/tracker/objects", self.objects.append, 50)
         subscribe(MarkerArray, "/tracker/markers", self.markers.append, 50)

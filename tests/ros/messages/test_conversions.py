@@ -62,4 +62,5 @@ def test_tf_only_of_what_is_confirmed_and_seen():
     assert only.header == HEADER
     q = only.transform.rotation
     rotation = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+    assert tracks[0].pose is not None
     assert np.allclose(rotation, tracks[0].pose[:3, :3])

@@ -31,6 +31,7 @@ def by_namespace(array):
 
 def test_markers_show_the_mesh_or_a_box_in_its_place(tmp_path):
     thing = a_track()
+    assert thing.pose is not None
     mesh = by_namespace(MarkerBuilder(object_set(tmp_path / "a cat.ply"), 5).build(HEADER, [thing]))["mesh"]
     assert mesh.type == Marker.MESH_RESOURCE
     assert mesh.mesh_resource == f"{tmp_path.resolve().as_uri()}/a%20cat.ply"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
-from pose_tracking.ros.messages.tf import open_transforms
+from rclpy.node import Node
+
+from pose_tracking.ros.messages.tf import Tf2Transforms, open_transforms
 
 
 class Buffer:
@@ -25,9 +28,9 @@ class Buffer:
 
 def test_tf2_forgets_when_time_was_set_back(monkeypatch):
     module = ModuleType("tf2_ros")
-    module.Buffer = Buffer
-    module.TransformListener = lambda buffer, node, spin_thread: buffer
+    vars(module).update(Buffer=Buffer, TransformListener=lambda buffer, node, spin_thread: buffer)
     monkeypatch.setitem(sys.modules, "tf2_ros", module)
-    transforms = open_transforms(None)
+    transforms = open_transforms(Mock(spec=Node))
+    assert isinstance(transforms, Tf2Transforms)
     transforms.time_set_back()
     assert transforms._listener.cleared == 1

@@ -68,6 +68,7 @@ def test_it_ends_in_order_on_a_signal_even_twice(number):
     harness = Harness()
     try:
         harness.wait_active()
+        assert harness.process is not None
         for _ in range(2):  # a terminal's Ctrl-C and a launch system each send one
             harness.process.send_signal(number)
         assert harness.process.wait(10) == 0
@@ -84,6 +85,7 @@ def test_it_ends_while_inference_is_busy():
     harness = Harness(environment={"BALL_DELAY": "1.0"})
     try:
         harness.wait_active()
+        assert harness.process is not None
         frame = render(0)
         harness.publish(color_message(frame), depth_message(frame), info_message(frame))
         harness.spin(lambda: False, 0.3)

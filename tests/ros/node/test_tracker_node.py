@@ -25,7 +25,6 @@ from pose_tracking.ros.node.parameters import PARAMETERS
 def harness():
     harness = Harness()
     harness.wait_active()
-    harness.next = 0
     yield harness
     assert harness.close() == 0
 
@@ -56,6 +55,8 @@ def test_objects_have_the_stamp_and_frame_of_the_input_and_the_right_poses(harne
         for thing in message.objects:
             assert thing.state == expected_state
             tracked = from_tracked_object(thing)
+            assert tracked.pose is not None
+            assert tracked.covariance is not None
             assert np.linalg.norm(tracked.pose[:3, 3] - ball_scene.positions(index)[thing.obj_id]) < 0.01
             assert np.all(np.linalg.eigvalsh(tracked.covariance) > 0)
             assert thing.size.x == pytest.approx(2 * ball_scene.RADIUS)
@@ -88,7 +89,7 @@ def test_tf_and_markers_follow_the_confirmed_tracks(harness):
 
 
 def test_annotated_image_is_made_for_whoever_listens(harness):
-    images = []
+    images: list[Image] = []
     subscription = harness.node.create_subscription(Image, "/tracker/image_annotated", images.append, 5)
     assert harness.spin(lambda: harness.node.count_publishers("/tracker/image_annotated") > 0)
     for _ in range(20):  # the node sees a new subscriber a little later
@@ -286,9 +287,9 @@ def test_results_in_another_frame_and_camera_motion_through_tf():
         assert message.header.frame_id == "table"
         centre = np.append(ball_scene.positions(3)[1], 1.0)
         # The filter takes the ball, which follows the camera here, to be moving in the map: it may lag a little.
-        assert (
-            np.linalg.norm(from_tracked_object(message.objects[0]).pose[:3, 3] - (camera_in_table @ centre)[:3]) < 0.03
-        )
+        in_table = from_tracked_object(message.objects[0]).pose
+        assert in_table is not None
+        assert np.linalg.norm(in_table[:3, 3] - (camera_in_table @ centre)[:3]) < 0.03
         frame = ball_scene.render(5)
         harness.publish(color_message(frame), depth_message(frame), info_message(frame))
         assert harness.spin(lambda: harness.drops("no_transform") == 1, 5)

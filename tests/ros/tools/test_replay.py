@@ -44,7 +44,7 @@ def domain() -> Iterator[int]:
     raise RuntimeError("all domains are in use")
 
 
-def start(domain: int, *arguments: str | Path) -> subprocess.Popen[str]:
+def start(domain: int, *arguments: str | Path | int) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if k != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
     environment.update(ROS_DOMAIN_ID=str(domain), PYTHONPATH=str(ROOT))
     return subprocess.Popen(
