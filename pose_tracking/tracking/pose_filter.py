@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
 
 from .config import TrackingConfig
+from .mahalanobis import pairs_within, squared_length
+from .unseen_turn import Axis, ignorance, nearest_measurements
 
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
 _INITIAL_SPEED, _INITIAL_TURN = 0.3, 1.0
@@ -48,6 +49,8 @@ class PoseFilter:
         contradiction: (2,) fading sums of what contradicts steady motion, for position and rotation.
         outliers: measurements beyond the gate in a row.
         turned: rotations beyond the gate in a row, at a position within it.
+        unseen_axis: axis of symmetry the turn about which is in neither velocity nor covariance, because the last
+            measurement does not tell it; None where all is in them.
     """
 
     position: Float
@@ -58,6 +61,7 @@ class PoseFilter:
     contradiction: Float = field(default_factory=lambda: np.zeros(2))
     outliers: int = 0
     turned: int = 0
+    unseen_axis: Axis | None = None
     pose: Float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +75,14 @@ class PoseFilter:
     @property
     def pose_covariance(self) -> Float:
         """(6, 6) covariance of (x, y, z, rx, ry, rz) in m^2 and rad^2."""
-        return self.covariance[:6, :6].copy()
+        return self.full_covariance()[:6, :6]
+
+    def full_covariance(self) -> Float:
+        """(12, 12) covariance of the error state, that of a turn nobody sees included."""
+        covariance = self.covariance.copy()
+        if self.unseen_axis is not None:
+            covariance[:6, :6] += ignorance(self.rotation, self.unseen_axis)
+        return covariance
 
 
 def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) -> None:
@@ -137,12 +148,12 @@ def squared_mahalanobis(
     if not distances.size:
         return distances
     predicted = np.array([f.pose for f in filters])
-    spread = np.array([f.covariance[:6, :6] for f in filters])
+    spread = np.array([f.pose_covariance for f in filters])
     if not steady:
         spread += _manoeuvre(filters, config)[:, :6, :6]
     spread_of = np.asarray(covariances, float) + _FLOOR
     if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
-        rows, columns = _within(
+        rows, columns = pairs_within(
             predicted[:, :3, 3], spread[:, :3, :3], poses[:, :3, 3], spread_of[:, :3, :3], config.position_gate
         )
     else:  # an equivalent pose may have its origin elsewhere
@@ -151,8 +162,8 @@ def squared_mahalanobis(
         return distances
     residual = _residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
     innovation = spread[rows] + spread_of[columns]
-    found = _squared(residual, innovation)
-    of_position = _squared(residual[:, :3], innovation[:, :3, :3])
+    found = squared_length(residual, innovation)
+    of_position = squared_length(residual[:, :3], innovation[:, :3, :3])
     found = np.minimum(found, of_position + max(config.pose_gate - config.position_gate, 0.0))
     distances[rows, columns] = np.where(of_position <= config.position_gate, found, np.inf)
     return distances
@@ -180,31 +191,31 @@ def update(
     if not filters:
         return np.zeros(0, bool)
     predicted = np.array([f.pose for f in filters])
-    poses = nearest_equivalent(np.asarray(poses, float), predicted, symmetries)
+    covariance = np.array([f.full_covariance() for f in filters])
+    velocity = np.array([f.velocity for f in filters])
+    poses, covariances, unseen = nearest_measurements(
+        np.asarray(poses, float), np.asarray(covariances, float), predicted, symmetries
+    )
+    noise = covariances + _FLOOR
+    if unseen is not None:
+        noise = unseen.out_of_noise(noise, poses)
+        covariance, velocity = unseen.out_of_covariances(covariance), unseen.out_of_velocities(velocity)
     residual = _residual(poses, predicted)
-    covariance = np.array([f.covariance for f in filters])
-    noise = np.asarray(covariances, float) + _FLOOR
     contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise)
     # (M, 12): position, rotation and their rates.
     parts = np.tile(np.repeat(contradicts, 3, axis=1), (1, 2))
     covariance = covariance + parts[:, :, None] * parts[:, None] * _manoeuvre(filters, config)
+    if unseen is not None:
+        covariance = unseen.out_of_covariances(covariance)
     innovation = covariance[:, :6, :6] + noise
-    outside = _squared(residual, innovation) > config.pose_gate
-    turned = outside & (_squared(residual[:, :3], innovation[:, :3, :3]) <= config.position_gate)
-    outside &= ~turned
-    again = np.zeros(len(filters), bool)
-    for i, each in enumerate(filters):
-        each.outliers = each.outliers + 1 if outside[i] else 0
-        each.turned = each.turned + 1 if turned[i] else 0
-        again[i] = max(each.outliers, each.turned) >= config.pose_max_outliers
-    turned &= ~again
+    outside, turned, again = _judge(filters, residual, innovation, config)
     innovation[turned, 3:, 3:] += _NO_ROTATION * np.eye(3)
     residual[turned, 3:] = 0.0
     gain = np.swapaxes(np.linalg.solve(innovation, covariance[:, :6]), 1, 2)
     correction = (gain @ residual[..., None])[..., 0]
     corrected = covariance - gain @ innovation @ np.swapaxes(gain, 1, 2)
     corrected = (corrected + np.swapaxes(corrected, 1, 2)) / 2
-    velocity = np.array([f.velocity for f in filters]) + correction[:, 6:]
+    velocity = velocity + correction[:, 6:]
     position = predicted[:, :3, 3] + correction[:, :3]
     rotation = Rotation.from_rotvec(correction[:, 3:6]).as_matrix() @ predicted[:, :3, :3]
     used = ~outside | again
@@ -214,9 +225,25 @@ def update(
     chosen = np.flatnonzero(used).tolist()
     kept = [filters[i] for i in chosen]
     _put(kept, position[chosen], rotation[chosen], velocity[chosen], corrected[chosen])
-    for each in kept:
+    for i, each in zip(chosen, kept, strict=True):
         each.unmeasured = 0.0
+        each.unseen_axis = unseen.axis if unseen is not None and i in unseen.rows and not again[i] else None
     return np.asarray(used)
+
+
+def _judge(
+    filters: Sequence[PoseFilter], residual: Float, innovation: Float, config: TrackingConfig
+) -> tuple[Bool, Bool, Bool]:
+    """(M,) which measurements are beyond the gate, which in their rotations alone, and which filters start again."""
+    outside = squared_length(residual, innovation) > config.pose_gate
+    turned = outside & (squared_length(residual[:, :3], innovation[:, :3, :3]) <= config.position_gate)
+    outside &= ~turned
+    again = np.zeros(len(filters), bool)
+    for i, each in enumerate(filters):
+        each.outliers = each.outliers + 1 if outside[i] else 0
+        each.turned = each.turned + 1 if turned[i] else 0
+        again[i] = max(each.outliers, each.turned) >= config.pose_max_outliers
+    return outside, turned & ~again, again
 
 
 def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float, Float]:
@@ -243,7 +270,11 @@ def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:
 def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float) -> Bool:
     """(M, 2) whether position and rotation contradict steady motion, with this (M, 6) residual counted in."""
     parts = np.stack(
-        [_squared(residual[:, :3], innovation[:, :3, :3]), _squared(residual[:, 3:], innovation[:, 3:, 3:])], axis=1
+        [
+            squared_length(residual[:, :3], innovation[:, :3, :3]),
+            squared_length(residual[:, 3:], innovation[:, 3:, 3:]),
+        ],
+        axis=1,
     )
     sums = _FADING * np.array([f.contradiction for f in filters]) + parts
     contradicts = sums > _CONTRADICTION
@@ -266,21 +297,3 @@ def _residual(poses: Float, predicted: Float) -> Float:
     """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
     turn = poses[:, :3, :3] @ np.swapaxes(predicted[:, :3, :3], 1, 2)
     return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], Rotation.from_matrix(turn).as_rotvec()], axis=1)
-
-
-def _squared(residual: Float, covariance: Float) -> Float:
-    """(K,) squared Mahalanobis lengths of (K, N) residuals."""
-    return np.asarray((residual * np.linalg.solve(covariance, residual[..., None])[..., 0]).sum(-1))
-
-
-def _within(
-    predicted: Float, spread: Float, measured: Float, spread_of: Float, gate: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the pairs of (T, 3) and (D, 3) positions that may be within a gate under their covariances.
-
-    A length under a covariance is never less than that under its trace, which is cheap to tell for all pairs.
-    """
-    difference = measured[None] - predicted[:, None]
-    bound = np.trace(spread, axis1=1, axis2=2)[:, None] + np.trace(spread_of, axis1=1, axis2=2)
-    rows, columns = np.nonzero((difference * difference).sum(-1) <= gate * bound)
-    return rows, columns

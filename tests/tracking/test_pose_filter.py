@@ -192,3 +192,123 @@ def test_a_start_is_followed_within_a_frame(fps: float, sigma: tuple[float, floa
         after.append(np.abs(errors[moving == 2][round(fps) :]).mean())
     assert np.mean(lags) < 1.0
     assert np.mean(after) < 1.0
+
+
+# What no measurement tells.
+
+UNKNOWN_ANGLE = np.pi**2 / 3
+STILL = np.zeros(3)
+
+
+def about_axis(point: np.ndarray, steps: int = 12) -> np.ndarray:
+    """(S, 4, 4) symmetries of a top whose axis is the object's z through a point."""
+    turns = Rotation.from_rotvec([[0, 0, 2 * np.pi * k / steps] for k in range(steps)]).as_matrix()
+    return make_transform(turns, point - turns @ point)
+
+
+def turn_of(pose: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """(6,) how a pose changes with a turn about that axis."""
+    direction = pose[:3, 2]
+    return np.concatenate([np.cross(direction, -pose[:3, :3] @ point), direction])
+
+
+def top(measured: np.ndarray, point: np.ndarray) -> PoseFilter:
+    """A filter that begins at a measured pose of a top."""
+    return PoseFilter(measured, top_covariance(measured, point), about_axis(point), TrackingConfig())
+
+
+def top_covariance(measured: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """(6, 6) of a measured pose of a top: nothing is known of its angle."""
+    free = turn_of(measured, point)
+    return COVARIANCE + UNKNOWN_ANGLE * np.outer(free, free)
+
+
+def watch_top(
+    point: np.ndarray, fps: float, seed: int, tumble: np.ndarray = STILL
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """True pose, filtered pose, covariance and velocity in each frame of a top measured at random angles."""
+    rng = np.random.default_rng(seed)
+    start = Rotation.random(random_state=seed).as_matrix()
+    track: PoseFilter | None = None
+    seen = []
+    for k in range(round(6 * fps)):
+        turn = Rotation.from_rotvec(tumble * k / fps).as_matrix()
+        truth = make_transform(turn @ start, np.array([0, 0, 0.8]) - turn @ start @ point)
+        spin = Rotation.from_rotvec([0, 0, rng.uniform(-np.pi, np.pi)]).as_matrix()
+        measured = noisy(truth @ make_transform(spin, point - spin @ point), rng)
+        if track is None:
+            track = top(measured, point)
+        else:
+            track.predict(1 / fps)
+            track.update(measured, top_covariance(measured, point))
+        seen.append((truth, track.pose, track.covariance, track.velocity))
+    return seen
+
+
+@pytest.mark.parametrize("point", [np.zeros(3), np.array([0.03, -0.02, 0.0])])
+@pytest.mark.parametrize("fps", [5.0, 30.0])
+def test_ignorance_of_a_turn_is_no_measurement_however_often_repeated(fps: float, point: np.ndarray) -> None:
+    """A top that stands still: no velocity about its axis, the doubt about it stays, all else grows certain."""
+    for seed in range(3):
+        certain = []
+        for truth, pose, covariance, velocity in watch_top(point, fps, seed)[5:]:
+            assert abs(velocity[3:] @ truth[:3, 2]) < 0.03
+            turn = turn_of(pose, point)
+            assert turn[3:] @ covariance[3:, 3:] @ turn[3:] > 0.99 * UNKNOWN_ANGLE
+            rest = covariance - UNKNOWN_ANGLE * np.outer(turn, turn)
+            certain.append([np.linalg.eigvalsh(rest[part, part])[-1] for part in (slice(3), slice(3, 6))])
+        assert (np.median(certain, axis=0) < np.array([0.003, 0.03]) ** 2).all()
+
+
+def test_a_top_that_was_put_elsewhere_starts_again_without_a_velocity_about_its_axis() -> None:
+    point = np.array([0.03, -0.02, 0.0])
+    first = make_transform(np.eye(3), [0.0, 0.0, 0.8])
+    spin = Rotation.from_rotvec([0, 0, 2.0]).as_matrix()
+    moved = make_transform(np.eye(3), [0.3, 0.0, 0.8]) @ make_transform(spin, point - spin @ point)
+    track = top(first, point)
+    for k in range(20):
+        track.predict(0.1)
+        measured = first if k < 10 else moved
+        assert track.update(measured, top_covariance(measured, point)) == (k != 10)
+    assert np.linalg.norm(track.velocity) < 0.01
+    turn = turn_of(track.pose, point)
+    rest = track.covariance - UNKNOWN_ANGLE * np.outer(turn, turn)
+    assert np.linalg.eigvalsh(rest[:3, :3])[-1] < 0.003**2
+    axis_at = track.pose[:3, :3] @ point + track.pose[:3, 3]
+    assert axis_at == pytest.approx(np.array([0.3, 0.0, 0.8]) + point, abs=1e-3)
+
+
+def test_a_top_that_topples_is_followed_as_any_other_thing() -> None:
+    tumble = np.array([0.0, 0.4, 0.1])
+    for seed in range(3):
+        truth, pose, _, velocity = watch_top(STILL, 10.0, seed, tumble)[-1]
+        axis = truth[:3, 2]
+        assert np.arccos(np.clip(pose[:3, 2] @ axis, -1, 1)) < 0.05
+        expected = tumble - (tumble @ axis) * axis
+        assert velocity[3:] == pytest.approx(expected, abs=0.08)
+
+
+def test_a_turn_that_is_measured_is_kept_though_the_shape_is_symmetric() -> None:
+    """Whoever tells the angle by other means has it tracked, after a time of ignorance too."""
+    truth = make_transform(np.eye(3), [0, 0, 0.8])
+    track = top(truth, STILL)
+    for k in range(60):
+        track.predict(0.1)
+        track.update(truth, top_covariance(truth, STILL) if k < 30 else COVARIANCE)
+    assert np.linalg.eigvalsh(track.covariance[3:, 3:])[-1] < 0.03**2
+
+
+def test_a_mug_whose_handle_is_seen_and_then_hidden_keeps_what_was_seen() -> None:
+    """Without a continuous symmetry an unsure angle is a measurement like any other."""
+    truth = make_transform(np.eye(3), [0, 0, 0.8])
+    track = PoseFilter(truth, COVARIANCE, NO_SYMMETRY, TrackingConfig())
+    for _ in range(20):
+        track.predict(0.1)
+        track.update(truth, COVARIANCE)
+    known = track.covariance[5, 5]
+    assert known < 0.03**2
+    hidden = COVARIANCE + np.diag([0, 0, 0, 0, 0, UNKNOWN_ANGLE])
+    for _ in range(5):
+        track.predict(0.1)
+        track.update(truth, hidden)
+    assert known < track.covariance[5, 5] < 0.1

@@ -18,10 +18,10 @@ from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, PoseEstimate
+from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.evaluation.metrics.identities import truth_box, visibility_of
 from pose_tracking.objects import ObjectModel, ObjectSet
-from pose_tracking.pose.fitting.covariance import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.segmenter import Segmenter
 

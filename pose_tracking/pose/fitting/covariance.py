@@ -15,14 +15,12 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.geometry import nearest_equivalent, rotation_angle, transform_points
+from pose_tracking.core.geometry import nearest_equivalent, transform_points
+from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
 
 from .icp import ObjectSurface
-
-# Variance of an angle nobody knows: uniform over the circle.
-UNKNOWN_ANGLE = np.pi**2 / 3
 
 
 def depth_covariance(
@@ -94,23 +92,6 @@ def hypotheses_covariance(
     typical = np.array([config.network_position * model.diameter] * 3 + [config.network_rotation] * 3)
     bounded = np.linalg.inv(np.linalg.inv(spread + np.diag(typical**2)) + np.linalg.inv(_ignorance(model)))
     return _finish(config, bounded, model, poses[0], confidence)
-
-
-def symmetry_axis(symmetries: Float) -> tuple[Float, Float] | None:
-    """Unit direction and a point (object frame) of the axis of a continuous symmetry; None where there is none.
-
-    Args:
-        symmetries: (S, 4, 4); a continuous symmetry is a row of turns about one axis in steps of at most 30 degrees.
-    """
-    angles = rotation_angle(symmetries[:, :3, :3])
-    turns = np.flatnonzero((angles > 1e-3) & (angles <= np.radians(30.5)))
-    if len(turns) == 0:
-        return None
-    step = symmetries[turns[np.argmin(angles[turns])]]
-    vector = Rotation.from_matrix(step[:3, :3]).as_rotvec()
-    # The axis is what the turn leaves alone: (I - R) c = t.
-    point = np.linalg.lstsq(np.eye(3) - step[:3, :3], step[:3, 3], rcond=None)[0]
-    return vector / np.linalg.norm(vector), point
 
 
 def _residuals(surface: ObjectSurface, points: Float, pose: Float, max_distance: float) -> tuple[Float, Float, Float]:

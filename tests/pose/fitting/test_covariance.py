@@ -11,9 +11,10 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
+from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import CovarianceConfig, IcpConfig
-from pose_tracking.pose.fitting.covariance import UNKNOWN_ANGLE, depth_covariance, hypotheses_covariance, symmetry_axis
+from pose_tracking.pose.fitting.covariance import depth_covariance, hypotheses_covariance
 from pose_tracking.pose.fitting.icp import IcpRefiner, object_points
 
 
