@@ -181,12 +181,13 @@ class PoseTracker:
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:
-        """Track only these classes; none means all.
+        """Track only these classes; none means all. Tracks of other classes end at once and are not remembered.
 
         Raises:
-            ConfigError: the bundle has no object of that name.
+            ConfigError: the bundle has no object of that name. The tracks are left as they were.
         """
         self._obj_ids = self.objects.ids_of(names) or list(self.objects)
+        self.tracker.drop(set(self.objects) - set(self._obj_ids))
 
     def configure(self, **options: Any) -> None:
         """Change options of `RUNTIME_OPTIONS` between two frames; all or none of them.

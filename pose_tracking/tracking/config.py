@@ -51,7 +51,9 @@ class TrackingConfig:
     max_age: int = option(30, "processed frames a confirmed track outlives unmatched", unit="frames", range=(1, 10000))
     max_age_seconds: float = option(
         5.0,
-        "time a confirmed track outlives unmatched; ours: at 2 frames a second 30 frames would be 15 s",
+        "time a confirmed track outlives unmatched; ours: at 2 frames a second 30 frames would be 15 s. After a pause "
+        "of the stream longer than this no track goes on: what stood there may be another. A pause is more than 3.5 "
+        "usual intervals between frames, so that a slow stream, whose every interval may be longer, keeps its tracks",
         unit="s",
         range=(0.0, 3600.0),
     )

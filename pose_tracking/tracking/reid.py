@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,10 @@ class ReidMemory:
         if self._lost:
             recent = [entry for entry in self._lost if stamp - entry.since <= config.reid_seconds]
             self._lost = recent[max(len(recent) - config.reid_budget, 0) :]
+
+    def drop(self, obj_ids: Collection[int]) -> None:
+        """Drop the tracks of these classes."""
+        self._lost = [entry for entry in self._lost if entry.track.obj_id not in obj_ids]
 
     def find(
         self, new_track: Track, others: Sequence[Track], camera_pose: Float | None, config: TrackingConfig

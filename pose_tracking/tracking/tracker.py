@@ -7,7 +7,7 @@ does so between the last two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pose_tracking.core.arrays import Float
@@ -18,6 +18,7 @@ from pose_tracking.objects import ObjectSet
 
 from . import camera_motion, track
 from .config import TrackingConfig
+from .frame_interval import FrameInterval
 from .matching import Association, associate
 from .reid import ReidMemory
 from .track import Track
@@ -61,12 +62,18 @@ class Tracker:
         self.reid = ReidMemory()
         self._next_id = 1
         self._moment: _Moment | None = None
+        self._interval = FrameInterval()
         self._is_predicted = False
+
+    def drop(self, obj_ids: Collection[int]) -> None:
+        """Forget the tracks of these classes, the lost ones too: none of them comes back under its ID."""
+        self.tracks = [t for t in self.tracks if t.obj_id not in obj_ids]
+        self.reid.drop(obj_ids)
 
     def predict(
         self, stamp: float, camera_pose: Float | None = None, intrinsics: CameraIntrinsics | None = None
     ) -> None:
-        """Move the tracks to the time of a new frame.
+        """Move the tracks to the time of a new frame; those that a pause of the stream has made too old are lost.
 
         Args:
             stamp: time of the frame in seconds, not earlier than that of the frame before.
@@ -80,6 +87,10 @@ class Tracker:
         dt = 0.0 if before is None else stamp - before.stamp
         if before is not None and dt < 0:
             raise ValueError(f"stamp {stamp:.6f} s is earlier than the one before ({before.stamp:.6f} s)")
+        if before is not None:
+            if self._interval.is_pause(dt):
+                self._end_unseen(before, stamp)
+            self._interval.add(dt)
         if camera_pose is not None and before is not None and before.camera_pose is not None:
             camera_motion.take_out(self.tracks, invert_transform(camera_pose) @ before.camera_pose, intrinsics)
         track.predict(self.tracks, stamp, dt, self.config)
@@ -172,6 +183,20 @@ class Tracker:
         missed.seconds_out_of_view += moment.dt
         if missed.seconds_out_of_view > self.config.out_of_view_seconds:
             missed.is_deleted = True
+
+    def _end_unseen(self, before: _Moment, stamp: float) -> None:
+        """End the tracks that nothing was seen of for too long when a frame comes at `stamp` after a pause.
+
+        They are lost as they were in the frame before: where things are a minute later no filter knows.
+        """
+        most = self.config.max_age_seconds
+        too_old = [t for t in self.tracks if stamp - before.stamp + t.seconds_since_seen > most]
+        for each in too_old:
+            each.is_deleted = True
+            if each.is_confirmed:
+                self.reid.add(each, before.stamp - each.seconds_since_seen + most, before.camera_pose)
+        self.tracks = [t for t in self.tracks if not t.is_deleted]
+        self.reid.forget(stamp, self.config)
 
     def _drop_deleted(self, moment: _Moment) -> None:
         for each in self.tracks:

@@ -123,6 +123,21 @@ def test_class_subset() -> None:
         tracker.set_classes(["banana"])
 
 
+def test_tracks_of_classes_no_longer_wanted_end_at_once_and_begin_anew() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.9})
+    for k in range(4):
+        tracker.update(frame(1 + 0.1 * k))
+    with pytest.raises(ConfigError):
+        tracker.set_classes(["banana"])
+    assert len(tracker.tracker.tracks) == 2
+    tracker.set_classes(["truck"])
+    assert [(t.class_name, t.track_id) for t in tracker.update(frame(1.4))] == [("truck", 2)]
+    tracker.set_classes([])
+    for k in range(4):
+        things = tracker.update(frame(1.5 + 0.1 * k))
+    assert [(t.class_name, t.track_id) for t in things] == [("truck", 2), ("mug_blue", 3)]
+
+
 def test_run_time_options_are_checked_and_all_or_none() -> None:
     tracker = pipeline({1: 0.9, 4: 0.9})
     tracker.configure(motion_weight=0.6, min_pose_confidence=0.95)

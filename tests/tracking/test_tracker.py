@@ -49,6 +49,77 @@ def test_age_is_bounded_in_seconds_too() -> None:
     assert tracker.update([], 3.0) == []
 
 
+def after_a_pause(seconds: float, fps: float = 30.0, config: TrackingConfig | None = None) -> list[int]:
+    """IDs seen in the second frame after a pause of a stream of two things; they wander slowly."""
+    tracker = Tracker(config or TrackingConfig(), one_object())
+    at = [make_transform(np.eye(3), [x, 0, 1]) for x in (-0.2, 0.2)]
+    for k in range(12):
+        tracker.update([seen(100, pose=at[0]), seen(300, pose=at[1])], k / fps)
+    for k in range(2):
+        tracked = tracker.update([seen(110, pose=at[0]), seen(310, pose=at[1])], 11 / fps + seconds + k / fps)
+    return [t.track_id for t in tracked if t.is_observed]
+
+
+@pytest.mark.parametrize("seconds", [0.2, 2.0, 4.9])
+def test_a_short_pause_of_the_stream_ends_no_track(seconds: float) -> None:
+    assert after_a_pause(seconds) == [1, 2]
+
+
+def test_a_pause_longer_than_the_greatest_age_ends_all_tracks() -> None:
+    assert after_a_pause(8.0, config=TrackingConfig(reid_budget=0)) == [3, 4]
+    assert after_a_pause(3600.0) == [3, 4]
+
+
+def test_after_a_pause_things_at_rest_are_known_again_as_lost_ones_are_for_reid_seconds() -> None:
+    """They are lost at their greatest age, not when the next frame comes."""
+    assert after_a_pause(8.0) == [1, 2]
+    assert after_a_pause(60.0) == [1, 2]
+    assert after_a_pause(66.0) == [3, 4]
+
+
+def test_what_was_unseen_before_a_pause_is_older_than_the_pause() -> None:
+    tracker = Tracker(TrackingConfig(max_age=1000, reid_budget=0), one_object(1, 2))
+    for k in range(10):
+        tracker.update([seen(), seen(300, obj_id=2)], k / 10)
+    for k in range(10, 40):
+        tracker.update([seen()], k / 10)
+    tracked = tracker.update([seen(), seen(300, obj_id=2)], 3.9 + 3.0)
+    assert [(t.obj_id, t.track_id) for t in tracked] == [(1, 1), (2, 3)]
+
+
+@pytest.mark.parametrize("fps", [1.0, 0.5, 0.1])
+def test_a_slow_stream_is_no_pause(fps: float) -> None:
+    """Each of its intervals may be longer than the greatest age, and a frame may be lost, too."""
+    config = TrackingConfig(max_age_seconds=0.5, reid_budget=0)
+    tracker = Tracker(config, one_object())
+    tracker.update([seen()], 0.0)
+    first = tracker.update([seen()], 1 / fps)[0].track_id
+    for stamp in (2.1, 3.0, 4.0, 6.0, 7.0, 7.9, 9.0):
+        (thing,) = tracker.update([seen()], stamp / fps)
+        assert thing.track_id == first
+    assert after_a_pause(60.0 / fps, fps, config)[0] > 2
+
+
+def test_a_track_of_one_frame_does_not_outlive_an_hour() -> None:
+    tracker = Tracker(TrackingConfig(), one_object())
+    tracker.update([seen()], 0.0)
+    (thing,) = tracker.update([seen()], 3600.0)
+    assert thing.age_seconds == 0.0
+
+
+def test_dropped_classes_are_forgotten_with_those_lost_before() -> None:
+    tracker = Tracker(TrackingConfig(max_age_seconds=0.5), one_object(1, 2))
+    at = make_transform(np.eye(3), [0, 0, 1])
+    for k in range(10):
+        tracker.update([seen(pose=at), seen(300, pose=at), seen(500, obj_id=2)], k / 10)
+    for k in range(10, 20):
+        tracker.update([seen(300, pose=at), seen(500, obj_id=2)], k / 10)
+    assert len(tracker.reid) == 1
+    tracker.drop({1})
+    assert [t.track_id for t in tracker.tracks] == [3]
+    assert len(tracker.reid) == 0
+
+
 def test_identity_survives_a_gap() -> None:
     tracker = Tracker(TrackingConfig(), one_object())
     for k in range(5):

@@ -181,6 +181,15 @@ def test_a_class_subset_can_be_chosen(harness):
     assert len(play(harness, 1).objects) == 2
 
 
+def test_a_class_no_longer_wanted_is_gone_from_the_next_frame_on(harness):
+    reset(harness)
+    assert len(play(harness, 3).objects) == 2
+    assert harness.set(classes=["blue_ball"]).successful
+    assert [o.class_name for o in play(harness, 1).objects] == ["blue_ball"]
+    assert harness.set(classes=[""]).successful
+    assert [(o.class_name, o.track_id) for o in play(harness, 1).objects] == [("blue_ball", 2), ("red_ball", 3)]
+
+
 def test_reset_starts_track_ids_anew(harness):
     play(harness, 2)
     reset(harness)
@@ -200,6 +209,31 @@ def test_enable_pauses_and_resumes(harness):
     assert len(harness.objects) == before
     assert harness.call(SetBool, "/tracker/enable", SetBool.Request(data=True)).success
     assert len(play(harness, 1).objects) >= 2
+
+
+def disable_and_enable(harness):
+    for on in (False, True):
+        assert harness.call(SetBool, "/tracker/enable", SetBool.Request(data=on)).success
+
+
+def deactivate_and_activate(harness):
+    assert harness.change_state("deactivate")
+    assert harness.change_state("activate")
+    harness.wait_active()
+
+
+@pytest.mark.parametrize("pause", [disable_and_enable, deactivate_and_activate])
+def test_tracks_do_not_outlive_an_hour_off(harness, pause):
+    reset(harness)
+    harness.next = (harness.next // 12 + 1) * 12  # the scene begins anew every 12 frames
+    assert [o.track_id for o in play(harness, 4).objects] == [1, 2]
+    pause(harness)
+    assert [o.track_id for o in play(harness, 1).objects if o.state != 3] == [1, 2]
+    pause(harness)
+    harness.next += 36000
+    message = play(harness, 4)
+    assert [o.track_id for o in message.objects] == [3, 4]
+    assert [o.age.sec for o in message.objects] == [0, 0]
 
 
 def test_lifecycle_goes_round(harness):
