@@ -13,7 +13,8 @@ from pose_tracking.core.results import TrackedObject
 def in_frame(tracked: TrackedObject, transform: Float) -> TrackedObject:
     """`tracked` with pose, covariance and velocity in the frame `transform` (``T_new_old``, (4, 4)) leads to.
 
-    Velocities are turned, not corrected for a motion of the frames against each other.
+    Velocities are turned, not corrected for a motion of the frames against each other: they stay those against the
+    frame that the tracker was given the camera's poses in.
     """
     turn = np.kron(np.eye(2), transform[:3, :3])
     return replace(

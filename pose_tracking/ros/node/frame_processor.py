@@ -114,9 +114,12 @@ class FrameProcessor:
         return self._tracker.update(frame)
 
     def _with_camera_pose(self, frame: RGBDFrame) -> RGBDFrame:
-        if not self._fixed_frame:
+        # Velocities are those against the fixed frame. Whoever asks for results in another frame than the camera's
+        # wants velocities that fit the poses in it: a thing at rest there must not get the camera's, reversed.
+        fixed = self._fixed_frame or self._output_frame
+        if not fixed or (fixed == frame.frame_id and not self._fixed_frame):
             return frame
-        return replace(frame, camera_pose=self._transform(self._fixed_frame, frame))
+        return replace(frame, camera_pose=self._transform(fixed, frame))
 
     def _placed(self, frame: RGBDFrame, tracked: list[TrackedObject]) -> tuple[str, list[TrackedObject]]:
         target = self._output_frame

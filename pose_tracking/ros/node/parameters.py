@@ -133,12 +133,18 @@ _INPUT = (
     Parameter("sync_queue", 10, "images of one topic that may wait for their partner", range=(1, 100)),
 )  # fmt: skip
 _OUTPUT = (
-    Parameter("output_frame", "", "frame the results are given in, through TF; empty: that of the colour image"),
+    Parameter(
+        "output_frame",
+        "",
+        "frame the results are given in, through TF; empty: that of the colour image. Velocities are turned into its "
+        "axes and are those against fixed_frame",
+    ),
     Parameter(
         "fixed_frame",
         "",
         "frame that does not move (map, base_link): the camera's pose in it, through TF, lets tracks hold still while "
-        "the camera moves; empty: the camera is taken to stand still",
+        "the camera moves, and velocities are those against it; empty: output_frame, and without that the camera is "
+        "taken to stand still",
     ),
     Parameter("tf_timeout", 0.1, "how long a frame waits for its transform", unit="s", range=(0.0, 5.0)),
     Parameter("publish_tf", True, "publish TF <class>_<id> of every confirmed object seen in the frame"),

@@ -137,3 +137,49 @@ def test_results_are_placed_in_the_output_frame_or_dropped_without_tf():
     bench = Bench(tree, output_frame="table", tf_timeout=0.0)
     bench.play(0)
     assert bench.drops == [("no_transform", "no way from camera_color_optical_frame to table")]
+
+
+class Carried:
+    """TF of a camera that moves so that the red ball, which is seen to move, is at rest in the map."""
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Any:
+        """(4, 4) pose of the camera in the map, whose axes are turned against the camera's."""
+        assert (target, source) == ("map", "camera_color_optical_frame")
+        index = stamp_ns // ball_scene.PERIOD_NS - 1
+        turn = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+        return make_transform(turn, turn @ -ball_scene.positions(index)[1])
+
+
+def test_what_is_at_rest_in_the_output_frame_has_no_velocity_though_the_camera_moves():
+    bench = Bench(Carried(), output_frame="map")
+    for index in range(12):
+        bench.play(index)
+    tracked, placed, frame_id = bench.listener.published[-1]
+    assert frame_id == "map"
+    assert tracked[0].class_name == "red_ball"
+    assert np.linalg.norm(placed[0].pose[:3, 3]) < 0.005
+    # The camera moves at 0.1 m/s.
+    assert np.linalg.norm(placed[0].velocity[:3]) < 0.01
+
+
+def test_without_a_fixed_frame_results_in_the_cameras_frame_need_no_tf():
+    bench = Bench(Fixed({}), output_frame="camera_color_optical_frame", tf_timeout=0.0)
+    bench.play(0)
+    assert not bench.drops
+    assert bench.listener.published[-1][2] == "camera_color_optical_frame"
+
+
+def pause(bench: Bench, seconds: float, first: int = 0) -> list[list[int]]:
+    """IDs of the confirmed red and blue balls before a pause and after it; they have gone on meanwhile."""
+    ids = []
+    for start_ns in (10**12, 10**12 + round(seconds * 1e9)):
+        for k in range(4):
+            bench.play(first + k, start_ns + k * ball_scene.PERIOD_NS)
+        ids.append([thing.track_id for thing in bench.listener.published[-1][0] if thing.is_observed])
+        first += 6
+    return ids
+
+
+def test_a_short_pause_ends_no_track_and_one_of_an_hour_all():
+    assert pause(Bench(), 3.0) == [[1, 2], [1, 2]]
+    assert pause(Bench(), 3600.0) == [[1, 2], [3, 4]]
