@@ -24,7 +24,7 @@ INDENT = 4
 def layers() -> dict[str, int]:
     """Package to its layer, 0 is the highest, as import-linter checks them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (rows,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    (rows,) = (each["layers"] for each in contracts if each["name"] == "Packages only import those below them")
     return {
         name.strip().removeprefix("pose_tracking."): depth for depth, row in enumerate(rows) for name in row.split("|")
     }
