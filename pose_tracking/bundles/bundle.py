@@ -13,6 +13,7 @@ Layout of ``models/<name>/``::
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pose_tracking.pose.estimator import PoseEstimator
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
+
+LOGGER = logging.getLogger(__name__)
 
 SCHEMA = 1
 CONFIG_FILE = "bundle.yaml"
@@ -210,7 +213,7 @@ def read_options(values: Mapping[str, Any], path: Path) -> BundleConfig:
     Raises:
         ConfigError: an option is unknown or out of range.
     """
-    return from_mapping(BundleConfig, _with_segmenter(values, path), str(path / CONFIG_FILE))
+    return from_mapping(BundleConfig, _with_depth_noise(_with_segmenter(values, path), path), str(path / CONFIG_FILE))
 
 
 def _with_segmenter(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -235,6 +238,25 @@ def _with_segmenter(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
         backend = from_mapping(SegmentationConfig, section, f"{file}.segmentation").detectron2
         section = {**inference_options(path / backend.config), **section}
     return {**values, "segmentation": section}
+
+
+def _with_depth_noise(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Contents of ``bundle.yaml`` with the sensor's noise where it is today; before 0.2.0 the pose check had it."""
+    pose = values.get("pose")
+    if not isinstance(pose, Mapping):
+        return values
+    check, noise = pose.get("verification"), pose.get("depth_noise", {})
+    if not isinstance(check, Mapping) or not isinstance(noise, Mapping):
+        return values
+    moved = {f"noise_{name}": name for name in ("floor", "quadratic") if f"noise_{name}" in check}
+    for old, new in moved.items():
+        former, current, file = f"verification.{old}", f"depth_noise.{new}", path / CONFIG_FILE
+        if new in noise:
+            raise ConfigError(f"{file}: pose: {former!r} is the former name of {current!r}: state one of them")
+        LOGGER.warning("%s: option %r is now called %r; the old name goes with the next version", file, former, current)
+        noise = {**noise, new: check[old]}
+    check = {name: value for name, value in check.items() if name not in moved}
+    return {**values, "pose": {**pose, "verification": check, "depth_noise": noise}} if moved else values
 
 
 def search_path() -> list[Path]:

@@ -52,6 +52,13 @@ class PipelineConfig:
         runtime=True,
         formerly="carry_confidence",
     )
+    fill_holes_from: float = option(
+        0.45,
+        "share of single pixels without depth, scattered over the image, from which they are filled with the nearest "
+        "reading; 1: never. Real sensors without this fault have 0.01, a sparse depth image warped to a larger colour "
+        "image up to 0.42",
+        range=(0.0, 1.0),
+    )
     depth_tracking: DepthTrackingConfig = option(
         DepthTrackingConfig(), "how a pose is tracked on the depth", formerly="carrying"
     )

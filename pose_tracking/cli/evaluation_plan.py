@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # Options of the bundle, and of the noise, that `--set` changes.
-GROUPS = ("tracking", "pipeline", "noisy_gt")
+GROUPS = ("pose", "tracking", "pipeline", "noisy_gt")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ class Plan:
             tracking = replace(tracking, motion=self.motion)
         if self.motion_weight is not None:
             tracking = replace(tracking, motion_weight=self.motion_weight)
+        pose = _changed(config.pose, self.settings, "pose")
         pipeline = _changed(config.pipeline, self.settings, "pipeline")
-        return replace(bundle, config=replace(config, tracking=tracking, pipeline=pipeline))
+        return replace(bundle, config=replace(config, pose=pose, tracking=tracking, pipeline=pipeline))
 
     def detector(
         self, tracker: PoseTracker, kept: list[TrackingFrame] | None = None, min_visib: float = MIN_VISIB

@@ -26,6 +26,7 @@ class RGBDFrame:
         stamp_ns: time of exposure in integer nanoseconds, so that frames can be matched exactly.
         frame_id: name of the optical frame.
         camera_pose: (4, 4) pose of the camera in a fixed frame (``T_fixed_camera``), or None where unknown.
+        readings: (H, W) float32 metres as the sensor read them, where holes of `depth` have been filled; else None.
     """
 
     color: UInt8
@@ -34,6 +35,7 @@ class RGBDFrame:
     stamp_ns: int = 0
     frame_id: str = "camera_color_optical_frame"
     camera_pose: Float | None = field(default=None)
+    readings: Float32 | None = field(default=None)
 
     @property
     def stamp(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
+from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
 from pose_tracking.core.errors import FrameError
 from pose_tracking.core.frame import RGBDFrame
@@ -79,7 +80,8 @@ class PoseTracker:
             estimator, icp, verifier = own, own.icp, own.verifier
         else:
             pose = estimator.config
-            icp, verifier = IcpRefiner(pose.icp, bundle.objects), Verifier(pose.verification, bundle.objects)
+            icp = IcpRefiner(pose.icp, bundle.objects)
+            verifier = Verifier(pose.verification, bundle.objects, pose.depth_noise)
         self.estimator: PoseStage = estimator
         tracking = bundle.config.tracking
         if self.embedding is not None:
@@ -103,7 +105,7 @@ class PoseTracker:
             FrameError: the frame cannot be used (see `RGBDFrame.check`), or its stamp is not later than that of the
                 frame before (reason ``stamp_order``). The tracks are left as they were.
         """
-        self._begin(frame)
+        frame = self._begin(frame)
         report = FrameReport()
         with report.timed("total"):
             detections: list[Detection] | None = None
@@ -137,7 +139,7 @@ class PoseTracker:
             ConfigError: a detection is of an object that the bundle does not have, or its box, pose or covariance is
                 not finite. The tracks are left as they were.
         """
-        self._begin(frame)
+        frame = self._begin(frame)
         report = FrameReport()
         with report.timed("total"):
             if detections is not None:
@@ -219,7 +221,8 @@ class PoseTracker:
             "pipeline": self,
         }
 
-    def _begin(self, frame: RGBDFrame) -> None:
+    def _begin(self, frame: RGBDFrame) -> RGBDFrame:
+        """The frame as the stages are to see it."""
         frame.check()
         if self._last_stamp_ns is not None and frame.stamp_ns <= self._last_stamp_ns:
             raise FrameError(
@@ -231,6 +234,8 @@ class PoseTracker:
         pose, depth_tracker = self.estimator.config, self._depth_tracker
         depth_tracker.config, depth_tracker.covariance = self.config.depth_tracking, pose.covariance
         depth_tracker.icp.config, depth_tracker.verifier.config = pose.icp, pose.verification
+        depth_tracker.verifier.depth_noise = pose.depth_noise
+        return without_sprinkled_holes(frame, self.config.fill_holes_from)
 
     def _done(self, frame: RGBDFrame, report: FrameReport, tracked: list[TrackedObject]) -> list[TrackedObject]:
         self._last_stamp_ns = frame.stamp_ns

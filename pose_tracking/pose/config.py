@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pose_tracking.core.config import option
+from pose_tracking.core.depth_noise import DepthNoiseConfig
 from pose_tracking.core.errors import ConfigError
 
 WINDOWS = ("square", "published_mask", "published_box")
@@ -134,12 +135,6 @@ class VerificationConfig:
     noise_sigmas: float = option(
         3.0, "depth difference in standard deviations of the sensor that still agrees", range=(0.5, 20.0)
     )
-    noise_floor: float = option(
-        0.0012, "standard deviation of the sensor's depth close by (Nguyen 2012, Kinect)", unit="m", range=(0.0, 0.1)
-    )
-    noise_quadratic: float = option(
-        0.0019, "its growth with the square of the distance beyond 0.4 m", unit="1/m", range=(0.0, 0.1)
-    )
     shape_tolerance: float = option(
         0.025, "depth difference as a share of the diameter that still agrees (mesh and pose errors)", range=(0.0, 0.5)
     )
@@ -233,6 +228,9 @@ class PoseConfig:
     )
     search: SearchConfig = option(SearchConfig(), "search over rotations where no hypothesis fits the frame")
     covariance: CovarianceConfig = option(CovarianceConfig(), "uncertainty of the chosen pose")
+    depth_noise: DepthNoiseConfig = option(
+        DepthNoiseConfig(), "noise of the depth sensor: what agrees, how far ICP reaches and how sure a pose is"
+    )
 
     def __post_init__(self) -> None:
         if self.encoder == "light" and self.crop.window != "square":

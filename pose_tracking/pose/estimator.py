@@ -14,7 +14,6 @@ from pose_tracking.objects import ObjectSet
 from .fitting.covariance import depth_covariance, hypotheses_covariance
 from .fitting.icp import IcpRefiner, object_points
 from .fitting.scoring import InstanceView, Verification, Verifier
-from .fitting.surface_comparison import depth_sigma
 from .hypotheses.search import RotationSearch
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class PoseEstimator:
         self.objects = objects
         self.predictor = predictor
         self.icp = IcpRefiner(config.icp, objects)
-        self.verifier = Verifier(config.verification, objects)
+        self.verifier = Verifier(config.verification, objects, config.depth_noise)
         self.search = RotationSearch(config.search, objects)
         self.config = config
 
@@ -72,7 +71,7 @@ class PoseEstimator:
         self._config = config
         self.predictor.config = config
         self.icp.config = config.icp
-        self.verifier.config = config.verification
+        self.verifier.config, self.verifier.depth_noise = config.verification, config.depth_noise
         self.search.config = config.search
 
     def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
@@ -134,11 +133,15 @@ class PoseEstimator:
         """Refine and check (K, 4, 4) hypotheses in turn, until one scores `enough`."""
         tried: list[Checked] = []
         for pose in poses:
-            refined = self.icp.refine(obj_id, points, pose[None]).poses[0]
+            refined = self._refine(obj_id, view, points, pose)
             tried.append((refined, self.verifier.verify(view, obj_id, refined)))
             if tried[-1][1].score >= enough:
                 break
         return tried
+
+    def _refine(self, obj_id: int, view: InstanceView, points: Float, pose: Float, final: bool = False) -> Float:
+        noise = self.verifier.noise(view.frame).excess(pose[2, 3])
+        return np.asarray(self.icp.refine(obj_id, points, pose[None], final, noise).poses[0])
 
     def _search(self, obj_id: int, points: Float, frame: RGBDFrame, mask: Bool) -> Float:
         """(K, 4, 4) finds of the rotation search; none where it is off or has too little to go by."""
@@ -148,7 +151,7 @@ class PoseEstimator:
 
     def _finish(self, obj_id: int, view: InstanceView, points: Float, chosen: Checked) -> Checked:
         """The chosen pose after the last ICP, unless the frame then says less for it."""
-        final = self.icp.refine(obj_id, points, chosen[0][None], final=True).poses[0]
+        final = self._refine(obj_id, view, points, chosen[0], final=True)
         check = self.verifier.verify(view, obj_id, final)
         return (final, check) if check.score >= chosen[1].score else chosen
 
@@ -170,7 +173,7 @@ class PoseEstimator:
             tried += self._try(obj_id, view, points, found, self.config.accept)
         pose, check = self._finish(obj_id, view, points, max(tried, key=_score))
         if self.config.icp.enabled:
-            covariance = self._fitted_covariance(obj_id, points, pose, check)
+            covariance = self._fitted_covariance(obj_id, view, points, pose, check)
         else:
             around = np.concatenate([pose[None], poses])
             covariance = hypotheses_covariance(
@@ -178,17 +181,20 @@ class PoseEstimator:
             )
         return pose, check, covariance, icp_pose
 
-    def _fitted_covariance(self, obj_id: int, points: Float, pose: Float, check: Verification) -> Float:
+    def _fitted_covariance(
+        self, obj_id: int, view: InstanceView, points: Float, pose: Float, check: Verification
+    ) -> Float:
         """(6, 6) covariance of a pose that was fitted to measured points (P, 3)."""
+        noise = self.verifier.noise(view.frame)
         return depth_covariance(
             self.config.covariance,
             self.objects[obj_id],
             self.icp.surface(obj_id),
             points,
             pose,
-            sigma=float(depth_sigma(self.config.verification, pose[2, 3])),
+            sigma=float(noise.sigma(pose[2, 3])),
             visible_px=check.features["visible_px"],
-            max_distance=self.icp.last_distance(obj_id),
+            max_distance=self.icp.last_distance(obj_id, noise.excess(pose[2, 3])),
             confidence=check.score,
         )
 

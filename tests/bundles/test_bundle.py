@@ -106,6 +106,19 @@ def test_a_bundle_of_version_0_1_0_loads(tmp_path: Path, caplog: pytest.LogCaptu
     assert len(caplog.records) == 6
 
 
+def test_the_sensors_noise_is_read_where_the_pose_check_had_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    check = {"noise_floor": 0.003, "noise_quadratic": 0.0, "noise_sigmas": 2.0}
+    path = copy_of_demo(tmp_path, pose={"verification": check})
+    pose = ModelBundle.load(path, require_weights=False).config.pose
+    assert (pose.depth_noise.floor, pose.depth_noise.quadratic, pose.verification.noise_sigmas) == (0.003, 0.0, 2.0)
+    assert [("depth_noise.floor" in r.getMessage()) for r in caplog.records] == [True, False]
+    both = copy_of_demo(tmp_path / "both", pose={"verification": check, "depth_noise": {"floor": 0.001}})
+    with pytest.raises(ConfigError, match=r"'verification\.noise_floor' is the former name.*state one"):
+        ModelBundle.load(both, require_weights=False)
+
+
 def test_options_of_the_yaml_reach_their_stage(tmp_path: Path) -> None:
     path = copy_of_demo(tmp_path, tracking={"motion_weight": 0.75, "max_age": 12})
     config = ModelBundle.load(path, require_weights=False).config

@@ -113,6 +113,18 @@ def test_without_meshes_doubtful_detections_are_dropped_and_counted() -> None:
     assert tracker.report.rejected == {"unchecked_score": 1}
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.45, [1, 4]), (1.0, [])])
+def test_readings_dropped_all_over_the_image_cost_no_detection(share: float, found: list[int]) -> None:
+    """80 % of the pixels read nothing: the gate would refuse each mask, were single holes not filled."""
+    tracker = pipeline({1: 0.9, 4: 0.9})
+    tracker.config = replace(tracker.config, fill_holes_from=share)
+    whole = frame()
+    dropped = np.random.default_rng(0).random(whole.depth.shape) < 0.8
+    things = tracker.update(replace(whole, depth=np.where(dropped, np.float32(0), whole.depth)))
+    assert [thing.obj_id for thing in things] == found
+    assert tracker.report.rejected == ({} if found else {"low_depth_coverage": 2})
+
+
 def test_class_subset() -> None:
     tracker = pipeline({1: 0.9, 4: 0.9})
     tracker.set_classes(["truck"])

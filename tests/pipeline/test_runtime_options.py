@@ -71,6 +71,8 @@ CASES = {
     "refine_iterations": Case(Scenes.proposed, 7),
     "accept": Case(lambda s: s.checked(WRONG, TRUTH), 0.0, {"pose.search.enabled": False}),
     "pose.icp.enabled": Case(lambda s: s.checked(turned(0.05)), False),
+    "pose.depth_noise.model": Case(lambda s: s.checked(turned(0.05)), "astra"),
+    "pose.depth_noise.scale": Case(lambda s: s.checked(turned(0.05)), 5.0),
     "pose.search.enabled": Case(lambda s: s.checked(WRONG), False),
     "pose.search.below": Case(lambda s: s.checked(WRONG), 0.0),
     "pose.search.min_score": Case(lambda s: s.checked(WRONG, score=0.5), 1.0),

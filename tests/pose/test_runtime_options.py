@@ -34,6 +34,8 @@ CHANGED = {
     "refine_iterations": 0,
     "accept": 0.0,
     "icp.enabled": False,
+    "depth_noise.model": "astra",
+    "depth_noise.scale": 20.0,
     "search.enabled": False,
     "search.below": 0.0,
     "search.min_score": 1.0,
@@ -133,4 +135,5 @@ def test_one_config_holds_for_all_parts(objects: ObjectSet, weights: Weights) ->
     assert estimator.predictor.config is estimator.config is other
     assert estimator.icp.config is other.icp
     assert estimator.verifier.config is other.verification
+    assert estimator.verifier.depth_noise is other.depth_noise
     assert estimator.search.config is other.search

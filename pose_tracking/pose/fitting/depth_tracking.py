@@ -21,7 +21,7 @@ from pose_tracking.pose.config import CovarianceConfig, DepthTrackingConfig
 from .covariance import depth_covariance
 from .icp import IcpRefiner
 from .scoring import Verifier
-from .surface_comparison import SurfaceComparison, depth_sigma
+from .surface_comparison import SurfaceComparison
 
 # Why an object was not found where it was expected.
 GONE = "gone"
@@ -98,7 +98,7 @@ class DepthTracker:
             return _reason(before)
         pose = predicted
         if spread > least:
-            pose = self._refine(obj_id, points, pose, final=False)
+            pose = self._refine(frame, obj_id, points, pose, final=False)
         found = self._settle(frame, obj_id, pose, predicted)
         bound = found is not None and found.estimate.fit["violated_fraction"] < self.config.max_void
         shifted = pose if bound else self._slide(frame, obj_id, pose)
@@ -122,7 +122,7 @@ class DepthTracker:
         model = self.objects[obj_id]
         compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
         points, _ = self._near(frame, compared, self.config.least_reach * model.diameter)
-        pose = self._refine(obj_id, points, pose, final=True)
+        pose = self._refine(frame, obj_id, points, pose, final=True)
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
         after = self.verifier.compare(frame, obj_id, pose)
@@ -133,15 +133,16 @@ class DepthTracker:
         claimed = np.zeros(frame.depth.shape, bool)
         claimed[after.rows[~after.hidden], after.cols[~after.hidden]] = True
         check = self.verifier.verify(self.verifier.view(frame, claimed), obj_id, pose)
+        noise = self.verifier.noise(frame)
         covariance = depth_covariance(
             self.covariance,
             model,
             self.icp.surface(obj_id),
             points,
             pose,
-            sigma=float(depth_sigma(self.verifier.config, pose[2, 3])),
+            sigma=float(noise.sigma(pose[2, 3])),
             visible_px=float(agrees.sum()),
-            max_distance=self.icp.last_distance(obj_id),
+            max_distance=self.icp.last_distance(obj_id, noise.excess(pose[2, 3])),
             confidence=check.score,
         )
         mask = _filled(frame, after, agrees)
@@ -194,8 +195,9 @@ class DepthTracker:
         depth = frame.depth[rows, cols].astype(np.float64)
         return frame.intrinsics.backproject_pixels(rows, cols, depth), share
 
-    def _refine(self, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
-        return np.asarray(self.icp.refine(obj_id, points, pose[None], final=final).poses[0])
+    def _refine(self, frame: RGBDFrame, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
+        noise = self.verifier.noise(frame).excess(pose[2, 3])
+        return np.asarray(self.icp.refine(obj_id, points, pose[None], final, noise).poses[0])
 
     def _distance(self, obj_id: int, pose: Float, predicted: Float) -> float:
         """Mean distance (m) of the surface at `pose` from that at `predicted`."""

@@ -18,6 +18,9 @@ from pose_tracking.core.geometry import invert_transform
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.pose.config import IcpConfig
 
+# Points so many standard deviations of the sensor's noise off a surface may be its own.
+NOISE_SIGMAS = 3.0
+
 
 @dataclass
 class IcpPoses:
@@ -64,11 +67,16 @@ class IcpRefiner:
             self._surfaces[obj_id] = ObjectSurface(self.objects[obj_id], self.config.model_points)
         return self._surfaces[obj_id]
 
-    def last_distance(self, obj_id: int) -> float:
+    def last_distance(self, obj_id: int, noise: float = 0.0) -> float:
         """Metres from the surface of object `obj_id` within which points are its own at the end of the last ICP."""
-        return max(self.config.final_distances[-1] * self.objects[obj_id].diameter, self.config.min_distance)
+        return self._distance(self.config.final_distances[-1] * self.objects[obj_id].diameter, noise)
 
-    def refine(self, obj_id: int, points: NDArray[np.floating], poses: Float, final: bool = False) -> IcpPoses:
+    def _distance(self, distance: float, noise: float) -> float:
+        return float(np.hypot(max(distance, self.config.min_distance), NOISE_SIGMAS * noise))
+
+    def refine(
+        self, obj_id: int, points: NDArray[np.floating], poses: Float, final: bool = False, noise: float = 0.0
+    ) -> IcpPoses:
         """Refine poses of one instance.
 
         Args:
@@ -76,6 +84,8 @@ class IcpRefiner:
             points: (P, 3) measured points in the camera frame, metres; rows that are not finite are ignored.
             poses: (K, 4, 4) ``T_camera_object`` to start from.
             final: use `final_distances` (a pose that is right already, many points).
+            noise: standard deviation (metres) of the depth on top of a Kinect's (`DepthNoise.excess`), for which the
+                distances of the options are meant.
 
         Returns:
             the refined poses; those given, with a fitness of 0, where ICP is off, there is no mesh or there are too
@@ -90,11 +100,10 @@ class IcpRefiner:
         if not self.config.enabled or model.mesh_path is None or len(measured) < self.config.min_points:
             return IcpPoses(poses, fitness, rmse)
         distances = self.config.final_distances if final else self.config.max_distances
+        stages = [self._distance(d * model.diameter, noise) for d in distances]
         for k in range(count):
             if np.isfinite(poses[k]).all():
-                poses[k], fitness[k], rmse[k] = self._refine_one(
-                    self.surface(obj_id), measured, poses[k], [d * model.diameter for d in distances]
-                )
+                poses[k], fitness[k], rmse[k] = self._refine_one(self.surface(obj_id), measured, poses[k], stages)
         return IcpPoses(poses, fitness, rmse)
 
     def _refine_one(
@@ -113,7 +122,6 @@ class IcpRefiner:
                 break
             target = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(surface.points[front]))
             target.normals = o3d.utility.Vector3dVector(surface.normals[front])
-            distance = max(distance, self.config.min_distance)
             estimation = registration.TransformationEstimationPointToPlane(registration.TukeyLoss(distance))
             result = registration.registration_icp(
                 source, target, distance, invert_transform(pose), estimation, criteria

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, Float32, Int, UInt8, valid_depth
+from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects import ObjectSet
@@ -74,12 +75,22 @@ class Verification:
 
 
 class Verifier:
-    """Scores hypotheses of the objects of one set; acceleration structures are built at an object's first use."""
+    """Scores hypotheses of the objects of one set; acceleration structures are built at an object's first use.
 
-    def __init__(self, config: VerificationConfig, objects: ObjectSet) -> None:
+    Args:
+        config: options.
+        objects: the known objects.
+        depth_noise: noise of the depth sensor; a Kinect's by default.
+    """
+
+    def __init__(
+        self, config: VerificationConfig, objects: ObjectSet, depth_noise: DepthNoiseConfig | None = None
+    ) -> None:
         self.config = config
+        self.depth_noise = depth_noise or DepthNoiseConfig()
         self.objects = objects
         self._raycasters: dict[int, MeshRaycaster] = {}
+        self._noise: tuple[RGBDFrame, DepthNoise] | None = None
 
     def raycaster(self, obj_id: int) -> MeshRaycaster:
         """The ray caster of object `obj_id`, which must have a mesh."""
@@ -90,6 +101,13 @@ class Verifier:
             self._raycasters[obj_id] = MeshRaycaster(mesh)
         return self._raycasters[obj_id]
 
+    def noise(self, frame: RGBDFrame) -> DepthNoise:
+        """The noise of a frame's depth; what has to be measured is measured once."""
+        if self._noise is None or self._noise[0] is not frame or self._noise[1].config is not self.depth_noise:
+            readings = frame.depth if frame.readings is None else frame.readings
+            self._noise = frame, DepthNoise(self.depth_noise, readings)
+        return self._noise[1]
+
     def view(self, frame: RGBDFrame, mask: Bool) -> InstanceView:
         """Prepare an instance, given by its `mask` (H, W), for `verify`."""
         core = _without_rim(mask) & valid_depth(frame.depth)
@@ -98,7 +116,7 @@ class Verifier:
     def compare(self, frame: RGBDFrame, obj_id: int, pose: Float, max_rays: int | None = None) -> SurfaceComparison:
         """Compare object `obj_id` at `pose` (4, 4) with the depth of the frame; see `compare_surface`."""
         diameter = self.objects[obj_id].diameter
-        return compare_surface(self.config, self.raycaster(obj_id), diameter, frame, pose, max_rays)
+        return compare_surface(self.config, self.noise(frame), self.raycaster(obj_id), diameter, frame, pose, max_rays)
 
     def verify(self, view: InstanceView, obj_id: int, pose: Float) -> Verification:
         """Score object `obj_id` at `pose` (4, 4) by the frame and the instance's mask."""

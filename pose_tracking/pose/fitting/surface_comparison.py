@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Bool, Float, Float32, Int, valid_depth
 from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.depth_noise import DepthNoise
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects.raycasting import MeshRaycaster, RayHits
 from pose_tracking.pose.config import VerificationConfig
@@ -68,6 +68,7 @@ class SurfaceComparison:
 
 def compare_surface(
     config: VerificationConfig,
+    noise: DepthNoise,
     raycaster: MeshRaycaster,
     diameter: float,
     frame: RGBDFrame,
@@ -78,6 +79,7 @@ def compare_surface(
 
     Args:
         config: what still agrees.
+        noise: of the frame's depth.
         raycaster: of the object.
         diameter: of the object, metres.
         frame: the frame; depth that is 0, negative or not finite counts as missing.
@@ -95,13 +97,8 @@ def compare_surface(
     measured[~valid_depth(measured)] = np.nan
     # Distance to the surface rather than along the ray: a pixel of misalignment moves steep surfaces far in depth.
     steepness = np.clip(np.abs(_cosine_to_ray(frame.intrinsics, rows, cols, hits.normals)), LEAST_COSINE, 1.0)
-    tolerance = np.hypot(config.noise_sigmas * depth_sigma(config, rendered), config.shape_tolerance * diameter)
+    tolerance = np.hypot(config.noise_sigmas * noise.sigma(rendered), config.shape_tolerance * diameter)
     return SurfaceComparison(rows, cols, hits, (measured - rendered) * steepness, tolerance, step, in_picture)
-
-
-def depth_sigma(config: VerificationConfig, depth: NDArray[np.floating]) -> Float:
-    """Standard deviation of the sensor's depth (m) at `depth` (m): Nguyen, Izadi and Lovell 2012, axial noise."""
-    return config.noise_floor + config.noise_quadratic * np.maximum(np.asarray(depth, float) - 0.4, 0.0) ** 2
 
 
 def _pixels(region: tuple[int, int, int, int], max_rays: int | None) -> tuple[Int, Int, int]:

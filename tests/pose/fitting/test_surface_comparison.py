@@ -6,23 +6,21 @@ import numpy as np
 import pytest
 from block_scenes import STEPS, meshes, random_pose, render
 
+from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.pose.config import VerificationConfig
-from pose_tracking.pose.fitting.surface_comparison import SurfaceComparison, compare_surface, depth_sigma
+from pose_tracking.pose.fitting.surface_comparison import SurfaceComparison, compare_surface
 
 DIAMETER = 0.15
 POSE = random_pose(np.random.default_rng(3))
 
 
 def compared(frame: RGBDFrame, pose: np.ndarray = POSE, max_rays: int | None = None) -> SurfaceComparison:
-    return compare_surface(VerificationConfig(), MeshRaycaster(meshes()[STEPS]), DIAMETER, frame, pose, max_rays)
-
-
-def test_noise_grows_with_distance() -> None:
-    sigma = depth_sigma(VerificationConfig(), np.array([0.4, 1.0, 2.0]))
-    np.testing.assert_allclose(sigma, [0.0012, 0.0012 + 0.0019 * 0.36, 0.0012 + 0.0019 * 2.56])
+    noise = DepthNoise(DepthNoiseConfig())
+    raycaster = MeshRaycaster(meshes()[STEPS])
+    return compare_surface(VerificationConfig(), noise, raycaster, DIAMETER, frame, pose, max_rays)
 
 
 def test_every_pixel_agrees_or_says_why_not() -> None:

@@ -22,6 +22,7 @@ def test_presets_set_only_parameters_that_exist():
         for parameter, value in values.items():
             PARAMETERS[parameter].coerce(value)
         assert len(set(camera_topics(defaults(**values)).values())) == 3
+        assert (PARAMETERS["pose.depth_noise.model"].name in values) == (name != "default")
     assert (
         camera_topics(defaults(**yaml.safe_load(camera_preset("realsense").read_text())["/**"]["ros__parameters"]))[
             "depth"

@@ -1,0 +1,138 @@
+"""How far a depth reading may be off: one model of the sensor's noise for all that judge poses by depth.
+
+sigma(z), metres, of a reading at the depth z:
+
+- ``kinect``: ``floor + quadratic (z - 0.4 m)^2``. Nguyen, Izadi and Lovell, "Modeling Kinect sensor noise for improved
+  3D reconstruction and tracking", 3DIMPVT 2012: axial noise of the Kinect v1.
+- ``stereo``: ``z^2 subpixel / (focal baseline)``, the derivative of ``z = focal baseline / disparity``; Intel, "Tuning
+  depth cameras for best performance" and "Subpixel linearity improvement for RealSense D400" state it with 90 degrees
+  over 848 pixels for the D435. Most other active stereo cameras (Orbbec Gemini, ZED) follow it too.
+- ``time_of_flight``: ``1 mm + 1.5 mm/m z``: the 2.5 mm at 1 m and 15.5 mm at 9 m of the L515's data sheet, and well
+  above the Azure Kinect's repeatability (Tölgyessy et al., "Evaluation of the Azure Kinect", Sensors 2021).
+- ``astra``: ``3 mm/m^2 z^2``: the quadratic law of structured light (Khoshelham and Elberink, Sensors 2012) through
+  the 3 mm at 1 m of the Orbbec Astra's data sheet.
+- ``auto``: measured on each image, see `measured_noise`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .arrays import Float, Float32, even_indices, valid_depth
+from .config import option
+
+MODELS = ("kinect", "stereo", "time_of_flight", "astra", "auto")
+
+_STEP = 3  # pixels between the readings that are compared: direct neighbours share much of their error
+_ROWS, _SAMPLES, _BINS = 240, 8192, 8
+_LEAST_SAMPLES = 25  # in each bin
+_MOST = 0.02  # of the depth: an image of nothing but noise must not let anything pass
+
+
+@dataclass(frozen=True)
+class DepthNoiseConfig:
+    """Noise of the depth sensor: a model of its kind, and what is particular to the camera."""
+
+    model: str = option(
+        "kinect",
+        "kind of sensor: Kinect v1, stereo (RealSense D400, Orbbec Gemini), time of flight (Azure Kinect, L515, Orbbec "
+        "Femto), Orbbec Astra, or measured on each image and never taken to be less than a Kinect's",
+        choices=MODELS,
+        runtime=True,
+    )
+    scale: float = option(1.0, "the model's noise times this", range=(0.1, 20.0), runtime=True)
+    floor: float = option(0.0012, "kinect: standard deviation close by (Nguyen 2012)", unit="m", range=(0.0, 0.1))
+    quadratic: float = option(
+        0.0019, "kinect: its growth with the square of the distance beyond 0.4 m", unit="1/m", range=(0.0, 0.1)
+    )
+    baseline: float = option(
+        0.05,
+        "stereo: distance of the two infrared cameras (D435 and D405: 0.05 and 0.018, D415: 0.055, D455: 0.095)",
+        unit="m",
+        range=(0.005, 2.0),
+    )
+    focal: float = option(
+        424.0,
+        "stereo: focal length of the infrared images, before depth is aligned to colour (D435 at 848 pixels width)",
+        unit="px",
+        range=(50.0, 10000.0),
+    )
+    subpixel: float = option(
+        0.08,
+        "stereo: standard deviation of the disparity (0.05 on well textured surfaces, 0.1 and more on plain ones)",
+        unit="px",
+        range=(0.005, 2.0),
+    )
+
+
+class DepthNoise:
+    """The noise of one depth image.
+
+    Args:
+        config: the model.
+        image: (H, W) depth in metres that model ``auto`` measures; without it, or with too few readings, ``auto``
+            is a Kinect's noise.
+    """
+
+    def __init__(self, config: DepthNoiseConfig, image: Float32 | None = None) -> None:
+        self.config = config
+        self._measured = measured_noise(image) if config.model == "auto" and image is not None else None
+
+    def sigma(self, depth: ArrayLike) -> Float:
+        """Standard deviation (metres) of readings at `depth` (metres, any shape)."""
+        config, z = self.config, np.asarray(depth, float)
+        if config.model == "stereo":
+            sigma = z**2 * (config.subpixel / (config.focal * config.baseline))
+        elif config.model == "time_of_flight":
+            sigma = 0.001 + 0.0015 * z
+        elif config.model == "astra":
+            sigma = 0.003 * z**2
+        else:
+            sigma = config.floor + config.quadratic * np.maximum(z - 0.4, 0.0) ** 2
+            if self._measured is not None:
+                sigma = np.maximum(sigma, np.minimum(np.interp(z, *self._measured), _MOST * z))
+        return np.asarray(config.scale * sigma)
+
+    def excess(self, depth: float) -> float:
+        """Standard deviation (metres) at `depth` (metres) that comes on top of a Kinect's; 0 where there is none.
+
+        Distances that were chosen for a Kinect's readings are widened by it, in quadrature.
+        """
+        return float(np.sqrt(max(float(self.sigma(depth)) ** 2 - float(_KINECT.sigma(depth)) ** 2, 0.0)))
+
+
+def measured_noise(image: Float32) -> tuple[Float, Float] | None:
+    """Depths and the standard deviation at each, measured on one image.
+
+    Three readings in a row of a plane, evenly spaced, have the second difference 0 but for noise, whose standard
+    deviation it shows times the root of 6. The median over readings of like depth leaves out edges. What neighbours
+    share is not seen this way.
+
+    Args:
+        image: (H, W) depth in metres as the sensor read it; not finite or 0 where it read nothing.
+
+    Returns:
+        (K,) rising depths and (K,) standard deviations, metres; None where too few readings stand in a row.
+    """
+    rows = image[:: max(1, len(image) // _ROWS)]
+    left, middle, right = rows[:, : -2 * _STEP], rows[:, _STEP:-_STEP], rows[:, 2 * _STEP :]
+    with np.errstate(invalid="ignore"):
+        known = valid_depth(rows)
+        index = np.flatnonzero(known[:, : -2 * _STEP] & known[:, _STEP:-_STEP] & known[:, 2 * _STEP :])
+    bins = min(_BINS, len(index) // _LEAST_SAMPLES)
+    if bins == 0:
+        return None
+    at = np.unravel_index(index[even_indices(len(index), _SAMPLES)], middle.shape)
+    depth = middle[at].astype(np.float64)
+    residual = np.abs(left[at] - 2 * depth + right[at])
+    order = np.argsort(depth, kind="stable")
+    parts = [(depth[part], residual[part]) for part in np.array_split(order, bins)]
+    depths = np.array([np.median(z) for z, _ in parts])
+    # 1.4826 times the median is the standard deviation of a normal distribution.
+    return depths, np.array([np.median(r) for _, r in parts]) * (1.4826 / np.sqrt(6.0))
+
+
+_KINECT = DepthNoise(DepthNoiseConfig())

@@ -1,0 +1,24 @@
+"""What `--set` changes in a bundle."""
+
+from __future__ import annotations
+
+import pytest
+
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.cli.evaluation_plan import make_plan
+from pose_tracking.core.errors import ConfigError
+
+
+def test_options_of_pose_tracking_and_pipeline_are_set() -> None:
+    bundle = ModelBundle.load("demo", require_weights=False)
+    settings = ["pose.depth_noise.model=stereo", "pose.accept=0.5", "tracking.max_age=3", "pipeline.segment_every=2"]
+    config = make_plan(None, settings, seed=0).configured(bundle).config
+    assert (config.pose.depth_noise.model, config.pose.accept) == ("stereo", 0.5)
+    assert (config.tracking.max_age, config.pipeline.segment_every) == (3, 2)
+    assert make_plan(None, [], seed=0).configured(bundle).config == bundle.config
+
+
+def test_a_sensor_that_is_not_known_is_refused() -> None:
+    plan = make_plan(None, ["pose.depth_noise.model=sonar"], seed=0)
+    with pytest.raises(ConfigError, match="'sonar' is not one of kinect, stereo, time_of_flight, astra, auto"):
+        plan.configured(ModelBundle.load("demo", require_weights=False))
