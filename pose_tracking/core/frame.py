@@ -89,6 +89,9 @@ class RGBDFrame:
         sample = depth[::4, ::4]
         valid = sample[valid_depth(sample)]
         if valid.size == 0:
+            # Sensors that read every other pixel only may miss the sample.
+            valid = depth[valid_depth(depth)][::16]
+        if valid.size == 0:
             raise FrameError("depth image has no valid reading (all zero or NaN): check the sensor", "depth_empty")
         if float(np.median(valid)) > 100.0:
             raise FrameError(

@@ -35,6 +35,18 @@ def test_a_frame_with_holes_passes() -> None:
     replace(GOOD, depth=depth).check()
 
 
+@pytest.mark.parametrize("first", [(0, 1), (1, 0), (1, 1), (3, 2)])
+def test_depth_on_some_pixels_only_passes(first: tuple[int, int]) -> None:
+    depth = np.zeros_like(GOOD.depth)
+    part = np.s_[first[0] :: 4, first[1] :: 4]
+    depth[part] = 0.8
+    replace(GOOD, depth=depth).check()
+    depth[part] = 800.0
+    with pytest.raises(FrameError) as caught:
+        replace(GOOD, depth=depth).check()
+    assert caught.value.reason == "depth_unit"
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
