@@ -48,8 +48,20 @@ class SegmentationConfig:
     mask_head_channels: tuple[int, ...] = option((64, 64, 64), "channels of the mask head's layers", range=(8, 512))
     roi_size: int = option(7, "side of the RoIAlign grid of the box head and of the appearance features", range=(3, 28))
     mask_roi_size: int = option(14, "side of the mask head's RoIAlign grid; masks are twice as fine", range=(7, 56))
-    max_width: int = option(640, "wider images are scaled down to this", unit="px", range=(64, 4096))
-    max_height: int = option(480, "higher images are scaled down to this", unit="px", range=(64, 4096))
+    focal_length: float = option(
+        572.0,
+        "focal length of the images the network was trained on: those of other cameras are scaled so that objects have "
+        "the size it knows (at most 3 times larger, not at all within 15 %); 0 leaves them as they are",
+        unit="px",
+        range=(0, 20000),
+    )
+    max_width: int = option(
+        1280,
+        "longer side of the network's image at most, after that scaling; objects in larger ones are seen too small",
+        unit="px",
+        range=(64, 4096),
+    )
+    max_height: int = option(960, "its shorter side at most", unit="px", range=(64, 4096))
     proposals: int = option(150, "regions the box head classifies", range=(1, 2000))
     score_threshold: float = option(
         0.1,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,7 +26,8 @@ from pose_tracking.networks.backbone import FrozenNormConv
 from pose_tracking.networks.weights import load_weights
 
 from .config import SegmentationConfig
-from .depth import DEPTH_CHANNELS, camera_of_window, depth_channels
+from .depth import DEPTH_CHANNELS
+from .network_view import NetworkView
 from .pyramid import NORMALIZATION, PyramidBackbone
 
 
@@ -157,10 +157,10 @@ class TorchvisionSegmenter:
     @torch.inference_mode()
     def segment(self, frame: RGBDFrame) -> Instances:
         """Instances in the colour image of `frame`, best score first."""
-        images, features = self._pyramid(frame)
+        view, images, features = self._pyramid(frame)
         proposals, _ = self.model.rpn(images, features)
         boxes, labels, scores = self._classify(features, proposals, images.image_sizes)
-        return self._instances(frame, images, features, boxes, labels, scores)
+        return self._instances(view, frame.depth.shape, images, features, boxes, labels, scores)
 
     @torch.inference_mode()
     def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
@@ -174,36 +174,30 @@ class TorchvisionSegmenter:
         Returns:
             N instances in the order of `boxes`, all with score 1.
         """
-        images, features = self._pyramid(frame)
-        height, width = frame.color.shape[:2]
-        ratio = np.array([images.image_sizes[0][1] / width, images.image_sizes[0][0] / height] * 2)
-        scaled = torch.as_tensor(np.asarray(boxes, float).reshape(-1, 4) * ratio, dtype=torch.float32).to(self.device)
+        view, images, features = self._pyramid(frame)
+        scaled = torch.as_tensor(view.to_network(boxes), dtype=torch.float32).to(self.device)
         index = {int(obj_id): i for i, obj_id in enumerate(self.obj_ids)}
         labels = torch.tensor([index[int(i)] + 1 for i in obj_ids], dtype=torch.long, device=self.device)
-        return self._instances(frame, images, features, scaled, labels, torch.ones(len(labels)))
+        return self._instances(view, frame.depth.shape, images, features, scaled, labels, torch.ones(len(labels)))
 
-    def _pyramid(self, frame: RGBDFrame) -> tuple[ImageList, OrderedDict[str, Tensor]]:
-        height, width = frame.color.shape[:2]
-        scale = min(1.0, self.config.max_width / width, self.config.max_height / height)
-        image = frame.color
-        if scale < 1:
-            size = max(round(width * scale), 1), max(round(height * scale), 1)
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        depths = [_channels_of(frame, image.shape[1], image.shape[0])] if self.config.depth else []
-        images = to_network_input([image], self.config, self.device, depths)
-        return images, self.model.backbone(images.tensors)
+    def _pyramid(self, frame: RGBDFrame) -> tuple[NetworkView, ImageList, OrderedDict[str, Tensor]]:
+        view = NetworkView.of(frame, self.config)
+        depths = [view.depth_channels(frame)] if self.config.depth else []
+        images = to_network_input([view.color(frame)], self.config, self.device, depths)
+        return view, images, self.model.backbone(images.tensors)
 
     def _instances(
         self,
-        frame: RGBDFrame,
+        view: NetworkView,
+        shape: tuple[int, ...],
         images: ImageList,
         features: OrderedDict[str, Tensor],
         boxes: Tensor,
         labels: Tensor,
         scores: Tensor,
     ) -> Instances:
-        """Features and full-size masks of boxes (N, 4) in network pixels with labels (N,) from 1."""
-        height, width = frame.color.shape[:2]
+        """Features and masks, of the frame's `shape`, of boxes (N, 4) in network pixels with labels (N,) from 1."""
+        height, width = shape
         if len(boxes) == 0:
             return Instances.empty(height, width, self.config.fpn_channels, self.config.roi_size)
         heads = self.model.roi_heads
@@ -211,9 +205,7 @@ class TorchvisionSegmenter:
         mask_features = heads.mask_roi_pool(features, [boxes], images.image_sizes)
         logits = heads.mask_predictor(heads.mask_head(mask_features))
         small = maskrcnn_inference(logits, [labels])[0][:, 0].cpu().numpy()
-        rows, columns = images.image_sizes[0]
-        ratio = np.array([width / columns, height / rows] * 2, np.float32)
-        full = boxes.cpu().numpy() * ratio
+        full = view.to_frame(boxes.cpu().numpy())
         masks = paste_masks(small, full, height, width, self.config.mask_threshold)
         return Instances(
             self.obj_ids[labels.cpu().numpy() - 1],
@@ -239,16 +231,6 @@ class TorchvisionSegmenter:
         boxes, scores, labels = boxes[order], scores[order], labels[order]
         keep = suppress_across_classes(boxes, labels, config.cross_class_iou)[: config.max_detections]
         return boxes[keep], labels[keep], scores[keep]
-
-
-def _channels_of(frame: RGBDFrame, width: int, height: int) -> Float32:
-    """(6, height, width) depth channels of `frame` at the size its colours have in the network."""
-    depth, camera = frame.depth, frame.intrinsics
-    if depth.shape != (height, width):
-        camera = camera_of_window(camera, 0, 0, depth.shape[1], depth.shape[0], (width, height))
-        # Nearest: a mean over an edge, or with the zeros of a hole, is no depth of anything.
-        depth = np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
-    return depth_channels(depth, camera)
 
 
 def suppress_across_classes(boxes: Tensor, labels: Tensor, iou: float) -> Tensor:
