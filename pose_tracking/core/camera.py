@@ -10,6 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import Float, Float32
 from .errors import FrameError
 
+# Focal length (px) of the cameras that pixel counts in options are about: Kinect and its like at 640x480.
+REFERENCE_FOCAL = 572.0
+# Cameras whose focal lengths are nearer to it than this factor count as such.
+FOCAL_TOLERANCE = 1.15
+
 
 @dataclass(frozen=True)
 class CameraIntrinsics:
@@ -47,6 +52,14 @@ class CameraIntrinsics:
     def matrix(self) -> Float:
         """(3, 3) camera matrix K."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    @property
+    def density(self) -> float:
+        """Pixels of a thing in this camera for each one that it has in a camera of `REFERENCE_FOCAL` at its place."""
+        across, down = self.fx / REFERENCE_FOCAL, self.fy / REFERENCE_FOCAL
+        if all(1 / FOCAL_TOLERANCE <= ratio <= FOCAL_TOLERANCE for ratio in (across, down)):
+            return 1.0
+        return across * down
 
     @property
     def is_distorted(self) -> bool:

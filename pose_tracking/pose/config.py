@@ -268,7 +268,12 @@ class DepthTrackingConfig:
     min_visible: float = option(
         0.12, "share of the silhouette whose depth must agree; a more hidden object is not seen", range=(0.0, 1.0)
     )
-    min_visible_px: int = option(60, "pixels whose depth must agree", unit="px", range=(1, 100000))
+    min_visible_px: int = option(
+        60,
+        "pixels whose depth must agree, at a focal length of 572 pixels: as much of the object in other cameras",
+        unit="px",
+        range=(1, 100000),
+    )
     min_in_view: float = option(
         0.2, "share of the side towards the camera that must be in the picture", range=(0.0, 1.0)
     )

@@ -78,3 +78,10 @@ def test_single_pixels_are_back_projected_as_whole_images_are() -> None:
     points = CAMERA.backproject_pixels(rows, cols, depth[rows, cols].astype(np.float64))
     np.testing.assert_allclose(points, CAMERA.backproject(depth)[rows, cols], rtol=1e-5, atol=1e-7)
     assert np.isnan(CAMERA.backproject_pixels(rows, cols, np.full(3, np.nan))).all()
+
+
+def test_density_is_that_of_things_in_the_image() -> None:
+    assert CameraIntrinsics(640, 480, 570.0, 610.0, 319.5, 239.5).density == 1
+    assert CameraIntrinsics(320, 240, 286.0, 286.0, 159.5, 119.5).density == pytest.approx(0.25)
+    assert CameraIntrinsics(640, 240, 572.0, 286.0, 319.5, 119.5).density == pytest.approx(0.5)
+    assert CameraIntrinsics(1920, 1440, 1716.0, 1716.0, 959.5, 719.5).density == pytest.approx(9)

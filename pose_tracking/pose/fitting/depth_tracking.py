@@ -115,7 +115,7 @@ class DepthTracker:
     def visible_box(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float | None:
         """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
         compared = self.verifier.compare(frame, obj_id, pose)
-        return compared.box() if compared.agrees.sum() >= self.config.min_visible_px else None
+        return compared.box() if compared.agrees.sum() >= self._min_visible_px(frame) else None
 
     def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> DepthTrackedPose | None:
         """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
@@ -127,7 +127,7 @@ class DepthTracker:
             return None
         after = self.verifier.compare(frame, obj_id, pose)
         agrees = after.agrees
-        if agrees.sum() < max(self.config.min_visible * len(agrees), self.config.min_visible_px):
+        if agrees.sum() < max(self.config.min_visible * len(agrees), self._min_visible_px(frame)):
             return None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = np.zeros(frame.depth.shape, bool)
@@ -148,6 +148,11 @@ class DepthTracker:
         mask = _filled(frame, after, agrees)
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features)
         return DepthTrackedPose(estimate, mask, after.box())
+
+    def _min_visible_px(self, frame: RGBDFrame) -> float:
+        # As much of the object in every camera, but not so few pixels that their depth says nothing.
+        least = min(self.config.min_visible_px, self.icp.config.min_points)
+        return max(self.config.min_visible_px * frame.intrinsics.density, least)
 
     def _slide(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float:
         """`pose` shifted across the view ray to where most of the silhouette agrees and least lies before a void.

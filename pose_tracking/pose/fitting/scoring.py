@@ -176,7 +176,7 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
         "normal_error": _normal_error(view.frame, rows[inlier], cols[inlier], compared.hits.normals[inlier]),
         "occluded_fraction": hidden.sum() / drawn,
         "visible_px": inliers * pixels_per_ray,
-        "log_visible": np.log10(1 + inliers * pixels_per_ray),
+        "log_visible": np.log10(1 + inliers * pixels_per_ray / view.frame.intrinsics.density),
         "residual_mm": np.median(residuals) * 1e3 if inliers else np.nan,
     }
     return {name: float(value) for name, value in features.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from block_scenes import CAMERA, LAMP, POST, STEPS, moved, random_pose, render, write_objects
@@ -185,6 +186,26 @@ def test_the_visible_box_is_that_of_what_is_seen(depth_tracker: DepthTracker, le
     assert len(rows) > 200
     box = depth_tracker.visible_box(replace(frame, depth=depth), STEPS, truth)
     assert box == pytest.approx(expected, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("option", "pixels", "seen"), [(60, 30, True), (60, 12, False), (300, 40, False), (300, 110, True)]
+)
+def test_few_pixels_of_a_camera_with_few_are_enough(
+    depth_tracker: DepthTracker, option: int, pixels: int, seen: bool
+) -> None:
+    """The test camera has a quarter of the pixels on an object that the option is about."""
+    truth = upright()
+    frame, (mask,) = render([(STEPS, truth)])
+    depth = np.zeros_like(frame.depth)
+    rows, cols = np.nonzero(cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8)))
+    middle = len(rows) // 2
+    rows, cols = rows[middle : middle + pixels], cols[middle : middle + pixels]
+    depth[rows, cols] = frame.depth[rows, cols]
+    tracker = depth_tracker_of(depth_tracker.objects)
+    tracker.config = replace(tracker.config, min_visible_px=option)
+    box = tracker.visible_box(replace(frame, depth=depth), STEPS, truth)
+    assert (box is not None) == seen
 
 
 def test_what_is_not_seen_has_no_visible_box(depth_tracker: DepthTracker) -> None:

@@ -154,6 +154,23 @@ def test_cost_does_not_grow_with_the_image(verifier: Verifier) -> None:
     assert pixels[0] > 5 * pixels[1]
 
 
+def test_how_much_is_seen_does_not_depend_on_the_resolution(verifier: Verifier) -> None:
+    pose = make_transform(np.eye(3), [0, 0, 0.5])
+    frame, (mask,) = render([(POST, pose)])
+    camera = frame.intrinsics
+    larger = replace(
+        camera, width=4 * camera.width, height=4 * camera.height, fx=4 * camera.fx, fy=4 * camera.fy,
+        cx=4 * camera.cx + 1.5, cy=4 * camera.cy + 1.5,
+    )  # fmt: skip
+    color, depth = frame.color.repeat(4, 0).repeat(4, 1), frame.depth.repeat(4, 0).repeat(4, 1)
+    fine = replace(frame, color=color, depth=depth, intrinsics=larger)
+    large_mask = mask.repeat(4, 0).repeat(4, 1)
+    one = verifier.verify(verifier.view(frame, mask), POST, pose).features
+    other = verifier.verify(verifier.view(fine, large_mask), POST, pose).features
+    assert other["visible_px"] > 10 * one["visible_px"]
+    assert other["log_visible"] == pytest.approx(one["log_visible"], abs=0.1)
+
+
 def test_each_feature_pushes_the_way_it_should(verifier: Verifier) -> None:
     pose = random_pose(np.random.default_rng(7))
     frame, (mask,) = render([(STEPS, pose)])
