@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from pose_tracking.core.errors import MeshError
 # Objects a table-top RGB-D camera can see; outside it the unit is almost surely wrong (FoundationPose #44, #205).
 MIN_DIAMETER, MAX_DIAMETER = 0.005, 2.0
 UNIT_SCALE = {"m": 1.0, "mm": 1e-3}
+# Of 255: vertex colours that differ by no more are one colour, and channels that do are a grey.
+ONE_COLOR = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,11 @@ class Mesh:
     normals: Float32
     colors: UInt8
 
+    @cached_property
+    def colored(self) -> bool:
+        """Whether the colours say what the object looks like; see `is_colored`."""
+        return is_colored(self.colors)
+
     def sample_surface(self, count: int, seed: int = 0) -> tuple[Float32, Float32]:
         """(count, 3) points and unit normals drawn uniformly over the surface, repeatable by `seed`."""
         rng = np.random.default_rng(seed)
@@ -45,6 +53,13 @@ class Mesh:
         c = corners[face]
         points = c[:, 0] + u * (c[:, 1] - c[:, 0]) + v * (c[:, 2] - c[:, 0])
         return points.astype(np.float32), (cross[face] / area[face, None]).astype(np.float32)
+
+
+def is_colored(colors: UInt8) -> bool:
+    """Whether (V, 3) vertex colours are more than one grey, black or white, which is what programs write for none."""
+    if len(colors) == 0:
+        return False
+    return bool(np.ptp(colors, axis=0).max() > ONE_COLOR or np.ptp(colors, axis=1).max() > ONE_COLOR)
 
 
 def diameter(points: NDArray[np.floating]) -> float:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Float, Float32, Int, UInt8
 from pose_tracking.core.errors import MeshError
 
+from .mesh import is_colored
+
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
 MATERIAL_SUFFIXES = (".obj", ".glb", ".gltf")  # formats with materials and textures
 GREY = 128
@@ -28,7 +30,7 @@ class RawMesh:
         vertices: (V, 3) in the unit of the file.
         faces: (F, 3) vertex indices.
         colors: (V, 3) uint8 RGB, mid grey where the file has no colour.
-        colored: whether the file has colour.
+        colored: whether the file has colour; one grey or white all over is none.
         notes: what was done to it, for people.
     """
 
@@ -63,11 +65,12 @@ def read_mesh_file(path: str | Path) -> RawMesh:
     if not parts:
         raise MeshError(f"{path}: no triangles could be read (corrupt file or not a mesh)")
     first = np.cumsum([0, *(len(p.vertices) for p in parts)])
+    colors = np.concatenate([p.colors for p in parts])
     raw = RawMesh(
         np.concatenate([p.vertices for p in parts]),
         np.concatenate([p.faces + start for p, start in zip(parts, first, strict=False)]),
-        np.concatenate([p.colors for p in parts]),
-        any(p.colored for p in parts),
+        colors,
+        any(p.colored for p in parts) and is_colored(colors),
         list(dict.fromkeys(note for p in parts for note in p.notes)),
     )
     if not np.isfinite(raw.vertices).all():

@@ -91,6 +91,15 @@ class ObjectSet(Mapping[int, ObjectModel]):
         """Whether every object's mesh file is at hand."""
         return all(model.mesh_path is not None for model in self._models.values())
 
+    @property
+    def colorless(self) -> list[str]:
+        """Names of the objects whose meshes say nothing of their colour: they are told by shape alone.
+
+        Raises:
+            MeshError: a mesh file is unreadable or does not fit its object.
+        """
+        return [model.name for model in self._models.values() if model.mesh is not None and not model.mesh.colored]
+
     def require_meshes(self, purpose: str) -> None:
         """Check that every object's mesh file is at hand.
 

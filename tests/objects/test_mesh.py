@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,20 @@ def test_diameter_of_flat_and_single_points() -> None:
 def test_diameters_of_real_meshes_are_those_of_models_info(linemod_objects) -> None:
     for model in linemod_objects.values():
         assert diameter(model.mesh.vertices) == pytest.approx(model.diameter, rel=0.02)
+
+
+@pytest.mark.parametrize("color", [(128, 128, 128), (255, 255, 255), (200, 203, 201), (0, 0, 0)])
+def test_one_grey_all_over_is_no_colour(color: tuple[int, int, int]) -> None:
+    mesh = box()
+    grey = np.tile(np.array(color, np.uint8), (len(mesh.vertices), 1))
+    assert not replace(mesh, colors=grey).colored
+    spotted = grey.copy()
+    spotted[0] = (120, 30, 30)
+    assert replace(mesh, colors=spotted).colored
+    assert replace(mesh, colors=np.tile(np.array([180, 60, 50], np.uint8), (len(grey), 1))).colored
+
+
+def test_a_mesh_without_colour_stays_one_when_saved(tmp_path: Path) -> None:
+    mesh = box()
+    save_mesh(replace(mesh, colors=np.full_like(mesh.colors, 128)), tmp_path / "grey.ply")
+    assert not load_mesh(tmp_path / "grey.ply").colored

@@ -39,6 +39,10 @@ FEATURES = (
     "log_visible",
 )
 
+# Colour features of a mesh without colour: nothing in the picture can speak against it. The score is that of the depth
+# terms, as for a coloured object whose colours fit without error; right poses of coloured ones lose about 1 of the
+# logit to sensor noise and light.
+COLOR_UNKNOWN = {"chroma_error": 0.0, "texture_error": 0.0, "brightness_error": 0.0, "gain": 1.0}
 # Exposure and light make an object up to e times darker or brighter than its model without being suspicious.
 USUAL_EXPOSURE = 1.0
 # Hidden by less than this share of the diameter counts as sunk into what hides it.
@@ -124,13 +128,19 @@ class Verifier:
         if not compared.in_picture:
             return Verification(0.0, dict.fromkeys((*FEATURES, "visible_px"), 0.0))
         features = depth_features(compared, view, self.objects[obj_id].diameter)
-        agrees = compared.agrees
-        features |= color_features(
-            view.frame.color[compared.rows[agrees], compared.cols[agrees]],
-            self.raycaster(obj_id).colors(compared.hits)[agrees],
+        features |= self._color_features(view.frame, obj_id, compared)
+        return Verification(score_features(self.config, features), features)
+
+    def _color_features(self, frame: RGBDFrame, obj_id: int, compared: SurfaceComparison) -> dict[str, float]:
+        """`color_features` where the surface agrees; those of a mesh without colour say nothing of the frame."""
+        raycaster, agrees = self.raycaster(obj_id), compared.agrees
+        if not raycaster.mesh.colored:
+            return dict(COLOR_UNKNOWN)
+        return color_features(
+            frame.color[compared.rows[agrees], compared.cols[agrees]],
+            raycaster.colors(compared.hits)[agrees],
             compared.hits.normals[agrees],
         )
-        return Verification(score_features(self.config, features), features)
 
 
 def score_features(config: VerificationConfig, features: Mapping[str, float]) -> float:

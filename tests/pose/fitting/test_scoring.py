@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from block_scenes import CAMERA, LAMP, POST, STEPS, moved, random_pose, render, write_objects
+from block_scenes import CAMERA, LAMP, POST, STEPS, meshes, moved, random_pose, render, write_objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pose_tracking.bundles.pipeline_config import PipelineConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import make_transform
+from pose_tracking.datasets.bop import BopScene
 from pose_tracking.objects import ObjectSet
+from pose_tracking.objects.mesh import save_mesh
 from pose_tracking.pose.config import VerificationConfig
 from pose_tracking.pose.fitting.scoring import FEATURES, Verifier, score_features
 
@@ -234,3 +238,54 @@ def test_smooth_shading_is_no_texture_error(verifier: Verifier) -> None:
         for color in (frame.color, patched)
     ]
     assert errors[0] < 0.1 < 0.2 < errors[1]
+
+
+@pytest.fixture(scope="module")
+def colorless(tmp_path_factory: pytest.TempPathFactory) -> Verifier:
+    folder = tmp_path_factory.mktemp("colorless")
+    objects = write_objects(folder)
+    for obj_id, mesh in meshes().items():
+        save_mesh(replace(mesh, colors=np.full_like(mesh.colors, 128)), folder / f"obj_{obj_id:06d}.ply")
+    assert objects.colorless == ["steps", "lamp", "post"]
+    return Verifier(VerificationConfig(), objects)
+
+
+@pytest.mark.parametrize("obj_id", [STEPS, LAMP, POST])
+def test_a_mesh_without_colour_is_told_by_shape_alone(colorless: Verifier, obj_id: int) -> None:
+    """Whatever colours and patterns the thing has: a right pose is believed, a wrong one and an absent one are not."""
+    rng = np.random.default_rng(obj_id)
+    empty, _ = render([])
+    for seed in range(5):
+        pose = random_pose(rng)
+        frame, (mask,) = render([(obj_id, pose)], seed=seed)
+        pattern = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8)
+        painted = np.kron(pattern, np.ones((20, 20, 1), np.uint8))
+        frame = replace(frame, color=np.where(mask[..., None], painted, frame.color))
+        view = colorless.view(frame, mask)
+        assert colorless.verify(view, obj_id, pose).score > 0.8
+        assert colorless.verify(view, obj_id, moved(pose, 0, 0.05, rng)).score < 0.3
+        assert colorless.verify(colorless.view(replace(frame, depth=empty.depth), mask), obj_id, pose).score < 0.05
+
+
+def test_a_coloured_mesh_is_told_by_its_colour(objects: ObjectSet, verifier: Verifier) -> None:
+    assert objects.colorless == []
+    pose = random_pose(np.random.default_rng(3))
+    frame, (mask,) = render([(STEPS, pose)])
+    painted = replace(frame, color=np.where(mask[..., None], np.array([20, 200, 220], np.uint8), frame.color))
+    assert verifier.verify(verifier.view(painted, mask), STEPS, pose).score < 0.3
+
+
+def test_published_poses_of_a_real_object_without_colour_are_believed(data_dir: Path) -> None:
+    """Development data: the first frames of a real recording, whose pixels are not square."""
+    folder = data_dir / "mustard"
+    if not folder.is_dir():
+        pytest.skip(f"no recording at {folder}")
+    objects = ObjectSet.load(folder / "models" / "models_info.json", folder / "models")
+    verifier = Verifier(VerificationConfig(), objects)
+    scene = BopScene(folder / "test" / "000000")
+    scores = []
+    for k in range(0, 60, 3):
+        (truth,) = scene[k].objects or []
+        assert truth.mask is not None
+        scores.append(verifier.verify(verifier.view(scene[k].frame, truth.mask), truth.obj_id, truth.pose).score)
+    assert np.mean(np.array(scores) > PipelineConfig().min_pose_confidence) >= 0.95
