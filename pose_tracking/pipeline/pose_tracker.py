@@ -171,7 +171,12 @@ class PoseTracker:
             return Recovery()
         with report.timed("pose"):
             recovery = recover(
-                self._depth_tracker, frame, tracks, association.detections, self.config.recovery_confidence
+                self._depth_tracker,
+                frame,
+                tracks,
+                association.detections,
+                self.config.recovery_confidence,
+                motion=None if association.searched else self.tracker.config,
             )
         report.recovered, report.not_recovered = len(recovery.found), recovery.not_found
         return recovery

@@ -16,6 +16,7 @@ from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, DepthT
 from .duplicates import is_taken
 
 if TYPE_CHECKING:
+    from pose_tracking.tracking.config import TrackingConfig
     from pose_tracking.tracking.track import Track
 
 TAKEN = "taken"
@@ -49,6 +50,7 @@ def recover(
     tracks: Sequence[Track],
     detections: Sequence[Detection],
     min_confidence: float,
+    motion: TrackingConfig | None = None,
 ) -> Recovery:
     """Find unmatched tracks by pose and depth; no two things are put in one place.
 
@@ -58,11 +60,13 @@ def recover(
         tracks: those that are `recoverable`, at their predicted poses.
         detections: of this frame; they keep their places.
         min_confidence: pose confidence from which a pose is believed.
+        motion: says how far a track that is not found where it was expected may have gone, for it is searched for
+            there; None where it is not: the detector has looked at the frame and sees what has moved away.
     """
     recovery = Recovery()
     found: dict[int, Detection] = {}
     for i, track in enumerate(tracks):
-        outcome = _look_for(track, depth_tracker, frame, min_confidence)
+        outcome = _look_for(track, depth_tracker, frame, min_confidence, motion)
         if isinstance(outcome, Detection):
             found[i] = outcome
             continue
@@ -81,12 +85,17 @@ def recover(
     return recovery
 
 
-def _look_for(track: Track, depth_tracker: DepthTracker, frame: RGBDFrame, min_confidence: float) -> Detection | str:
+def _look_for(
+    track: Track, depth_tracker: DepthTracker, frame: RGBDFrame, min_confidence: float, motion: TrackingConfig | None
+) -> Detection | str:
     """The detection that continues a track, or why it was not found."""
     pose, covariance = track.pose, track.pose_covariance
     assert pose is not None
     assert covariance is not None
-    found = depth_tracker.track(frame, track.obj_id, pose, covariance, min_confidence)
+    manoeuvre = 0.0
+    if motion is not None and track.frames_since_seen <= depth_tracker.config.search_frames:
+        manoeuvre = track.manoeuvre(motion)
+    found = depth_tracker.track(frame, track.obj_id, pose, covariance, min_confidence, manoeuvre)
     if isinstance(found, str):
         return found
     return Detection(track.obj_id, track.score, found.box, None, found.estimate, found.mask)

@@ -255,6 +255,19 @@ class DepthTrackingConfig:
     most_reach: float = option(
         0.15, "the same at most: farther points are something else's", unit="diameters", range=(0.0, 1.0)
     )
+    most_search: float = option(
+        0.5,
+        "how far around the prediction an object is searched for at most that is not found at it, where the detector "
+        "has not looked either: it may have set off",
+        unit="diameters",
+        range=(0.0, 2.0),
+    )
+    search_frames: int = option(
+        5,
+        "frames in a row, from the first in which it is not found, in which it is searched for; 0: none",
+        unit="frames",
+        range=(0, 1000),
+    )
     max_void: float = option(
         0.03,
         "share of the silhouette before what is measured farther away from which a shift across the view ray is "

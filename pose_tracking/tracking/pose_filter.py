@@ -246,6 +246,11 @@ def _judge(
     return outside, turned & ~again, again
 
 
+def manoeuvre(one: PoseFilter, config: TrackingConfig) -> float:
+    """Standard deviation (m, each axis) of the position that a change of velocity at the last measurement adds."""
+    return float(np.sqrt(_manoeuvre([one], config)[0, 0, 0]))
+
+
 def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float, Float]:
     spread = np.diag(np.repeat([0, 0, _INITIAL_SPEED**2, _INITIAL_TURN**2], 3).astype(float))
     spread[:6, :6] = np.asarray(covariance, float) + _FLOOR

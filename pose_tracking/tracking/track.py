@@ -69,6 +69,10 @@ class Track:
         """(6, 6) covariance of (x, y, z, rx, ry, rz) of `pose`, or None."""
         return None if self.filter is None else self.filter.pose_covariance
 
+    def manoeuvre(self, config: TrackingConfig) -> float:
+        """Standard deviation (m) of what a change of velocity since the last pose adds to the way; 0 without a pose."""
+        return 0.0 if self.filter is None else pose_filter.manoeuvre(self.filter, config)
+
     @property
     def box(self) -> Float:
         """(4,) corners of the box at the time of the current frame, pixels."""

@@ -6,7 +6,7 @@ BOP. Sources: Hinterstoisser et al., ACCV 2012 (ADD, ADI); Hodan et al., BOP Cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,24 @@ def add_s(estimate: Float, truth: Float, points: NDArray[np.floating], *, tree: 
     tree = cKDTree(points) if tree is None else tree
     distances, _ = tree.query(transform_points(invert_transform(estimate) @ truth, points))
     return float(distances.mean())
+
+
+def accuracy_auc(errors: Iterable[float | None], threshold: float = 0.1) -> float:
+    """Area under the curve of the share of poses within an error up to `threshold`, 0 to 1: ADD AUC, ADD-S AUC.
+
+    As the evaluations of YCB-Video and YCBInEOAT have it (threshold 0.1 m), the curve taken exactly and not in steps.
+
+    Args:
+        errors: ADD or ADD-S (m) of each frame; None or infinite where the object is there and no pose was given.
+        threshold: largest error that counts, metres.
+
+    Raises:
+        ValueError: there is no error.
+    """
+    values = np.array([np.inf if error is None else error for error in errors], float)
+    if len(values) == 0:
+        raise ValueError("no errors to make a curve of")
+    return float(np.clip(1.0 - values / threshold, 0.0, 1.0).mean())
 
 
 def mssd(estimate: Float, truth: Float, points: NDArray[np.floating], symmetries: Float) -> float:

@@ -21,6 +21,7 @@ from pose_tracking.pose.config import CovarianceConfig, DepthTrackingConfig
 from .covariance import depth_covariance
 from .icp import IcpRefiner
 from .scoring import Verifier
+from .search_around import agreement, flush_share, places_around
 from .surface_comparison import SurfaceComparison
 
 # Why an object was not found where it was expected.
@@ -33,6 +34,7 @@ MOVED = "moved"
 
 _SLIDES = (0.06, 0.03)  # steps in diameters
 _MOST_SLIDES = 3  # of each
+_MOST_FLUSH = 0.2  # of the surroundings of what is found by a search
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,13 @@ class DepthTracker:
         return self.icp.config.enabled and self.objects[obj_id].mesh_path is not None
 
     def track(
-        self, frame: RGBDFrame, obj_id: int, predicted: Float, covariance: Float, min_confidence: float
+        self,
+        frame: RGBDFrame,
+        obj_id: int,
+        predicted: Float,
+        covariance: Float,
+        min_confidence: float,
+        manoeuvre: float = 0.0,
     ) -> DepthTrackedPose | str:
         """Look for object `obj_id`, which `can_track`.
 
@@ -83,10 +91,22 @@ class DepthTracker:
             predicted: (4, 4) ``T_camera_object`` at the time of the frame.
             covariance: (6, 6) of the prediction.
             min_confidence: a pose that scores less is not believed.
+            manoeuvre: standard deviation (m) of what an unforeseen change of its velocity adds to the way of the
+                object; where it is not found at the prediction it is searched for that far around. 0: it is not.
 
         Returns:
             what was found, or why nothing was: one of the reasons of this module.
         """
+        outcome = self._look(frame, obj_id, predicted, covariance, min_confidence)
+        if manoeuvre > 0 and outcome in (GONE, HIDDEN, MOVED, SCORE):
+            found = self._search(frame, obj_id, predicted, covariance, min_confidence, manoeuvre)
+            return outcome if found is None else found
+        return outcome
+
+    def _look(
+        self, frame: RGBDFrame, obj_id: int, predicted: Float, covariance: Float, min_confidence: float
+    ) -> DepthTrackedPose | str:
+        """`track` near the prediction alone."""
         if self._in_view(frame, obj_id, predicted) < self.config.min_in_view:
             return OUT_OF_VIEW
         diameter = self.objects[obj_id].diameter
@@ -116,6 +136,34 @@ class DepthTracker:
         """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
         compared = self.verifier.compare(frame, obj_id, pose)
         return compared.box() if compared.agrees.sum() >= self._min_visible_px(frame) else None
+
+    def _search(
+        self,
+        frame: RGBDFrame,
+        obj_id: int,
+        predicted: Float,
+        covariance: Float,
+        min_confidence: float,
+        manoeuvre: float,
+    ) -> DepthTrackedPose | None:
+        """`track` around the prediction, as far as a manoeuvre may have carried the object; None where it is not."""
+        reach = min(self.config.sigmas * manoeuvre, self.config.most_search * self.objects[obj_id].diameter)
+        # Where it was expected to stand still, its covariance says nothing of where it went.
+        uncertain = covariance.copy()
+        uncertain[:3, :3] += manoeuvre**2 * np.eye(3)
+        best, most = None, -np.inf
+        for start in places_around(self.verifier, frame, obj_id, predicted, reach):
+            found = self._look(frame, obj_id, start, uncertain, min_confidence)
+            if isinstance(found, str):
+                continue
+            pose = found.estimate.pose
+            away = float(np.linalg.norm(pose[:3, 3] - predicted[:3, 3]))
+            likelihood = float(np.log(found.estimate.confidence)) - 0.5 * (away / manoeuvre) ** 2
+            # A flat side fits every table top; searched for, it would be found in one.
+            stands_out = flush_share(frame, self.verifier.compare(frame, obj_id, pose)) <= _MOST_FLUSH
+            if likelihood > most and away <= reach and stands_out:
+                best, most = found, likelihood
+        return best
 
     def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> DepthTrackedPose | None:
         """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
@@ -161,23 +209,20 @@ class DepthTracker:
         """
         diameter = self.objects[obj_id].diameter
         across = view_rotation(pose[:3, 3])[:, :2].T
-        best, most = pose, self._fit(frame, obj_id, pose)
+        rays = self.verifier.config.max_rays
+        best, most = pose, agreement(self.verifier, frame, obj_id, pose, rays)
         for step in _SLIDES:
             for _ in range(_MOST_SLIDES):
                 start = best
                 for direction in (*across, *-across):
                     shifted = start.copy()
                     shifted[:3, 3] += step * diameter * direction
-                    fit = self._fit(frame, obj_id, shifted)
+                    fit = agreement(self.verifier, frame, obj_id, shifted, rays)
                     if fit > most:
                         best, most = shifted, fit
                 if best is start:
                     break
         return best
-
-    def _fit(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
-        compared = self.verifier.compare(frame, obj_id, pose, self.verifier.config.max_rays)
-        return (int(compared.agrees.sum()) - int(compared.void.sum())) / max(len(compared.behind), 1)
 
     def _in_view(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
         """Share of the surface towards the camera that is in the picture."""

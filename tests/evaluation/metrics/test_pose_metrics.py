@@ -10,7 +10,16 @@ from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import make_transform
-from pose_tracking.evaluation.metrics.pose import PoseScorer, add, add_s, mspd, mssd, rotation_error, translation_error
+from pose_tracking.evaluation.metrics.pose import (
+    PoseScorer,
+    accuracy_auc,
+    add,
+    add_s,
+    mspd,
+    mssd,
+    rotation_error,
+    translation_error,
+)
 
 CAMERA = CameraIntrinsics(640, 480, 572.4, 573.6, 325.3, 242.0)
 HALF_TURN = np.stack([np.eye(4), np.diag([-1.0, -1.0, 1.0, 1.0])])
@@ -129,3 +138,12 @@ def test_scorer_takes_add_s_for_symmetric_linemod_objects(linemod_objects):
     cat, eggbox = linemod_objects[6], linemod_objects[10]
     assert PoseScorer(cat)(estimate, truth) == pytest.approx(add(estimate, truth, cat.mesh.vertices))
     assert PoseScorer(eggbox)(estimate, truth) == pytest.approx(add_s(estimate, truth, eggbox.mesh.vertices))
+
+
+def test_the_area_under_the_accuracy_curve():
+    assert accuracy_auc([0.0, 0.0]) == 1.0
+    assert accuracy_auc([0.02, 0.04]) == pytest.approx(0.7)
+    assert accuracy_auc([0.02, None, np.inf, 0.5]) == pytest.approx(0.2)
+    assert accuracy_auc([0.02], threshold=0.04) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="no errors"):
+        accuracy_auc([])

@@ -28,6 +28,7 @@ from pose_tracking.pose.fitting.depth_tracking import (
 )
 from pose_tracking.pose.fitting.icp import IcpRefiner
 from pose_tracking.pose.fitting.scoring import Verifier
+from pose_tracking.pose.fitting.search_around import flush_share
 
 CERTAIN = 0.2
 
@@ -221,3 +222,35 @@ def test_without_mesh_or_icp_nothing_can_be_tracked(
     bare = write_objects(tmp_path_factory.mktemp("bare"), with_meshes=False)
     assert not depth_tracker_of(bare).can_track(STEPS)
     assert not depth_tracker_of(depth_tracker.objects, IcpConfig(enabled=False)).can_track(STEPS)
+
+
+def test_what_has_set_off_is_searched_for(depth_tracker: DepthTracker) -> None:
+    """At 5 frames a second a hand carries an object farther than ICP reaches between two of them."""
+    rng = np.random.default_rng(5)
+    for seed in range(4):
+        expected = upright()
+        truth = moved(expected, 4, 0.05, rng)
+        frame, _ = render([(STEPS, truth)], seed=seed)
+        near = depth_tracker.track(frame, STEPS, expected, spread(), CERTAIN)
+        assert isinstance(near, str) or np.linalg.norm(near.estimate.pose[:3, 3] - truth[:3, 3]) > 0.01
+        result = found(depth_tracker.track(frame, STEPS, expected, spread(), CERTAIN, manoeuvre=0.03))
+        assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.004
+
+
+def test_a_search_finds_nothing_where_nothing_is(depth_tracker: DepthTracker) -> None:
+    """Neither in the empty air nor in a wall, which flat sides fit."""
+    for wall in (0.68, 0.7, 0.72, 1.1):
+        frame, _ = render([], wall=wall)
+        for obj_id in (STEPS, LAMP):
+            flat = make_transform(np.eye(3), [0.0, 0.0, 0.7])
+            assert isinstance(depth_tracker.track(frame, obj_id, flat, spread(), CERTAIN, manoeuvre=0.03), str)
+
+
+def test_a_side_flush_with_a_wall_does_not_stand_out(depth_tracker: DepthTracker) -> None:
+    verifier = depth_tracker.verifier
+    flat = make_transform(np.diag([1.0, -1.0, -1.0]), [0.0, 0.0, 0.7])
+    before, _ = render([(LAMP, flat)], wall=1.1)
+    assert flush_share(before, verifier.compare(before, LAMP, flat)) < 0.05
+    wall = 0.7 + 0.5 * float(verifier.objects[LAMP].size[2]) - 0.02
+    within, _ = render([], wall=wall)
+    assert flush_share(within, verifier.compare(within, LAMP, flat)) > 0.5

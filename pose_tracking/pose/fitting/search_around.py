@@ -1,0 +1,80 @@
+"""Where around a predicted pose an object may be: places at which its surface agrees with the depth and stands out."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import view_rotation
+
+from .scoring import Verifier
+from .surface_comparison import SurfaceComparison
+
+GRID = 0.1  # diameters between the places of a search; ICP finds what is half of that off
+GRID_RAYS = 150  # at each place
+PLACES = 4  # that are worth trying
+MIN_MEASURED = 0.12  # share of the silhouette measured within reach
+RING = (2.5, 6.0)  # pixels outside the silhouette: nearer ones mix what lies on its two sides
+CONTINUES = 2.0  # tolerances of the surface comparison within which it goes on
+
+
+def agreement(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, rays: int) -> float:
+    """Share of the silhouette of an object at a (4, 4) pose that agrees less that before a void, -1 to 1."""
+    compared = verifier.compare(frame, obj_id, pose, rays)
+    return (int(compared.agrees.sum()) - int(compared.void.sum())) / max(len(compared.behind), 1)
+
+
+def places_around(verifier: Verifier, frame: RGBDFrame, obj_id: int, predicted: Float, reach: float) -> list[Float]:
+    """Poses within `reach` (m) of a predicted (4, 4) one at which an object agrees and stands out, the best first.
+
+    They are shifted across the view ray by the steps of a grid, and along it to what is measured there.
+    """
+    step = GRID * verifier.objects[obj_id].diameter
+    side = np.arange(-int(reach / step), int(reach / step) + 1) * step
+    grid = np.stack(np.meshgrid(side, side, indexing="ij"), -1).reshape(-1, 2)
+    view = view_rotation(predicted[:3, 3])
+    found: list[tuple[float, Float]] = []
+    for x, y in grid[np.linalg.norm(grid, axis=1) <= reach]:
+        pose = predicted.copy()
+        pose[:3, 3] += view @ (x, y, 0.0)
+        compared = verifier.compare(frame, obj_id, pose, GRID_RAYS)
+        behind = frame.depth[compared.rows, compared.cols] - compared.hits.depth
+        behind = behind[~compared.blind & (np.abs(behind) < reach)]
+        if len(behind) == 0 or len(behind) < MIN_MEASURED * len(compared.rows):
+            continue
+        pose[:3, 3] += view @ (0.0, 0.0, float(np.median(behind)))
+        agrees = agreement(verifier, frame, obj_id, pose, GRID_RAYS)
+        if agrees > 0:
+            found.append((agrees - flush_share(frame, verifier.compare(frame, obj_id, pose)), pose))
+    found.sort(key=lambda one: -one[0])
+    return [pose for _, pose in found[:PLACES]]
+
+
+def flush_share(frame: RGBDFrame, compared: SurfaceComparison) -> float:
+    """Share of the surroundings of a silhouette, 0 to 1, in which the surface at its outline just goes on.
+
+    A flat side of an object agrees with any table top; but what lies on one ends at its outline, and the table does
+    not. Surroundings without depth (the shadow that an object throws for a structured-light sensor) do not go on.
+
+    Args:
+        frame: the frame.
+        compared: the object, compared on every pixel.
+    """
+    if len(compared.rows) == 0:
+        return 1.0
+    margin = int(np.ceil(RING[1])) + 1
+    height, width = frame.depth.shape
+    y0, x0 = max(compared.rows.min() - margin, 0), max(compared.cols.min() - margin, 0)
+    y1, x1 = min(compared.rows.max() + margin + 1, height), min(compared.cols.max() + margin + 1, width)
+    of = np.full((y1 - y0, x1 - x0), -1)
+    of[compared.rows - y0, compared.cols - x0] = np.arange(len(compared.rows))
+    distance, nearest = distance_transform_edt(of < 0, return_indices=True)
+    ring = (distance >= RING[0]) & (distance <= RING[1])
+    if not ring.any():
+        return 1.0
+    at = of[nearest[0][ring], nearest[1][ring]]
+    difference = np.abs(frame.depth[y0:y1, x0:x1][ring] - compared.hits.depth[at])
+    # Depth that is missing is 0, NaN or infinite: never near the surface.
+    return float((difference < CONTINUES * compared.tolerance[at]).mean())
