@@ -1,9 +1,10 @@
-"""Lengths of residuals under their covariances."""
+"""Residuals of poses, and lengths of residuals under their covariances."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
 
@@ -24,3 +25,9 @@ def pairs_within(
     bound = np.trace(spread, axis1=1, axis2=2)[:, None] + np.trace(spread_of, axis1=1, axis2=2)
     rows, columns = np.nonzero((difference * difference).sum(-1) <= gate * bound)
     return rows, columns
+
+
+def pose_residual(poses: Float, predicted: Float) -> Float:
+    """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
+    turn = poses[:, :3, :3] @ np.swapaxes(predicted[:, :3, :3], 1, 2)
+    return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], Rotation.from_matrix(turn).as_rotvec()], axis=1)

@@ -24,7 +24,7 @@ from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
 
 from .config import TrackingConfig
-from .mahalanobis import pairs_within, squared_length
+from .mahalanobis import pairs_within, pose_residual, squared_length
 from .unseen_turn import Axis, ignorance, nearest_measurements
 
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
@@ -160,7 +160,7 @@ def squared_mahalanobis(
         rows, columns = (index.ravel() for index in np.indices(distances.shape))
     if not len(rows):
         return distances
-    residual = _residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
+    residual = pose_residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
     innovation = spread[rows] + spread_of[columns]
     found = squared_length(residual, innovation)
     of_position = squared_length(residual[:, :3], innovation[:, :3, :3])
@@ -200,7 +200,7 @@ def update(
     if unseen is not None:
         noise = unseen.out_of_noise(noise, poses)
         covariance, velocity = unseen.out_of_covariances(covariance), unseen.out_of_velocities(velocity)
-    residual = _residual(poses, predicted)
+    residual = pose_residual(poses, predicted)
     contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise)
     # (M, 12): position, rotation and their rates.
     parts = np.tile(np.repeat(contradicts, 3, axis=1), (1, 2))
@@ -296,9 +296,3 @@ def _both(pose: Float, cross: Float, rate: Float) -> Float:
     out[..., index, index + 6] = out[..., index + 6, index] = cross
     out[..., index + 6, index + 6] = rate
     return out
-
-
-def _residual(poses: Float, predicted: Float) -> Float:
-    """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
-    turn = poses[:, :3, :3] @ np.swapaxes(predicted[:, :3, :3], 1, 2)
-    return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], Rotation.from_matrix(turn).as_rotvec()], axis=1)

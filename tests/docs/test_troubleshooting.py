@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,8 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def reasons_in_the_code() -> set[str]:
+@cache
+def reasons_in_the_code() -> frozenset[str]:
     found: set[str | None] = set()
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = parsed(path)
@@ -79,7 +81,7 @@ def reasons_in_the_code() -> set[str]:
         found.update(rejection_reasons(tree))
     for name in CONSTANTS:
         found.update(constant_reasons(parsed(PACKAGE / name)))
-    return {reason for reason in found if reason and REASON.fullmatch(reason)}
+    return frozenset(reason for reason in found if reason and REASON.fullmatch(reason))
 
 
 def documented(*sections: str) -> set[str]:
