@@ -93,7 +93,7 @@ def _look_for(
     assert pose is not None
     assert covariance is not None
     manoeuvre = 0.0
-    if motion is not None and track.frames_since_seen <= depth_tracker.config.search_frames:
+    if motion is not None and 0 < track.frames_since_seen <= depth_tracker.config.search_frames:
         manoeuvre = track.manoeuvre(motion)
     found = depth_tracker.track(frame, track.obj_id, pose, covariance, min_confidence, manoeuvre)
     if isinstance(found, str):

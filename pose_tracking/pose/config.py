@@ -262,9 +262,11 @@ class DepthTrackingConfig:
         unit="diameters",
         range=(0.0, 2.0),
     )
+    # Off: among several objects a search is slow (half the frames/s) and finds hidden ones where they are not.
     search_frames: int = option(
-        5,
-        "frames in a row, from the first in which it is not found, in which it is searched for; 0: none",
+        0,
+        "frames in a row, from the first in which it is not found, in which it is searched for; 0: none, right among "
+        "several objects; 5 keeps a single object that is carried about at 5 Hz",
         unit="frames",
         range=(0, 1000),
     )

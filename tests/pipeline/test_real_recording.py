@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.pipeline_config import PipelineConfig
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
@@ -19,7 +20,7 @@ from pose_tracking.datasets.bop import BopScene
 from pose_tracking.evaluation.metrics.pose import accuracy_auc, add, add_s
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.config import DepthTrackingConfig, PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.segmenter import Segmenter
 
@@ -40,13 +41,16 @@ class UnusedEstimator:
         raise AssertionError
 
 
+SEARCHING = PipelineConfig(depth_tracking=DepthTrackingConfig(search_frames=5))
+
+
 def errors(folder: Path, frames: range) -> tuple[list[float], list[float]]:
     """ADD and ADD-S (m) of each frame; infinite where the object was not seen."""
     objects = ObjectSet.load(folder / "models" / "models_info.json", folder / "models")
     (model,) = objects.values()
     assert model.mesh is not None
     points = model.mesh.vertices.astype(float)
-    bundle = ModelBundle(folder, BundleConfig(), objects)
+    bundle = ModelBundle(folder, BundleConfig(pipeline=SEARCHING), objects)
     tracker = PoseTracker(bundle, segmenter=Unused(), estimator=UnusedEstimator())
     scene = BopScene(folder / "test" / "000000")
     lines = (scene.path / "stamps.txt").read_text().splitlines()[1:]
