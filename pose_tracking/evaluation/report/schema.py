@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -79,23 +80,41 @@ class ReportData(TypedDict):
     extra: dict[str, Any]
 
 
+def read_output(path: str | Path, kind: str, command: str, keys: set[str], readable: Collection[int]) -> dict[str, Any]:
+    """Read a JSON file that a command has written.
+
+    Args:
+        path: the file.
+        kind: what it holds, for people.
+        command: which sub-command writes it.
+        keys: what it has to have; without ``schema`` it is of schema 1.
+        readable: schemas that can be read.
+
+    Raises:
+        DatasetError: no such file, not of that kind, or of another schema.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: not a {kind} ({error})") from error
+    if not isinstance(data, dict) or not keys <= set(data):
+        raise DatasetError(f"{path}: not a {kind} of `pose-tracking {command}`")
+    schema = data.get("schema", 1)
+    if schema not in readable:
+        readable_ones = " and ".join(map(str, readable))
+        raise DatasetError(f"{path}: a {kind} of schema {schema}; this version reads {readable_ones}")
+    return data
+
+
 def load_report(path: str | Path) -> ReportData:
     """Read a ``report.json`` of schema 1 or 2; what schema 1 does not have is None.
 
     Raises:
         DatasetError: no such file, not a report, or of a later schema.
     """
-    path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise DatasetError(f"{path}: not a report ({error})") from error
-    if not isinstance(data, dict) or not {"schema", "pose", "tracking", "extra"} <= set(data):
-        raise DatasetError(f"{path}: not a report of `pose-tracking evaluate`")
-    if data["schema"] not in READABLE:
-        raise DatasetError(f"{path}: a report of schema {data['schema']}; this version reads 1 and 2")
+    data = read_output(path, "report", "evaluate", {"schema", "pose", "tracking", "extra"}, READABLE)
     if data["schema"] == 1:
         data |= {"schema": SCHEMA, "summary": {"worst_object": None, "worst_frame": None}, "bop": None}
         for entry in data["extra"]["objects"].values():

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.files import atomic_path, make_directory, write_json, write_text
 from pose_tracking.evaluation.report import plots
 from pose_tracking.evaluation.report.html import render
+from pose_tracking.evaluation.report.schema import read_output
 from pose_tracking.evaluation.report.tables import Table, number, percent
 
 from .sweep import SCHEMA
@@ -62,17 +62,7 @@ def load_sweep(path: str | Path) -> dict[str, Any]:
     Raises:
         DatasetError: no such file, not a sweep, or of a later schema.
     """
-    path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise DatasetError(f"{path}: not a sweep ({error})") from error
-    if not isinstance(data, dict) or not {"rows", "settings"} <= set(data):
-        raise DatasetError(f"{path}: not a sweep of `pose-tracking compare-trackers`")
-    if data.get("schema", 1) not in (1, SCHEMA):
-        raise DatasetError(f"{path}: a sweep of schema {data['schema']}; this version reads 1 and {SCHEMA}")
+    data = read_output(path, "sweep", "compare-trackers", {"rows", "settings"}, (1, SCHEMA))
     others = data.pop("peers", [])
     return {**data, "schema": SCHEMA, "baselines": data.get("baselines", others)}
 
