@@ -15,6 +15,7 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import BundleError, ConfigError, MeshError
 
 from .mesh import MAX_DIAMETER, MIN_DIAMETER, UNIT_SCALE, Mesh, load_mesh
+from .solid import Solid
 from .symmetry import symmetry_transforms
 
 
@@ -63,6 +64,15 @@ class ObjectModel:
                 f"({np.round(self.size, 4).tolist()} m): wrong mesh or wrong unit"
             )
         return mesh
+
+    @cached_property
+    def solid(self) -> Solid:
+        """The space the object takes, found at first use; its bounding box's where the mesh is not at hand.
+
+        Raises:
+            MeshError: as `mesh`.
+        """
+        return Solid.of_box(self.box_min, self.size) if self.mesh is None else Solid.of_mesh(self.mesh)
 
 
 class ObjectSet(Mapping[int, ObjectModel]):
