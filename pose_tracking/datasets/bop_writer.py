@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,7 +28,8 @@ class BopWriter:
     """Writes samples as one BOP scene folder.
 
     Images are written as they come, the JSON files at `close` and ``scene_camera.json`` last: a scene without it was
-    cut off, and the reader refuses it. Used as a context manager, an exception leaves the scene unfinished.
+    cut off, and the reader refuses it. Used as a context manager, an exception leaves the scene unfinished; before the
+    first sample it takes the empty folders away again.
 
     Depth is stored in 0.1 mm, and in 1 mm in those frames that see farther than 6.5 m; readings beyond 65.5 m are
     stored as missing. Visibility and boxes that are unknown stay unknown.
@@ -41,7 +43,9 @@ class BopWriter:
     """
 
     def __init__(self, out_dir: str | Path, overwrite: bool = False) -> None:
-        self.path = make_directory(out_dir)
+        path = Path(out_dir)
+        self._created = [folder for folder in (path, *path.parents) if not folder.exists()]
+        self.path = make_directory(path)
         with output_errors(self.path):
             if any(self.path.iterdir()):
                 if not overwrite:
@@ -65,6 +69,8 @@ class BopWriter:
     ) -> None:
         if kind is None:
             self.close()
+        elif not self._cameras:
+            self._remove_empty()
 
     def add(self, sample: Sample) -> None:
         """Append a sample as the next image; images are numbered from 0."""
@@ -86,11 +92,18 @@ class BopWriter:
     def close(self) -> None:
         """Write the JSON files, which completes the scene."""
         if not self._cameras:
+            self._remove_empty()
             raise OutputError(f"{self.path}: nothing to write: no sample was added")
         if self._truth:
             write_json(self.path / SCENE_GT, self._truth)
             write_json(self.path / SCENE_GT_INFO, self._infos)
         write_json(self.path / SCENE_CAMERA, self._cameras)
+
+    def _remove_empty(self) -> None:
+        """Take away the folders made for the scene, as far as nothing is in them."""
+        for folder in (*(self.path / name for name in FOLDERS), *self._created):
+            with suppress(OSError):
+                folder.rmdir()
 
     def _write_png(self, name: str, image: NDArray[Any]) -> None:
         # Level 1: twice the speed of the default for a tenth more bytes on noisy depth.

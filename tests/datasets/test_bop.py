@@ -243,3 +243,16 @@ def test_camera_poses_of_the_shelf_agree_with_its_depth(data_dir):
     measured = second.depth[uv[inside, 1], uv[inside, 0]]
     difference = np.abs(measured - moved[2, inside])[measured > 0]
     assert np.median(difference) < 0.02
+
+
+@pytest.mark.parametrize("there", [[], ["out"], ["out/000000"], ["out/000000", "out/000001"]])
+def test_a_scene_that_fails_at_once_leaves_no_folder(tmp_path: Path, there: list[str]) -> None:
+    for name in there:
+        (tmp_path / name).mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RuntimeError, match="no room"), BopWriter(tmp_path / "out" / "000000"):
+        raise RuntimeError("no room")
+    assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(OutputError, match="no sample was added"):
+        BopWriter(tmp_path / "out" / "000000").close()
+    assert sorted(tmp_path.rglob("*")) == before
