@@ -39,6 +39,7 @@ def compare_trackers(
     min_visib: options.MinVisib = MIN_VISIB,
     device: options.Device = "auto",
     detections: options.Detections = None,
+    covariance_scale: options.CovarianceScale = None,
     save_detections: options.SaveDetections = None,
     camera_motion: options.CameraMotion = True,
     settings: options.Settings = None,
@@ -55,12 +56,13 @@ def compare_trackers(
 ) -> None:
     """Detect once, then track with each lambda and motion and with other trackers; write sweep.json, .txt, .png, .html.
 
-    SOURCE may also be a .npz file of --save-detections: nothing is detected then.
+    SOURCE may also be a .npz file of --save-detections: nothing is detected then. --covariance-scale changes what was
+    recorded of noisy-gt.
     """
     given = SourceOptions(backgrounds, preset, rate, frames, split, absent, complete)
     compare(
-        sources, given, model, objects, out, sweep, motion, baselines, detections, save_detections, settings,
-        camera_motion, min_visib, max_frames, device, threads, seed,
+        sources, given, model, objects, out, sweep, motion, baselines, detections, covariance_scale, save_detections,
+        settings, camera_motion, min_visib, max_frames, device, threads, seed,
     )  # fmt: skip
 
 
@@ -74,6 +76,7 @@ def compare(
     motion: str | None,
     baselines: str | None,
     detections: str | None,
+    covariance_scale: float | None,
     save_detections: Path | None,
     settings: Sequence[str] | None,
     camera_motion: bool,
@@ -87,7 +90,12 @@ def compare(
     from pose_tracking.evaluation.report.files import check_writable
     from pose_tracking.evaluation.trackers import sweep as sweeps
     from pose_tracking.evaluation.trackers.record import pipeline_detector, record
-    from pose_tracking.evaluation.trackers.recordings import Recording, load_recordings, save_recording
+    from pose_tracking.evaluation.trackers.recordings import (
+        Recording,
+        load_recordings,
+        save_recording,
+        with_covariance_scale,
+    )
     from pose_tracking.evaluation.trackers.sweep_report import format_sweep, write_sweep
 
     files = recordings_of(sources)
@@ -99,7 +107,7 @@ def compare(
     motions = [] if motion is None else sweeps.parse_motions(motion)
     others = [] if baselines is None else sweeps.parse_baselines(baselines)
     sweeps.check_baselines(others)
-    plan = make_plan(detections, settings, seed)
+    plan = make_plan(detections, settings, seed, covariance_scale=None if files else covariance_scale)
     check_writable(out)
     if save_detections is not None:
         check_writable(save_detections.parent)
@@ -107,6 +115,8 @@ def compare(
     if source is None:
         asked = None if min_visib == MIN_VISIB else min_visib
         recording = load_recordings(files, tracker.bundle.name, tracker.objects, asked).first(max_frames)
+        if covariance_scale is not None:
+            recording = with_covariance_scale(recording, covariance_scale)
     else:
         detect = plan.detector(tracker) or pipeline_detector(tracker)
         kept = record(source, detect, tracker.objects, min_visib=min_visib, max_frames=max_frames, progress=True)

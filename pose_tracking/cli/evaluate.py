@@ -13,7 +13,7 @@ from pose_tracking.core.errors import ConfigError
 
 from . import evaluation_options as options
 from .compare_trackers import compare
-from .evaluation_options import MIN_VISIB, NOISY_GT
+from .evaluation_options import MIN_VISIB, NOISY_GT, YCBINEOAT
 from .evaluation_plan import make_plan, recordings_of
 from .sources import SourceOptions
 
@@ -33,8 +33,17 @@ def evaluate(
     motion_weight: options.MotionWeight = None,
     motion: Annotated[str | None, typer.Option(help="What the motion term compares: box, pose or both.")] = None,
     detections: options.Detections = None,
+    covariance_scale: options.CovarianceScale = None,
     save_detections: options.SaveDetections = None,
     camera_motion: options.CameraMotion = True,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar=YCBINEOAT,
+            help="Score the published poses as that data set does, too: ADD and ADD-S AUC up to 0.1 m over all frames, "
+            "misses as failures; and how long each object keeps its identity, and how much its pose jitters.",
+        ),
+    ] = None,
     settings: options.Settings = None,
     max_frames: options.MaxFrames = None,
     backgrounds: options.Backgrounds = None,
@@ -63,18 +72,19 @@ def evaluate(
     if sweep is not None or peers is not None:
         say_moved(sweep, motion_weight)
         compare(
-            sources, given, model, objects, out, sweep, motion, peers, detections, save_detections, settings,
-            camera_motion, min_visib, max_frames, device, threads, seed,
+            sources, given, model, objects, out, sweep, motion, peers, detections, covariance_scale, save_detections,
+            settings, camera_motion, min_visib, max_frames, device, threads, seed,
         )  # fmt: skip
         return
-    check(sources, out, motion, detections, save_detections)
-    plan = make_plan(detections, settings, seed, motion, motion_weight)
+    check(sources, out, motion, detections, save_detections, protocol)
+    plan = make_plan(detections, settings, seed, motion, motion_weight, covariance_scale)
     tracker, source = plan.start(sources, given, model, objects, device, threads, seed)
     assert source is not None  # `check` has refused recorded detections
     kept: list[TrackingFrame] = []
     report = evaluate_to_folder(
         source, tracker, out, min_visib=min_visib, max_frames=max_frames, camera_motion=camera_motion, video=video,
         detect=plan.detector(tracker, None if save_detections is None else kept, min_visib), fps=fps,
+        noisy_gt=plan.noise_settings, ycbineoat=protocol == YCBINEOAT,
     )  # fmt: skip
     if save_detections is not None:
         save_recording(save_detections, kept, plan.about(source, tracker, min_visib))
@@ -82,7 +92,12 @@ def evaluate(
 
 
 def check(
-    sources: Sequence[str], out: Path, motion: str | None, detections: str | None, save_detections: Path | None
+    sources: Sequence[str],
+    out: Path,
+    motion: str | None,
+    detections: str | None,
+    save_detections: Path | None,
+    protocol: str | None,
 ) -> None:
     """Check the options against each other, and that the output can be written, before the model is loaded.
 
@@ -93,6 +108,8 @@ def check(
     from pose_tracking.evaluation.report.files import check_writable
     from pose_tracking.evaluation.trackers.sweep import parse_motions
 
+    if protocol not in (None, YCBINEOAT):
+        raise ConfigError(f"--protocol {protocol}: only {YCBINEOAT} is known")
     if save_detections is not None and detections is None:
         raise ConfigError(f"--save-detections needs --detections {NOISY_GT}; the model's own: `compare-trackers`")
     if recordings_of(sources):

@@ -10,6 +10,7 @@ import typer
 from .sources import SOURCE_HELP
 
 NOISY_GT = "noisy-gt"
+YCBINEOAT = "ycbineoat"
 MIN_VISIB = 0.3
 
 Sources = Annotated[list[str], typer.Argument(help=f"{SOURCE_HELP} Several are pooled.", metavar="SOURCE...")]
@@ -27,6 +28,13 @@ Detections = Annotated[
         help="Track the ground truth with noise in place of the model's detections: by default boxes off by 2 px in "
         "each corner coordinate, poses by 5 mm along and 3 degrees about each axis (standard deviations), 3 % missed, "
         "0.05 false alarms a frame; drawn with --seed. Appearance features are the detector's at those boxes.",
+    ),
+]
+CovarianceScale = Annotated[
+    float | None,
+    typer.Option(
+        help=f"With --detections {NOISY_GT}: tell the tracker this times the covariance that the noise of the poses "
+        "has, 0.04 to 25; default: 1, which no real pose stage knows so well.",
     ),
 ]
 SaveDetections = Annotated[

@@ -40,6 +40,11 @@ class Plan:
     motion: str | None = None
     motion_weight: float | None = None
 
+    @property
+    def noise_settings(self) -> dict[str, Any] | None:
+        """The options of the noise by name; None where there is none."""
+        return None if self.noise is None else asdict(self.noise)
+
     def configured(self, bundle: ModelBundle) -> ModelBundle:
         """The bundle with what the command line changes in its options."""
         config = bundle.config
@@ -103,7 +108,7 @@ class Plan:
             "model": tracker.bundle.name,
             "detections": "the model's own" if self.noise is None else NOISY_GT,
             "min_visib": min_visib,
-            "noisy_gt": None if self.noise is None else asdict(self.noise),
+            "noisy_gt": self.noise_settings,
         }
 
 
@@ -113,6 +118,7 @@ def make_plan(
     seed: int,
     motion: str | None = None,
     motion_weight: float | None = None,
+    covariance_scale: float | None = None,
 ) -> Plan:
     """Check the options against each other.
 
@@ -129,6 +135,10 @@ def make_plan(
             raise ConfigError(f"--set {text!r}: expected GROUP.NAME=VALUE with one of the groups {', '.join(GROUPS)}")
     if detections is None and any(text.startswith("noisy_gt.") for text in changes):
         raise ConfigError(f"--set noisy_gt... needs --detections {NOISY_GT}")
+    if covariance_scale is not None:
+        if detections is None:
+            raise ConfigError(f"--covariance-scale needs --detections {NOISY_GT}: it is that of its noise")
+        changes.append(f"noisy_gt.covariance_scale={covariance_scale}")
     noise = None if detections is None else _changed(NoisyTruthConfig(seed=seed), changes, "noisy_gt")
     return Plan(noise, changes, motion, motion_weight)
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.results import Detection
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
 
+from .metrics.ycbineoat import YcbInEoat
 from .report.files import report_folder, write_report
 from .report.recorder import Recorder
 from .report.results import FrameResult, Report
@@ -31,7 +32,9 @@ def evaluate(
     min_visib: float = MIN_VISIBILITY,
     max_frames: int | None = None,
     detect: Detect | None = None,
+    noisy_gt: Mapping[str, Any] | None = None,
     camera_motion: bool = True,
+    ycbineoat: bool = False,
     on_frame: OnFrame | None = None,
     progress: bool = False,
 ) -> Report:
@@ -41,7 +44,9 @@ def evaluate(
         source: samples in the order of time; the tracks are reset where a new scene begins.
         tracker: the pipeline.
         detect: gives the detections of a sample in place of the pipeline's own, e.g. `NoisyTruthDetector.detect`.
+        noisy_gt: what the noise of `detect` is, for the report.
         camera_motion: whether the pipeline is told the pose of the camera.
+        ycbineoat: whether to score by the protocol of that data set, too (`metrics.ycbineoat`).
         min_visib: ground truth less visible than this is ignored.
         max_frames: stop after so many frames.
         on_frame: called with each sample, its result and what went wrong in it, e.g. to draw it.
@@ -49,10 +54,12 @@ def evaluate(
 
     Raises:
         FrameError: a frame cannot be used; the message names source and frame.
-        DatasetError: the source has no frames.
+        DatasetError: the source has no frames, or what the protocol cannot score.
+        ConfigError: the model cannot be scored by the protocol.
     """
     from tqdm import tqdm
 
+    protocol = YcbInEoat(tracker.objects) if ycbineoat else None
     scorer = Scorer(tracker.objects, min_visib, threshold=tracker.option("min_pose_confidence"))
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
@@ -78,11 +85,15 @@ def evaluate(
             segmented=done.segmented,
         )
         judged = scorer.add(sample, result)
+        if protocol is not None:
+            protocol.add(sample, objects)
         if on_frame is not None:
             on_frame(sample, result, judged)
     report = scorer.report(source.name, tracker.bundle.name)
     if report.data["frames"] == 0:
         raise DatasetError(f"{source.name}: has no frames")
+    report.data["extra"]["noisy_gt"] = None if noisy_gt is None else dict(noisy_gt)
+    report.data["extra"]["ycbineoat"] = None if protocol is None else protocol.result()
     return report
 
 
@@ -94,7 +105,9 @@ def evaluate_to_folder(
     min_visib: float = MIN_VISIBILITY,
     max_frames: int | None = None,
     detect: Detect | None = None,
+    noisy_gt: Mapping[str, Any] | None = None,
     camera_motion: bool = True,
+    ycbineoat: bool = False,
     video: bool = True,
     fps: float = 10.0,
     progress: bool = True,
@@ -112,7 +125,9 @@ def evaluate_to_folder(
             min_visib=min_visib,
             max_frames=max_frames,
             detect=detect,
+            noisy_gt=noisy_gt,
             camera_motion=camera_motion,
+            ycbineoat=ycbineoat,
             on_frame=on_frame,
             progress=progress,
         ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from estimates import estimate_of
 from presence import present
 from typer.testing import CliRunner
 
@@ -22,7 +23,11 @@ from pose_tracking.core.results import Detection
 from pose_tracking.evaluation.metrics.identities import MIN_VISIBILITY
 from pose_tracking.evaluation.metrics.tracking import IdentifiedBox
 from pose_tracking.evaluation.trackers.record import TrackingFrame
-from pose_tracking.evaluation.trackers.recordings import load_recording, save_recording
+from pose_tracking.evaluation.trackers.recordings import (
+    load_recording,
+    save_recording,
+    with_covariance_scale,
+)
 from pose_tracking.evaluation.trackers.sweep_report import load_sweep
 
 CAMERA = CameraIntrinsics(640, 480, 570.0, 570.0, 320.0, 240.0)
@@ -68,6 +73,9 @@ def recording(path: Path, obj_id: int = 4, about: dict | None = None, scene: int
         (["--set", "tracking.max_age=0"], "max_age = 0 is outside"),
         (["--set", "noisy_gt.miss_rate=0"], "needs --detections noisy-gt"),
         (["--detections", "noisy-gt", "--set", "noisy_gt.miss_rate=2"], "miss_rate = 2.0 is outside 0 to 1"),
+        (["--protocol", "ycbv"], "--protocol ycbv: only ycbineoat is known"),
+        (["--covariance-scale", 4], "--covariance-scale needs --detections noisy-gt"),
+        (["--detections", "noisy-gt", "--covariance-scale", 30], "covariance_scale = 30.0 is outside 0.04 to 25"),
         (["--preset", "soft"], "soft"),
         (["--sweep", "lambda=0", "--lambda", "0.5"], "both say what lambda is"),
     ],
@@ -90,6 +98,7 @@ def test_what_cannot_be_evaluated_is_named(arguments: list[str], message: str, t
         (["--detections", "gt"], "--detections gt: only noisy-gt is known"),
         (["--set", "tracking.max_age=0"], "max_age = 0 is outside"),
         (["--set", "noisy_gt.miss_rate=0"], "needs --detections noisy-gt"),
+        (["--covariance-scale", 4], "--covariance-scale needs --detections noisy-gt"),
         (["--preset", "soft"], "soft"),
     ],
 )
@@ -151,16 +160,40 @@ def test_noisy_truth_is_recorded_and_swept_alike_again(tmp_path: Path) -> None:
     assert first["rows"][0]["object_frames"] > 0
 
 
+def test_the_covariance_of_a_recording_can_be_misstated_later(tmp_path: Path) -> None:
+    honest, told = tmp_path / "honest.npz", tmp_path / "told.npz"
+    source = ["simulated:92001", "--preset", "stress", "--rate", 5, "--frames", 4, "--detections", "noisy-gt"]
+    compare(*source, "--out", tmp_path, "--save-detections", honest)
+    text = compare(*source, "--out", tmp_path / "first", "--save-detections", told, "--covariance-scale", 9)
+    assert "detections: noisy-gt (covariance told x 9)" in text
+    first = load_recording(told)
+    assert first.about["noisy_gt"]["covariance_scale"] == 9
+    again = with_covariance_scale(load_recording(honest), 9)
+    assert again.about == first.about
+    for a, b in zip(first.frames, again.frames, strict=True):
+        for c, d in zip(present(a.detections), present(b.detections), strict=True):
+            np.testing.assert_allclose(estimate_of(c).covariance, estimate_of(d).covariance, rtol=1e-9, atol=1e-15)
+    compare(honest, "--out", tmp_path / "again", "--covariance-scale", 9)
+    assert load_sweep(tmp_path / "again" / "sweep.json") == load_sweep(tmp_path / "first" / "sweep.json")
+    with pytest.raises(ConfigError, match="covariance_scale = 0.01 is outside"):
+        compare(honest, "--out", tmp_path / "again", "--covariance-scale", 0.01)
+    own = recording(tmp_path / "own.npz", about=ABOUT | {"detections": "the model's own"})
+    with pytest.raises(ConfigError, match="those of made up are the model's own"):
+        compare(own, "--out", tmp_path / "again", "--covariance-scale", 9)
+
+
 def test_noisy_truth_goes_through_the_whole_report(tmp_path: Path) -> None:
     run(
         "simulated:92001", "--frames", 4, "--detections", "noisy-gt", "--out", tmp_path, "--no-video",
         "--motion", "box", "--set", "noisy_gt.miss_rate=0", "--set", "noisy_gt.false_alarms=0",
-        "--set", "tracking.n_init=1",
+        "--set", "tracking.n_init=1", "--covariance-scale", 4,
     )  # fmt: skip
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["frames"] == 4
     assert report["tracking"]["fn"] == 0
     assert report["tracking"]["mota"] > 0.9
+    assert report["extra"]["noisy_gt"]["covariance_scale"] == 4
+    assert "the tracker is told 4 times the covariance" in (tmp_path / "report.html").read_text()
     assert report["latency_ms"]["segmentation"]["median"] is None
     assert {file.name for file in tmp_path.iterdir()} == {"report.json", "report.html", "poses.csv", "tracks.csv"}
 

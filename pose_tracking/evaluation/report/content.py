@@ -187,6 +187,8 @@ def _extra(gathered: Gathered, min_visib: float, threshold: float, tracking_note
         "unknown_annotated_objects": sorted(gathered.foreign),
         "motp_is": "mean IoU of matched boxes",
         "tracking_note": tracking_note,
+        "noisy_gt": None,
+        "ycbineoat": None,
     }
 
 

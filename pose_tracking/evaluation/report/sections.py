@@ -9,7 +9,7 @@ from typing import Any
 from . import plots
 from .results import Report
 from .schema import STAGES, ReportData
-from .tables import UNKNOWN, Table, count, millimetres, number, percent
+from .tables import UNKNOWN, Table, count, millimetres, number, percent, ycbineoat_table
 
 STAGE_NAMES = {
     "network": "most confident pose",
@@ -186,6 +186,20 @@ def _confidence(report: Report) -> Section | LeftOut:
     return Section("Pose confidence", [Table([*head, "precision", "recall"], rows, totals=1).known], note=note)
 
 
+def _ycbineoat(report: Report) -> Section | None:
+    """None where it was not asked for."""
+    scores = report.data["extra"]["ycbineoat"]
+    if scores is None:
+        return None
+    note = (
+        "The pose that the track publishes, in every annotated frame, whatever is seen of the object; a frame without "
+        "one is a failure. ADD and ADD-S AUC up to 0.1 m as that data set's evaluation sums them, both for every "
+        "object. A stretch is of frames on end under one ID; jitter is the root mean square of how much the error of "
+        "the pose changes from one frame to the next."
+    )
+    return Section("Protocol of YCBInEOAT", [ycbineoat_table(scores)], note=note)
+
+
 def _tracking(report: Report) -> Section | LeftOut:
     tracking, note = report.data["tracking"], report.data["extra"]["tracking_note"]
     timeline = plots.track_timelines(report)
@@ -246,6 +260,6 @@ def _latency(report: Report) -> Section | LeftOut:
     return Section("Latency", [Table(["stage", "median [ms]", "99 % [ms]"], rows)], [] if plot is None else [plot])
 
 
-PARTS: tuple[Callable[[Report], Section | LeftOut], ...] = (
-    _poses, _stages, _masks, _confidence, _tracking, _detections, _latency,
+PARTS: tuple[Callable[[Report], Section | LeftOut | None], ...] = (
+    _poses, _ycbineoat, _stages, _masks, _confidence, _tracking, _detections, _latency,
 )  # fmt: skip

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 UNKNOWN = "-"  # a cell without a value
 
@@ -76,3 +77,28 @@ def count(value: float | None) -> str:
 def millimetres(value: float | None) -> str:
     """A length in metres, written in millimetres."""
     return UNKNOWN if value is None else number(value * 1e3, ".1f")
+
+
+def ycbineoat_table(scores: dict[str, Any]) -> Table:
+    """What `metrics.ycbineoat` gives, object by object, then their mean and all frames together."""
+    head = [
+        "object", "frames", "found", "ADD AUC", "ADD-S AUC", "track IDs", "longest stretch", "[s]", "jitter [mm]",
+        "[deg]",
+    ]  # fmt: skip
+
+    def row(name: str, of: dict[str, Any]) -> list[str]:
+        return [
+            name,
+            count(of.get("frames")),
+            percent(of["found"] / of["frames"]) if of.get("frames") else UNKNOWN,
+            percent(of["add_auc"]),
+            percent(of["add_s_auc"]),
+            count(of.get("track_ids")),
+            count(of.get("longest_frames")),
+            number(of.get("longest_seconds"), ".1f"),
+            millimetres(of.get("jitter_m")),
+            number(of.get("jitter_deg"), ".2f"),
+        ]
+
+    rows = [row(name, of) for name, of in scores["objects"].items()]
+    return Table(head, [*rows, row("mean", scores["mean"]), row("all frames", scores["all"])], totals=2)

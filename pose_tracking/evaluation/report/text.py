@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .schema import ReportData
-from .tables import Table, count, millimetres, number, percent
+from .tables import Table, count, millimetres, number, percent, ycbineoat_table
 
 # The stages that are told apart in the terminal; the HTML report has them all.
 STAGE_NAMES = {"network": "raw", "refined": "refined", "icp": "ICP", "estimated": "verified"}
@@ -17,18 +17,25 @@ def format_table(data: ReportData) -> str:
     extra = data["extra"]
     dropped = f", {data['frames_dropped']} dropped" if data["frames_dropped"] else ""
     fps = f", {data['fps']:.2f} frames/s" if data["fps"] else ""
-    lines = [f"{data['model']} on {data['source']}: {data['frames']} frames{dropped}{fps}"]
+    lines = [f"{data['model']} on {data['source']}: {data['frames']} frames{dropped}{fps}{_told_noise(data)}"]
     if not extra["annotated_frames"]:
         lines += _without_truth(data)
     elif not any(entry["instances"] for entry in data["pose"]["objects"].values()):
         lines.append(f"no instances; false positives per frame {extra['false_positives_per_frame']:.3f}")
     else:
         lines += [*_poses(data), *_bop(data), *_stages(data), *_masks(data), *_confidence(extra["confidence"])]
+        lines += _ycbineoat(extra.get("ycbineoat"))
         lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
     stages = [f"{stage} {t['median']:.0f}" for stage, t in data["latency_ms"].items() if t["median"] is not None]
     if stages:
         lines.append("median ms " + ", ".join(stages))
     return "\n".join(lines)
+
+
+def _told_noise(data: ReportData) -> str:
+    """That the detections are noisy ground truth, and how far from the truth the tracker was told they are."""
+    noise = data["extra"].get("noisy_gt")
+    return "" if noise is None else f", detections: noisy-gt, covariance told x {noise['covariance_scale']:.4g}"
 
 
 def _without_truth(data: ReportData) -> list[str]:
@@ -97,6 +104,10 @@ def _confidence(figures: dict[str, Any]) -> list[str]:
     counts = f"{figures['right']} right poses against {figures['wrong']} wrong and {figures['absent']} false"
     at = f"precision {percent(figures['precision'])}, recall {percent(figures['recall'])}"
     return [f"confidence  ROC AUC {figures['roc_auc']:.3f} ({counts}); at {figures['threshold']:g} {at}"]
+
+
+def _ycbineoat(scores: dict[str, Any] | None) -> list[str]:
+    return [] if scores is None else ["protocol of YCBInEOAT", *ycbineoat_table(scores).as_text()]
 
 
 def _tracking(data: ReportData) -> list[str]:

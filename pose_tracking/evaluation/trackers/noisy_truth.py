@@ -35,7 +35,10 @@ FALSE_SIDES = (0.5, 1.0)
 
 @dataclass(frozen=True)
 class NoisyTruthConfig:
-    """How far the detections are from the ground truth. All noise is normal and independent."""
+    """How far the detections are from the ground truth, and how far they say they are.
+
+    All noise is normal and independent.
+    """
 
     box_noise: float = option(
         2.0, "standard deviation of each corner coordinate of a box", unit="px", range=(0.0, 100.0)
@@ -53,7 +56,23 @@ class NoisyTruthConfig:
     min_visibility: float = option(
         0.1, "instances less visible than this are not detected; unknown counts as 1", range=(0.0, 1.0)
     )
+    covariance_scale: float = option(
+        1.0,
+        "covariance of a pose as the tracker is told it, in times that of its noise: no pose stage knows its own "
+        "errors exactly",
+        range=(1 / 25, 25.0),
+    )
     seed: int = option(0, "seed of the noise", range=(0, 2**63))
+
+    @property
+    def pose_sigma(self) -> Float:
+        """(6,) standard deviations of the noise of a pose, m and rad along and about the axes of the optical frame."""
+        return np.repeat([self.position_noise, np.radians(self.rotation_noise)], 3)
+
+    @property
+    def told_covariance(self) -> Float:
+        """(6, 6) covariance of a pose that the tracker is told, of what its symmetries leave unknown apart."""
+        return np.diag(np.maximum(self.pose_sigma, MIN_SIGMA) ** 2 * self.covariance_scale)
 
 
 @dataclass(frozen=True)
@@ -139,10 +158,9 @@ class NoisyTruthDetector:
         if axis is not None:
             turned = Rotation.from_rotvec(rng.uniform(-np.pi, np.pi) * axis[0]).as_matrix()
             pose = pose @ make_transform(turned, axis[1] - turned @ axis[1])
-        sigma = np.repeat([config.position_noise, np.radians(config.rotation_noise)], 3)
-        shift, turn = np.split(rng.normal(0.0, 1.0, 6) * sigma, 2)
+        shift, turn = np.split(rng.normal(0.0, 1.0, 6) * config.pose_sigma, 2)
         noisy = make_transform(Rotation.from_rotvec(turn).as_matrix() @ pose[:3, :3], pose[:3, 3] + shift)
-        covariance = np.diag(np.maximum(sigma, MIN_SIGMA) ** 2)
+        covariance = config.told_covariance
         if axis is not None:
             direction = noisy[:3, :3] @ axis[0]
             free = np.concatenate([np.cross(direction, -noisy[:3, :3] @ axis[1]), direction])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.config import validate
 from pose_tracking.core.errors import ConfigError, DatasetError, FrameError
 from pose_tracking.core.files import atomic_path
 from pose_tracking.core.results import Detection, PoseEstimate
 from pose_tracking.evaluation.metrics.tracking import IdentifiedBox
 from pose_tracking.objects import ObjectSet
 
+from .noisy_truth import NoisyTruthConfig
 from .record import TrackingFrame
 
 # What a file says of itself.
@@ -108,9 +111,37 @@ def load_recording(path: str | Path) -> Recording:
         version = int(arrays["format"])
         if version != FORMAT:
             raise DatasetError(f"{path}: recorded detections of format {version}; this version reads {FORMAT}")
-        return Recording(_frames(arrays), json.loads(str(arrays["about"])))
+        about = json.loads(str(arrays["about"]))
+        if about.get("noisy_gt") is not None:
+            about["noisy_gt"].setdefault("covariance_scale", 1.0)  # version 0.1.0 had no other
+        return Recording(_frames(arrays), about)
     except _DAMAGE as error:
         raise DatasetError(f"{path}: not a whole file of recorded detections ({error})") from error
+
+
+def with_covariance_scale(recording: Recording, scale: float) -> Recording:
+    """A recording of `noisy-gt` detections as if it had been made with another `NoisyTruthConfig.covariance_scale`.
+
+    Raises:
+        ConfigError: its detections are others, or do not say their noise; or the scale is out of range.
+    """
+    noise = recording.about["noisy_gt"]
+    if noise is None:
+        raise ConfigError(
+            f"--covariance-scale is for noisy-gt detections; those of {recording.about['source']} are "
+            f"{recording.about['detections']}"
+        )
+    config = NoisyTruthConfig(**noise)
+    told = replace(config, covariance_scale=scale)
+    validate(told, "noisy-gt")
+    change = told.told_covariance - config.told_covariance
+    frames = [
+        frame
+        if frame.detections is None
+        else replace(frame, detections=[_with_covariance(d, change) for d in frame.detections])
+        for frame in recording.frames
+    ]
+    return Recording(frames, recording.about | {"noisy_gt": asdict(told)})
 
 
 def load_recordings(
@@ -168,6 +199,14 @@ def pool_recordings(recordings: Sequence[Recording]) -> Recording:
         frames += more
         about["source"] = f"{about['source']}, {other['source']}"
     return Recording(frames, about)
+
+
+def _with_covariance(detection: Detection, change: Float) -> Detection:
+    """A detection with (6, 6) `change` added to the covariance of its pose."""
+    estimate = detection.pose
+    if estimate is None:
+        return detection
+    return replace(detection, pose=replace(estimate, covariance=estimate.covariance + change))
 
 
 def _frames(arrays: Mapping[str, NDArray[Any]]) -> list[TrackingFrame]:

@@ -31,8 +31,10 @@ _COLUMNS = {
 
 def format_sweep(data: dict[str, Any]) -> str:
     """The content of ``sweep.json`` as text: one table of all runs, then those of `DETAILED` object by object."""
+    noise = data["settings"].get("noisy_gt") or {}
+    told = f" (covariance told x {noise['covariance_scale']:.4g})" if "covariance_scale" in noise else ""
     lines = [
-        f"{data['model']} on {data['source']}: {data['frames']} frames, detections: {data['detections']}, camera "
+        f"{data['model']} on {data['source']}: {data['frames']} frames, detections: {data['detections']}{told}, camera "
         f"motion {'given' if data['settings']['camera_motion'] else 'not given'}",
         "",
     ]

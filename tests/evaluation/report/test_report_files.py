@@ -107,6 +107,19 @@ def test_json_is_the_report(written):
     assert report.data["extra"]["rejected_detections"] == {"pose_confidence": FRAMES}
 
 
+def test_the_protocol_of_ycbineoat_is_reported_where_it_is_asked_for(objects, written, tmp_path):
+    assert written[1].data["extra"]["ycbineoat"] is None
+    assert "YCBInEOAT" not in (written[0] / "report.html").read_text()
+    report = evaluate_to_folder(
+        scene(), Replay(objects, answers()), tmp_path, progress=False, video=False, ycbineoat=True
+    )
+    scores = json.loads((tmp_path / "report.json").read_text())["extra"]["ycbineoat"]
+    assert scores["objects"]["plate"]["frames"] == FRAMES
+    assert scores["all"]["add_auc"] == 1.0
+    assert "Protocol of YCBInEOAT" in (tmp_path / "report.html").read_text()
+    assert "ADD-S AUC" in format_table(report.data)
+
+
 def test_poses_csv_is_bop(written):
     with (written[0] / "poses.csv").open() as file:
         assert file.readline() == "scene_id,im_id,obj_id,score,R,t,time\n"

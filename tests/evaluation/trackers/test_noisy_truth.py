@@ -91,6 +91,23 @@ def test_boxes_and_poses_are_off_by_as_much_as_stated(objects: ObjectSet) -> Non
     assert np.mean(distances) == pytest.approx(6, rel=0.06)  # the covariance is that of the noise
 
 
+@pytest.mark.parametrize("scale", [1 / 25, 9.0])
+def test_the_covariance_can_be_misstated_and_nothing_else(objects: ObjectSet, scale: float) -> None:
+    config = replace(QUIET, covariance_scale=scale)
+    for honest, told in zip(detect_all(objects, QUIET)[:3], detect_all(objects, config)[:3], strict=True):
+        assert same(honest, told)
+        for a, b in zip(honest, told, strict=True):
+            np.testing.assert_allclose(estimate_of(b).covariance, scale * estimate_of(a).covariance, rtol=1e-12)
+    # What a symmetry leaves unknown is no noise: it stays what it is.
+    top = ModelBundle.load("demo", require_weights=False).objects.by_name("top")
+    lone = ObjectSet({top.obj_id: top})
+    frame = sample(0, [truth(top.obj_id, BOXES[0])], image_id=0)
+    (estimate,) = (estimate_of(d) for d in NoisyTruthDetector(NoFeatures(), lone, config).detect(frame))
+    direction = estimate.pose[:3, :3] @ axis_of(top)
+    unknown = direction @ estimate.covariance[3:, 3:] @ direction
+    assert unknown == pytest.approx(np.pi**2 / 3 + scale * np.radians(3) ** 2, rel=1e-6)
+
+
 def test_misses_and_false_alarms_come_as_often_as_stated(objects: ObjectSet) -> None:
     found = detect_all(objects, NoisyTruthConfig(miss_rate=0.1, false_alarms=0.0))
     assert sum(map(len, found)) / (FRAMES * len(BOXES)) == pytest.approx(0.9, abs=0.02)
@@ -211,5 +228,7 @@ def test_what_cannot_be_used_is_named(objects: ObjectSet) -> None:
         NoisyTruthDetector(BoxesOnly(), objects, QUIET).detect(annotated(0))
     with pytest.raises(ConfigError, match="miss_rate = 1.5 is outside 0 to 1"):
         NoisyTruthDetector(NoFeatures(), objects, NoisyTruthConfig(miss_rate=1.5))
+    with pytest.raises(ConfigError, match="covariance_scale = 26 is outside 0.04 to 25"):
+        NoisyTruthDetector(NoFeatures(), objects, NoisyTruthConfig(covariance_scale=26))
     with pytest.raises(DatasetError, match="scene 3, stamp 0.100 s is not annotated"):
         NoisyTruthDetector(NoFeatures(), objects).detect(sample(0, None, scene_id=3))
