@@ -85,7 +85,7 @@ class Scorer:
         regions = [_region(o) for o in detected]
         matches = match_frame(regions, truth_regions, self.min_iou)
         gathered.masks.add(regions, truth_regions)
-        wrong, largest = self._count(detected, truths, truth_regions, matches, result.segmented)
+        wrong, largest = self._count(result, detected, truths, truth_regions, matches)
         self._count_candidates(result, detected, truths, truth_regions)
         self._add_bop(sample, detected, truths, truth_regions)
         tracks = [replace(t, identity=(sample.scene_id, t.identity)) for t in track_boxes(detected)]
@@ -136,17 +136,17 @@ class Scorer:
 
     def _count(
         self,
+        result: FrameResult,
         detected: list[TrackedObject],
         truths: list[GroundTruthObject],
         regions: list[Region],
         matches: FrameMatches,
-        segmented: bool,
     ) -> tuple[int, float]:
         """Count instances, hits and misses; returns the number of wrong poses and the largest error in diameters."""
         for region in regions:
             counts = self._counts[region.obj_id]
             counts.instances += not region.ignored
-            counts.segmented_instances += segmented and not region.ignored
+            counts.segmented_instances += result.segmented and not region.ignored
             counts.annotated = True
         for e in matches.false_positives:
             self._counts[detected[e].obj_id].false_positives += 1
@@ -159,7 +159,7 @@ class Scorer:
             counts.detected += 1
             self._gathered.confidences["hits"].append(detected[e].pose_confidence)
             poses = stage_poses(detected[e])
-            if not segmented:
+            if not result.is_detected(detected[e]):
                 poses = {stage: pose for stage, pose in poses.items() if stage not in DETECTION_STAGES}
             error = self._add_errors(poses, truths[t]).get("scored")
             if error is not None:
@@ -189,7 +189,8 @@ class Scorer:
             self._gathered.candidates_known &= len(candidates) == len(detected)
         candidates = [c for c in candidates if c.obj_id in self.objects]
         found = [Region(c.obj_id, np.asarray(c.box, float), c.mask, float(c.score)) for c in candidates]
-        self._gathered.candidate_masks.add(found, regions)
+        if result.segmented:
+            self._gathered.candidate_masks.add(found, regions)
         matches = match_frame(found, regions, self.min_iou)
         for e, t in matches.hits:
             self._add_errors(network_poses(candidates[e]), truths[t])

@@ -96,15 +96,17 @@ class PoseEstimator:
         poses, raw_poses, confidences = _usable(hypotheses, i)
         if len(poses) == 0:
             return None
+        refined = poses[0] if self.config.refine_iterations else None
         if self.objects[obj_id].mesh_path is None:
             confidence = float(np.clip(confidences[0], 0.0, 1.0))
             covariance = hypotheses_covariance(
                 self.config.covariance, self.objects[obj_id], poses, confidences, confidence
             )
-            return PoseEstimate(poses[0], confidence, covariance, raw_poses[0], poses[0])
+            return PoseEstimate(poses[0], confidence, covariance, raw_poses[0], refined)
         likely = float(instances.scores[i]) >= self.config.search.min_score
         pose, check, covariance, icp_pose = self._check(frame, obj_id, mask, poses, confidences, likely)
-        return PoseEstimate(pose, check.score, covariance, raw_poses[0], poses[0], icp_pose, check.features)
+        fitted = icp_pose if self.config.icp.enabled else None
+        return PoseEstimate(pose, check.score, covariance, raw_poses[0], refined, fitted, check.features)
 
     def try_all(self, frame: RGBDFrame, instances: Instances) -> list[list[Checked]]:
         """All that `estimate` could choose from: each hypothesis and each find of the search, refined and checked.

@@ -371,3 +371,29 @@ def test_stages_of_the_detector_count_only_frames_in_which_it_ran(objects):
     assert data["extra"]["objects"]["1"]["add_s_recall_by_stage"] == recalls
     assert data["extra"]["all_instances"]["add_s_recall_by_stage"] == recalls
     assert data["pose"]["objects"]["1"]["add_s_recall"] == 1.0
+
+
+def test_what_was_found_on_the_depth_is_no_pose_of_the_detectors_stages(objects):
+    """The detector runs and sees the first of two bricks; the second is followed on the depth."""
+    seen, followed = tracked(1, box_at(0)), tracked(1, box_at(50), pose_at(0.2), track_id=2)
+    estimate_of(seen).raw_pose = seen.pose
+    frame = result(0, [seen, followed])
+    frame.candidates = [present(seen.detection)]
+    scorer = Scorer(objects)
+    scorer.add(sample(0, [truth(1, box_at(0)), truth(1, box_at(50), pose_at(0.2), instance_id=2)]), frame)
+    entry = cast(dict[str, Any], scorer.report("made up", "test").data)
+    assert entry["extra"]["add_s_recall_by_stage"] == {
+        "network": 0.5, "refined": None, "icp": None, "estimated": 0.5, "published": 1.0,
+    }  # fmt: skip
+    assert entry["pose"]["objects"]["1"]["add_s_recall"] == 1.0
+
+
+def test_masks_before_the_pose_check_are_those_of_frames_in_which_the_detector_ran(objects):
+    scorer = Scorer(objects)
+    for i in range(4):
+        frame = result(i, [tracked(1, box_at(0))])
+        frame.segmented = i % 2 == 0
+        frame.candidates = [present(frame.objects[0].detection)] if frame.segmented else []
+        scorer.add(sample(i, [truth(1, box_at(0))]), frame)
+    extra = scorer.report("made up", "test").data["extra"]
+    assert extra["segmentation_before_pose_check"]["map50"] == pytest.approx(1)

@@ -76,6 +76,20 @@ def test_the_right_hypothesis_wins_over_more_confident_wrong_ones(objects: Objec
             assert estimate.fit["inlier_fraction"] > 0.9
 
 
+def test_a_step_that_was_not_taken_leaves_no_pose(objects: ObjectSet) -> None:
+    frame, masks, truth = scene(0)
+    poses = np.array([[t] for t in truth])
+    config = replace(PoseConfig(), refine_iterations=0, icp=replace(PoseConfig().icp, enabled=False))
+    taken, left_out = (
+        PoseEstimator(each, objects, KnownHypotheses(poses)).estimate(frame, instances_of([STEPS, LAMP], masks))[0]
+        for each in (PoseConfig(), config)
+    )
+    assert taken is not None
+    assert left_out is not None
+    assert all(pose is not None for pose in (taken.raw_pose, taken.refined_pose, taken.icp_pose))
+    assert (left_out.refined_pose, left_out.icp_pose) == (None, None)
+
+
 def test_an_absent_object_gets_no_confident_pose(objects: ObjectSet) -> None:
     """The staircase, taken for a lamp by the segmentation."""
     frame, masks, truth = scene(1)

@@ -93,7 +93,7 @@ def outcome(estimator: PoseEstimator, frame: RGBDFrame, instances: Instances) ->
     proposed = estimator.predictor.predict(frame, instances)
     tried = [pose for pose, _ in estimator.try_all(frame, instances)[0]]
     (estimate,) = estimator.estimate(frame, instances)
-    chosen = [] if estimate is None else [estimate.pose, estimate.refined_pose]
+    chosen = [] if estimate is None else [p for p in (estimate.pose, estimate.refined_pose) if p is not None]
     return [proposed.poses, proposed.raw_poses, np.array(tried), np.array(chosen)]
 
 

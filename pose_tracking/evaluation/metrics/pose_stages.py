@@ -7,7 +7,7 @@ from pose_tracking.core.results import Detection, TrackedObject
 
 # In the order the pipeline makes them.
 POSE_STAGES = ("network", "refined", "icp", "estimated", "published")
-# Those that only exist in frames in which the detector ran.
+# Those of what the detector found: there are none where it did not run, nor of what was found in another way.
 DETECTION_STAGES = ("network", "refined", "icp", "estimated")
 
 

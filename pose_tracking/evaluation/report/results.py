@@ -34,6 +34,12 @@ class FrameResult:
     candidates: Sequence[Detection] | None = None
     segmented: bool = True
 
+    def is_detected(self, thing: TrackedObject) -> bool:
+        """Whether the detector found an observed object in this frame, as far as known, and not the depth tracking."""
+        if self.candidates is None or thing.detection is None:
+            return self.segmented
+        return self.segmented and any(candidate is thing.detection for candidate in self.candidates)
+
 
 @dataclass(frozen=True)
 class FrameScore:
