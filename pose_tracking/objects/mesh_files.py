@@ -53,7 +53,7 @@ def read_mesh_file(path: str | Path) -> RawMesh:
     has three for every face).
 
     Raises:
-        MeshError: missing, unreadable or empty file, or coordinates that are not finite.
+        MeshError: missing, unreadable, empty or corrupt file, or coordinates that are not finite.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -73,6 +73,8 @@ def read_mesh_file(path: str | Path) -> RawMesh:
         any(p.colored for p in parts) and is_colored(colors),
         list(dict.fromkeys(note for p in parts for note in p.notes)),
     )
+    if raw.faces.min() < 0 or raw.faces.max() >= len(raw.vertices):
+        raise MeshError(f"{path}: has faces with vertices that are not there (corrupt file): export it again")
     if not np.isfinite(raw.vertices).all():
         raise MeshError(f"{path}: has vertices that are not finite")
     return _clean(raw, path)

@@ -119,6 +119,14 @@ def test_a_mesh_of_slivers_only_is_refused(tmp_path: Path) -> None:
         read_mesh_file(tmp_path / "flat.ply")
 
 
+def test_faces_of_missing_vertices_are_refused(tmp_path: Path) -> None:
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    head += "element face 2\nproperty list uchar int vertex_indices\nend_header\n"
+    (tmp_path / "cut.ply").write_text(head + "0 0 0\n0.1 0 0\n0 0.1 0\n3 0 1 2\n3 0 1 7\n")
+    with pytest.raises(MeshError, match=r"cut\.ply: has faces with vertices that are not there"):
+        read_mesh_file(tmp_path / "cut.ply")
+
+
 @pytest.mark.parametrize("name", ["rubbish.ply", "rubbish.obj", "rubbish.stl", "rubbish.glb"])
 def test_rubbish_is_refused_by_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not a mesh at all" * 9)

@@ -106,6 +106,8 @@ class ObjectViews:
 
     def _heat(self, hits: RayHits, value: Float) -> Float:
         colors = np.zeros((len(hits.face), 3))
+        if not len(value):  # a sheet seen edge on: OpenCV paints no empty picture
+            return colors
         level = (np.clip(value, 0, 1) * 255).astype(np.uint8)
         colors[hits.face >= 0] = cv2.applyColorMap(level[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1]
         return colors * self._light(hits)

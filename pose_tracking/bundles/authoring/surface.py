@@ -136,6 +136,8 @@ def half_lightness_lab(rgb: Float) -> Float:
     """(N, 3) CIELAB of (N, 3) RGB (0 to 255), lightness halved: it changes with the light, hue hardly does."""
     import cv2
 
+    if not len(rgb):  # OpenCV converts no empty picture
+        return np.zeros((0, 3))
     lab = cv2.cvtColor((rgb / 255).astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0].astype(np.float64)
     lab[:, 0] *= 0.5
     return np.asarray(lab)

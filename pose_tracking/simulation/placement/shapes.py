@@ -10,6 +10,8 @@ from scipy.spatial import ConvexHull
 from pose_tracking.core.arrays import Float
 from pose_tracking.objects.raycasting import MeshRaycaster
 
+THINNEST = 2e-4  # metres: a sheet or a wire without thickness is placed as if it had this much
+
 
 @dataclass(frozen=True, eq=False)
 class Shape:
@@ -18,7 +20,7 @@ class Shape:
     Attributes:
         caster: renders it.
         radius: half the diagonal of its bounding box (m).
-        hull: (K, 3) corners of its convex hull (m).
+        hull: (K, 3) corners of its convex hull (m), at least `THINNEST` thick.
     """
 
     caster: MeshRaycaster
@@ -30,8 +32,18 @@ class Shape:
         """The shape of a ray caster's mesh."""
         vertices = caster.mesh.vertices.astype(np.float64)
         radius = 0.5 * float(np.linalg.norm(np.ptp(vertices, axis=0)))
-        return cls(caster, radius, vertices[ConvexHull(vertices, qhull_options="QJ").vertices])
+        solid = _thickened(vertices)
+        return cls(caster, radius, solid[ConvexHull(solid, qhull_options="QJ").vertices])
 
     def lowest(self, direction: Float) -> float:
         """Smallest coordinate along `direction` (3,) in the object frame (m)."""
         return float((self.hull @ direction).min())
+
+
+def _thickened(points: Float) -> Float:
+    """(N, 3) points (m), moved to either side along each principal direction in which they are too thin for a hull."""
+    middle = points.mean(0)
+    for direction in np.linalg.eigh(np.cov((points - middle).T))[1].T:
+        if np.ptp(points @ direction) < THINNEST:
+            points = np.concatenate([points + side * direction for side in (-THINNEST / 2, THINNEST / 2)])
+    return points

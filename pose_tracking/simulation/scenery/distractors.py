@@ -10,7 +10,7 @@ from pose_tracking.core.arrays import Float, UInt8
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.mesh import Mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
-from pose_tracking.simulation.placement.shapes import Shape
+from pose_tracking.simulation.placement.shapes import THINNEST, Shape
 from pose_tracking.simulation.rendering.renderer import Material
 from pose_tracking.simulation.rendering.textures import SIZE, random_color, texture_bank
 
@@ -39,7 +39,7 @@ class Distractors:
         rng = np.random.default_rng([seed, 61])
         self._clutter = Clutter(objects)
         meshes = {i: m.mesh for i, m in objects.items() if m.mesh is not None}
-        self._extents = {i: np.sort(np.ptp(m.vertices, axis=0)) for i, m in meshes.items()}
+        self._extents = {i: np.sort(np.ptp(m.vertices, axis=0)).clip(THINNEST) for i, m in meshes.items()}
         self._textures = {i: _object_textures(m, rng) for i, m in meshes.items()}
         self._everyday = [
             Shape.of(MeshRaycaster(build_mesh(make(rng, random_color(rng))))) for make in _EVERYDAY for _ in range(5)
@@ -96,8 +96,8 @@ class Distractors:
 
 
 def _sides(shape: Shape) -> Float:
-    """(3,) sides of the bounding box, shortest first (m)."""
-    return np.asarray(np.sort(np.ptp(shape.hull, axis=0)))
+    """(3,) sides of the bounding box, shortest first (m); those of a sheet are not zero, since ratios are taken."""
+    return np.asarray(np.sort(np.ptp(shape.hull, axis=0)).clip(THINNEST))
 
 
 def _alike(a: NDArray[np.floating], b: NDArray[np.floating]) -> bool:

@@ -41,6 +41,21 @@ def test_the_page_shows_every_object_and_escapes_what_users_wrote(brick: NewObje
     assert len(np.unique(sheet)) > 20
 
 
+def test_a_sheet_without_thickness_is_shown(tmp_path: Path) -> None:
+    """Seen edge on there is nothing to colour."""
+    import open3d as o3d
+
+    corners = np.array([[0, 0, 0], [0.1, 0, 0], [0.1, 0.06, 0], [0, 0.06, 0]])
+    raw = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(corners), o3d.utility.Vector3iVector(np.array([[0, 1, 2], [0, 2, 3]], np.int32))
+    )
+    o3d.io.write_triangle_mesh(tmp_path / "sheet.ply", raw)
+    sheet = prepare_object(1, "sheet", tmp_path / "sheet.ply", "m")
+    assert len(sheet.proposal.axes) == 3
+    write_preview([sheet], tmp_path / "preview")
+    assert (tmp_path / "preview" / "obj_000001.png").is_file()
+
+
 def test_the_preview_is_written_by_what_is_handed_in(brick: NewObject, tmp_path: Path) -> None:
     shown: list[list[str]] = []
 
