@@ -38,6 +38,9 @@ Rate = Annotated[float | None, typer.Option(min=0.1, max=240, help="Frame rate o
 Format = Annotated[str | None, typer.Option(help="bop, bag or packed; default: packed for a .zip name, otherwise bop.")]
 Bag = Annotated[bool, typer.Option("--bag", help="Short for --format bag.")]
 Random = Annotated[bool, typer.Option("--random", help="Independent training frames in place of a sequence.")]
+Minutes = Annotated[
+    float | None, typer.Option(min=0.0, help="Render fewer --random packed frames where they take longer than this.")
+]
 Processes = Annotated[int, typer.Option(min=1, help="Processes that render --random packed frames.")]
 Settings = Annotated[
     list[str] | None,
@@ -62,6 +65,7 @@ def simulate(
     format: Format = None,
     bag: Bag = False,
     random: Random = False,
+    minutes: Minutes = None,
     processes: Processes = 1,
     settings: Settings = None,
 ) -> None:
@@ -82,6 +86,8 @@ def simulate(
     kind = _kind(out, format, bag)
     if random and preset != "plain":
         raise ConfigError(f"--preset {preset} is a kind of sequence and contradicts --random")
+    if minutes is not None and not (random and kind == "packed"):
+        raise ConfigError("--minutes is for packed --random frames; give the number of --frames")
 
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
@@ -92,11 +98,13 @@ def simulate(
     split = background_split or ("train" if random else "test")
     recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
     if random and kind == "packed":
+        from pose_tracking.datasets.packed import PackedDataset
         from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
         from pose_tracking.training.packed_rendering import render_packed
 
         assert isinstance(scene, RandomSceneConfig)
-        render_packed(known, scene, seed, count, out, backgrounds, split, processes)
+        render_packed(known, scene, seed, count, out, backgrounds, split, processes, minutes=minutes)
+        count = len(PackedDataset(out))
     else:
         _write(known, recorded, out, kind, scene, seed, count)
     typer.echo(f"{out}: {count} frames ({kind})")

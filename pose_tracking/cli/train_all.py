@@ -55,5 +55,6 @@ def train_all(
     load_plan(folder, plan)
     # Leaving through SystemExit stops the trainings as well, which save their state first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    FullRun(plan, folder, tuple(COMMANDS)).run()
-    typer.echo(f"{bundle.path}: trained; measure it with pose-tracking evaluate")
+    failed = FullRun(plan, folder, tuple(COMMANDS)).run()
+    without = f" without {' and '.join(failed)} (why is said above)" if failed else ""
+    typer.echo(f"{bundle.path}: trained{without}; measure it with pose-tracking evaluate")

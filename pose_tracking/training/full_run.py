@@ -17,13 +17,17 @@ from pathlib import Path
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.files import make_directory, write_json
 
+from .packed_rendering import FEWEST_FRAMES
 from .steps import Clock, Step, is_done, run_side_by_side
 
 # Shares of the time. Rendering pays until the trainers see every frame a few times; on a CPU both trainings run side by
 # side, and get about equal use of what they have.
 VALIDATION_SHARE, RENDER_SHARE, TRAIN_SHARE, APPEARANCE_SHARE, CALIBRATION_SHARE = 0.03, 0.26, 0.53, 0.09, 0.09
 TRAINING_ITSELF = 0.93  # of a training's time; the rest is its start and its last evaluation
-FRAME_SECONDS = 0.35  # to render and pack one frame on one core, as long as nothing is measured
+RENDERING_ITSELF = 0.9  # of the time for frames; the rest is the start of the processes and the packing
+FRAME_SECONDS = 0.35  # to render and pack one frame on one core, as a rule
+# Of the whole run: a detector on one core decodes about 100 frames a minute, and more than twice that is never seen.
+MOST_FRAMES_A_MINUTE = 200
 FEWEST_VALIDATION_FRAMES, MOST_VALIDATION_FRAMES = 20, 120
 TRAIN_SEED, VALIDATION_SEED = 1, 777
 PLAN_FILE = "plan.json"
@@ -101,14 +105,20 @@ class FullRun:
         if "calibrate" in commands:
             self.stages.append(Stage("calibrate", CALIBRATION_SHARE, self._calibrate))
 
-    def run(self) -> None:
+    def run(self) -> list[str]:
         """Run what is not done yet.
 
+        Returns:
+            The names of the steps that failed and that a bundle can do without.
+
         Raises:
-            StepError: a step failed, or ended without its result. What is done stays done.
+            StepError: another step failed, or ended without its result. What is done stays done.
         """
+        failed = []
         for number, stage in enumerate(self.stages):
-            run_side_by_side(stage.steps(self.minutes_of(number)), self.folder, self.clock, stage.name)
+            steps = stage.steps(self.minutes_of(number))
+            failed += run_side_by_side(steps, self.folder, self.clock, stage.name)
+        return failed
 
     def minutes_of(self, number: int) -> float:
         """Time for stage `number`: its share of what the stages before it have left.
@@ -132,8 +142,9 @@ class FullRun:
 
     # -- the steps --------------------------------------------------------------------------------------------------
 
-    def _render(self, name: str, path: Path, count: int, seed: int, split: str) -> Step:
-        more = ["--random", "--frames", str(count), "--seed", str(seed), "--background-split", split]
+    def _render(self, name: str, path: Path, count: int, minutes: float, seed: int, split: str) -> Step:
+        more = ["--random", "--frames", str(count), "--minutes", f"{RENDERING_ITSELF * minutes:g}"]
+        more += ["--seed", str(seed), "--background-split", split]
         more += ["--processes", str(self.plan.processes), "--out", str(path)]
         return Step(name, ("simulate", *self.model, *self.objects, *self.backgrounds, *more), path)
 
@@ -144,15 +155,13 @@ class FullRun:
 
     def _validation_frames(self, minutes: float) -> list[Step]:
         seed = VALIDATION_SEED + self.plan.seed
-        return [self._render("validation frames", self.val, self._validation_count, seed, "test")]
+        return [self._render("validation frames", self.val, self._validation_count, minutes, seed, "test")]
 
     def _training_frames(self, minutes: float) -> list[Step]:
-        """As many as fit, at the rate of the validation frames, in whole chunks of the renderer."""
-        seconds = FRAME_SECONDS / self.plan.processes
-        if "validation frames" in self.clock.seconds:
-            seconds = max(self.clock.seconds["validation frames"], 0.1) / self._validation_count
-        count = max(50, int(minutes * 60 / seconds / 50) * 50)
-        return [self._render("training frames", self.train, count, TRAIN_SEED + 1000 * self.plan.seed, "train")]
+        """As many as can be rendered in the time: what a machine is good for changes while others use it too."""
+        count = max(FEWEST_FRAMES, int(MOST_FRAMES_A_MINUTE * self.plan.minutes))
+        seed = TRAIN_SEED + 1000 * self.plan.seed
+        return [self._render("training frames", self.train, count, minutes, seed, "train")]
 
     def _training(self, name: str, minutes: float) -> list[str]:
         plan, minutes = self.plan, max(TRAINING_ITSELF * minutes, 0.1)
@@ -172,13 +181,15 @@ class FullRun:
     def _appearance(self, minutes: float) -> list[Step]:
         more = ["--run-dir", str(self.folder / "appearance"), "--processes", str(self.plan.processes)]
         more += ["--device", self.plan.device, "--minutes", f"{minutes:g}", "--resume"]
-        return [Step("appearance", ("train", "appearance", *self.model, *self.objects, *self.backgrounds, *more))]
+        arguments = ("train", "appearance", *self.model, *self.objects, *self.backgrounds, *more)
+        return [Step("appearance", arguments, optional=True)]
 
     def _calibrate(self, minutes: float) -> list[Step]:
         # Sequences of their own: neither frames of the trainings nor the seeds `evaluate` is usually given.
         more = ["--data", "simulated:70001-70006", "--device", self.plan.device, "--minutes", f"{minutes:g}"]
         more += ["--run-dir", str(self.folder / "calibration")]
-        return [Step("calibrate", ("calibrate", *self.model, *self.objects, *self.backgrounds, *more))]
+        arguments = ("calibrate", *self.model, *self.objects, *self.backgrounds, *more)
+        return [Step("calibrate", arguments, optional=True)]
 
 
 def load_plan(folder: Path, plan: FullRunPlan) -> FullRunPlan:

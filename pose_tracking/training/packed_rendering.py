@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 
 from .processes import spawn_pool
 
-CHUNK = 50  # frames a process renders before it puts them on disk
+CHUNK = 10  # frames a process renders before it puts them on disk, and looks at the time
+FEWEST_FRAMES = 50  # that `minutes` leaves
+SECONDS_FILE = "seconds.json"
 
 
 def render_packed(
@@ -32,8 +36,9 @@ def render_packed(
     split: str = "train",
     processes: int = 1,
     progress: bool = True,
+    minutes: float | None = None,
 ) -> Path:
-    """Render frames 0 to `count` - 1 of series `seed` into the packed file `path`.
+    """Render frames 0 to `count` - 1 of series `seed` into the packed file `path`, or fewer in `minutes`.
 
     Frames are kept in chunks in the folder ``<path>.chunks`` until all are there (training may read that folder
     already); a second call goes on with the missing ones. Frames do not depend on `processes`.
@@ -48,6 +53,8 @@ def render_packed(
         split: which of them: "train", "test" or "all".
         processes: number of processes.
         progress: whether to show a progress bar.
+        minutes: begin no further frames after this time, that of earlier calls included, once there are
+            `FEWEST_FRAMES`; None renders all.
 
     Raises:
         OutputError: the file cannot be written, or the chunks there are of other settings.
@@ -61,23 +68,38 @@ def render_packed(
     _check_settings(folder, objects, config, seed, backgrounds, split)
     chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
     missing = [chunk for chunk in chunks if not _chunk_path(folder, *chunk).is_file()]
-    arguments = (objects, config, seed, folder, backgrounds, split)
+    used, began = _seconds(folder), time.monotonic()
+    end = None if minutes is None else began + 60 * minutes - used
+    arguments = (objects, config, seed, folder, backgrounds, split, end)
     done = count - sum(b - a for a, b in missing)
     with tqdm(total=count, initial=done, unit="frame", disable=not progress, desc=path.name) as bar:
-        if processes <= 1 or len(missing) <= 1:
-            if missing:
-                _start(*arguments)
-            for chunk in missing:
-                bar.update(_render_chunk(chunk))
-        else:
-            with spawn_pool(processes, _start, arguments) as pool:
-                for rendered in pool.map(_render_chunk, missing):
-                    bar.update(rendered)
+        for rendered in _rendered(missing, processes, arguments):
+            bar.update(rendered)
+            write_json(folder / SECONDS_FILE, round(used + time.monotonic() - began, 1))
     with PackedWriter(path) as writer:
         for chunk in chunks:
-            writer.append_packed(_chunk_path(folder, *chunk))
+            if _chunk_path(folder, *chunk).is_file():
+                writer.append_packed(_chunk_path(folder, *chunk))
     shutil.rmtree(folder)
     return path
+
+
+def _rendered(chunks: Sequence[tuple[int, int]], processes: int, arguments: tuple[Any, ...]) -> Iterator[int]:
+    """Render `chunks`; how many frames of each there are now."""
+    if processes > 1 and len(chunks) > 1:
+        with spawn_pool(processes, _start, arguments) as pool:
+            yield from pool.map(_render_chunk, chunks)
+    elif chunks:
+        _start(*arguments)
+        yield from map(_render_chunk, chunks)
+
+
+def _seconds(folder: Path) -> float:
+    """Time that earlier calls took for what is in `folder`."""
+    try:
+        return float(json.loads((folder / SECONDS_FILE).read_text()))
+    except (OSError, ValueError, TypeError):  # none yet, or not to be read: counts as none
+        return 0.0
 
 
 def _check_settings(
@@ -116,13 +138,16 @@ def _start(
     folder: Path,
     backgrounds: str | Path | None,
     split: str,
+    end: float | None,
 ) -> None:
-    """Set up a process: the scenes are built once and render all its chunks."""
+    """Set up a process: the scenes are built once and render all its chunks, until `end` (`time.monotonic`)."""
     recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
-    _worker.update(scenes=RandomScenes(objects, config, recorded), seed=seed, folder=folder)
+    _worker.update(scenes=RandomScenes(objects, config, recorded), seed=seed, folder=folder, end=end)
 
 
 def _render_chunk(chunk: tuple[int, int]) -> int:
+    if _worker["end"] is not None and chunk[0] >= FEWEST_FRAMES and time.monotonic() > _worker["end"]:
+        return 0
     with PackedWriter(_chunk_path(_worker["folder"], *chunk)) as writer:
         for index in range(*chunk):
             writer.add(_worker["scenes"].render(_worker["seed"], index))

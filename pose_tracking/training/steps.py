@@ -21,6 +21,7 @@ from .processes import environment
 CLOCK_FILE = "seconds.json"
 POLL_SECONDS = 5.0  # between two notes of the time used: as much a kill may lose
 PR_SET_PDEATHSIG = 1  # prctl(2)
+STOPPED = 130  # status of a command that a signal asked to stop
 
 
 class StepError(PoseTrackingError):
@@ -29,11 +30,19 @@ class StepError(PoseTrackingError):
 
 @dataclass(frozen=True)
 class Step:
-    """One command: `arguments` of ``pose-tracking``, and the file that is there when it is done, if it makes one."""
+    """One command.
+
+    Attributes:
+        name: of its marker and its log.
+        arguments: of ``pose-tracking``.
+        result: the file that is there when it is done, if it makes one.
+        optional: whether what comes after it can do without it.
+    """
 
     name: str
     arguments: tuple[str, ...]
     result: Path | None = None
+    optional: bool = False
 
 
 class Clock:
@@ -57,7 +66,7 @@ def is_done(folder: Path, steps: Sequence[Step]) -> bool:
     return all(_marker(folder, step).is_file() for step in steps)
 
 
-def run_side_by_side(steps: Sequence[Step], folder: Path, clock: Clock, name: str) -> None:
+def run_side_by_side(steps: Sequence[Step], folder: Path, clock: Clock, name: str) -> list[str]:
     """Run those of `steps` that are not done yet, at the same time.
 
     A step alone shows its own progress; several write to ``<name>.log``.
@@ -68,10 +77,14 @@ def run_side_by_side(steps: Sequence[Step], folder: Path, clock: Clock, name: st
         clock: where the time goes.
         name: under which name.
 
+    Returns:
+        The names of optional steps that failed; they leave no marker.
+
     Raises:
-        StepError: a step failed, or ended without its result. What is done stays done.
+        StepError: a step failed that is not optional, or ended without its result. What is done stays done.
     """
     waiting = [step for step in steps if not _marker(folder, step).is_file()]
+    failed = []
     with ExitStack() as stack:
         running = []
         for step in waiting:
@@ -88,8 +101,14 @@ def run_side_by_side(steps: Sequence[Step], folder: Path, clock: Clock, name: st
             code = _wait(process, clock, name)
             if code != 0 or (step.result is not None and not step.result.exists()):
                 where = "see above" if log is None else f"see {log}"
-                raise StepError(f"{step.name}: ended with status {code}, {where}; the same command goes on")
+                message = f"{step.name}: ended with status {code}, {where}"
+                if not step.optional or code < 0 or code == STOPPED:
+                    raise StepError(f"{message}; the same command goes on")
+                print(f"{message}: left out", flush=True)
+                failed.append(step.name)
+                continue
             write_text(_marker(folder, step), " ".join(step.arguments) + "\n")
+    return failed
 
 
 def _wait(process: subprocess.Popen[bytes], clock: Clock, name: str) -> int:

@@ -64,3 +64,21 @@ def test_the_budget_ends_training(tmp_path: Path) -> None:
     assert run.loop.seconds >= 0.18
     with pytest.raises(ConfigError, match="--steps or --minutes"):
         Regression(tmp_path)
+
+
+@pytest.mark.parametrize("steps", [20, 1000])
+def test_the_warm_up_is_at_most_a_tenth_of_the_training(tmp_path: Path, steps: int) -> None:
+    """A slow machine gets through few steps in its minutes."""
+    run = Regression(tmp_path, steps=steps, warmup_steps=60)
+    rates: list[float] = []
+    original = run.losses
+
+    def noting(batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        rates.append(run.loop.optimizer.param_groups[0]["lr"])
+        return original(batch, step)
+
+    run.losses = noting  # type: ignore[method-assign]
+    run.run()
+    highest = rates.index(max(rates))
+    assert max(rates) > 0.9e-2
+    assert highest <= min(0.1 * steps, 60)

@@ -57,3 +57,34 @@ def test_rendering_resumes_and_does_not_depend_on_the_chunks(
     direct = render(RandomScenes(demo_objects, SMALL), 4, 3)
     np.testing.assert_allclose(dataset[3].frame.depth, direct.frame.depth, atol=5.1e-5)
     assert [o.obj_id for o in dataset[3].objects or []] == [o.obj_id for o in direct.objects or []]
+
+
+def test_rendering_ends_with_its_time_over_all_calls(
+    demo_objects: ObjectSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo_objects = ObjectSet({i: demo_objects[i] for i in (3, 5)})
+    monkeypatch.setattr(packed_rendering, "CHUNK", 2)
+    monkeypatch.setattr(packed_rendering, "FEWEST_FRAMES", 3)
+    clock = [0.0]
+    monkeypatch.setattr(packed_rendering.time, "monotonic", lambda: clock[0])
+    render = RandomScenes.render
+
+    def slow(self: RandomScenes, seed: int, index: int) -> Sample:
+        clock[0] += 10.0
+        if index == stop_at[0]:
+            raise KeyboardInterrupt
+        return render(self, seed, index)
+
+    monkeypatch.setattr(RandomScenes, "render", slow)
+    stop_at = [2]
+    path = tmp_path / "frames.zip"
+    with pytest.raises(KeyboardInterrupt):
+        render_packed(demo_objects, SMALL, 4, 100, path, progress=False, minutes=1.0)
+    stop_at = [-1]
+    clock[0] = 1000.0
+    render_packed(demo_objects, SMALL, 4, 100, path, progress=False, minutes=1.0)
+    # Two frames had taken 20 of the 60 seconds; after four more and a begun chunk the time is up.
+    assert len(PackedDataset(path)) == 8
+
+    render_packed(demo_objects, SMALL, 4, 100, tmp_path / "fewest.zip", progress=False, minutes=0.0)
+    assert len(PackedDataset(tmp_path / "fewest.zip")) == 4

@@ -18,8 +18,8 @@ from pose_tracking.training import steps as steps_module
 from pose_tracking.training.steps import Clock, Step, StepError, is_done, run_side_by_side
 
 
-def run(steps: Sequence[Step], folder: Path) -> None:
-    run_side_by_side(steps, folder, Clock(folder), "steps")
+def run(steps: Sequence[Step], folder: Path) -> list[str]:
+    return run_side_by_side(steps, folder, Clock(folder), "steps")
 
 
 def test_a_done_step_is_not_run_again_and_a_failed_one_is_named(tmp_path: Path) -> None:
@@ -33,6 +33,21 @@ def test_a_done_step_is_not_run_again_and_a_failed_one_is_named(tmp_path: Path) 
     with pytest.raises(StepError, match="evaluation: ended with status 2"):
         run([fails], tmp_path)
     assert not (tmp_path / "evaluation.done").exists()
+
+
+def test_an_optional_step_that_fails_is_named_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = Step("evaluation", ("evaluate", "--no-such-option"), optional=True)
+    assert run([step], tmp_path) == ["evaluation"]
+    assert "evaluation: ended with status 2, see above: left out" in capsys.readouterr().out
+    assert not is_done(tmp_path, [step])
+    # One that was stopped has not failed: what comes after it must wait until it goes on.
+    start = subprocess.Popen
+    stopped = [sys.executable, "-c", "raise SystemExit(130)"]
+    monkeypatch.setattr(steps_module.subprocess, "Popen", lambda command, **more: start(stopped))
+    with pytest.raises(StepError, match="status 130"):
+        run([step], tmp_path)
 
 
 def test_steps_side_by_side_write_logs(tmp_path: Path) -> None:

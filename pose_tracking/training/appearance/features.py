@@ -192,8 +192,6 @@ def _simulate(job: tuple[int, bool]) -> None:
     )
     rng = np.random.default_rng([source.seed, number, held_out, 1])
     found = observe(_worker["segmenter"], list(simulator), source.options, rng, simulator.tints, number)
-    if found is None:
-        raise DatasetError(f"simulated sequence {number} shows no instance: check the meshes")
     _save(found, _file(_worker["folder"], number, held_out))
 
 
@@ -201,9 +199,10 @@ def _file(folder: Path, number: int, held_out: bool) -> Path:
     return folder / f"{'val' if held_out else 'train'}_{number:05d}.npz"
 
 
-def _save(found: Observations, path: Path) -> None:
+def _save(found: Observations | None, path: Path) -> None:
+    """Write what a sequence shows; a file without arrays where that is nothing, as with small things far away."""
     with atomic_path(path) as temporary:
-        np.savez(temporary, **{f.name: getattr(found, f.name) for f in fields(Observations)})
+        np.savez(temporary, **({} if found is None else {f.name: getattr(found, f.name) for f in fields(Observations)}))
 
 
 def _load(folder: Path, jobs: Sequence[tuple[int, bool]], held_out: bool) -> Observations:
@@ -214,9 +213,12 @@ def _load(folder: Path, jobs: Sequence[tuple[int, bool]], held_out: bool) -> Obs
         path = _file(folder, *job)
         try:
             with np.load(path) as arrays:
+                if not arrays.files:
+                    continue
                 parts.append(Observations(*(arrays[f.name] for f in fields(Observations))))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DatasetError(f"{path}: cannot be read ({error}); remove it and start again") from error
     if not parts:
-        raise DatasetError(f"{folder}: no sequences {'held out' if held_out else 'to train on'}")
+        kind = "held out" if held_out else "to train on"
+        raise DatasetError(f"{folder}: no sequences {kind} that show an instance: check the size of the meshes")
     return Observations.joined(parts)

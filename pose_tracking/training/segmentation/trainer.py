@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from pose_tracking.training.loop import LoopOptions, TrainingLoop
 from pose_tracking.training.start import load_matching
 
 from .crops import CropBatches, CropOptions, Crops, Joined, Samples
+
+FEWEST_VALIDATION_FRAMES = 10  # whatever the time
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class SegmentationTraining:
     proposals: int = option(150, "proposals an image to draw regions from", range=(1, 4096))
     workers: int = option(0, "processes that prepare batches", range=(0, 64))
     validation_frames: int = option(100, "most frames of an evaluation", unit="frames", range=(1, 1e6))
+    validation_share: float = option(
+        0.04, "most of the training's minutes that one evaluation takes, with fewer frames", range=(0.0, 1.0)
+    )
 
 
 def train_segmentation(
@@ -113,7 +119,9 @@ def train_segmentation(
     def evaluate(current: nn.Module) -> dict[str, float]:
         assert validation is not None
         assert isinstance(current, MaskRCNN)
-        return mask_precision(current, config, obj_ids, validation, training.validation_frames, device)
+        minutes = loop_options.minutes
+        seconds = None if minutes is None else 60 * minutes * training.validation_share
+        return mask_precision(current, config, obj_ids, validation, training.validation_frames, device, seconds=seconds)
 
     metrics = loop.run(
         lambda first: batches.stream(first, training.workers),
@@ -191,10 +199,12 @@ def mask_precision(
     limit: int = 100,
     device: torch.device | str = "cpu",
     min_visibility: float = 0.3,
+    seconds: float | None = None,
 ) -> dict[str, float]:
     """COCO mask average precision over evenly spread `frames`.
 
-    Objects less visible than `min_visibility` are neither hit nor miss.
+    Objects less visible than `min_visibility` are neither hit nor miss. Once `seconds` are over no further frame is
+    taken, beyond `FEWEST_VALIDATION_FRAMES`.
 
     Returns:
         ``map`` (IoU 0.5 to 0.95) and ``map50``; NaN where no object is visible.
@@ -203,7 +213,13 @@ def mask_precision(
     config = replace(config, score_threshold=0.05, max_detections=max(config.max_detections, 50))
     segmenter = TorchvisionSegmenter(config, obj_ids, model, device)
     precision = MaskAveragePrecision()
-    for index in np.unique(np.linspace(0, len(frames) - 1, min(limit, len(frames))).astype(int)):
+    end = float("inf") if seconds is None else time.monotonic() + seconds
+    indices = np.unique(np.linspace(0, len(frames) - 1, min(limit, len(frames))).astype(int))
+    if seconds is not None:  # in mixed order: those that fit the time are spread evenly as well
+        indices = np.random.default_rng(0).permutation(indices)
+    for number, index in enumerate(indices):
+        if number >= FEWEST_VALIDATION_FRAMES and time.monotonic() > end:
+            break
         sample = frames[int(index)]
         truths = [
             Region(obj.obj_id, None, obj.mask, ignored=obj.visibility is not None and obj.visibility < min_visibility)

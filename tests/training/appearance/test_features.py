@@ -93,3 +93,15 @@ def test_the_shortest_time_takes_one_sequence_of_each_kind() -> None:
     assert sorted(jobs) == sorted([(n, False) for n in range(60)] + [(n, True) for n in range(12)])
     taken = [job for job in jobs if not features_module._is_over(0.0, job)]
     assert taken == [(0, False), (0, True)]
+
+
+def test_a_sequence_that_shows_nothing_is_left_out(tmp_path: Path) -> None:
+    """Small things far away have too few pixels now and then."""
+    jobs = [(0, False), (1, False), (0, True)]
+    features_module._save(None, features_module._file(tmp_path, *jobs[0]))
+    features_module._save(None, features_module._file(tmp_path, *jobs[2]))
+    seen = observations(3)
+    features_module._save(seen, features_module._file(tmp_path, *jobs[1]))
+    assert len(features_module._load(tmp_path, jobs, False)) == len(seen)
+    with pytest.raises(DatasetError, match="no sequences held out that show an instance"):
+        features_module._load(tmp_path, jobs, True)

@@ -23,6 +23,7 @@ from pose_tracking.segmentation.pyramid import EfficientNetLite0
 from pose_tracking.training.checkpoints import export_half
 from pose_tracking.training.log import read_log
 from pose_tracking.training.loop import LoopOptions
+from pose_tracking.training.segmentation import trainer as trainer_module
 from pose_tracking.training.segmentation.crops import IGNORED, CropBatches, CropOptions
 from pose_tracking.training.segmentation.trainer import (
     SegmentationTraining,
@@ -129,6 +130,38 @@ def test_precision_is_one_for_a_perfect_detector_and_skips_hidden_objects(
     monkeypatch.setattr(TorchvisionSegmenter, "segment", truth)
     model = build_training_model(CONFIG, 3, RECIPE)
     assert mask_precision(model, CONFIG, OBJ_IDS, scenes) == {"map": 1.0, "map50": 1.0}
+
+
+def test_an_evaluation_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a hundred frames take longer than a short training."""
+    taken: list[int] = []
+    clock = [0.0]
+
+    class Frames(list[Sample]):
+        def __len__(self) -> int:
+            return 1000
+
+        def __getitem__(self, index: Any) -> Any:
+            taken.append(index)
+            clock[0] += 2.0
+            return Sample(blank, [])
+
+    blank: Any = None
+    monkeypatch.setattr(TorchvisionSegmenter, "segment", lambda self, frame: Instances.empty(240, 320))
+    monkeypatch.setattr(trainer_module.time, "monotonic", lambda: clock[0])
+    model = build_training_model(CONFIG, 3, RECIPE)
+
+    def count(seconds: float | None) -> int:
+        taken.clear()
+        mask_precision(model, CONFIG, OBJ_IDS, Frames(), 50, seconds=seconds)
+        return len(set(taken))
+
+    assert count(None) == 50
+    assert count(1000.0) == 50
+    assert count(0.0) == trainer_module.FEWEST_VALIDATION_FRAMES
+    assert count(60.0) == 31
+    assert max(taken) > 700  # from all over the set
+    assert min(taken) < 300
 
 
 def test_precision_of_shifted_masks_is_that_of_version_0_1_0(
