@@ -13,6 +13,8 @@ from .errors import FrameError
 MIN_SIDE = 16
 # Focal length over the longer side of the image, from a fisheye's to that of a small crop of a telephoto image.
 FOCAL_RANGE = (0.02, 1000.0)
+# How far the optical axis may miss a crop of a wide image, in focal lengths beyond the image's own size.
+MAX_OFF_AXIS = 5.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,14 @@ class RGBDFrame:
         if (lengths < FOCAL_RANGE[0]).any() or (lengths > FOCAL_RANGE[1]).any():
             raise FrameError(
                 f"focal lengths fx={self.intrinsics.fx:g}, fy={self.intrinsics.fy:g} px cannot be those of a "
+                f"{depth.shape[1]}x{depth.shape[0]} image: calibrate the camera, or check camera_info",
+                reason="intrinsics",
+            )
+        centre = np.array([self.intrinsics.cx, self.intrinsics.cy])
+        size = np.array(depth.shape[::-1], float)
+        if (np.abs(centre - size / 2) > size + MAX_OFF_AXIS * max(self.intrinsics.fx, self.intrinsics.fy)).any():
+            raise FrameError(
+                f"principal point cx={self.intrinsics.cx:g}, cy={self.intrinsics.cy:g} cannot be that of a "
                 f"{depth.shape[1]}x{depth.shape[0]} image: calibrate the camera, or check camera_info",
                 reason="intrinsics",
             )

@@ -43,7 +43,7 @@ NAMED_ENCODINGS: dict[str, tuple[type[np.generic], int]] = {
     "yuv422_yuy2": (np.uint8, 2),
     "yuyv": (np.uint8, 2),
 }
-_GENERIC = re.compile(r"^(8U|8S|16U|16S|32S|32F|64F)C(\d+)$")
+_GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C([1-9]\d{0,2})", re.ASCII)
 _GENERIC_TYPES: dict[str, type[np.generic]] = {
     "8U": np.uint8,
     "8S": np.int8,
@@ -68,6 +68,7 @@ _TO_RGB: dict[str, int] = {
     "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
     "yuyv": cv2.COLOR_YUV2RGB_YUY2,
 }
+_PACKED_YUV = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 _MILLIMETRE_ENCODINGS = ("16UC1", "mono16")
 _METRE_ENCODINGS = ("32FC1", "64FC1")
 
@@ -81,7 +82,7 @@ def encoding_layout(encoding: str) -> tuple[np.dtype[Any], int]:
     if encoding in NAMED_ENCODINGS:
         kind, channels = NAMED_ENCODINGS[encoding]
         return np.dtype(kind), channels
-    match = _GENERIC.match(encoding)
+    match = _GENERIC.fullmatch(encoding)
     if match is None:
         raise FrameError(
             f"unknown image encoding {encoding!r}: known are rgb8, bgr8, mono8, 16UC1, 32FC1, ...", "encoding"
@@ -142,7 +143,7 @@ def to_rgb(image: NDArray[Any], encoding: str) -> UInt8:
     As in cv_bridge, 16-bit colour is scaled by 255 / 65535, 8UC1 is grey, and 8UC3 and 8UC4 are in the order BGR(A).
 
     Raises:
-        FrameError: not a colour encoding; `reason` is ``color_encoding``.
+        FrameError: not a colour encoding, or packed YUV of an odd width; `reason` is ``color_encoding``.
     """
     name = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC3": "bgr16", "16UC4": "bgra16"}.get(
         encoding, encoding
@@ -158,6 +159,12 @@ def to_rgb(image: NDArray[Any], encoding: str) -> UInt8:
     family = name[:-2] if name.endswith("16") else name.removesuffix("8")
     if family == "rgb":
         return image
+    if family in _PACKED_YUV and image.shape[1] % 2:
+        raise FrameError(
+            f"colour image has encoding {encoding!r} and an odd width of {image.shape[1]}, but its pixels share their "
+            "colour in pairs: crop to an even width or publish rgb8",
+            "color_encoding",
+        )
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), _TO_RGB[family]), np.uint8)
 
 
@@ -172,7 +179,8 @@ def depth_to_metres(image: NDArray[Any], encoding: str) -> Float32:
     if encoding in _MILLIMETRE_ENCODINGS:
         return np.divide(image, np.float32(1e3), dtype=np.float32)
     if encoding in _METRE_ENCODINGS:
-        depth = image.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is no reading either
+            depth = image.astype(np.float32)
         depth[~valid_depth(depth)] = 0.0
         return depth
     raise FrameError(

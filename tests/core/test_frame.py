@@ -35,6 +35,11 @@ def test_a_frame_with_holes_passes() -> None:
     replace(GOOD, depth=depth).check()
 
 
+@pytest.mark.parametrize("centre", [(-200.0, 24.0), (32.0, 300.0)])
+def test_a_crop_beside_the_optical_axis_passes(centre: tuple[float, float]) -> None:
+    replace(GOOD, intrinsics=replace(CAMERA, cx=centre[0], cy=centre[1])).check()
+
+
 @pytest.mark.parametrize("first", [(0, 1), (1, 0), (1, 1), (3, 2)])
 def test_depth_on_some_pixels_only_passes(first: tuple[int, int]) -> None:
     depth = np.zeros_like(GOOD.depth)
@@ -62,6 +67,8 @@ def test_depth_on_some_pixels_only_passes(first: tuple[int, int]) -> None:
         (small(64, 15), "image_size", ["64x15", "16x16"]),
         ({"intrinsics": replace(CAMERA, fx=1e12)}, "intrinsics", ["fx=1e+12", "64x48"]),
         ({"intrinsics": replace(CAMERA, fy=1e-3)}, "intrinsics", ["fy=0.001", "64x48"]),
+        ({"intrinsics": replace(CAMERA, cx=1e12)}, "intrinsics", ["cx=1e+12", "64x48"]),
+        ({"intrinsics": replace(CAMERA, cy=-1e300)}, "intrinsics", ["cy=-1e+300", "64x48"]),
         ({"depth": np.zeros((48, 64), np.float32)}, "depth_empty", ["no valid reading"]),
         ({"depth": np.full((48, 64), np.nan, np.float32)}, "depth_empty", ["no valid reading"]),
         ({"depth": np.full((48, 64), -1.0, np.float32)}, "depth_empty", ["no valid reading"]),

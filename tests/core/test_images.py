@@ -63,6 +63,11 @@ def test_decoding_copies_nothing():
     [
         (("nv21", 2, 2, 2, b"1234"), "encoding", "'nv21'"),
         (("", 2, 2, 2, b"1234"), "encoding", "''"),
+        (("8UC0", 2, 2, 2, b"1234"), "encoding", "'8UC0'"),
+        (("32FC0", 2, 2, 2, b"1234"), "encoding", "'32FC0'"),
+        (("8UC" + "9" * 5000, 2, 2, 2, b"1234"), "encoding", "unknown"),
+        (("8UC\u0663", 2, 2, 6, bytes(12)), "encoding", "unknown"),
+        (("8UC3\n", 2, 2, 6, bytes(12)), "encoding", "unknown"),
         (("rgb8", 0, 2, 6, b""), "empty_image", "2x0"),
         (("rgb8", 2, 2, 5, bytes(12)), "truncated_image", "step is 5 .* takes 6"),
         (("rgb8", 2, 2, 6, bytes(11)), "truncated_image", "11 bytes.* takes 12"),
@@ -201,3 +206,17 @@ def test_unusable_compressed_depth(format, data, reason):
     with pytest.raises(FrameError) as caught:
         decode_compressed_depth(format, data)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("encoding", ["yuv422", "uyvy", "yuv422_yuy2", "yuyv"])
+def test_packed_colour_of_an_odd_width_is_refused(encoding):
+    with pytest.raises(FrameError, match="odd width of 17") as caught:
+        to_rgb(np.zeros((16, 17, 2), np.uint8), encoding)
+    assert caught.value.reason == "color_encoding"
+    assert to_rgb(np.zeros((16, 18, 2), np.uint8), encoding).shape == (16, 18, 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_doubles_beyond_float32_are_no_readings():
+    depth = depth_to_metres(np.array([[1e300, -1e300, np.nan, 0.5]]), "64FC1")
+    assert depth.tolist() == [[0.0, 0.0, 0.0, 0.5]]

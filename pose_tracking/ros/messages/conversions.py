@@ -15,15 +15,18 @@ from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.msg import TrackedObject as TrackedObjectMsg
 from pose_tracking.msg import TrackedObjectArray
 
+_SECONDS = (-(2**31), 2**31 - 1)  # what builtin_interfaces/Time and Duration hold
+
 
 def to_time(stamp_ns: int) -> Time:
-    """Stamp of nanoseconds."""
-    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+    """Stamp of nanoseconds; the nearest there is where a message cannot hold it."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return Time(sec=min(max(seconds, _SECONDS[0]), _SECONDS[1]), nanosec=nanoseconds)
 
 
 def to_duration(seconds: float) -> Duration:
-    """Duration of seconds >= 0."""
-    ns = round(max(seconds, 0.0) * 1e9)
+    """Duration of seconds >= 0; the longest there is where a message cannot hold it."""
+    ns = round(min(max(seconds, 0.0), float(_SECONDS[1])) * 1e9)
     return Duration(sec=ns // 1_000_000_000, nanosec=ns % 1_000_000_000)
 
 

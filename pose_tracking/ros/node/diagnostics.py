@@ -95,7 +95,9 @@ class DiagnosticsReporter:
             logger.info(f"{topic} is alive")
         self._silent = silent
         header = make_header(self._node.get_clock().now().nanoseconds, "")
-        self._publisher.publish(diagnostic_array(header, self._node.get_name(), state, snapshot, silent, notes))
+        # With its namespace: one /diagnostics serves all nodes of a machine.
+        name = self._node.get_fully_qualified_name().lstrip("/")
+        self._publisher.publish(diagnostic_array(header, name, state, snapshot, silent, notes))
 
 
 def diagnostic_array(
@@ -105,7 +107,7 @@ def diagnostic_array(
 
     Args:
         header: its stamp is the time of the report.
-        name: name of the node.
+        name: name of the node with its namespace.
         state: lifecycle state, or "disabled".
         snapshot: counters.
         silent: topic to cause, for each input that is silent.
@@ -142,6 +144,7 @@ def diagnostic_array(
     inputs = DiagnosticStatus(name=f"{name}: inputs", hardware_id=name, level=DiagnosticStatus.OK, message="all alive")
     for topic, rate in snapshot.topic_rate.items():
         inputs.values.append(KeyValue(key=f"rate_hz.{topic}", value=f"{rate:.2f}"))
+        inputs.values.append(KeyValue(key=f"received.{topic}", value=str(snapshot.received[topic])))
     if silent:
         inputs.level = DiagnosticStatus.WARN
         inputs.message = "; ".join(f"{topic} is silent: {cause}" for topic, cause in silent.items())

@@ -10,7 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from pose_tracking.datasets.bag.messages import stamp_of
+from pose_tracking.datasets.bag.messages import NANOSECONDS, stamp_of
 from pose_tracking.ros.messages.synchronizer import PairSynchronizer
 
 from .diagnostics import Endpoint
@@ -132,6 +132,10 @@ class CameraInputs:
         self._pair(DEPTH, message)
 
     def _pair(self, stream: int, message: Any) -> None:
+        nanosec = message.header.stamp.nanosec
+        if nanosec >= NANOSECONDS:  # it has no order among the others, and no message of ours could repeat it
+            self._on_drop("stamp_invalid", f"an image's stamp has nanosec = {nanosec}, a second or more", "")
+            return
         pair = self._synchronizer.add(stream, stamp_of(message), message)
         if pair is None:
             return

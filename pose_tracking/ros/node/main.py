@@ -36,9 +36,7 @@ def main(args: list[str] | None = None, make_tracker: Callable[[str, str, str], 
         node = TrackerNode(make_tracker)
         if node.autostart and not (_started(node.trigger_configure) and _started(node.trigger_activate)):
             return 1 if rclpy.ok() else 0
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
+        _spin(node)
     except PoseTrackingError as error:
         print(f"tracker_node: error: {error}", file=sys.stderr)
         return 2
@@ -53,6 +51,24 @@ def main(args: list[str] | None = None, make_tracker: Callable[[str, str, str], 
             node.close()
         rclpy.try_shutdown()
     return 0
+
+
+def _spin(node: TrackerNode) -> None:
+    """Serve the node until it is told to end; what a callback raises costs that message or request alone.
+
+    Not all callbacks are ours: rclpy's own raise on a ``/clock`` before 1970 or a parameter of a type that is none.
+    """
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            raise
+        except Exception as error:
+            if not rclpy.ok():
+                raise
+            node.callback_failed(error)
 
 
 def _started(trigger: Callable[[], TransitionCallbackReturn]) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 WINDOW_SECONDS = 10.0
+# A detail quotes what came (an encoding, a frame's name), which may be of any length.
+MAX_DETAIL = 300
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Snapshot:
         details: the last message that went with each reason.
         rate: processed frames per second over the last 10 s.
         latency: stage to (median, largest) seconds over the last 10 s.
+        received: topic to messages since the start of watching it.
         silence: topic to seconds since its last message, or since `Monitor.watch` where none came.
         topic_rate: topic to messages per second over the last 10 s.
     """
@@ -39,6 +42,7 @@ class Snapshot:
     details: dict[str, str]
     rate: float
     latency: dict[str, tuple[float, float]]
+    received: dict[str, int]
     silence: dict[str, float]
     topic_rate: dict[str, float]
 
@@ -47,6 +51,7 @@ class Snapshot:
 class _Topic:
     times: deque[float] = field(default_factory=deque)
     last: float = -np.inf
+    count: int = 0
 
 
 class Monitor:
@@ -80,6 +85,7 @@ class Monitor:
             state = self._topics.get(topic)
             if state is not None:
                 state.last = now
+                state.count += 1
                 state.times.append(now)
                 self._trim(state.times, now)
 
@@ -87,16 +93,18 @@ class Monitor:
         """Count a drop; returns whether it is the first of this reason and kind, so that it can be logged once."""
         with self._lock:
             self._drops[reason] += 1
-            self._details[reason] = detail
+            self._details[reason] = detail if len(detail) <= MAX_DETAIL else f"{detail[:MAX_DETAIL]}.."
             is_new = (reason, kind) not in self._kinds
             self._kinds.add((reason, kind))
             return is_new
 
-    def counted(self, name: str) -> bool:
-        """Count an event; returns whether it is the first of this name, so that it can be logged once."""
+    def counted(self, name: str, kind: str = "") -> bool:
+        """Count an event; returns whether it is the first of this name and kind, so that it can be logged once."""
         with self._lock:
             self._counts[name] += 1
-            return self._counts[name] == 1
+            is_new = (name, kind) not in self._kinds
+            self._kinds.add((name, kind))
+            return is_new
 
     def processed(
         self,
@@ -147,6 +155,7 @@ class Monitor:
                 details=dict(self._details),
                 rate=len(self._frames) / span,
                 latency=latency,
+                received={name: topic.count for name, topic in self._topics.items()},
                 silence={name: now - max(topic.last, self._since) for name, topic in self._topics.items()},
                 topic_rate=topic_rate,
             )

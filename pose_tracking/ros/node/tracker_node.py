@@ -158,6 +158,13 @@ class TrackerNode(LifecycleNode):
         self._release()
         return SUCCESS
 
+    def callback_failed(self, error: Exception) -> None:
+        """Count and log, once each, what a callback in the executor's thread has raised."""
+        kind = _kind_of(error)
+        if self._monitor.counted("failed_callbacks", kind):
+            trace = "".join(traceback.format_exception(error))
+            self.get_logger().error(f"a message or a request was refused by an error; the node goes on\n{trace}")
+
     def close(self) -> None:
         """Stop the worker and let go of everything; the node cannot be used any more."""
         self._release()
@@ -261,11 +268,17 @@ class TrackerNode(LifecycleNode):
     # In the worker's thread
 
     def _worker_failed(self, error: Exception) -> None:
-        where = traceback.extract_tb(error.__traceback__)
-        place = f"{os.path.basename(where[-1].filename)}:{where[-1].lineno}" if where else ""
-        kind = f"{type(error).__name__} {place}"
-        if self._monitor.dropped("internal_error", f"{error!r} at {place}", kind):
+        if self._monitor.dropped("internal_error", f"{error!r} at {_place_of(error)}", _kind_of(error)):
             trace = "".join(traceback.format_exception(error))
             self.get_logger().error(
                 f"a frame was dropped, or a request not done, by an error of ours; the node goes on\n{trace}"
             )
+
+
+def _place_of(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)
+    return f"{os.path.basename(where[-1].filename)}:{where[-1].lineno}" if where else ""
+
+
+def _kind_of(error: Exception) -> str:
+    return f"{type(error).__name__} {_place_of(error)}"

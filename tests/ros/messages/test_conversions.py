@@ -20,6 +20,7 @@ from pose_tracking.ros.messages.conversions import (
     from_tracked_object,
     make_header,
     to_duration,
+    to_time,
     tracked_object,
     transforms,
 )
@@ -64,3 +65,13 @@ def test_tf_only_of_what_is_confirmed_and_seen():
     rotation = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
     assert tracks[0].pose is not None
     assert np.allclose(rotation, tracks[0].pose[:3, :3])
+
+
+@pytest.mark.parametrize(
+    ("stamp_ns", "expected"),
+    [(2**31 * 10**9 + 5, (2**31 - 1, 5)), (-(2**40) * 10**9, (-(2**31), 0)), (-1, (-1, 999_999_999))],
+)
+def test_a_time_that_no_message_holds_becomes_the_nearest(stamp_ns, expected):
+    stamp = to_time(stamp_ns)
+    assert (stamp.sec, stamp.nanosec) == expected
+    assert to_duration(2.0**40).sec == 2**31 - 1

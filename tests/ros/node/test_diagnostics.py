@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("pose_tracking.msg", reason="the messages of the package are not built")
 
-from diagnostic_msgs.msg import DiagnosticStatus
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from pose_tracking.ros.messages.conversions import make_header
-from pose_tracking.ros.node.diagnostics import diagnostic_array
+from pose_tracking.ros.node.diagnostics import DiagnosticsReporter, diagnostic_array
 from pose_tracking.ros.node.monitor import Monitor
 
 HEADER = make_header(1_234_567_890, "camera")
@@ -43,3 +46,21 @@ def test_diagnostics_rise_and_fall_with_what_goes_wrong():
     assert inputs.level == DiagnosticStatus.WARN
     assert inputs.message == "/c is silent: nobody publishes it"
     assert levels(monitor, notes=["no meshes"])["tracking"].level == DiagnosticStatus.WARN
+
+
+def test_a_node_in_a_namespace_goes_by_its_whole_name():
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("tracker", namespace="left", context=context)
+    try:
+        reporter, monitor = DiagnosticsReporter(node), Monitor()
+        sent: list[DiagnosticArray] = []
+        reporter._publisher = SimpleNamespace(publish=sent.append)  # type: ignore[assignment]
+        monitor.watch(["/c"])
+        monitor.received("/c")
+        reporter.report("active", monitor.snapshot(), [], 2.0, [])
+        assert [s.name for s in sent[0].status] == [f"left/tracker: {n}" for n in ("tracking", "drops", "inputs")]
+        assert {v.key: v.value for v in sent[0].status[2].values}["received./c"] == "1"
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pose_tracking.ros.node.monitor import WINDOW_SECONDS, Monitor
+from pose_tracking.ros.node.monitor import MAX_DETAIL, WINDOW_SECONDS, Monitor
 
 
 class Clock:
@@ -84,3 +84,22 @@ def test_an_event_is_counted_and_the_first_one_told(monitor):
     assert not monitor.counted("time_jumps.back")
     assert monitor.counted("time_jumps.forward")
     assert monitor.snapshot().counts == {"time_jumps.back": 2, "time_jumps.forward": 1}
+
+
+def test_messages_are_counted_for_each_topic(monitor):
+    monitor.watch(["/c", "/d"])
+    for topic in ("/c", "/c", "/d", "/unknown"):
+        monitor.received(topic)
+    assert monitor.snapshot().received == {"/c": 2, "/d": 1}
+
+
+def test_a_detail_is_cut_off_where_what_came_is_quoted_at_length(monitor):
+    monitor.dropped("encoding", "x" * 100_000)
+    assert len(monitor.snapshot().details["encoding"]) <= MAX_DETAIL + 2
+
+
+def test_an_event_is_new_once_for_each_kind(monitor):
+    assert monitor.counted("failed_callbacks", "a")
+    assert monitor.counted("failed_callbacks", "b")
+    assert not monitor.counted("failed_callbacks", "a")
+    assert monitor.snapshot().counts == {"failed_callbacks": 3}
