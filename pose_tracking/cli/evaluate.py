@@ -60,7 +60,7 @@ def evaluate(
     sweep: Annotated[str | None, typer.Option(hidden=True, help="Now `compare-trackers --sweep`.")] = None,
     peers: Annotated[str | None, typer.Option(hidden=True, help="Now `compare-trackers --baselines`.")] = None,
 ) -> None:
-    """Run the pipeline over the sources and write report.json, report.html, poses.csv, tracks.csv and overlay.mp4.
+    """Run the pipeline over the sources and write report.json, report.html, poses.csv, tracks.csv and overlay.webm.
 
     Without ground truth the report says what was found. `compare-trackers` compares ways to track the same detections.
     """

@@ -10,15 +10,23 @@ import numpy as np
 from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.errors import OutputError
 
+# Four-character codes and endings by preference. Every browser plays VP8; VP9 takes OpenCV five times as long, H.264 is
+# not in its wheels. Not every browser plays MPEG-4 part 2, but every OpenCV with FFmpeg writes it.
+ENCODERS = (("VP80", ".webm"), ("mp4v", ".mp4"))
+
 
 class VideoWriter:
-    """MPEG-4 video through OpenCV; opened at the first picture, whose size all others are brought to.
+    """Video for browsers through OpenCV; opened at the first picture, whose size all others are brought to.
 
     Where OpenCV has no encoder, nothing is written and `note` says so: a report without a video is still a report.
 
     Args:
-        path: file to write, ending in ``.mp4``.
+        path: file to write, without ending.
         fps: frames per second.
+
+    Attributes:
+        path: the file, from the first picture on with the ending of what is written, ``.webm`` or ``.mp4``.
+        note: why nothing is written, or empty.
     """
 
     def __init__(self, path: Path, fps: float = 10.0) -> None:
@@ -36,16 +44,25 @@ class VideoWriter:
         if self._writer is None:
             # The encoder halves the colour resolution and so wants even sizes.
             self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
-            self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self.fps, self._size)
-            if not self._writer.isOpened():
-                self.note = "No overlay video: this OpenCV has no MPEG-4 encoder."
-                self._writer = None
-                self.path.unlink(missing_ok=True)
+            self._writer = self._open()
+            if self._writer is None:
+                self.note = "No overlay video: this OpenCV has no encoder for VP8 or MPEG-4."
                 return
         if (image.shape[1], image.shape[0]) != self._size:
             image = np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA), np.uint8)
         self._writer.write(np.ascontiguousarray(image[..., ::-1]))
         self._frames += 1
+
+    def _open(self) -> cv2.VideoWriter | None:
+        """The first encoder there is; sets `path`."""
+        for code, ending in ENCODERS:
+            path = self.path.with_suffix(ending)
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), self.fps, self._size)
+            if writer.isOpened():
+                self.path = path
+                return writer
+            path.unlink(missing_ok=True)
+        return None
 
     def close(self, check: bool = True) -> None:
         """Finish the file.
@@ -62,10 +79,24 @@ class VideoWriter:
         self._writer = None
         if not check:
             return
-        reader = cv2.VideoCapture(str(self.path))
-        found = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) if reader.isOpened() else 0
-        reader.release()
+        found = _frames_of(self.path, self._frames)
         if found < self._frames:
             raise OutputError(
                 f"{self.path.name}: cannot be written: only {found} of {self._frames} frames arrived (disk full?)"
             )
+
+
+def _frames_of(path: Path, expected: int) -> int:
+    """How many frames of a video can be read. The number in its header says what was sent, not what arrived."""
+    reader = cv2.VideoCapture(str(path))
+    try:
+        # The last one at once where it can be found, which spares reading all.
+        if reader.isOpened() and reader.set(cv2.CAP_PROP_POS_FRAMES, expected - 1) and reader.grab():
+            return expected
+        reader.open(str(path))
+        found = 0
+        while reader.grab():
+            found += 1
+        return found
+    finally:
+        reader.release()

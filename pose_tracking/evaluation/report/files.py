@@ -17,7 +17,7 @@ from .html import Pictures, render_html
 from .results import PoseRow, Report, TrackRow
 from .tables import write_csv
 
-REPORT_FILES = ("report.json", "report.html", "poses.csv", "tracks.csv", "overlay.mp4")
+REPORT_FILES = ("report.json", "report.html", "poses.csv", "tracks.csv", "overlay.webm")
 POSE_COLUMNS = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
 TRACK_COLUMNS = (
     "scene_id", "im_id", "stamp_ns", "track_id", "obj_id", "name", "x_min", "y_min", "x_max", "y_max",
@@ -55,7 +55,7 @@ def report_folder(out: str | Path) -> Iterator[Path]:
         with output_errors(out):
             yield staging
             written = sorted(staging.iterdir())
-            for name in REPORT_FILES:
+            for name in (*REPORT_FILES, "overlay.mp4"):  # the video where OpenCV writes no VP8
                 if not (staging / name).exists():
                     (out / name).unlink(missing_ok=True)
             for file in written:

@@ -18,14 +18,14 @@ from .html import Picture, Pictures
 from .results import FrameResult, FrameScore
 
 EXAMPLES = 6
-VIDEO = "overlay.mp4"
+VIDEO = "overlay"  # .webm, or .mp4 where OpenCV cannot write that
 
 
 class Recorder:
     """Writes the overlay video and keeps pictures of some frames.
 
     Args:
-        folder: where ``overlay.mp4`` is written.
+        folder: where ``overlay.webm`` (or ``.mp4``) is written.
         objects: the object set.
         frames: expected number of frames, over which the pictures are spread.
         fps: frame rate of the video.
@@ -72,7 +72,7 @@ class Recorder:
         """The picture, or none where it cannot be encoded."""
         encoded, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
         # The middle of the frame: at its very beginning players show the one before.
-        link = f"{VIDEO}#t={(self._frame + 0.5) / self._fps:.2f}"
+        link = "" if self._video is None else f"{self._video.path.name}#t={(self._frame + 0.5) / self._fps:.2f}"
         return [Picture(data.tobytes(), "image/jpeg", caption, link)] if encoded else []
 
     def __enter__(self) -> Recorder:

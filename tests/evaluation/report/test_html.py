@@ -111,11 +111,11 @@ def test_the_worst_frame_is_shown_and_linked_into_the_video(objects: ObjectSet, 
     page = (tmp_path / "report.html").read_text()
     worst = page[page.index("Worst frame") : page.index("</figure>")]
     assert "1 instance missed" in worst
-    assert 'href="overlay.mp4#t=0.50"' in worst  # the middle of the third frame at 5 Hz
+    assert 'href="overlay.webm#t=0.50"' in worst  # the middle of the third frame at 5 Hz
     score_to_folder(samples(), results, objects, tmp_path, source="bag", model="test", video=False)
     page = (tmp_path / "report.html").read_text()
     assert "Worst frame" in page
-    assert "overlay.mp4" not in page
+    assert "overlay.webm" not in page
 
 
 def test_texts_are_escaped(objects: ObjectSet) -> None:

@@ -166,14 +166,14 @@ def test_html_stands_alone(written):
     assert len(images) >= 4 + 6  # plots and pictures
     assert all(re.match(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]{100,}$", s) for s in images)
     # All that is outside the page is the video beside it.
-    assert {link.partition("#")[0] for link in links} == {"overlay.mp4"}
+    assert {link.partition("#")[0] for link in links} == {"overlay.webm"}
     for text in ("brick", "plate", "made <up> scene", "pose_confidence 8", "100.0%"):
         assert text in tags.text
     assert "<up>" not in page
 
 
 def test_video_has_every_frame(written):
-    video = cv2.VideoCapture(str(written[0] / "overlay.mp4"))
+    video = cv2.VideoCapture(str(written[0] / "overlay.webm"))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == FRAMES
     ok, image = video.read()
     assert ok
@@ -192,7 +192,7 @@ def test_a_new_report_replaces_the_old_one(objects, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     evaluate_to_folder(scene(), Replay(objects, answers()), tmp_path, progress=False, video=False, max_frames=2)
     assert json.loads((tmp_path / "report.json").read_text())["frames"] == 2
-    assert not (tmp_path / "overlay.mp4").exists()  # it would be of another run
+    assert not (tmp_path / "overlay.webm").exists()  # it would be of another run
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
