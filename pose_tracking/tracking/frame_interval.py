@@ -7,10 +7,14 @@ from statistics import median_low
 
 # So many times the usual interval is a pause: two frames lost in a row, with stamps that jitter, are none.
 _PAUSE = 3.5
+# The same where a single interval tells the usual one: it may have been a pause itself.
+_PAUSE_AFTER_ONE = 1.5
 # Intervals that tell the usual one; of five, two pauses do not move the median.
 _REMEMBERED = 5
 # Seconds taken for the usual interval before the second frame: streams slower than that are rare.
 _UNKNOWN = 1.0
+# Seconds that are a pause whatever is usual: who takes single frames minutes apart has no stream.
+_LONGEST = 60.0
 
 
 class FrameInterval:
@@ -28,4 +32,6 @@ class FrameInterval:
 
     def is_pause(self, dt: float) -> bool:
         """Whether `dt` seconds after the frame before are much more than usual."""
-        return dt > _PAUSE * (median_low(self._intervals) if self._intervals else _UNKNOWN)
+        usual = median_low(self._intervals) if self._intervals else _UNKNOWN
+        most = (_PAUSE_AFTER_ONE if len(self._intervals) == 1 else _PAUSE) * usual
+        return dt > min(most, _LONGEST)

@@ -100,6 +100,15 @@ def test_a_slow_stream_is_no_pause(fps: float) -> None:
     assert after_a_pause(60.0 / fps, fps, config)[0] > 2
 
 
+@pytest.mark.parametrize("stamps", [(0.0, 3600.0, 7200.0), (0.0, 2.0, 8.0), (0.0, 0.1, 70.0, 140.0, 210.0)])
+def test_a_track_begun_just_before_a_pause_ends_with_it(stamps: tuple[float, ...]) -> None:
+    """Also where the only interval before was a pause itself, and so not the usual one."""
+    tracker = Tracker(TrackingConfig(reid_budget=0), one_object())
+    for stamp in stamps:
+        (thing,) = tracker.update([seen()], stamp)
+    assert (thing.age_seconds, thing.state) == (0.0, TrackState.TENTATIVE)
+
+
 def test_a_track_of_one_frame_does_not_outlive_an_hour() -> None:
     tracker = Tracker(TrackingConfig(), one_object())
     tracker.update([seen()], 0.0)
