@@ -52,6 +52,12 @@ class PipelineConfig:
         runtime=True,
         formerly="carry_confidence",
     )
+    clear_view: float = option(
+        0.5,
+        "share of an object's silhouette whose depth must agree, away from the edge of the picture, for the detector's "
+        "not finding a recovered track to speak against its existence (`tracking.denial_evidence`)",
+        range=(0.0, 1.0),
+    )
     fill_holes_from: float = option(
         0.45,
         "share of single pixels without depth, scattered over the image, from which they are filled with the nearest "

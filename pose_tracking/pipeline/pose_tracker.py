@@ -157,8 +157,8 @@ class PoseTracker:
             association = self.tracker.associate(detections)
         recovery = self._recover(frame, association, report)
         with report.timed("tracking"):
-            tracked = self.tracker.commit(association, recovery.found)
-        is_new = any(thing.hits == 1 for thing in tracked)
+            tracked = self.tracker.commit(association, recovery.found, recovery.in_clear_view)
+        is_new = any(thing.age_frames == 0 for thing in tracked)
         self._schedule.frame_done(report.segmented, lost=recovery.needs_detector, new=is_new)
         return tracked
 
@@ -177,6 +177,7 @@ class PoseTracker:
                 association.detections,
                 self.config.recovery_confidence,
                 motion=None if association.searched else self.tracker.config,
+                clear_view=self.config.clear_view,
             )
         report.recovered, report.not_recovered = len(recovery.found), recovery.not_found
         return recovery

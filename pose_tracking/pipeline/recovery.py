@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pose_tracking.tracking.track import Track
 
 TAKEN = "taken"
+# Pixels that a detector needs to find an object, at the focal length at which such pixels are counted.
+_CLEAR_PX = 500
 
 
 @dataclass
@@ -31,11 +33,13 @@ class Recovery:
         not_found: number of the others, by reason.
         needs_detector: whether one of the others was confirmed, was seen in the frame before and is neither hidden nor
             out of the picture: the detector should look for it.
+        in_clear_view: IDs of the tracks found that a detector should find, too.
     """
 
     found: list[tuple[Track, Detection]] = field(default_factory=list)
     not_found: Counter[str] = field(default_factory=Counter)
     needs_detector: bool = False
+    in_clear_view: set[int] = field(default_factory=set)
 
 
 def recoverable(tracks: Sequence[Track], depth_tracker: DepthTracker, obj_ids: Container[int]) -> list[Track]:
@@ -51,6 +55,7 @@ def recover(
     detections: Sequence[Detection],
     min_confidence: float,
     motion: TrackingConfig | None = None,
+    clear_view: float = 1.0,
 ) -> Recovery:
     """Find unmatched tracks by pose and depth; no two things are put in one place.
 
@@ -62,6 +67,7 @@ def recover(
         min_confidence: pose confidence from which a pose is believed.
         motion: says how far a track that is not found where it was expected may have gone, for it is searched for
             there; None where it is not: the detector has looked at the frame and sees what has moved away.
+        clear_view: share of an object that must be seen for a detector to find it.
     """
     recovery = Recovery()
     found: dict[int, Detection] = {}
@@ -82,7 +88,18 @@ def recover(
         else:
             placed.append(found[i])
     recovery.found = [(tracks[i], detection) for i, detection in found.items()]
+    recovery.in_clear_view = {t.track_id for t, d in recovery.found if _is_clear(d, frame, clear_view)}
     return recovery
+
+
+def _is_clear(found: Detection, frame: RGBDFrame, share: float) -> bool:
+    """Whether at least `share` of an object is seen, enough to be detected and not cut by the edge of the picture."""
+    assert found.pose is not None
+    height, width = frame.depth.shape
+    x_min, y_min, x_max, y_max = found.box
+    is_inside = x_min > 0 and y_min > 0 and x_max < width and y_max < height
+    is_large = found.pose.fit["visible_px"] >= _CLEAR_PX * frame.intrinsics.density
+    return bool(is_inside and is_large and found.pose.fit["visible_fraction"] >= share)
 
 
 def _look_for(

@@ -43,17 +43,32 @@ class TrackingConfig:
     iou_gate: float = option(0.7, "largest 1 - IoU of a match in the IoU stage", range=(0.0, 1.0))
     n_init: int = option(
         2,
-        "detections until a track is confirmed; Deep SORT has 3, but two false ones hardly ever agree in six degrees "
-        "of freedom",
+        "detections until a track is confirmed, recovered poses not counted; Deep SORT has 3, but two false ones "
+        "hardly ever agree in six degrees of freedom",
         unit="frames",
         range=(1, 100),
+    )
+    denial_evidence: float = option(
+        0.4,
+        "log-odds of a track's existence that a look of the detector takes away which misses it where the depth shows "
+        "it in clear view (`pipeline.clear_view`); each detection adds the log-odds of its pose confidence, but at "
+        "least this much. At 0 the track is dropped: one detected once at a confidence of 0.5 after one such look, at "
+        "0.9 after six",
+        range=(1e-3, 100.0),
+    )
+    most_evidence: float = option(
+        20.0,
+        "log-odds beyond which further detections count for nothing: over denial_evidence, the looks in a row that a "
+        "track of a long past outlives",
+        range=(1e-3, 1e6),
     )
     max_age: int = option(30, "processed frames a confirmed track outlives unmatched", unit="frames", range=(1, 10000))
     max_age_seconds: float = option(
         5.0,
         "time a confirmed track outlives unmatched; ours: at 2 frames a second 30 frames would be 15 s. After a pause "
         "of the stream longer than this no track goes on: what stood there may be another. A pause is more than 3.5 "
-        "usual intervals between frames, so that a slow stream, whose every interval may be longer, keeps its tracks",
+        "usual intervals between frames, so that a slow stream, whose every interval may be longer, keeps its tracks; "
+        "more than a minute is a pause of any stream",
         unit="s",
         range=(0.0, 3600.0),
     )

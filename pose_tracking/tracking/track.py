@@ -10,14 +10,17 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection, TrackedObject, TrackState
 from pose_tracking.objects import ObjectModel
 
-from . import box_filter, pose_filter
+from . import box_filter, existence, pose_filter
 from .config import TrackingConfig
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
 
 
 class Track:
-    """Life of a track: tentative until `n_init` detections in a row, then confirmed until unmatched for too long.
+    """Life of a track: tentative until `n_init` detections, then confirmed until unmatched or denied for too long.
+
+    A pose recovered on the depth counts as seen, but not as evidence that there is anything: any surface of the right
+    shape is taken for the object again and again.
 
     The functions `predict` and `update` of this module move many at once.
 
@@ -29,7 +32,8 @@ class Track:
         score, pose_confidence: of the last detection, and of the last one with a pose.
         hits: detections so far.
         born: time of the first one, seconds.
-        frames_since_seen, seconds_since_seen: 0 in a frame with a detection.
+        existence: log-odds that there is such an object, see `existence`.
+        frames_since_seen, seconds_since_seen: 0 in a frame with a detection or a recovered pose.
         frames_unmatched: frames since then in which the detector ran.
         seconds_out_of_view: how long it has been out of the picture without being seen.
         is_confirmed, is_deleted: where in its life it is.
@@ -48,6 +52,7 @@ class Track:
         )
         self.score, self.pose_confidence = detection.score, 0.0
         self.hits = 0
+        self.existence = 0.0
         self.frames_since_seen = self.frames_unmatched = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
         self.is_confirmed = False
@@ -55,7 +60,8 @@ class Track:
         self.born = self._now = stamp
         self._detection: Detection | None = None
         self._age_frames = 0
-        self.note(detection, config)
+        self.see(detection)
+        self.count(detection, config)
         if detection.feature is not None:
             self.gallery.add(normalize(detection.feature))
 
@@ -85,17 +91,28 @@ class Track:
         self.frames_since_seen += 1
         self.seconds_since_seen += dt
 
-    def note(self, detection: Detection, config: TrackingConfig) -> None:
-        """All that a detection changes but the filters' states and the gallery."""
-        self.hits += 1
+    def see(self, found: Detection) -> None:
+        """What a detection and a recovered pose change alike, but for the filters' states and the gallery."""
         self.frames_since_seen = self.frames_unmatched = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
-        self._detection = detection
+        self._detection = found
+        if found.pose is not None:
+            self.pose_confidence = found.pose.confidence
+
+    def count(self, detection: Detection, config: TrackingConfig) -> None:
+        """A detection, which speaks for the existence of the object."""
+        self.hits += 1
         self.score = detection.score
-        if detection.pose is not None:
-            self.pose_confidence = detection.pose.confidence
+        confidence = 0.0 if detection.pose is None else detection.pose.confidence
+        self.existence = existence.after_detection(self.existence, confidence, config)
         if self.hits >= config.n_init:
             self.is_confirmed = True
+
+    def deny(self, config: TrackingConfig) -> None:
+        """The detector has missed it in the current frame, where it was recovered and should have been found."""
+        self.existence = existence.after_denial(self.existence, config)
+        if existence.is_refuted(self.existence):
+            self.is_deleted = True
 
     def mark_missed(self, config: TrackingConfig, searched: bool = True) -> None:
         """The current frame has no detection for it; `searched` says whether anything was looked for."""
@@ -157,8 +174,10 @@ def predict(tracks: Sequence[Track], stamp: float, dt: float, config: TrackingCo
     pose_filter.predict([t.filter for t in tracks if t.filter is not None], dt, config)
 
 
-def update(tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig) -> None:
-    """Continue tracks of one object, each by its own detection of the current frame."""
+def update(
+    tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig, recovered: bool = False
+) -> None:
+    """Continue tracks of one object, each by its own detection of the current frame, or by its `recovered` pose."""
     if not tracks:
         return
     means, covariances = box_filter.update(
@@ -173,7 +192,9 @@ def update(tracks: Sequence[Track], detections: Sequence[Detection], config: Tra
     filters, estimates = [], []
     for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True):
         track.mean, track.covariance = mean, covariance
-        track.note(detection, config)
+        track.see(detection)
+        if not recovered:
+            track.count(detection, config)
         if detection.pose is None:
             continue
         if track.filter is None:

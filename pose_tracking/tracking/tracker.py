@@ -108,13 +108,19 @@ class Tracker:
         return associate(self.tracks, detections, self.config)
 
     def commit(
-        self, association: Association, recovered: Iterable[tuple[Track, Detection]] = ()
+        self,
+        association: Association,
+        recovered: Iterable[tuple[Track, Detection]] = (),
+        in_clear_view: Collection[int] = (),
     ) -> list[TrackedObject]:
         """Continue, begin and end tracks.
 
         Args:
             association: of this frame, from `associate`.
-            recovered: unmatched tracks of it that were found in another way, and as what; they count as seen.
+            recovered: unmatched tracks of it that were found in another way, and as what; they count as seen, but not
+                as detected.
+            in_clear_view: IDs of those of them that the detector, where it has looked, should have found if they exist.
+                Of tentative ones it is always expected to find them.
 
         Returns:
             All live tracks by rising track ID. A track that is found to be a lost one has its ID from the frame on in
@@ -130,8 +136,11 @@ class Tracker:
         confirmed = {t.track_id for t in self.tracks if t.is_confirmed}
         found = list(recovered)
         self._update(association.matches)
-        self._update(found)
+        self._update(found, recovered=True)
         seen = {t.track_id for t, _ in found}
+        for each, _ in found:
+            if association.searched and (each.track_id in in_clear_view or not each.is_confirmed):
+                each.deny(self.config)
         for each in association.unmatched_tracks:
             if each.track_id not in seen:
                 each.mark_missed(self.config, searched=association.searched)
@@ -165,11 +174,11 @@ class Tracker:
         self.predict(stamp, camera_pose, intrinsics)
         return self.commit(self.associate(detections))
 
-    def _update(self, pairs: Sequence[tuple[Track, Detection]]) -> None:
+    def _update(self, pairs: Sequence[tuple[Track, Detection]], recovered: bool = False) -> None:
         # The filters of one class are corrected together: they share its symmetries.
         for obj_id in sorted({t.obj_id for t, _ in pairs}):
             same = [(t, d) for t, d in pairs if t.obj_id == obj_id]
-            track.update([t for t, _ in same], [d for _, d in same], self.config)
+            track.update([t for t, _ in same], [d for _, d in same], self.config, recovered)
 
     def _begin(self, detection: Detection, moment: _Moment) -> None:
         model = self._objects[detection.obj_id]

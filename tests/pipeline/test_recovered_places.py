@@ -82,6 +82,22 @@ def test_the_detector_is_needed_for_confirmed_tracks_just_lost(
     assert recovery.needs_detector == (is_confirmed and frames_since_seen == 1)
 
 
+@pytest.mark.parametrize(
+    ("place", "hidden", "is_clear"),
+    [(0.0, 0, True), (0.0, 160, False), (0.4, 0, False)],
+    ids=["in the open", "half hidden", "cut by the edge of the picture"],
+)
+def test_what_a_detector_should_find_is_seen_for_the_most_part(
+    objects: ObjectSet, place: float, hidden: int, is_clear: bool
+) -> None:
+    frame, _ = render([(STEPS, at(place))])
+    frame.depth[:, :hidden] = 0.5
+    track = KnownTrack(STEPS, at(place), track_id=7)
+    recovery = recover(depth_tracker(objects), frame, [track], [], 0.2, clear_view=0.75)  # type: ignore[list-item]
+    assert len(recovery.found) == 1
+    assert recovery.in_clear_view == ({7} if is_clear else set())
+
+
 def test_only_wanted_tracks_with_pose_and_mesh_are_looked_for_by_rising_id(objects: ObjectSet) -> None:
     tracks = [
         KnownTrack(STEPS, at(0.0), track_id=5),

@@ -11,6 +11,7 @@ from block_scenes import LAMP, STEPS, write_objects
 from block_stream import Scene, at, distance
 
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.results import TrackState
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 
@@ -102,6 +103,33 @@ def test_a_track_outlives_the_misses_of_the_detector(objects: ObjectSet) -> None
         assert set(poses) == ({1, 2} if recover_missed else {1})
         assert scene.tracker.report.recovered == recover_missed
         assert scene.truth.calls == list(range(1, 11))
+
+
+def test_what_was_detected_once_is_never_confirmed_by_being_found_where_it_is_expected(objects: ObjectSet) -> None:
+    for segment_every in (1, 4):
+        scene = Scene(objects, segment_every=segment_every)
+        recovered = 0
+        for k in range(30):
+            scene.truth.overlooked = {LAMP} if k else set()
+            things = scene.tracker.update(scene.frame([(STEPS, at(-0.1)), (LAMP, at(0.1))]))
+            lamps = [t for t in things if t.obj_id == LAMP]
+            recovered += scene.tracker.report.recovered
+            assert all((t.state, t.hits) == (TrackState.TENTATIVE, 1) for t in lamps)
+        assert lamps == []
+        assert recovered > 3
+        assert len(scene.truth.calls) == (30 if segment_every == 1 else 9)
+
+
+def test_a_track_that_the_detector_denies_in_clear_view_for_long_is_dropped(objects: ObjectSet) -> None:
+    """One that is half hidden is kept: no detector need find it."""
+    for board in (None, (195, 260)):
+        scene = Scene(objects)
+        placed = [(STEPS, at(-0.1)), (LAMP, at(0.1))]
+        for k in range(24):
+            scene.truth.overlooked = {LAMP} if k >= 2 else set()
+            poses = scene.show(placed, board if k >= 2 else None)
+            assert set(poses) >= ({1, 2} if k < 12 else {1})
+        assert set(poses) == ({1} if board is None else {1, 2})
 
 
 def test_without_tracks_the_detector_runs_on_every_frame(objects: ObjectSet) -> None:

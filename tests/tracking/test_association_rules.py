@@ -93,7 +93,7 @@ def commit(
     )
 
 
-def test_recovered_tracks_count_as_seen() -> None:
+def test_recovered_tracks_count_as_seen_but_not_as_detected() -> None:
     tracker = confirmed(TrackingConfig(), detect(at(0.0)), detect(at(0.2)))
     tracker.update([detect(at(0.0)), detect(at(0.2)), detect(at(-0.2))], 0.2)
     tracker.predict(0.25)
@@ -103,7 +103,7 @@ def test_recovered_tracks_count_as_seen() -> None:
     tracked = tracker.commit(association, [(second, detect(at(0.201), None))])
     assert [(t.track_id, t.state, t.hits) for t in tracked] == [
         (1, TrackState.CONFIRMED, 8),
-        (2, TrackState.CONFIRMED, 8),
+        (2, TrackState.CONFIRMED, 7),
     ]
 
 
@@ -113,14 +113,16 @@ def test_what_is_not_recovered_coasts() -> None:
     assert thing.state == TrackState.COASTING
 
 
-def test_between_detections_tentative_tracks_live_on_and_may_be_confirmed_by_recovery() -> None:
+def test_between_detections_tentative_tracks_live_on_but_recovery_confirms_none() -> None:
     tracker = Tracker(TrackingConfig(), one_object())
     tracker.update([detect(at(0.0))], 0.0)
     (waiting,) = commit(tracker, None, 0.1, {})
     assert waiting.state == TrackState.TENTATIVE
     for k in range(2):
         (thing,) = commit(tracker, None, 0.2 + k / 10, {1: detect(at(0.0), None)})
-    assert thing.state == TrackState.CONFIRMED
+    assert (thing.state, thing.hits, thing.is_observed) == (TrackState.TENTATIVE, 1, True)
+    (thing,) = tracker.update([detect(at(0.0))], 0.4)
+    assert (thing.state, thing.hits) == (TrackState.CONFIRMED, 2)
     assert tracker.update([], 0.5)[0].state == TrackState.COASTING
 
 
