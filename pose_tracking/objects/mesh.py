@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Float32, UInt8
+from pose_tracking.core.arrays import Float, Float32, UInt8
 from pose_tracking.core.errors import MeshError
 
 # Objects a table-top RGB-D camera can see; outside it the unit is almost surely wrong (FoundationPose #44, #205).
@@ -17,6 +17,8 @@ MIN_DIAMETER, MAX_DIAMETER = 0.005, 2.0
 UNIT_SCALE = {"m": 1.0, "mm": 1e-3}
 # Of 255: vertex colours that differ by no more are one colour, and channels that do are a grey.
 ONE_COLOR = 5
+# Points of which all pairs are compared for a diameter, and directions in which others are looked at.
+MOST_PAIRED, DIRECTIONS = 3000, 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +72,34 @@ def diameter(points: NDArray[np.floating]) -> float:
     try:
         points = points[ConvexHull(points).vertices]
     except QhullError:  # flat or tiny: the hull is not three-dimensional
-        points = np.unique(points, axis=0)[:5000]
-    return float(pdist(points).max()) if len(points) > 1 else 0.0
+        points = np.unique(points, axis=0)
+    if len(points) < 2:
+        return 0.0
+    return float(pdist(points).max()) if len(points) <= MOST_PAIRED else _largest_distance(points.astype(np.float64))
+
+
+def _largest_distance(points: Float) -> float:
+    """`diameter` of points too many to compare all pairs, as a fine ball has on its hull.
+
+    From the outermost points of many directions to the farthest of all, and from there on while it grows.
+    """
+    from scipy.spatial.distance import cdist
+
+    i = np.arange(DIRECTIONS) + 0.5
+    z, turn = i / DIRECTIONS, np.pi * (1 + 5**0.5) * i
+    directions = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z])
+    middle, end, largest = points - points.mean(0), points[0], 0.0
+    for first in range(0, DIRECTIONS, 100):  # a hundred at a time: memory
+        along = middle @ directions[:, first : first + 100]
+        outermost = points[np.unique([along.argmax(0), along.argmin(0)])]
+        distances = cdist(outermost, points)
+        if distances.max() > largest:
+            largest, end = distances.max(), points[distances.max(0).argmax()]
+    while True:
+        distances = np.linalg.norm(points - end, axis=1)
+        if distances.max() <= largest:
+            return float(largest)
+        largest, end = distances.max(), points[distances.argmax()]
 
 
 def load_mesh(path: str | Path, unit: str = "mm") -> Mesh:

@@ -116,6 +116,15 @@ def test_the_origin_and_equal_objects_are_pointed_out(meshes: Path, tmp_path: Pa
     assert "--centre puts it in the middle" in text
 
 
+def test_an_origin_too_far_to_learn_about_is_refused(meshes: Path, tmp_path: Path) -> None:
+    (meshes / "wedge.ply").unlink()
+    o3d.io.write_triangle_mesh(meshes / "brick.stl", solid(shift=(1500, 0, 0)))
+    with pytest.raises(MeshError, match=r"brick\.stl: the origin is 10 diameters .* pass --centre"):
+        make(meshes, tmp_path / "parts", "--no-preview")
+    bundle = make(meshes, tmp_path / "parts", "--no-preview", "--centre")
+    assert bundle.objects[1].box_min == pytest.approx([-0.06, -0.04, -0.025], abs=1e-4)
+
+
 def test_an_existing_folder_is_kept_unless_told(meshes: Path, tmp_path: Path) -> None:
     out = tmp_path / "parts"
     out.mkdir()

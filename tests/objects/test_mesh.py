@@ -137,6 +137,22 @@ def test_diameter_of_flat_and_single_points() -> None:
     assert diameter(np.zeros((1, 3))) == 0
 
 
+@pytest.mark.parametrize("axes", [(1.0, 1.0, 1.0), (0.5, 1.0, 0.98)])
+def test_diameter_of_a_fine_ball_needs_no_table_of_all_pairs(axes: tuple[float, float, float]) -> None:
+    """All its vertices are on the hull: 100,000 of them have 5e9 pairs, 37 GiB."""
+    i = np.arange(100_000) + 0.5
+    z, turn = 1 - 2 * i / len(i), np.pi * (1 + 5**0.5) * i
+    ball = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1)
+    assert diameter(ball * axes) == pytest.approx(2, rel=1e-4)
+
+
+def test_diameter_of_a_fine_sheet_looks_at_all_of_it() -> None:
+    sheet = np.random.default_rng(0).random((8000, 3)) * (0.1, 0.1, 0.0)
+    sheet[17] = (0.5, 0.1, 0.0)
+    expected = np.linalg.norm(sheet - sheet[17], axis=1).max()
+    assert diameter(sheet) == pytest.approx(expected)
+
+
 def test_diameters_of_real_meshes_are_those_of_models_info(linemod_objects) -> None:
     for model in linemod_objects.values():
         assert diameter(model.mesh.vertices) == pytest.approx(model.diameter, rel=0.02)

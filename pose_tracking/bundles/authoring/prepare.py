@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.errors import MeshError
 from pose_tracking.objects.mesh import UNIT_SCALE, diameter
 from pose_tracking.objects.mesh_checks import (
     MAX_ORIGIN_DISTANCE,
@@ -25,6 +26,9 @@ from .new_object import NewObject
 from .symmetry_axis import models_info_symmetries
 from .symmetry_choice import SymmetryChoice, chosen_symmetries
 from .symmetry_search import find_symmetries
+
+# Diameters from the middle: the networks work in diameters, and half precision tells 4 +- 0.004 apart, no finer.
+FARTHEST_ORIGIN = 5.0
 
 
 def prepare_object(
@@ -53,6 +57,11 @@ def prepare_object(
     check_diameter(raw, unit, path)
     open_edges = topology(raw)
     middle, away = origin_distance(raw.vertices)
+    if not centre and away > FARTHEST_ORIGIN:
+        raise MeshError(
+            f"{path}: the origin is {away:.0f} diameters from the middle of the mesh, too far to learn poses about it "
+            f"(at most {FARTHEST_ORIGIN:g}): pass --centre to put it in the middle"
+        )
     shift = np.zeros(3)
     if centre:
         shift = -middle * UNIT_SCALE[unit]

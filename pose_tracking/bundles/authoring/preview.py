@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pose_tracking.core.arrays import Float, UInt8
+from pose_tracking.core.arrays import Float, UInt8, even_indices
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import OutputError
 from pose_tracking.core.files import atomic_path, make_directory, write_text
@@ -26,6 +26,7 @@ DISTANCE = 4.0  # diameters from the camera to the middle
 BACKGROUND, INK = 248, (40, 40, 40)
 SURFACE_SCALE, COLOR_SCALE = 0.05, 40.0  # red in the maps: share of the diameter, CIELAB
 VIEWS = {"+x": (1, 0, 0), "+y": (0, 1, 0), "+z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
+MOST_MOVES = 12  # rotations of a symmetry that the maps are the largest of
 AXIS_COLOR = (214, 39, 160)
 
 
@@ -67,9 +68,14 @@ class ObjectViews:
         return self._paint(box, hits, self._heat(hits, worst / self.new.diameter / SURFACE_SCALE))
 
     def color_difference(self, pose: Float, moves: Float) -> UInt8:
-        """Difference of colour between the surface and where `moves` bring it: the largest of all, blue to red."""
+        """Difference of colour between the surface and where `moves` bring it: the largest of all, blue to red.
+
+        None, all blue, for a mesh without colour.
+        """
         box, hits = self._caster.render(pose, self.camera)
         points = self._points(pose, box, hits)
+        if self.surface.colors is None:
+            return self._paint(box, hits, self._heat(hits, np.zeros(len(points))))
         own = half_lightness_lab(self.surface.rgb_at(points))
         worst = np.max(
             [
@@ -141,14 +147,15 @@ def _symmetry_row(views: ObjectViews, axis: SymmetryAxis, kind: str) -> list[UIn
     along = views.pose(axis.axis)
     moves = axis.transforms()
     example = moves[len(moves) // 2]
+    shown = moves[even_indices(len(moves), MOST_MOVES)]
     angle = np.degrees(axis.angles()[len(moves) // 2])
     return [
         _tile(f"{kind}: {axis}", views.with_axis(views.picture(side), side, axis)),
         _tile("along the axis", views.with_axis(views.picture(along), along, axis)),
         _tile(f"turned by {angle:.0f} deg", views.with_axis(views.picture(side @ example), side, axis)),
-        _tile(f"surface: mean {axis.mean:.1%}, p95 {axis.p95:.1%}", views.deviation(side, moves)),
-        _tile("surface, along the axis", views.deviation(along, moves)),
-        _tile(f"colour differs on {axis.color_share:.0%}", views.color_difference(side, moves)),
+        _tile(f"surface: mean {axis.mean:.1%}, p95 {axis.p95:.1%}", views.deviation(side, shown)),
+        _tile("surface, along the axis", views.deviation(along, shown)),
+        _tile(f"colour differs on {axis.color_share:.0%}", views.color_difference(side, shown)),
     ]
 
 
