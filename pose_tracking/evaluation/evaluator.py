@@ -63,6 +63,7 @@ def evaluate(
     scorer = Scorer(tracker.objects, min_visib, threshold=tracker.option("min_pose_confidence"))
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
+    warning = ""
     tracker.reset()
     bar = tqdm(islice(source, max_frames), total=total, desc="evaluate", unit="frame", disable=not progress)
     for number, sample in enumerate(bar):
@@ -76,6 +77,7 @@ def evaluate(
             image = number if sample.image_id is None else sample.image_id
             raise FrameError(f"{source.name}: scene {scene}, image {image}: {error}", error.reason) from error
         done = tracker.report
+        warning = done.camera_warning or warning
         result = FrameResult(
             sample.frame.stamp_ns,
             objects,
@@ -93,6 +95,7 @@ def evaluate(
     if report.data["frames"] == 0:
         raise DatasetError(f"{source.name}: has no frames")
     report.data["extra"]["noisy_gt"] = None if noisy_gt is None else dict(noisy_gt)
+    report.data["extra"]["camera_warning"] = warning
     report.data["extra"]["ycbineoat"] = None if protocol is None else protocol.result()
     return report
 

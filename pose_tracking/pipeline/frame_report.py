@@ -27,6 +27,7 @@ class FrameReport:
         recovered: number of tracks that no detection continued and that were found on the depth.
         not_recovered: tracks that were looked for there in vain, by reason (see `pose.fitting.depth_tracking`;
             ``taken``: another is in that place).
+        camera_warning: what the detections of late say is wrong with the camera (see `camera_check`); empty: nothing.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class FrameReport:
     segmented: bool = False
     recovered: int = 0
     not_recovered: Counter[str] = field(default_factory=Counter)
+    camera_warning: str = ""
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

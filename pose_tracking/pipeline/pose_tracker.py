@@ -21,6 +21,7 @@ from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking import Association, Tracker
 
+from .camera_check import CameraCheck
 from .frame_report import FrameReport
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
@@ -94,6 +95,7 @@ class PoseTracker:
         self._obj_ids = list(bundle.objects)
         self._last_stamp_ns: int | None = None
         self._schedule = DetectorSchedule()
+        self._camera_check = CameraCheck()
 
     def update(self, frame: RGBDFrame) -> list[TrackedObject]:
         """Process one frame; frames come in the order of time.
@@ -113,12 +115,15 @@ class PoseTracker:
                 with report.timed("segmentation"):
                     instances = self.segmenter.segment(frame)
                     instances = wanted_instances(instances, self._obj_ids, self.objects, self.config, report)
+                    self._camera_check.add_instances(frame, instances, self.objects)
                     instances, rejected = self._gate(instances, frame, self.objects, self.segmenter.config)
                     report.rejected.update(rejected)
                 with report.timed("pose"):
                     estimates = self.estimator.estimate(frame, instances)
                     features = descriptors(instances, self.embedding)
                     detections = credible_detections(instances, estimates, features, self.objects, self.config, report)
+                    tried = [*detections, *report.rejected_detections]
+                    self._camera_check.add_poses(frame, tried, self._depth_tracker.verifier)
                     detections = [with_visible_box(d, frame, self._depth_tracker) for d in detections]
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)
@@ -245,5 +250,6 @@ class PoseTracker:
 
     def _done(self, frame: RGBDFrame, report: FrameReport, tracked: list[TrackedObject]) -> list[TrackedObject]:
         self._last_stamp_ns = frame.stamp_ns
+        report.camera_warning = self._camera_check.warning
         self.report = report
         return tracked

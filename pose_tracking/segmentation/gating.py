@@ -55,20 +55,27 @@ def gate(
     return instances.select(keep), rejected
 
 
-def _reason(mask: Bool, frame: RGBDFrame, diameter: float | None, config: SegmentationConfig) -> str | None:
-    """Why the instance under `mask` is rejected, or None."""
+def size_ratio(mask: Bool, frame: RGBDFrame, diameter: float) -> float | None:
+    """Longer side of a mask's box (m, at the mask's median depth) over `diameter`; None without a pixel or depth."""
     box = mask_box(mask)
-    if box is None:
-        return EMPTY_MASK
     depth = frame.depth[mask]
     depth = depth[valid_depth(depth)]
-    covered = len(depth) / int(mask.sum())
-    if len(depth) == 0 or covered < config.min_depth_coverage:
-        return NO_DEPTH
-    if diameter is None:
+    if box is None or len(depth) == 0:
         return None
     width, height = (box[2] - box[0]) / frame.intrinsics.fx, (box[3] - box[1]) / frame.intrinsics.fy
-    ratio = max(width, height) * float(np.median(depth)) / diameter
+    return max(width, height) * float(np.median(depth)) / diameter
+
+
+def _reason(mask: Bool, frame: RGBDFrame, diameter: float | None, config: SegmentationConfig) -> str | None:
+    """Why the instance under `mask` is rejected, or None."""
+    if not mask.any():
+        return EMPTY_MASK
+    covered = float(valid_depth(frame.depth[mask]).mean())
+    if covered == 0 or covered < config.min_depth_coverage:
+        return NO_DEPTH
+    ratio = None if diameter is None else size_ratio(mask, frame, diameter)
+    if ratio is None:
+        return None
     if ratio < config.min_size_ratio:
         return TOO_SMALL
     if ratio > config.max_size_ratio:

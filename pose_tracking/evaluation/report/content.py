@@ -189,6 +189,7 @@ def _extra(gathered: Gathered, min_visib: float, threshold: float, tracking_note
         "tracking_note": tracking_note,
         "noisy_gt": None,
         "ycbineoat": None,
+        "camera_warning": "",
     }
 
 

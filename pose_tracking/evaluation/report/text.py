@@ -26,6 +26,8 @@ def format_table(data: ReportData) -> str:
         lines += [*_poses(data), *_bop(data), *_stages(data), *_masks(data), *_confidence(extra["confidence"])]
         lines += _ycbineoat(extra.get("ycbineoat"))
         lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
+    if extra.get("camera_warning"):
+        lines.append(f"warning: {extra['camera_warning']}")
     stages = [f"{stage} {t['median']:.0f}" for stage, t in data["latency_ms"].items() if t["median"] is not None]
     if stages:
         lines.append("median ms " + ", ".join(stages))

@@ -63,6 +63,7 @@ class DiagnosticsReporter:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._silent: dict[str, str] = {}
+        self._camera_fits = True
 
     def forget(self) -> None:
         """The inputs are others from now on."""
@@ -94,6 +95,13 @@ class DiagnosticsReporter:
         for topic in self._silent.keys() - silent.keys():
             logger.info(f"{topic} is alive")
         self._silent = silent
+        # Its numbers change with every frame: it is logged when it comes and when it goes.
+        camera_fits = not snapshot.camera_warning
+        if self._camera_fits and not camera_fits:
+            logger.warning(snapshot.camera_warning)
+        elif camera_fits and not self._camera_fits:
+            logger.info("camera and objects fit each other again")
+        self._camera_fits = camera_fits
         header = make_header(self._node.get_clock().now().nanoseconds, "")
         # With its namespace: one /diagnostics serves all nodes of a machine.
         name = self._node.get_fully_qualified_name().lstrip("/")
@@ -145,9 +153,12 @@ def diagnostic_array(
     for topic, rate in snapshot.topic_rate.items():
         inputs.values.append(KeyValue(key=f"rate_hz.{topic}", value=f"{rate:.2f}"))
         inputs.values.append(KeyValue(key=f"received.{topic}", value=str(snapshot.received[topic])))
-    if silent:
+    causes = [f"{topic} is silent: {cause}" for topic, cause in silent.items()]
+    if snapshot.camera_warning:
+        causes.append(snapshot.camera_warning)
+    if causes:
         inputs.level = DiagnosticStatus.WARN
-        inputs.message = "; ".join(f"{topic} is silent: {cause}" for topic, cause in silent.items())
+        inputs.message = "; ".join(causes)
     elif not snapshot.topic_rate:
         inputs.message = "not subscribed"
     return DiagnosticArray(header=header, status=[tracking, drops, inputs])

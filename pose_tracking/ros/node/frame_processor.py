@@ -136,4 +136,4 @@ class FrameProcessor:
         report = self._tracker.report
         counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.recovered}
         counts |= {f"tracks_not_found.{reason}": count for reason, count in report.not_recovered.items()}
-        self._monitor.processed(stages, report.rejected, counts)
+        self._monitor.processed(stages, report.rejected, counts, report.camera_warning)

@@ -32,6 +32,7 @@ class Snapshot:
         received: topic to messages since the start of watching it.
         silence: topic to seconds since its last message, or since `Monitor.watch` where none came.
         topic_rate: topic to messages per second over the last 10 s.
+        camera_warning: what is likely to be wrong with the camera; empty: nothing.
     """
 
     processed: int
@@ -45,6 +46,7 @@ class Snapshot:
     received: dict[str, int]
     silence: dict[str, float]
     topic_rate: dict[str, float]
+    camera_warning: str = ""
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Monitor:
         self._clock = clock
         self._lock = threading.Lock()
         self._processed = 0
+        self._camera_warning = ""
         self._drops: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
@@ -75,6 +78,7 @@ class Monitor:
         """Start to watch these topics, and only these, from now on."""
         with self._lock:
             self._topics = {topic: _Topic() for topic in topics}
+            self._camera_warning = ""
             self._since = self._clock()
             self._frames.clear()
 
@@ -111,6 +115,7 @@ class Monitor:
         stages: Mapping[str, float],
         rejected: Mapping[str, int] | None = None,
         counts: Mapping[str, int] | None = None,
+        camera_warning: str = "",
     ) -> None:
         """A frame was processed.
 
@@ -118,10 +123,12 @@ class Monitor:
             stages: stage to seconds.
             rejected: reason to number of detections.
             counts: name to count, see `Snapshot`.
+            camera_warning: what the frame and those before it say is wrong with the camera.
         """
         now = self._clock()
         with self._lock:
             self._processed += 1
+            self._camera_warning = camera_warning
             self._rejected.update(rejected or {})
             self._counts.update(counts or {})
             self._frames.append((now, dict(stages)))
@@ -158,6 +165,7 @@ class Monitor:
                 received={name: topic.count for name, topic in self._topics.items()},
                 silence={name: now - max(topic.last, self._since) for name, topic in self._topics.items()},
                 topic_rate=topic_rate,
+                camera_warning=self._camera_warning,
             )
 
     @staticmethod

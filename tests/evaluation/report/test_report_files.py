@@ -120,6 +120,21 @@ def test_the_protocol_of_ycbineoat_is_reported_where_it_is_asked_for(objects, wr
     assert "ADD-S AUC" in format_table(report.data)
 
 
+def test_a_warning_about_the_camera_is_reported(objects, written, tmp_path):
+    class Wrong(Replay):
+        def update(self, frame: RGBDFrame) -> list[TrackedObject]:
+            found = super().update(frame)
+            self.report.camera_warning = "" if self.done == FRAMES else "the depth is too large"
+            return found
+
+    report = evaluate_to_folder(scene(), Wrong(objects, answers()), tmp_path, progress=False, video=False)
+    assert "warning: the depth is too large" in format_table(report.data)
+    assert "the depth is too large" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["extra"]["camera_warning"] == "the depth is too large"
+    assert written[1].data["extra"]["camera_warning"] == ""
+    assert "warning" not in format_table(written[1].data)
+
+
 def test_poses_csv_is_bop(written):
     with (written[0] / "poses.csv").open() as file:
         assert file.readline() == "scene_id,im_id,obj_id,score,R,t,time\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -64,3 +65,60 @@ def test_a_node_in_a_namespace_goes_by_its_whole_name():
     finally:
         node.destroy_node()
         rclpy.shutdown(context=context)
+
+
+class Silent:
+    """A logger that keeps what it is told, and a publisher that drops it."""
+
+    def __init__(self):
+        self.said = []
+
+    def warning(self, text):
+        self.said.append(("warning", text))
+
+    def info(self, text):
+        self.said.append(("info", text))
+
+    def publish(self, message):
+        self.message = message
+
+
+class FakeNode:
+    """As much of a node as the reporter asks for."""
+
+    def __init__(self):
+        self.log = Silent()
+
+    def create_publisher(self, *_):
+        return self.log
+
+    def get_logger(self):
+        return self.log
+
+    def get_fully_qualified_name(self):
+        return "/tracker"
+
+    def get_clock(self):
+        return self
+
+    def now(self):
+        return self
+
+    nanoseconds = 1
+
+
+def test_a_warning_about_the_camera_is_an_input_s_and_logged_when_it_comes_and_goes():
+    monitor, node = Monitor(), FakeNode()
+    reporter = DiagnosticsReporter(cast(Any, node))
+    for warning in ("", "depth 9 % too small", "depth 10 % too small", "", ""):
+        monitor.processed({}, camera_warning=warning)
+        reporter.report("active", monitor.snapshot(), [], 5.0, [])
+        inputs = next(s for s in node.log.message.status if s.name.endswith("inputs"))
+        assert inputs.level == (DiagnosticStatus.WARN if warning else DiagnosticStatus.OK)
+        assert warning in inputs.message
+    assert node.log.said == [
+        ("warning", "depth 9 % too small"), ("info", "camera and objects fit each other again"),
+    ]  # fmt: skip
+    monitor.processed({}, camera_warning="wrong")
+    monitor.watch(["/other"])  # another camera
+    assert monitor.snapshot().camera_warning == ""
