@@ -66,6 +66,34 @@ class DepthNoiseConfig:
         unit="px",
         range=(0.005, 2.0),
     )
+    # What all readings near each other share, and no number of them averages out. It sets the covariance only: the
+    # check allows for it by its tolerances.
+    offset: float = option(
+        0.002, "standard deviation of a constant error of all depth", unit="m", range=(0.0, 0.1), runtime=True
+    )
+    relative: float = option(
+        0.005,
+        "standard deviation of an error of all depth in proportion to it (baseline, focal length, temperature)",
+        range=(0.0, 0.2),
+        runtime=True,
+    )
+    lateral: float = option(
+        0.002,
+        "standard deviation of the angle between depth and colour, each way: 1 px at a focal length of 500 px",
+        unit="rad",
+        range=(0.0, 0.1),
+        runtime=True,
+    )
+    warp: float = option(
+        0.0015,
+        "standard deviation of what surfaces near each other are off in common: depth that bends, and the mesh",
+        unit="m",
+        range=(0.0, 0.1),
+        runtime=True,
+    )
+    warp_length: float = option(
+        0.25, "distance over which they share it", unit="diameters", range=(0.01, 10.0), runtime=True
+    )
 
 
 class DepthNoise:

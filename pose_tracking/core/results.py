@@ -62,6 +62,8 @@ class PoseEstimate:
         raw_pose, refined_pose, icp_pose: (4, 4) the network's most confident pose, the same after the refiner, and
             that after ICP: kept so that an evaluation can say what each step buys. None where a step was not taken.
         fit: what the depth check measured (e.g. ``inlier_fraction``), empty without meshes.
+        systematic: (6, 6) the part of `covariance` that the next frames share: errors of the calibration, of all depth
+            alike, of the mesh. A filter must not average it out. None where nothing is known of it.
     """
 
     pose: Float
@@ -71,6 +73,12 @@ class PoseEstimate:
     refined_pose: Float | None = None
     icp_pose: Float | None = None
     fit: dict[str, float] = field(default_factory=dict)
+    systematic: Float | None = None
+
+    @property
+    def noise(self) -> Float:
+        """(6, 6) the part of `covariance` that is drawn anew in each frame."""
+        return self.covariance if self.systematic is None else self.covariance - self.systematic
 
 
 @dataclass

@@ -20,7 +20,7 @@ from .metrics.identities import MIN_VISIBILITY, track_boxes, truth_box, truth_bo
 from .metrics.matching import MIN_IOU, FrameMatches, match_frame
 from .metrics.object_counts import ObjectCounts
 from .metrics.pose import PoseScorer, rotation_error, translation_error
-from .metrics.pose_stages import DETECTION_STAGES, network_poses, stage_poses
+from .metrics.pose_stages import DETECTION_STAGES, network_poses, stage_covariances, stage_poses
 from .report.content import Gathered, report_data
 from .report.results import FrameResult, FrameScore, PoseRow, Report, TrackRow
 
@@ -169,6 +169,9 @@ class Scorer:
                 symmetries = self.objects[detected[e].obj_id].symmetries
                 counts.translation_errors.append(translation_error(poses["scored"], truths[t].pose))
                 counts.rotation_errors.append(rotation_error(poses["scored"], truths[t].pose, symmetries))
+                # A wrong pose is no error of its covariance: the report has it among the wrong ones.
+                if error is not None and counts.is_right(error):
+                    counts.add_normalised(stage_covariances(detected[e]), truths[t].pose, symmetries)
         return wrong, largest
 
     def _false(self, detected: list[TrackedObject], matches: FrameMatches) -> int:

@@ -127,7 +127,7 @@ def _support(track: Track, found: Detection) -> float:
     assert found.pose is not None
     assert track.pose is not None
     assert track.pose_covariance is not None
-    covariance = track.pose_covariance[:3, :3] + found.pose.covariance[:3, :3]
+    covariance = track.pose_covariance[:3, :3] + found.pose.noise[:3, :3]
     moved = found.pose.pose[:3, 3] - track.pose[:3, 3]
     density = -0.5 * (moved @ np.linalg.solve(covariance, moved) + np.linalg.slogdet(covariance)[1])
     return float(np.log(max(found.score * found.pose.confidence, 1e-9)) + density)

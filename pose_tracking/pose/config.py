@@ -162,7 +162,7 @@ class CovarianceConfig:
     )
     systematic: float = option(
         0.0003,
-        "standard deviation that no number of points averages out: mesh and calibration",
+        "standard deviation from frame to frame that no number of points averages out: sampling and pixel grid",
         unit="m",
         range=(0.0, 0.1),
     )

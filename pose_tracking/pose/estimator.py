@@ -11,7 +11,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 
-from .fitting.covariance import depth_covariance, hypotheses_covariance
+from .fitting.covariance import depth_covariance, hypotheses_covariance, own_readings
 from .fitting.icp import IcpRefiner, object_points
 from .fitting.scoring import InstanceView, Verification, Verifier
 from .hypotheses.search import RotationSearch
@@ -104,9 +104,9 @@ class PoseEstimator:
             )
             return PoseEstimate(poses[0], confidence, covariance, raw_poses[0], refined)
         likely = float(instances.scores[i]) >= self.config.search.min_score
-        pose, check, covariance, icp_pose = self._check(frame, obj_id, mask, poses, confidences, likely)
+        pose, check, icp_pose, (covariance, systematic) = self._check(frame, obj_id, mask, poses, confidences, likely)
         fitted = icp_pose if self.config.icp.enabled else None
-        return PoseEstimate(pose, check.score, covariance, raw_poses[0], refined, fitted, check.features)
+        return PoseEstimate(pose, check.score, covariance, raw_poses[0], refined, fitted, check.features, systematic)
 
     def try_all(self, frame: RGBDFrame, instances: Instances) -> list[list[Checked]]:
         """All that `estimate` could choose from: each hypothesis and each find of the search, refined and checked.
@@ -159,11 +159,12 @@ class PoseEstimator:
 
     def _check(
         self, frame: RGBDFrame, obj_id: int, mask: Bool, poses: Float, confidences: Float, likely: bool
-    ) -> tuple[Float, Verification, Float, Float]:
+    ) -> tuple[Float, Verification, Float, tuple[Float, Float | None]]:
         """Refine and score the hypotheses (K, 4, 4), and where none fits those of the search; two only if not `likely`.
 
         Returns:
-            the best pose, what the frame says of it, its covariance, and the first hypothesis after ICP.
+            the best pose, what the frame says of it, the first hypothesis after ICP, and the best pose's covariance
+            with the part of it that all frames share.
         """
         model = self.objects[obj_id]
         view = self.verifier.view(frame, mask)
@@ -175,18 +176,17 @@ class PoseEstimator:
             tried += self._try(obj_id, view, points, found, self.config.accept)
         pose, check = self._finish(obj_id, view, points, max(tried, key=_score))
         if self.config.icp.enabled:
-            covariance = self._fitted_covariance(obj_id, view, points, pose, check)
-        else:
-            around = np.concatenate([pose[None], poses])
-            covariance = hypotheses_covariance(
-                self.config.covariance, model, around, np.append(1.0, confidences), check.score
-            )
-        return pose, check, covariance, icp_pose
+            return pose, check, icp_pose, self._fitted_covariance(obj_id, view, points, pose, check)
+        around = np.concatenate([pose[None], poses])
+        covariance = hypotheses_covariance(
+            self.config.covariance, model, around, np.append(1.0, confidences), check.score
+        )
+        return pose, check, icp_pose, (covariance, None)
 
     def _fitted_covariance(
         self, obj_id: int, view: InstanceView, points: Float, pose: Float, check: Verification
-    ) -> Float:
-        """(6, 6) covariance of a pose that was fitted to measured points (P, 3)."""
+    ) -> tuple[Float, Float]:
+        """`depth_covariance` of a pose that was fitted to measured points (P, 3)."""
         noise = self.verifier.noise(view.frame)
         return depth_covariance(
             self.config.covariance,
@@ -194,8 +194,8 @@ class PoseEstimator:
             self.icp.surface(obj_id),
             points,
             pose,
-            sigma=float(noise.sigma(pose[2, 3])),
-            visible_px=check.features["visible_px"],
+            noise=noise,
+            visible_px=own_readings(self.config.covariance, view.frame, view.core, check.features["visible_px"]),
             max_distance=self.icp.last_distance(obj_id, noise.excess(pose[2, 3])),
             confidence=check.score,
         )

@@ -67,7 +67,7 @@ def _poses(
     squared = pose_filter.squared_mahalanobis(
         [t.filter for t in tracks if t.filter is not None],
         np.array([d.pose.pose for d in detections if d.pose is not None]),
-        np.array([d.pose.covariance for d in detections if d.pose is not None]),
+        np.array([d.pose.noise for d in detections if d.pose is not None]),
         symmetries,
         config,
         steady,

@@ -47,9 +47,9 @@ class Track:
         self.model = model
         self.gallery = Gallery(config.gallery_budget)
         self.mean, self.covariance = box_filter.initiate(box_filter.to_xyah(detection.box))
-        self.filter = (
-            None if detection.pose is None else PoseFilter.start(detection.pose.pose, detection.pose.covariance)
-        )
+        self.filter = None if detection.pose is None else PoseFilter.start(detection.pose.pose, detection.pose.noise)
+        self._systematic = np.zeros((6, 6))
+        self.keep_systematic(detection)
         self.score, self.pose_confidence = detection.score, 0.0
         self.hits = 0
         self.existence = 0.0
@@ -72,7 +72,10 @@ class Track:
 
     @property
     def pose_covariance(self) -> Float | None:
-        """(6, 6) covariance of (x, y, z, rx, ry, rz) of `pose`, or None."""
+        """(6, 6) covariance of (x, y, z, rx, ry, rz) of `pose` against measurements, which share its systematic error.
+
+        None without a pose.
+        """
         return None if self.filter is None else self.filter.pose_covariance
 
     def manoeuvre(self, config: TrackingConfig) -> float:
@@ -114,6 +117,19 @@ class Track:
         if existence.is_refuted(self.existence):
             self.is_deleted = True
 
+    def keep_systematic(self, detection: Detection) -> None:
+        """Remember the systematic error of a measured pose, along the object's axes: camera and object may move on."""
+        if self.filter is not None and detection.pose is not None and detection.pose.systematic is not None:
+            turn = np.kron(np.eye(2), self.filter.rotation)
+            self._systematic = turn.T @ detection.pose.systematic @ turn
+
+    def _published_covariance(self) -> Float | None:
+        """(6, 6) covariance of `pose` against the truth: the filter's, and what no number of frames averages out."""
+        if self.filter is None:
+            return None
+        turn = np.kron(np.eye(2), self.filter.rotation)
+        return np.asarray(self.filter.pose_covariance + turn @ self._systematic @ turn.T)
+
     def mark_missed(self, config: TrackingConfig, searched: bool = True) -> None:
         """The current frame has no detection for it; `searched` says whether anything was looked for."""
         self._detection = None
@@ -145,7 +161,7 @@ class Track:
             class_name=self.model.name,
             state=state,
             pose=None if pose is None else pose.pose,
-            covariance=None if pose is None else pose.pose_covariance,
+            covariance=self._published_covariance(),
             velocity=None if pose is None else pose.velocity,
             size=self.model.size,
             score=self.score,
@@ -198,7 +214,7 @@ def update(
         if detection.pose is None:
             continue
         if track.filter is None:
-            track.filter = PoseFilter.start(detection.pose.pose, detection.pose.covariance)
+            track.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
         else:
             filters.append(track.filter)
             estimates.append(detection.pose)
@@ -206,7 +222,9 @@ def update(
         pose_filter.update(
             filters,
             np.array([e.pose for e in estimates]),
-            np.array([e.covariance for e in estimates]),
+            np.array([e.noise for e in estimates]),
             tracks[0].model.symmetries,
             config,
         )
+    for track, detection in zip(tracks, detections, strict=True):
+        track.keep_systematic(detection)

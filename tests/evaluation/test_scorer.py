@@ -14,7 +14,8 @@ from presence import present
 from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.evaluation import FrameResult, Scorer, score
 from pose_tracking.evaluation.metrics.tracking import METRICS
-from pose_tracking.evaluation.report.schema import OBJECT_KEYS, STAGES
+from pose_tracking.evaluation.report.schema import OBJECT_KEYS, STAGES, ReportData
+from pose_tracking.evaluation.report.text import format_table
 
 
 @pytest.fixture(scope="module")
@@ -328,6 +329,32 @@ def test_shift_and_turn_of_the_poses_are_reported(objects):
     assert extra["2"]["median_rotation_deg"] == pytest.approx(0, abs=1e-3)  # half a turn is a symmetry of the plate
     nothing = run(objects, [([], [truth(1, box_at(0))])])["extra"]["objects"]["1"]
     assert (nothing["median_translation_m"], nothing["median_rotation_deg"]) == (None, None)
+
+
+def test_the_covariances_of_right_poses_are_judged(objects):
+    off, far = pose_at(0), pose_at(0)
+    off[:3, 3] += [0.002, 0.0, 0.003]  # the stated standard deviation is 1 mm
+    far[:3, 3] += 0.1
+    frames = [([tracked(1, box_at(0), pose)], [truth(1, box_at(0))]) for pose in (pose_at(0), off, far)]
+    data = run(objects, frames)
+    for stage in ("estimated", "published"):
+        figures = data["extra"]["covariance"][stage]
+        assert (figures["poses"], figures["within_95"]) == (2, 0.5)
+        assert figures["nees"] == pytest.approx((4 + 9) / 2)
+    assert "estimated NEES 6.5, 50.0" in format_table(cast(ReportData, data))
+    del data["extra"]["covariance"]  # as in a report of 0.1.0
+    assert "NEES" not in format_table(cast(ReportData, data))
+    assert run(objects, [([], [truth(1, box_at(0))])])["extra"]["covariance"]["published"]["nees"] is None
+
+
+def test_a_covariance_of_nothing_is_overconfident_and_no_failure(objects):
+    nothing = tracked(1, box_at(0), covariance=np.zeros((6, 6)))
+    figures = run(objects, [([nothing], [truth(1, box_at(0))])])["extra"]["covariance"]
+    assert figures["published"]["nees"] == 0.0
+    off = pose_at(0)
+    off[0, 3] += 0.001
+    figures = run(objects, [([replace(nothing, pose=off)], [truth(1, box_at(0))])])["extra"]["covariance"]
+    assert figures["published"]["within_95"] == 0.0
 
 
 def test_the_summary_names_the_worst_object_and_frame(objects):

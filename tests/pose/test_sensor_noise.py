@@ -119,7 +119,7 @@ def test_a_pose_is_less_sure_where_the_sensor_is_noisier(objects: ObjectSet, noi
     spreads = []
     for config, sigma in ((DepthNoiseConfig(), 0.001), (noise, NOISE)):
         frame, mask, truth = scene(1, noise=sigma)
-        spreads.append(np.trace(estimated(objects, config_of(config), frame, mask, STEPS, truth).covariance[:3, :3]))
+        spreads.append(np.trace(estimated(objects, config_of(config), frame, mask, STEPS, truth).noise[:3, :3]))
     assert spreads[1] > 4 * spreads[0]
 
 

@@ -22,6 +22,32 @@ def seen(x: float = 100.0, obj_id: int = 1, pose: np.ndarray | None = None) -> D
     return Detection(obj_id, 0.9, np.array([x, 50.0, x + 40, 90.0]), FEATURE, estimate)
 
 
+def test_what_all_frames_share_is_not_averaged_out() -> None:
+    """Measured again and again, the noise goes down and the systematic error stays, also while coasting."""
+    shared = np.diag([1e-6, 1e-6, 9e-6, 1e-4, 1e-4, 1e-4])
+    noise = np.diag([1e-5] * 3 + [1e-3] * 3)
+    pose = make_transform(np.eye(3), [0, 0, 1])
+    tracker = Tracker(TrackingConfig(max_age_seconds=10), one_object())
+    for k in range(60):
+        detection = seen(pose=pose)
+        assert detection.pose is not None
+        detection.pose.covariance, detection.pose.systematic = noise + shared, shared
+        (thing,) = tracker.update([detection], k / 30)
+    assert thing.covariance is not None
+    assert (np.diag(thing.covariance)[:3] < 0.4 * np.diag(noise)[:3] + np.diag(shared)[:3]).all()
+    assert np.linalg.eigvalsh(thing.covariance - shared).min() > 0
+    assert thing.covariance[2, 2] > shared[2, 2] > 2 * (thing.covariance[2, 2] - shared[2, 2])
+    # The camera turns a quarter about its axis y: what was depth is sideways now.
+    turned = make_transform(np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]), [0, 0, 0])
+    tracker = Tracker(TrackingConfig(max_age_seconds=10), one_object())
+    for k in range(30):
+        (thing,) = tracker.update([detection], k / 30, camera_pose=np.eye(4))
+    (thing,) = tracker.update([], 1.0, camera_pose=turned)
+    assert thing.state == TrackState.COASTING
+    assert thing.covariance is not None
+    assert thing.covariance[0, 0] > shared[2, 2]
+
+
 def test_tentative_then_confirmed_then_coasting_then_deleted() -> None:
     tracker = Tracker(TrackingConfig(n_init=3, max_age=2, max_age_seconds=100), one_object())
     states = [tracker.update([seen()], k / 30)[0].state for k in range(3)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from pose_tracking.core.arrays import Float
+
 from .confidence import ConfidenceCounts
-from .pose import RIGHT_BELOW
+from .pose import RIGHT_BELOW, normalised_error
 from .pose_stages import DETECTION_STAGES, POSE_STAGES
 
 
@@ -27,6 +29,7 @@ class ObjectCounts:
             ignored ground truth.
         errors: ADD(-S) in metres of each detected instance, by pose stage; infinite where the estimate has no pose.
         translation_errors, rotation_errors: of the scored poses of detected instances, in m and rad.
+        normalised_errors: NEES of right poses (`metrics.pose.normalised_error`), by stage: "estimated", "published".
         annotated: whether the class occurs in the ground truth at all, ignored instances included, or is known not to
             be there.
         confidences: of the poses before the confidence was asked, by what they turned out to be.
@@ -44,8 +47,14 @@ class ObjectCounts:
     errors: dict[str, list[float]] = field(default_factory=dict)
     translation_errors: list[float] = field(default_factory=list)
     rotation_errors: list[float] = field(default_factory=list)
+    normalised_errors: dict[str, list[float]] = field(default_factory=dict)
     annotated: bool = False
     confidences: ConfidenceCounts = field(default_factory=ConfidenceCounts)
+
+    def add_normalised(self, found: Mapping[str, tuple[Float, Float]], truth: Float, symmetries: Float) -> None:
+        """Count the NEES of the poses (4, 4) and covariances (6, 6) of a right object, by stage."""
+        for stage, (pose, covariance) in found.items():
+            self.normalised_errors.setdefault(stage, []).append(normalised_error(pose, covariance, truth, symmetries))
 
     def is_right(self, error: float) -> bool:
         """Whether an ADD(-S) in metres is that of a right pose."""

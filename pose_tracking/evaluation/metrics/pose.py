@@ -6,18 +6,20 @@ BOP. Sources: Hinterstoisser et al., ACCV 2012 (ADD, ADI); Hodan et al., BOP Cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.core.geometry import invert_transform, transform_points
+from pose_tracking.core.geometry import invert_transform, nearest_equivalent, transform_points
 from pose_tracking.objects import ObjectModel
 
 RIGHT_BELOW = 0.1  # of the diameter: ADD(-S) below it is a right pose
+NEES_95 = 12.592  # 95th percentile of chi-square with 6 degrees of freedom
 BOUND_POINTS = 16  # model points that tell which symmetries are worth a closer look
 
 
@@ -117,6 +119,39 @@ def rotation_error(estimate: Float, truth: Float, symmetries: Float | None = Non
 def translation_error(estimate: Float, truth: Float) -> float:
     """Distance (m) between the two object origins."""
     return float(np.linalg.norm(estimate[:3, 3] - truth[:3, 3]))
+
+
+def normalised_error(estimate: Float, covariance: Float, truth: Float, symmetries: Float) -> float:
+    """NEES: ``e^T C^-1 e`` of the error e of a pose, which averages 6 where its covariance C is honest.
+
+    Less where a turn about an axis of symmetry cannot be told. Source: Bar-Shalom, Li and Kirubarajan 2001,
+    section 5.4.
+
+    Args:
+        estimate, truth: (4, 4) poses; of those the (S, 4, 4) symmetries make alike, the truth is the one nearest.
+        covariance: (6, 6) of (x, y, z, rx, ry, rz) in the optical frame, m^2 and rad^2.
+        symmetries: of the object.
+    """
+    truth = nearest_equivalent(truth, estimate, symmetries)
+    turned = Rotation.from_matrix(truth[:3, :3] @ estimate[:3, :3].T).as_rotvec()
+    error = np.concatenate([truth[:3, 3] - estimate[:3, 3], turned])
+    # A covariance of nothing claims to know the pose to the nanometre, and is no reason to end an evaluation.
+    return float(error @ np.linalg.solve(covariance + 1e-18 * np.eye(6), error))
+
+
+def covariance_figures(normalised: Sequence[float]) -> dict[str, float | int | None]:
+    """Mean NEES of some poses, and the share of them whose error is within 95 % of its stated distribution.
+
+    Honest covariances have a mean of 6 and a share of 0.95; a greater mean and a lower share are overconfident.
+    """
+    if not len(normalised):
+        return {"poses": 0, "nees": None, "within_95": None}
+    values = np.asarray(normalised, float)
+    return {
+        "poses": len(values),
+        "nees": float(values.mean()),
+        "within_95": float((values <= NEES_95).mean()),
+    }
 
 
 class PoseScorer:

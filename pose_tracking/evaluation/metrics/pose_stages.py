@@ -37,3 +37,14 @@ def network_poses(detection: Detection) -> dict[str, Float | None]:
     if estimate is None:
         return {}
     return {"network": estimate.raw_pose, "refined": estimate.refined_pose, "icp": estimate.icp_pose}
+
+
+def stage_covariances(tracked: TrackedObject) -> dict[str, tuple[Float, Float]]:
+    """Pose and covariance of an object as ``estimated`` in this frame and as ``published``, where it has them."""
+    found = {}
+    estimate = None if tracked.detection is None else tracked.detection.pose
+    if estimate is not None:
+        found["estimated"] = (estimate.pose, estimate.covariance)
+    if tracked.pose is not None and tracked.covariance is not None:
+        found["published"] = (tracked.pose, tracked.covariance)
+    return found

@@ -14,6 +14,7 @@ from pose_tracking.evaluation.metrics.bop import BopRecall
 from pose_tracking.evaluation.metrics.confidence import pooled
 from pose_tracking.evaluation.metrics.identities import with_identities
 from pose_tracking.evaluation.metrics.object_counts import ObjectCounts, median
+from pose_tracking.evaluation.metrics.pose import covariance_figures
 from pose_tracking.evaluation.metrics.pose_stages import POSE_STAGES
 from pose_tracking.evaluation.metrics.tracking import METRICS, IdentifiedBox, TrackingAccumulator
 from pose_tracking.objects import ObjectSet
@@ -181,6 +182,10 @@ def _extra(gathered: Gathered, min_visib: float, threshold: float, tracking_note
         "add_s_recall_by_stage": {stage: by_stage.get(stage) for stage in POSE_STAGES},
         "all_instances": all_instances(present, stages),
         "confidence": pooled([c.confidences for c in counts.values()]).result(threshold),
+        "covariance": {
+            stage: covariance_figures([e for c in counts.values() for e in c.normalised_errors.get(stage, ())])
+            for stage in ("estimated", "published")
+        },
         "segmentation_before_pose_check": gathered.candidate_masks.result() if gathered.candidates_known else unknown,
         "median_pose_confidence": {kind: median(values) for kind, values in gathered.confidences.items()},
         "rejected_detections": dict(gathered.rejected),

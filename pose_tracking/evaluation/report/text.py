@@ -25,6 +25,7 @@ def format_table(data: ReportData) -> str:
     else:
         lines += [*_poses(data), *_bop(data), *_stages(data), *_masks(data), *_confidence(extra["confidence"])]
         lines += _ycbineoat(extra.get("ycbineoat"))
+        lines += _covariance(extra.get("covariance", {}))
         lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
     if extra.get("camera_warning"):
         lines.append(f"warning: {extra['camera_warning']}")
@@ -110,6 +111,16 @@ def _confidence(figures: dict[str, Any]) -> list[str]:
 
 def _ycbineoat(scores: dict[str, Any] | None) -> list[str]:
     return [] if scores is None else ["protocol of YCBInEOAT", *ycbineoat_table(scores).as_text()]
+
+
+def _covariance(figures: dict[str, Any]) -> list[str]:
+    """What the covariances of right poses are worth; an earlier report has nothing of it."""
+    known = [
+        f"{stage} NEES {f['nees']:.1f}, {percent(f['within_95'])} within 95 %"
+        for stage, f in figures.items()
+        if f["poses"]
+    ]
+    return [f"covariance  {'; '.join(known)}  (honest: 6 and 95 %)"] if known else []
 
 
 def _tracking(data: ReportData) -> list[str]:

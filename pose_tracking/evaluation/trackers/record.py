@@ -136,5 +136,5 @@ def _light(detection: Detection) -> Detection:
     """A detection without what only pictures and pose scores need."""
     estimate = detection.pose
     if estimate is not None:
-        estimate = PoseEstimate(estimate.pose, estimate.confidence, estimate.covariance)
+        estimate = PoseEstimate(estimate.pose, estimate.confidence, estimate.covariance, systematic=estimate.systematic)
     return replace(detection, pose=estimate, mask=None)

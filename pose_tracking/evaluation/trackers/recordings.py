@@ -87,6 +87,7 @@ def save_recording(path: str | Path, frames: Sequence[TrackingFrame], about: Map
         "poses": _stack([e.pose for e in estimates], (4, 4)),
         "confidences": np.array([e.confidence for e in estimates], float),
         "covariances": _stack([e.covariance for e in estimates], (6, 6)),
+        "systematics": _stack([_known(e.systematic) for e in estimates], (6, 6)),
         "truth_counts": np.array([len(f.truths) for f in frames], np.int64),
         "truth_identities": np.array([truth.identity for truth in truths], np.int64).reshape(-1, 3),
         "truth_boxes": _stack([truth.box for truth in truths], (4,)),
@@ -234,9 +235,14 @@ def _frames(arrays: Mapping[str, NDArray[Any]]) -> list[TrackingFrame]:
 def _detections(arrays: Mapping[str, NDArray[Any]]) -> list[Detection]:
     features = iter(arrays["features"])
     estimates = (
-        PoseEstimate(pose, float(confidence), covariance)
-        for pose, confidence, covariance in zip(
-            arrays["poses"], arrays["confidences"], arrays["covariances"], strict=True
+        PoseEstimate(pose, float(confidence), covariance, systematic=systematic)
+        for pose, confidence, covariance, systematic in zip(
+            arrays["poses"],
+            arrays["confidences"],
+            arrays["covariances"],
+            # Files of before the two parts were told apart have none.
+            arrays.get("systematics", np.zeros_like(arrays["covariances"])),
+            strict=True,
         )
     )
     return [
@@ -267,3 +273,7 @@ def _truths(arrays: Mapping[str, NDArray[Any]]) -> list[IdentifiedBox]:
 
 def _stack(items: Sequence[NDArray[Any]], shape: tuple[int, ...]) -> Float:
     return np.asarray(items, float).reshape(-1, *shape)
+
+
+def _known(systematic: Float | None) -> Float:
+    return np.zeros((6, 6)) if systematic is None else systematic

@@ -5,6 +5,9 @@ rotation vector (rx, ry, rz), both expressed in the axes of the optical frame. A
 moves along n by ``n . d + ((p - t) x n) . r``; that row is the Jacobian of a point-to-plane residual and the inverse
 of their Gauss-Newton information is the covariance of the refined pose (Censi 2007 without the term of the
 correspondences).
+
+That counts the noise of the readings down by their number. What many of them share (`depth_noise.offset` and the
+others) stays: it is led through the same fit, and kept apart, for the frames share it too.
 """
 
 from __future__ import annotations
@@ -14,13 +17,17 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
+from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
+from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import nearest_equivalent, transform_points
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
 
 from .icp import ObjectSurface
+
+_SHARED_POINTS = 150  # points that tell what an error they share does to the pose
 
 
 def depth_covariance(
@@ -29,11 +36,11 @@ def depth_covariance(
     surface: ObjectSurface,
     points: Float,
     pose: Float,
-    sigma: float,
+    noise: DepthNoise,
     visible_px: float,
     max_distance: float,
     confidence: float = 1.0,
-) -> Float:
+) -> tuple[Float, Float]:
     """Covariance of a pose that was fitted to measured points.
 
     Args:
@@ -42,29 +49,71 @@ def depth_covariance(
         surface: its surface samples.
         points: (P, 3) measured points in the camera frame, metres.
         pose: (4, 4) ``T_camera_object``.
-        sigma: standard deviation of the sensor's depth here, metres; a fit cannot be better than it says.
-        visible_px: pixels of the object with depth, of which `points` are a sample.
+        noise: the sensor's; a fit cannot be better than it says.
+        visible_px: pixels of the object with readings, of which `points` are a sample; see `own_readings`.
         max_distance: metres; points farther from the surface are not the object's.
         confidence: of the pose, 0 to 1; the covariance grows as it falls.
 
     Returns:
-        (6, 6), symmetric and positive definite. Directions the points do not bind (a rotation about an axis of
-        symmetry) get the variance of not knowing.
+        (6, 6) covariance, symmetric and positive definite, and (6, 6) the part of it that all frames share. Directions
+        the points do not bind (a rotation about an axis of symmetry) get the variance of not knowing.
     """
     prior = _ignorance(model)
     normals, residuals, arms = _residuals(surface, points, pose, max_distance)
     if len(residuals) < 6:
-        return prior
+        return prior, np.zeros((6, 6))
     jacobian = np.concatenate([normals, np.cross(arms, normals)], axis=1)
     # 1.4826 MAD is the standard deviation of a normal distribution, blind to the few wrong correspondences.
     spread = 1.4826 * float(np.median(np.abs(residuals - np.median(residuals))))
+    sigma = float(noise.sigma(pose[2, 3]))
     variance = max(spread, sigma * float(np.mean(np.abs(normals[:, 2])))) ** 2
     independent = min(len(residuals), max(visible_px, 1.0) / config.correlation_px**2)
     information = jacobian.T @ jacobian * (independent / len(residuals) / variance)
     covariance = np.linalg.inv(information + np.linalg.inv(prior))
     lever = 0.4 * model.diameter
-    systematic = np.array([config.systematic] * 3 + [config.systematic / lever] * 3)
-    return _finish(config, covariance + np.diag(systematic**2), model, pose, confidence)
+    scatter = np.array([config.systematic] * 3 + [config.systematic / lever] * 3)
+    covariance = _finish(config, covariance + np.diag(scatter**2), model, pose, confidence)
+    some = even_indices(len(residuals), _SHARED_POINTS)
+    systematic = _systematic(noise.config, model, normals[some], jacobian[some], arms[some] + pose[:3, 3], variance)
+    return covariance + systematic, systematic
+
+
+def _systematic(
+    config: DepthNoiseConfig, model: ObjectModel, normals: Float, jacobian: Float, points: Float, variance: float
+) -> Float:
+    """(6, 6) covariance from errors that readings share, led through the fit that moves the pose along with them.
+
+    Args:
+        config: the errors.
+        model: the object.
+        normals, jacobian, points: (P, 3), (P, 6) and (P, 3) of points of the fit, in the camera frame.
+        variance: of their residuals, m^2; what the points do not bind is left to the prior.
+    """
+    fit = np.linalg.solve(jacobian.T @ jacobian / variance + np.linalg.inv(_ignorance(model)), jacobian.T / variance)
+    z = points[:, 2]
+    # (P,) how far each error, at one standard deviation, moves a point off the surface.
+    along = (normals * points).sum(1) / z * np.hypot(config.offset, config.relative * z)
+    errors = fit @ np.column_stack([along, normals[:, :2] * (config.lateral * z)[:, None]])
+    apart = ((points[:, None] - points[None]) ** 2).sum(-1) / (config.warp_length * model.diameter) ** 2
+    systematic = errors @ errors.T + fit @ (config.warp**2 * np.exp(-0.5 * apart)) @ fit.T
+    return np.asarray(0.5 * (systematic + systematic.T))
+
+
+def own_readings(config: CovarianceConfig, frame: RGBDFrame, mask: Bool, visible_px: float) -> float:
+    """How many of `visible_px` pixels with depth count as read by the sensor: holes were filled, images enlarged.
+
+    Args:
+        config: says within how many pixels readings share their error anyway.
+        frame: the frame; depth of a longer focal length than `CameraIntrinsics.density` is 1 at is taken for enlarged.
+        mask: (H, W) bool, where the pixels lie.
+        visible_px: number of pixels.
+    """
+    share = 1.0
+    if frame.readings is not None:
+        share = min(1.0, valid_depth(frame.readings[mask]).sum() / max(valid_depth(frame.depth[mask]).sum(), 1))
+    # One reading among those that share an error tells it.
+    told = 1.0 - (1.0 - share) ** (config.correlation_px**2)
+    return float(visible_px * told / max(frame.intrinsics.density, 1.0))
 
 
 def hypotheses_covariance(

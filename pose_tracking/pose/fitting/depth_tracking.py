@@ -18,7 +18,7 @@ from pose_tracking.core.geometry import nearest_equivalent, transform_points, vi
 from pose_tracking.core.results import PoseEstimate
 from pose_tracking.pose.config import CovarianceConfig, DepthTrackingConfig
 
-from .covariance import depth_covariance
+from .covariance import depth_covariance, own_readings
 from .icp import IcpRefiner
 from .scoring import Verifier
 from .search_around import agreement, flush_share, places_around
@@ -182,19 +182,19 @@ class DepthTracker:
         claimed[after.rows[~after.hidden], after.cols[~after.hidden]] = True
         check = self.verifier.verify(self.verifier.view(frame, claimed), obj_id, pose)
         noise = self.verifier.noise(frame)
-        covariance = depth_covariance(
+        covariance, systematic = depth_covariance(
             self.covariance,
             model,
             self.icp.surface(obj_id),
             points,
             pose,
-            sigma=float(noise.sigma(pose[2, 3])),
-            visible_px=float(agrees.sum()),
+            noise=noise,
+            visible_px=own_readings(self.covariance, frame, claimed, float(agrees.sum())),
             max_distance=self.icp.last_distance(obj_id, noise.excess(pose[2, 3])),
             confidence=check.score,
         )
         mask = _filled(frame, after, agrees)
-        estimate = PoseEstimate(pose, check.score, covariance, fit=check.features)
+        estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
         return DepthTrackedPose(estimate, mask, after.box())
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:

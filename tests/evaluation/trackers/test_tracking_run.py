@@ -47,6 +47,7 @@ def alike(a: TrackingFrame, b: TrackingFrame) -> None:
             assert x.pose.confidence == estimate_of(y).confidence
             np.testing.assert_equal(x.pose.pose, estimate_of(y).pose)
             np.testing.assert_equal(x.pose.covariance, estimate_of(y).covariance)
+            np.testing.assert_equal(x.pose.noise, estimate_of(y).noise)
     assert [(t.identity, t.obj_id, t.ignored) for t in a.truths] == [
         (t.identity, t.obj_id, t.ignored) for t in b.truths
     ]
@@ -79,6 +80,19 @@ def test_a_recording_comes_back_from_its_file(tmp_path_factory: pytest.TempPathF
     assert about == {"source": "a", "noise": {"box": 2.0}}
     for a, b in zip(before, after, strict=True):
         alike(a, b)
+
+
+def test_a_recording_keeps_what_frames_share_and_an_old_one_has_nothing_of_it(tmp_path: Path) -> None:
+    found, shared = detection(1, 0.0, True, True), np.diag([4e-6] * 3 + [1e-4] * 3)
+    estimate_of(found).systematic = shared
+    path = tmp_path / "new.npz"
+    save_recording(path, [replace(frames(1, 0)[0], detections=[found])], {})
+    again = present(load_recording(path).frames[0].detections)[0]
+    np.testing.assert_equal(estimate_of(again).systematic, shared)
+    with np.load(path) as arrays:
+        np.savez(tmp_path / "old.npz", **{name: arrays[name] for name in arrays.files if name != "systematics"})
+    old = present(load_recording(tmp_path / "old.npz").frames[0].detections)[0]
+    np.testing.assert_equal(estimate_of(old).noise, estimate_of(found).covariance)
 
 
 def test_what_is_no_recording_is_named(tmp_path: Path) -> None:

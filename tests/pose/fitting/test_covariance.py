@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
+from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import CovarianceConfig, IcpConfig
-from pose_tracking.pose.fitting.covariance import depth_covariance, hypotheses_covariance
+from pose_tracking.pose.fitting.covariance import depth_covariance, hypotheses_covariance, own_readings
 from pose_tracking.pose.fitting.icp import IcpRefiner, object_points
 
 
@@ -35,12 +38,24 @@ def error_of(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
     )
 
 
+# A sensor without bias, so that what comes of its noise can be looked at alone.
+UNBIASED: dict[str, Any] = {"offset": 0.0, "relative": 0.0, "lateral": 0.0, "warp": 0.0}
+
+
 def covariance_at(
-    objects: ObjectSet, icp: IcpRefiner, obj_id: int, pose: np.ndarray, points: np.ndarray, **options: float
+    objects: ObjectSet,
+    icp: IcpRefiner,
+    obj_id: int,
+    pose: np.ndarray,
+    points: np.ndarray,
+    sigma: float = 0.001,
+    bias: dict[str, Any] = UNBIASED,
+    **options: float,
 ) -> np.ndarray:
     model = objects[obj_id]
-    arguments = {"sigma": 0.001, "visible_px": 4.0 * len(points), "max_distance": 0.02, **options}
-    return depth_covariance(CovarianceConfig(), model, icp.surface(obj_id), points, pose, **arguments)
+    arguments = {"visible_px": 4.0 * len(points), "max_distance": 0.02, **options}
+    noise = DepthNoise(DepthNoiseConfig(floor=sigma, quadratic=0.0, **bias))
+    return depth_covariance(CovarianceConfig(), model, icp.surface(obj_id), points, pose, noise, **arguments)[0]
 
 
 def view(objects: ObjectSet, obj_id: int, pose: np.ndarray, noise: float = 0.001, seed: int = 0) -> np.ndarray:
@@ -71,6 +86,91 @@ def test_normalised_error_is_that_of_six_degrees_of_freedom(objects: ObjectSet, 
         error = error_of(pose, truth)
         squared.append(error @ np.linalg.solve(covariance, error))
     assert 6 / 3 < np.mean(squared) < 6 * 3
+
+
+def biased(
+    frame: RGBDFrame, noise: DepthNoiseConfig, rng: np.random.Generator
+) -> tuple[RGBDFrame, tuple[float, float]]:
+    """A frame of a sensor with a bias drawn from what `noise` says, and by how many pixels its depth is shifted."""
+    bend = gaussian_filter(rng.normal(size=frame.depth.shape), 12)
+    depth = frame.depth * (1 + noise.relative * rng.normal()) + noise.offset * rng.normal()
+    depth = depth + noise.warp * bend / bend.std() + rng.normal(0, 0.0015, depth.shape)
+    dx, dy = noise.lateral * frame.intrinsics.fx * rng.normal(size=2)
+    camera = frame.intrinsics
+    camera = replace(camera, cx=camera.cx + dx, cy=camera.cy + dy)
+    return replace(frame, depth=depth.astype(np.float32), intrinsics=camera), (dx, dy)
+
+
+@pytest.mark.parametrize("obj_id", [STEPS, LAMP])
+def test_the_error_of_a_biased_sensor_is_covered(objects: ObjectSet, icp: IcpRefiner, obj_id: int) -> None:
+    """The normalised error squared averages 6, and lies within the 95th percentile of its distribution mostly."""
+    rng, config = np.random.default_rng(1), DepthNoiseConfig()
+    squared, without = [], []
+    for _ in range(40):
+        truth = random_pose(rng, rng.uniform(0.5, 0.9))
+        frame, (mask,) = render([(obj_id, truth)], noise=0.0)
+        frame, _ = biased(frame, config, rng)
+        points = object_points(frame, mask, objects[obj_id].diameter, IcpConfig())
+        pose = icp.refine(obj_id, points, moved(truth, 5, 0.004, rng)[None]).poses
+        pose = icp.refine(obj_id, points, pose, final=True).poses[0]
+        covariance, systematic = depth_covariance(
+            CovarianceConfig(),
+            objects[obj_id],
+            icp.surface(obj_id),
+            points,
+            pose,
+            DepthNoise(config),
+            visible_px=float(mask.sum()),
+            max_distance=0.01,
+        )
+        error = error_of(pose, truth)
+        squared.append(error @ np.linalg.solve(covariance, error))
+        without.append(error @ np.linalg.solve(covariance - systematic, error))
+    assert 3 < np.mean(squared) < 12
+    assert 0.85 <= np.mean(np.array(squared) < 12.59) <= 1.0
+    assert np.mean(without) > 30  # what the number of points makes of it
+
+
+def test_each_bias_moves_the_pose_its_own_way(objects: ObjectSet, icp: IcpRefiner) -> None:
+    points = view(objects, STEPS, CORNER, noise=0.0005)
+    unbiased = covariance_at(objects, icp, STEPS, CORNER, points)
+
+    def added(**bias: float) -> np.ndarray:
+        return covariance_at(objects, icp, STEPS, CORNER, points, bias=UNBIASED | bias) - unbiased
+
+    along = CORNER[:3, 3] / np.linalg.norm(CORNER[:3, 3])
+    for bias, length in (({"offset": 0.003}, 0.003), ({"relative": 0.005}, 0.005 * CORNER[2, 3])):
+        shift = added(**bias)[:3, :3]
+        assert along @ shift @ along == pytest.approx(length**2, rel=0.15)
+        assert np.trace(shift) < 1.2 * length**2
+    shift = added(lateral=0.002)
+    np.testing.assert_allclose(np.diag(shift)[:2], (0.002 * CORNER[2, 3]) ** 2, rtol=0.15)
+    assert shift[2, 2] < 0.05 * shift[0, 0]
+    assert np.sqrt(np.trace(shift[3:, 3:])) < np.radians(0.3)
+    assert np.sqrt(np.trace(added(warp=0.002)[3:, 3:])) > np.radians(1.0)
+
+
+def test_no_number_of_points_averages_a_bias_out(objects: ObjectSet, icp: IcpRefiner) -> None:
+    frame, (mask,) = render([(STEPS, CORNER)], noise=0.0005)
+    spreads = []
+    for count in (150, 4000):
+        points = object_points(frame, mask, objects[STEPS].diameter, IcpConfig(), count)
+        covariance = covariance_at(objects, icp, STEPS, CORNER, points, bias={}, visible_px=1e6)
+        spreads.append(np.sqrt(np.diag(covariance)[:3]))
+    np.testing.assert_allclose(spreads[1], spreads[0], rtol=0.15)
+
+
+def test_filled_holes_and_enlarged_images_count_what_was_read() -> None:
+    frame, (mask,) = render([(STEPS, CORNER)])
+    count, config = float(mask.sum()), CovarianceConfig(correlation_px=1.0)
+    assert own_readings(config, frame, mask, count) == count
+    holes = np.random.default_rng(0).random(mask.shape) < 0.8
+    readings = np.where(holes, 0, frame.depth).astype(np.float32)
+    assert own_readings(config, replace(frame, readings=readings), mask, count) == pytest.approx(0.2 * count, rel=0.1)
+    # Where nine neighbours share their error, two of them tell as much.
+    assert own_readings(CovarianceConfig(), replace(frame, readings=readings), mask, count) > 0.8 * count
+    enlarged = replace(frame, intrinsics=replace(frame.intrinsics, fx=1716.0, fy=1716.0))
+    assert own_readings(config, enlarged, mask, count) == pytest.approx(count / 9, rel=0.01)
 
 
 def test_more_noise_and_fewer_points_mean_less_certainty(objects: ObjectSet, icp: IcpRefiner) -> None:
