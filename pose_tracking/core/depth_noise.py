@@ -3,15 +3,24 @@
 sigma(z), metres, of a reading at the depth z:
 
 - ``kinect``: ``floor + quadratic (z - 0.4 m)^2``. Nguyen, Izadi and Lovell, "Modeling Kinect sensor noise for improved
-  3D reconstruction and tracking", 3DIMPVT 2012: axial noise of the Kinect v1.
+  3D reconstruction and tracking", 3DIMPVT 2012: axial noise of the Kinect v1, 0.0012 and 0.0019 for surfaces that are
+  not seen at a grazing angle.
 - ``stereo``: ``z^2 subpixel / (focal baseline)``, the derivative of ``z = focal baseline / disparity``; Intel, "Tuning
-  depth cameras for best performance" and "Subpixel linearity improvement for RealSense D400" state it with 90 degrees
-  over 848 pixels for the D435. Most other active stereo cameras (Orbbec Gemini, ZED) follow it too.
-- ``time_of_flight``: ``1 mm + 1.5 mm/m z``: the 2.5 mm at 1 m and 15.5 mm at 9 m of the L515's data sheet, and well
-  above the Azure Kinect's repeatability (Tölgyessy et al., "Evaluation of the Azure Kinect", Sensors 2021).
-- ``astra``: ``3 mm/m^2 z^2``: the quadratic law of structured light (Khoshelham and Elberink, Sensors 2012) through
-  the 3 mm at 1 m of the Orbbec Astra's data sheet.
+  depth cameras for best performance" and "Subpixel linearity improvement for RealSense D400", with 90 degrees over 848
+  pixels for the D435. Its author names a subpixel of 0.08 for a calibrated camera in practice, 0.03 at best
+  (librealsense, issue 3904). Most other active stereo cameras (Orbbec Gemini, ZED) follow it too.
+- ``time_of_flight``: ``0.875 mm + 1.625 mm/m z``, through the 2.5 mm at 1 m and 15.5 mm at 9 m of the L515 on a surface
+  that reflects 95 % (Intel, librealsense issue 5808). The Azure Kinect's data sheet has a bound only, 17 mm at the end
+  of its range (Microsoft, "Azure Kinect DK hardware specifications"); its repeatability close by is better than this
+  (Tölgyessy et al., "Evaluation of the Azure Kinect", Sensors 2021).
+- ``astra``: ``3 mm/m^2 z^2``: the quadratic law of structured light (Khoshelham and Elberink, Sensors 2012, who have
+  1.4 mm/m^2 for the Kinect), at the middle of the 1 to 6 mm at 1 m and 4 to 14 mm at 2 m measured on other sensors of
+  this kind (Gonzalez-Jorge et al., Measurement 2013). No figure for the noise of the Astra itself was found; Orbbec
+  states accuracies (5 mm at 1 m for the Astra Embedded S).
 - ``auto``: measured on each image, see `measured_noise`.
+
+A camera can be noisier than its model: a worn calibration, a plain wall, a low resolution. Where a stated model is
+clearly exceeded by what the image shows, it is scaled to that. A Kinect, the default, is taken at its word.
 """
 
 from __future__ import annotations
@@ -29,6 +38,7 @@ MODELS = ("kinect", "stereo", "time_of_flight", "astra", "auto")
 _STEP = 3  # pixels between the readings that are compared: direct neighbours share much of their error
 _ROWS, _SAMPLES, _BINS = 240, 8192, 8
 _LEAST_SAMPLES = 25  # in each bin
+_CLEARLY = 1.5  # times the model's noise: what is measured varies by less where the model is right
 _MOST = 0.02  # of the depth: an image of nothing but noise must not let anything pass
 
 
@@ -101,27 +111,47 @@ class DepthNoise:
 
     Args:
         config: the model.
-        image: (H, W) depth in metres that model ``auto`` measures; without it, or with too few readings, ``auto``
-            is a Kinect's noise.
+        image: (H, W) depth in metres as read, which every model but a Kinect's is held against; without it, or with
+            too few readings, ``auto`` is a Kinect's noise, and the others are taken at their word.
     """
 
     def __init__(self, config: DepthNoiseConfig, image: Float32 | None = None) -> None:
         self.config = config
-        self._measured = measured_noise(image) if config.model == "auto" and image is not None else None
+        self._measured = measured_noise(image) if config.model != "kinect" and image is not None else None
 
     def sigma(self, depth: ArrayLike) -> Float:
         """Standard deviation (metres) of readings at `depth` (metres, any shape)."""
-        config, z = self.config, np.asarray(depth, float)
+        z = np.asarray(depth, float)
+        stated = self._stated(z)
+        if self._measured is None:
+            return stated
+        if self.config.model == "auto":
+            measured = np.minimum(np.interp(z, *self._measured), _MOST * z)
+            return np.maximum(stated, self.config.scale * measured)
+        # Nearer and farther than anything in the image the measured noise goes on as the model's does.
+        depths, measured = self._measured
+        beyond = stated / self._stated(np.clip(z, depths[0], depths[-1]))
+        shown = np.interp(z, depths, measured) * beyond
+        return np.where(shown > _CLEARLY * stated, np.clip(shown, stated, np.maximum(_MOST * z, stated)), stated)
+
+    def exceeds(self) -> float:
+        """How many times the stated noise the image has, median over its depths; 1 where it is not clearly more."""
+        if self._measured is None or self.config.model == "auto":
+            return 1.0
+        depths, measured = self._measured
+        times = float(np.median(measured / self._stated(depths)))
+        return times if times > _CLEARLY else 1.0
+
+    def _stated(self, z: Float) -> Float:
+        config = self.config
         if config.model == "stereo":
             sigma = z**2 * (config.subpixel / (config.focal * config.baseline))
         elif config.model == "time_of_flight":
-            sigma = 0.001 + 0.0015 * z
+            sigma = 0.000875 + 0.001625 * z
         elif config.model == "astra":
             sigma = 0.003 * z**2
         else:
             sigma = config.floor + config.quadratic * np.maximum(z - 0.4, 0.0) ** 2
-            if self._measured is not None:
-                sigma = np.maximum(sigma, np.minimum(np.interp(z, *self._measured), _MOST * z))
         return np.asarray(config.scale * sigma)
 
     def excess(self, depth: float) -> float:

@@ -35,7 +35,7 @@ def test_the_default_is_the_noise_of_a_kinect_to_the_bit() -> None:
     ("config", "expected"),
     [
         (DepthNoiseConfig("stereo", baseline=0.05, focal=400.0, subpixel=0.1), [0.0008, 0.005, 0.02]),
-        (DepthNoiseConfig("time_of_flight"), [0.0016, 0.0025, 0.004]),
+        (DepthNoiseConfig("time_of_flight"), [0.001525, 0.0025, 0.004125]),
         (DepthNoiseConfig("astra"), [0.00048, 0.003, 0.012]),
         (DepthNoiseConfig("astra", scale=2.0), [0.00096, 0.006, 0.024]),
     ],
@@ -56,6 +56,26 @@ def test_what_comes_on_top_of_a_kinect_adds_up_in_quadrature() -> None:
 def test_noise_is_measured_between_edges_and_holes(sigma: float, holes: float) -> None:
     noise = DepthNoise(DepthNoiseConfig("auto"), slanted(sigma, holes))
     np.testing.assert_allclose(noise.sigma(np.array([0.8, 1.0, 1.3])), sigma, rtol=0.25)
+
+
+@pytest.mark.parametrize("model", ["stereo", "time_of_flight", "astra"])
+def test_an_image_clearly_noisier_than_the_stated_sensor_is_believed(model: str) -> None:
+    config = DepthNoiseConfig(model)
+    stated = DepthNoise(config)
+    for image in (slanted(0.002), slanted(0.002, holes=0.6)):  # as stated: nothing is changed
+        noise = DepthNoise(config, image)
+        np.testing.assert_array_equal(noise.sigma(Z), stated.sigma(Z))
+        assert noise.exceeds() == 1.0
+    worse = DepthNoise(config, slanted(0.015))
+    np.testing.assert_allclose(worse.sigma(np.array([0.8, 1.0])), 0.015, rtol=0.25)
+    assert worse.exceeds() > 2.0
+    assert DepthNoise(DepthNoiseConfig(model, scale=8.0), slanted(0.015)).exceeds() == 1.0
+
+
+def test_a_kinect_is_taken_at_its_word() -> None:
+    """The default, which nobody stated: the check is fitted to it."""
+    noise = DepthNoise(DepthNoiseConfig(), slanted(0.015))
+    np.testing.assert_array_equal(noise.sigma(Z), DepthNoise(DepthNoiseConfig()).sigma(Z))
 
 
 def test_a_finer_image_counts_as_a_kinects() -> None:

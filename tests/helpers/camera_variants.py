@@ -1,4 +1,4 @@
-"""One real frame as other cameras would have taken it; run as a script, it prints the table of docs/camera.md."""
+"""One real frame as other cameras would have taken it; run as a script, it prints the tables of docs/camera.md."""
 
 from __future__ import annotations
 
@@ -84,6 +84,14 @@ def lit(view: View, gain: float) -> View:
     return View(replace(view.frame, color=color), view.truth)
 
 
+def noisy(view: View, sigma: float, holes: float, seed: int) -> View:
+    """The depth with independent noise (standard deviation in metres) and a share of single pixels without reading."""
+    rng, depth = np.random.default_rng(seed), view.frame.depth
+    worse = depth + rng.normal(0, sigma, depth.shape).astype(np.float32)
+    worse[(depth == 0) | (rng.random(depth.shape) < holes)] = 0
+    return View(replace(view.frame, depth=worse), view.truth)
+
+
 VARIANTS: dict[str, Callable[[View], View]] = {
     "640x480, as recorded": lambda view: view,
     "320x240": lambda view: resized(view, 320, 240),
@@ -134,6 +142,10 @@ class CatFrame:
         right = [e for e in errors if e < 0.1 * self.tracker.objects[CAT].diameter]
         return Outcome(min(right, default=float("nan")), len(tracked) - len(right))
 
+    def set_noise(self, model: str) -> None:
+        """Look with a `pose.depth_noise.model`."""
+        self.tracker.configure(**{"pose.depth_noise.model": model})
+
     def seconds(self, view: View) -> float:
         """CPU time of the detector, median of three runs: what else the machine does counts less than in wall time."""
         times = []
@@ -144,10 +156,27 @@ class CatFrame:
         return sorted(times)[1]
 
 
+def of_noise(cat: CatFrame, draws: int = 3) -> None:
+    """Print how often the cat is found under a noise and holes, and the mean ADD of those times."""
+    print("| noise | holes | `stereo` | `auto` |\n|---|---|---|---|")
+    for sigma in (0.002, 0.005, 0.008):
+        for holes in (0.0, 0.6, 0.8):
+            cells = []
+            for model in ("stereo", "auto"):
+                cat.set_noise(model)
+                errors = [cat.look(noisy(cat.view, sigma, holes, seed)).add for seed in range(draws)]
+                found = [e for e in errors if not np.isnan(e)]
+                mean = f", {1000 * np.mean(found):.1f} mm" if found else ""
+                cells.append(f"{len(found)} of {draws}{mean}")
+            print(f"| {1000 * sigma:.0f} mm | {100 * holes:.0f} % | {cells[0]} | {cells[1]} |", flush=True)
+    cat.set_noise("kinect")
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     cat = CatFrame(Path(os.environ.get("POSE_TRACKING_DATA", default)))
+    of_noise(cat)
     cat.seconds(cat.view)  # the first frames take longer
     print("| image | ADD of the cat | network's image | detector |\n|---|---|---|---|")
     for name, variant in VARIANTS.items():

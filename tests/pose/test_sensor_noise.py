@@ -123,6 +123,26 @@ def test_a_pose_is_less_sure_where_the_sensor_is_noisier(objects: ObjectSet, noi
     assert spreads[1] > 4 * spreads[0]
 
 
+def test_a_preset_that_says_too_little_gives_way_to_the_image(
+    objects: ObjectSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stereo camera four times as noisy as stated; that is said once, whatever the number of frames."""
+    stated = replace(STEREO, scale=STEREO.scale / 4)
+    for seed in range(6):
+        frame, mask, truth = scene(seed)
+        start = moved(truth, 10, 0.006, np.random.default_rng(seed))
+        found = estimated(objects, config_of(stated), frame, mask, STEPS, start)
+        assert is_right(found.pose, truth)
+        assert found.confidence > BELIEVED
+    caplog.clear()
+    quiet = config_of(DepthNoiseConfig("time_of_flight", scale=0.5))
+    verifier = PoseEstimator(quiet, objects, Known(truth[None])).verifier
+    for seed in range(3):
+        verifier.noise(scene(seed)[0])
+    (message,) = caplog.messages
+    assert "times as noisy as pose.depth_noise.model 'time_of_flight'" in message
+
+
 def tracked(objects: ObjectSet, noise: DepthNoiseConfig, seed: int) -> DepthTrackedPose | str:
     frame, _, truth = scene(seed)
     estimator = PoseEstimator(config_of(noise), objects, Known(truth[None]))

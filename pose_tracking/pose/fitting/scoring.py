@@ -7,6 +7,7 @@ any size at any distance.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.pose.config import VerificationConfig
 
 from .surface_comparison import SurfaceComparison, compare_surface
+
+LOGGER = logging.getLogger(__name__)
 
 # What the score is made of, in the order of `VerificationConfig.weights`.
 FEATURES = (
@@ -95,6 +98,7 @@ class Verifier:
         self.objects = objects
         self._raycasters: dict[int, MeshRaycaster] = {}
         self._noise: tuple[RGBDFrame, DepthNoise] | None = None
+        self._warned: DepthNoiseConfig | None = None
 
     def raycaster(self, obj_id: int) -> MeshRaycaster:
         """The ray caster of object `obj_id`, which must have a mesh."""
@@ -109,8 +113,23 @@ class Verifier:
         """The noise of a frame's depth; what has to be measured is measured once."""
         if self._noise is None or self._noise[0] is not frame or self._noise[1].config is not self.depth_noise:
             readings = frame.depth if frame.readings is None else frame.readings
-            self._noise = frame, DepthNoise(self.depth_noise, readings)
+            noise = DepthNoise(self.depth_noise, readings)
+            self._noise = frame, noise
+            self._warn(noise)
         return self._noise[1]
+
+    def _warn(self, noise: DepthNoise) -> None:
+        """Say once for each setting that the depth is noisier than stated."""
+        times = noise.exceeds()
+        if times > 1.0 and self._warned is not noise.config:
+            self._warned = noise.config
+            LOGGER.warning(
+                "the depth is %.1f times as noisy as pose.depth_noise.model '%s' says, and counts as that noisy; "
+                "set pose.depth_noise.scale to %.1f times what it is, or the model to 'auto'",
+                times,
+                noise.config.model,
+                times,
+            )
 
     def view(self, frame: RGBDFrame, mask: Bool) -> InstanceView:
         """Prepare an instance, given by its `mask` (H, W), for `verify`."""
