@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from . import evaluation_options as options
 from .evaluation_options import MIN_VISIB
 from .evaluation_plan import make_plan, recordings_of
 from .sources import SourceOptions
+
+if TYPE_CHECKING:
+    from pose_tracking.evaluation.trackers.recordings import Recording
+    from pose_tracking.pipeline import PoseTracker
 
 
 def compare_trackers(
@@ -90,12 +94,7 @@ def compare(
     from pose_tracking.evaluation.report.files import check_writable
     from pose_tracking.evaluation.trackers import sweep as sweeps
     from pose_tracking.evaluation.trackers.record import pipeline_detector, record
-    from pose_tracking.evaluation.trackers.recordings import (
-        Recording,
-        load_recordings,
-        save_recording,
-        with_covariance_scale,
-    )
+    from pose_tracking.evaluation.trackers.recordings import Recording, save_recording
     from pose_tracking.evaluation.trackers.sweep_report import format_sweep, write_sweep
 
     files = recordings_of(sources)
@@ -113,10 +112,7 @@ def compare(
         check_writable(save_detections.parent)
     tracker, source = plan.start(sources, given, model, objects, device, threads, seed)
     if source is None:
-        asked = None if min_visib == MIN_VISIB else min_visib
-        recording = load_recordings(files, tracker.bundle.name, tracker.objects, asked).first(max_frames)
-        if covariance_scale is not None:
-            recording = with_covariance_scale(recording, covariance_scale)
+        recording = _recorded(files, tracker, min_visib, covariance_scale).first(max_frames)
     else:
         detect = plan.detector(tracker) or pipeline_detector(tracker)
         kept = record(source, detect, tracker.objects, min_visib=min_visib, max_frames=max_frames, progress=True)
@@ -129,3 +125,14 @@ def compare(
     )
     write_sweep(data, out)
     typer.echo(f"{format_sweep(data)}\nsweep: {out / 'sweep.html'}")
+
+
+def _recorded(
+    files: Sequence[Path], tracker: PoseTracker, min_visib: float, covariance_scale: float | None
+) -> Recording:
+    """The recorded detections in `files`, their covariances misstated where that is asked for."""
+    from pose_tracking.evaluation.trackers.recordings import load_recordings, with_covariance_scale
+
+    asked = None if min_visib == MIN_VISIB else min_visib
+    recording = load_recordings(files, tracker.bundle.name, tracker.objects, asked)
+    return recording if covariance_scale is None else with_covariance_scale(recording, covariance_scale)

@@ -36,14 +36,7 @@ def evaluate(
     covariance_scale: options.CovarianceScale = None,
     save_detections: options.SaveDetections = None,
     camera_motion: options.CameraMotion = True,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            metavar=YCBINEOAT,
-            help="Score the published poses as that data set does, too: ADD and ADD-S AUC up to 0.1 m over all frames, "
-            "misses as failures; and how long each object keeps its identity, and how much its pose jitters.",
-        ),
-    ] = None,
+    protocol: options.Protocol = None,
     settings: options.Settings = None,
     max_frames: options.MaxFrames = None,
     backgrounds: options.Backgrounds = None,

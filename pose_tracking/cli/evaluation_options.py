@@ -37,6 +37,14 @@ CovarianceScale = Annotated[
         "has, 0.04 to 25; default: 1, which no real pose stage knows so well.",
     ),
 ]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        metavar=YCBINEOAT,
+        help="Score the published poses as that data set does, too: ADD and ADD-S AUC up to 0.1 m over all frames, "
+        "misses as failures; and how long each object keeps its identity, and how much its pose jitters.",
+    ),
+]
 SaveDetections = Annotated[
     Path | None, typer.Option(help=".npz file the detections are kept in, for `compare-trackers` without detecting.")
 ]

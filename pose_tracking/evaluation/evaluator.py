@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pose_tracking.core.errors import DatasetError, FrameError
-from pose_tracking.core.results import Detection
+from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
 
@@ -21,6 +21,7 @@ from .scorer import MIN_VISIBILITY, OnFrame, Scorer, score
 
 if TYPE_CHECKING:
     from pose_tracking.pipeline import PoseTracker
+    from pose_tracking.pipeline.frame_report import FrameReport
 
 Detect = Callable[[Sample], list[Detection]]
 
@@ -76,16 +77,8 @@ def evaluate(
         except FrameError as error:
             image = number if sample.image_id is None else sample.image_id
             raise FrameError(f"{source.name}: scene {scene}, image {image}: {error}", error.reason) from error
-        done = tracker.report
-        warning = done.camera_warning or warning
-        result = FrameResult(
-            sample.frame.stamp_ns,
-            objects,
-            done.seconds,
-            done.rejected,
-            candidates=[*done.detections, *done.rejected_detections],
-            segmented=done.segmented,
-        )
+        warning = tracker.report.camera_warning or warning
+        result = _result(sample, objects, tracker.report)
         judged = scorer.add(sample, result)
         if protocol is not None:
             protocol.add(sample, objects)
@@ -94,10 +87,24 @@ def evaluate(
     report = scorer.report(source.name, tracker.bundle.name)
     if report.data["frames"] == 0:
         raise DatasetError(f"{source.name}: has no frames")
-    report.data["extra"]["noisy_gt"] = None if noisy_gt is None else dict(noisy_gt)
-    report.data["extra"]["camera_warning"] = warning
-    report.data["extra"]["ycbineoat"] = None if protocol is None else protocol.result()
+    report.data["extra"] |= {
+        "noisy_gt": None if noisy_gt is None else dict(noisy_gt),
+        "ycbineoat": None if protocol is None else protocol.result(),
+        "camera_warning": warning,
+    }
     return report
+
+
+def _result(sample: Sample, objects: list[TrackedObject], done: FrameReport) -> FrameResult:
+    """What the pipeline said about a sample."""
+    return FrameResult(
+        sample.frame.stamp_ns,
+        objects,
+        done.seconds,
+        done.rejected,
+        candidates=[*done.detections, *done.rejected_detections],
+        segmented=done.segmented,
+    )
 
 
 def evaluate_to_folder(
