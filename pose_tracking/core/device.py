@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from .errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -13,6 +16,8 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         ConfigError: unknown device, or one this machine does not have.
     """
+    import torch  # takes seconds, which a pipeline without networks need not wait
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -26,6 +31,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def computes_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 natively, so that it saves time: GPUs, and CPUs with AVX512-BF16."""
+    import torch
+
     if device.type != "cpu":
         return True
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
@@ -37,6 +44,7 @@ def use_threads(count: int | None) -> None:
     if not count:
         return
     import cv2
+    import torch
 
     torch.set_num_threads(count)
     cv2.setNumThreads(count)

@@ -73,7 +73,8 @@ class PoseTracker:
     ) -> None:
         self.bundle = bundle
         self.objects = bundle.objects
-        device = str(choose_device(device))
+        if segmenter is None or estimator is None:
+            device = str(choose_device(device))
         self.segmenter = segmenter or bundle.build_segmenter(device)
         self.embedding = bundle.build_appearance(device) if segmenter is None else None
         if estimator is None:
