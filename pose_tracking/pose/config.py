@@ -262,13 +262,18 @@ class DepthTrackingConfig:
         unit="diameters",
         range=(0.0, 2.0),
     )
-    # Off: among several objects a search is slow (half the frames/s) and finds hidden ones where they are not.
     search_frames: int = option(
-        0,
-        "frames in a row, from the first in which it is not found, in which it is searched for; 0: none, right among "
-        "several objects; 5 keeps a single object that is carried about at 5 Hz",
+        1,
+        "frames in a row, from the first in which it is not found, in which it is searched for; 0: none. What a hand "
+        "carries at 5 Hz is found in the first or not at all",
         unit="frames",
         range=(0, 1000),
+    )
+    search_confidence: float = option(
+        0.6,
+        "pose confidence from which what is found by a search is believed: more than at the prediction, for of many "
+        "places one may fit by chance",
+        range=(0.0, 1.0),
     )
     max_void: float = option(
         0.03,

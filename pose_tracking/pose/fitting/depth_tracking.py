@@ -34,7 +34,9 @@ MOVED = "moved"
 
 _SLIDES = (0.06, 0.03)  # steps in diameters
 _MOST_SLIDES = 3  # of each
-_MOST_FLUSH = 0.2  # of the surroundings of what is found by a search
+# What is found by a search stands free, and no surroundings of it go on as its surface: a flat side fits every table
+# top, and what is hidden for the most part fits much else.
+_MOST_FLUSH, _MOST_HIDDEN = 0.2, 0.2
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,12 @@ class DepthTracker:
         uncertain[:3, :3] += manoeuvre**2 * np.eye(3)
         best, most = None, -np.inf
         for start in places_around(self.verifier, frame, obj_id, predicted, reach):
-            found = self._look(frame, obj_id, start, uncertain, min_confidence)
-            if isinstance(found, str):
+            found = self._look(frame, obj_id, start, uncertain, max(min_confidence, self.config.search_confidence))
+            if isinstance(found, str) or found.estimate.fit["occluded_fraction"] > _MOST_HIDDEN:
                 continue
             pose = found.estimate.pose
             away = float(np.linalg.norm(pose[:3, 3] - predicted[:3, 3]))
             likelihood = float(np.log(found.estimate.confidence)) - 0.5 * (away / manoeuvre) ** 2
-            # A flat side fits every table top; searched for, it would be found in one.
             stands_out = flush_share(frame, self.verifier.compare(frame, obj_id, pose)) <= _MOST_FLUSH
             if likelihood > most and away <= reach and stands_out:
                 best, most = found, likelihood

@@ -237,6 +237,22 @@ def test_what_has_set_off_is_searched_for(depth_tracker: DepthTracker) -> None:
         assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.004
 
 
+def test_a_search_does_not_believe_what_is_mostly_hidden(depth_tracker: DepthTracker) -> None:
+    """At its prediction the same view is enough; of many places one fits so little by chance."""
+    truth = upright()
+    frame, masks = render([(STEPS, truth)])
+    cols = np.sort(np.nonzero(masks[0])[1])
+    depth = frame.depth.copy()
+    depth[:, : int(cols[len(cols) // 2])] = 0.5
+    hidden = replace(frame, depth=depth)
+    seen = found(depth_tracker.track(hidden, STEPS, truth, spread(), CERTAIN))
+    assert np.linalg.norm(seen.estimate.pose[:3, 3] - truth[:3, 3]) < 0.01
+    expected = truth.copy()
+    expected[:3, 3] += [0.05, 0.0, 0.0]
+    result = depth_tracker.track(hidden, STEPS, expected, spread(), CERTAIN, manoeuvre=0.03)
+    assert isinstance(result, str)
+
+
 def test_a_search_finds_nothing_where_nothing_is(depth_tracker: DepthTracker) -> None:
     """Neither in the empty air nor in a wall, which flat sides fit."""
     for wall in (0.68, 0.7, 0.72, 1.1):
