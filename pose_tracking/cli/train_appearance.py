@@ -41,7 +41,10 @@ def appearance(
         list[Path] | None, typer.Option(help="Sequences to measure on; default: the last fifth of --data.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Weight file to write; default: the bundle's own, with its gate.")
+        Path | None,
+        typer.Option(
+            help="Weight file to write; default: the bundle's own and its gate, if better than pooled features."
+        ),
     ] = None,
     sequences: Annotated[int, typer.Option(min=1, help="Simulated sequences to train on.")] = 60,
     held_out: Annotated[int, typer.Option(min=1, help="Further ones to measure on.")] = 12,
@@ -85,7 +88,7 @@ def appearance(
         validate(config, "train appearance")
     source = FeatureSource(bundle, options, seed, backgrounds, tuple(data or ()), tuple(val or ()), str(where))
     train, measured = collect(source, run_dir, processes, minutes=None if minutes is None else FEATURE_SHARE * minutes)
-    written, detector = out or bundle.appearance_weights, fingerprint(bundle.segmentation_weights)
+    written, detector = out or run_dir / bundle.appearance_weights.name, fingerprint(bundle.segmentation_weights)
     learn = partial(train_appearance, train, measured, loop_options=loop, resume=resume, device=where, seed=seed)
     unmasked = learn(run_dir=run_dir / "whole_box", training=replace(recipe, masked=False)) if ablation else None
     embedding = learn(run_dir=run_dir, training=recipe, out=written, detector=detector)
@@ -96,23 +99,52 @@ def appearance(
 
 
 def _report(rows: dict[str, dict[str, Any]], run_dir: Path, bundle: ModelBundle | None, weights: Path) -> None:
-    """Write and print the table, and set the gate in the configuration of `bundle`, if one is given."""
-    from pose_tracking.bundles.bundle import CONFIG_FILE
-    from pose_tracking.bundles.edit import set_options
+    """Write and print the table, and put what is better than the pooled features into `bundle`, if one is given."""
     from pose_tracking.core.files import write_json, write_text
     from pose_tracking.training.appearance.identity_scores import format_table, without_nan
 
     table = format_table(rows)
     write_json(run_dir / "identity.json", without_nan(rows))
     write_text(run_dir / "identity.md", table + "\n")
-    gate = round(min(max(rows["embedding, masked"]["gate"], 1e-3), 2.0), 3)
-    if bundle is not None:
-        set_options(bundle.path / CONFIG_FILE, ("tracking",), {"embedding_gate": gate})
     typer.echo(table)
+    gate = round(min(max(rows["embedding, masked"]["gate"], 1e-3), 2.0), 3)
     before, after = (rows[name]["auc"]["same_class"] for name in ("pooled features, masked", "embedding, masked"))
-    if not after > before:
+    is_better = bool(after > before)  # not of no copies: NaN
+    if not is_better:
         typer.echo(
-            f"no better than the pooled features (AUC of copies {after:.3f} against {before:.3f}): train on more "
-            f"--sequences, or remove {weights} to keep the pooled features"
+            f"no better than the pooled features (AUC of copies {after:.3f} against {before:.3f}): "
+            "train on more --sequences"
         )
-    typer.echo(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB; tracking: embedding_gate {gate:g}")
+    if bundle is None:
+        typer.echo(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB; its gate: {gate:g}")
+    elif is_better:
+        install(bundle, weights, gate)
+    else:
+        keep_out(bundle, weights)
+
+
+def install(bundle: ModelBundle, weights: Path, gate: float) -> None:
+    """Copy an embedding into a bundle, and set the gate that fits it."""
+    import shutil
+
+    from pose_tracking.bundles.bundle import CONFIG_FILE
+    from pose_tracking.bundles.edit import set_options
+    from pose_tracking.core.files import atomic_path
+
+    with atomic_path(bundle.appearance_weights) as path:
+        shutil.copyfile(weights, path)
+    set_options(bundle.path / CONFIG_FILE, ("tracking",), {"embedding_gate": gate})
+    size = bundle.appearance_weights.stat().st_size / 1e6
+    typer.echo(f"{bundle.appearance_weights}: {size:.2f} MB; tracking: embedding_gate {gate:g}")
+
+
+def keep_out(bundle: ModelBundle, weights: Path) -> None:
+    """Leave a bundle as it is, but without an embedding of earlier detector weights: it would not load with that."""
+    from pose_tracking.networks.weights import fingerprint
+    from pose_tracking.segmentation.embedding import trained_for
+
+    own = bundle.appearance_weights
+    typer.echo(f"{weights}: not taken into {bundle.path}")
+    if own.is_file() and trained_for(own) not in (None, fingerprint(bundle.segmentation_weights)):
+        own.unlink()
+        typer.echo(f"{own}: was trained on earlier weights of the detector: removed, the pooled features serve")
