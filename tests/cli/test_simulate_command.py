@@ -144,6 +144,13 @@ def test_bad_input_is_an_error_that_names_the_culprit(run, tmp_path, case):
     assert not (tmp_path / "o").exists()
 
 
+def test_a_time_is_for_frames_that_can_be_fewer(run, tmp_path):
+    result = run("--model", DEMO, "--minutes", 1, "--out", tmp_path / "scene")
+    assert isinstance(result.exception, ConfigError)
+    assert "--minutes is for packed --random frames" in str(result.exception)
+    assert not (tmp_path / "scene").exists()
+
+
 def test_the_program_prints_one_line_and_fails(tmp_path):
     code = (
         "import sys, typer\nfrom pose_tracking.cli import main as cli\n"
