@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all their set-up by themselves, in .venv; a second run finds it done.
 #   make demo    the whole chain over ROS 2 topics, scored against ground truth; results in out/demo
 #   make test    the tests (PYTEST_ARGS="tests/pose -k icp" for some of them)
+#   make soak    hours of malformed messages, restarts and frames (docs/soak.md); reports in out/soak
 #   make lint    ruff, mypy, the layers of the packages, the links of the documentation
 #   make docs    the documentation as a site, in out/docs
 #   make setup   the set-up alone
@@ -17,6 +18,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 PYTEST_ARGS ?= tests
+SOAK_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
@@ -37,7 +39,7 @@ SOURCES := setup.py pyproject.toml CMakeLists.txt package.xml $(shell find \
 TF2_MSGS := $(shell find interfaces/tf2_msgs -maxdepth 2 -type f -not -path '*/build/*' -not -path '*.egg-info/*') \
   $(wildcard cmake/*)
 
-.PHONY: help demo test lint docs setup clean
+.PHONY: help demo test soak lint docs setup clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -47,6 +49,9 @@ demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+soak: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/soak $(SOAK_ARGS)
 
 lint: $(STAMPS)/environment
 	$(BIN)/ruff check .

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -41,3 +43,14 @@ def test_lint_checks_code_types_layers_and_links() -> None:
     for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports", "check_links.py", "$(MKDOCS)"):
         assert tool in recipe("lint")
     assert "--strict" in re.findall(r"^MKDOCS := (.*)$", MAKEFILE, re.MULTILINE)[0].split()
+
+
+def test_the_soak_tests_run_nightly_and_only_where_asked_for() -> None:
+    assert "pytest -q tests/soak $(SOAK_ARGS)" in recipe("soak")
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"]["soak"]["steps"]
+    assert [step["run"].split()[:2] for step in steps if "make" in step.get("run", "")] == [["make", "soak"]]
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
+    for argument, expected in (("tests", False), ("tests/soak", True)):
+        ignored = [f"--ignore={path}" for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "soak"]
+        listing = subprocess.run([*command, *ignored, argument], cwd=ROOT, capture_output=True, text=True)
+        assert ("test_malformed_messages" in listing.stdout) is expected, listing.stdout + listing.stderr
