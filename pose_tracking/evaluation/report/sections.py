@@ -200,6 +200,21 @@ def _ycbineoat(report: Report) -> Section | None:
     return Section("Protocol of YCBInEOAT", [ycbineoat_table(scores)], note=note)
 
 
+def _covariance(report: Report) -> Section | LeftOut:
+    found = {stage: of for stage, of in report.data["extra"].get("covariance", {}).items() if of["poses"]}
+    if not found:
+        return LeftOut("Covariance of the poses", "no right pose with a covariance is at hand")
+    rows = [
+        [STAGE_NAMES[stage], count(of["poses"]), number(of["nees"], ".1f"), percent(of["within_95"])]
+        for stage, of in found.items()
+    ]
+    note = (
+        "NEES is the squared error of a right pose in units of its stated covariance: 6 on average where that is "
+        "honest, more where it claims too much; the last column is then 95%."
+    )
+    return Section("Covariance of the poses", [Table(["", "poses", "mean NEES", "within 95%"], rows)], note=note)
+
+
 def _tracking(report: Report) -> Section | LeftOut:
     tracking, note = report.data["tracking"], report.data["extra"]["tracking_note"]
     timeline = plots.track_timelines(report)
@@ -261,5 +276,5 @@ def _latency(report: Report) -> Section | LeftOut:
 
 
 PARTS: tuple[Callable[[Report], Section | LeftOut | None], ...] = (
-    _poses, _ycbineoat, _stages, _masks, _confidence, _tracking, _detections, _latency,
+    _poses, _ycbineoat, _stages, _masks, _confidence, _covariance, _tracking, _detections, _latency,
 )  # fmt: skip

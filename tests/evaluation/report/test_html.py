@@ -45,7 +45,7 @@ def report_of(results: list[FrameResult], objects: ObjectSet, given: list[Sample
 def test_over_dds_what_was_not_measured_is_left_out(objects: ObjectSet) -> None:
     report = report_of([over_dds(i) for i in range(FRAMES)], objects)
     shown, left_out = sections(report)
-    assert [section.title for section in shown] == ["Poses", "Tracking", "Detections"]
+    assert [section.title for section in shown] == ["Poses", "Covariance of the poses", "Tracking", "Detections"]
     assert [part.title for part in left_out] == [
         "What each step of the pose stage buys", "Masks", "Pose confidence", "Latency",
     ]  # fmt: skip
@@ -62,7 +62,9 @@ def test_with_everything_measured_nothing_is_left_out(objects: ObjectSet) -> Non
     results = [result(i, [tracked(1, box_at(0))]) for i in range(FRAMES)]
     shown, left_out = sections(report_of(results, objects))
     assert left_out == []
-    assert len(shown) == 7
+    assert len(shown) == 8
+    (covariance,) = (section for section in shown if section.title == "Covariance of the poses")
+    assert [row[1:] for row in covariance.tables[0].rows] == [[str(FRAMES), "0.0", "100.0%"]] * 2  # the poses are exact
 
 
 def test_without_ground_truth_the_page_says_what_was_found(objects: ObjectSet) -> None:
