@@ -33,7 +33,7 @@ from .errors import TrainingError
 from .log import TrainingLog
 from .weight_average import weight_average
 
-# Share of the budget: a training of few steps, short or on a slow machine, must not be warm-up for the most part.
+# Share of the minutes: on a slow machine a training gets few steps out of them, which must not be mostly warm-up.
 MOST_WARMUP = 0.1
 _BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {postfix}"
 
@@ -45,7 +45,7 @@ class LoopOptions:
     steps: int | None = option(None, "stop after this many steps in all", range=(1, 1e9))
     minutes: float | None = option(None, "stop after this much training time in all", unit="min", range=(0.0, 1e6))
     warmup_steps: int = option(
-        60, "steps over which the learning rate rises from zero, a tenth of the budget at most", range=(0, 1e6)
+        60, "steps over which the learning rate rises from zero; a tenth of the minutes at most", range=(0, 1e6)
     )
     final_lr: float = option(0.02, "share of the learning rate left at the end of the cosine", range=(0.0, 1.0))
     clip_norm: float = option(5.0, "largest gradient norm", range=(1e-6, 1e6))
@@ -156,8 +156,10 @@ class TrainingLoop:
         return metrics
 
     def _optimize(self, compute_losses: Callable[[Any, int], dict[str, Tensor]], batch: Any) -> dict[str, float]:
-        warmup = min(1.0, max((self.step + 1) / max(self.options.warmup_steps, 1), self.progress / MOST_WARMUP))
-        factor = warmup * cosine_factor(self.progress, self.options.final_lr)
+        warmup = (self.step + 1) / max(self.options.warmup_steps, 1)
+        if self.options.minutes is not None:
+            warmup = max(warmup, self.progress / MOST_WARMUP)
+        factor = min(warmup, 1.0) * cosine_factor(self.progress, self.options.final_lr)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         self.model.train()
