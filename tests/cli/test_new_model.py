@@ -73,6 +73,16 @@ def test_a_folder_of_meshes_becomes_a_bundle(meshes: Path, tmp_path: Path) -> No
     assert any("no colour" in note for note in report[0]["notes"])
 
 
+def test_an_annotation_without_the_symmetry_of_a_grey_mesh_is_kept_and_said(meshes: Path, tmp_path: Path) -> None:
+    (meshes / "wedge.ply").unlink()
+    (meshes / "models_info.json").write_text(json.dumps({"1": {"diameter": 1}}))
+    text = run("--meshes", meshes, "--unit", "mm", "--out", tmp_path / "parts", "--no-preview")
+    assert not ModelBundle.load(tmp_path / "parts", require_weights=False).objects[1].is_symmetric
+    assert "--symmetry brick=proposed" in " ".join(text.split())
+    again = make(meshes, tmp_path / "again", "--no-preview", "--symmetry", "brick=proposed")
+    assert again.objects[1].is_symmetric
+
+
 def test_names_symmetries_and_origin_are_the_users(meshes: Path, tmp_path: Path) -> None:
     o3d.io.write_triangle_mesh(meshes / "brick.stl", solid(shift=(400, 0, 0)))
     bundle = make(

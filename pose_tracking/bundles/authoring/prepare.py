@@ -120,3 +120,8 @@ def _set_symmetries(new: NewObject, choice: SymmetryChoice | None, annotated: Ma
     if bool(new.symmetries) != bool(new.proposal.axes):
         found = ", ".join(map(str, new.proposal.axes)) or "none"
         new.notes.append(f"symmetries are those of the models_info.json beside the mesh; found here: {found}")
+        if not new.symmetries and not new.colored:
+            new.notes.append(
+                "without colour nothing tells poses apart that differ by the symmetry found here, so half of them or "
+                f"more are off by it: --symmetry {new.name}=proposed makes them equal"
+            )
