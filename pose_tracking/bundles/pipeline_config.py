@@ -58,6 +58,12 @@ class PipelineConfig:
         "not finding a recovered track to speak against its existence (`tracking.denial_evidence`)",
         range=(0.0, 1.0),
     )
+    camera_odometry: bool = option(
+        False,
+        "measure the motion of a camera whose pose is not given by the corners in its picture outside the tracked "
+        "objects, so that a jerk of it is not taken for one of the objects; it takes a few ms a frame",
+        runtime=True,
+    )
     fill_holes_from: float = option(
         0.45,
         "share of single pixels without depth, scattered over the image, from which they are filled with the nearest "

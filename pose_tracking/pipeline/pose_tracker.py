@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
 from pose_tracking.core.errors import FrameError
@@ -22,6 +25,7 @@ from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking import Association, Tracker
 
 from .camera_check import CameraCheck
+from .camera_odometry import CameraOdometry
 from .frame_report import FrameReport
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
@@ -97,6 +101,7 @@ class PoseTracker:
         self._last_stamp_ns: int | None = None
         self._schedule = DetectorSchedule()
         self._camera_check = CameraCheck()
+        self._odometry = CameraOdometry()
 
     def update(self, frame: RGBDFrame) -> list[TrackedObject]:
         """Process one frame; frames come in the order of time.
@@ -159,7 +164,8 @@ class PoseTracker:
         report.segmented = detections is not None
         report.detections = detections or []
         with report.timed("tracking"):
-            self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics)
+            motion = self._camera_motion(frame)
+            self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
             association = self.tracker.associate(detections)
         recovery = self._recover(frame, association, report)
         with report.timed("tracking"):
@@ -167,6 +173,14 @@ class PoseTracker:
         is_new = any(thing.age_frames == 0 for thing in tracked)
         self._schedule.frame_done(report.segmented, lost=recovery.needs_detector, new=is_new)
         return tracked
+
+    def _camera_motion(self, frame: RGBDFrame) -> Float | None:
+        """(4, 4) ``T_new_old`` of the camera as the picture tells it, where it is not known otherwise and matters."""
+        boxes = np.array([t.box for t in self.tracker.tracks if t.pose is not None])
+        if not self.config.camera_odometry or frame.camera_pose is not None or not len(boxes):
+            self._odometry.skip(frame)
+            return None
+        return self._odometry.motion(frame, boxes)
 
     def _recover(self, frame: RGBDFrame, association: Association, report: FrameReport) -> Recovery:
         # Without meshes nothing could tell an object that is there from an absent one.
@@ -192,6 +206,7 @@ class PoseTracker:
         """Forget all tracks and the last stamp; track IDs start from 1 again."""
         self.tracker.reset()
         self._schedule = DetectorSchedule()
+        self._odometry = CameraOdometry()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:

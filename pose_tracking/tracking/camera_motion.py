@@ -8,21 +8,26 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.core.geometry import transform_points
+from pose_tracking.core.geometry import rotation_angle, transform_points
 
 from . import pose_filter
 from .track import Track
 
 _NEAREST = 0.05  # metres before the camera; nearer, or behind, nothing can be projected
+# Standard deviation of a motion measured in the picture, as a share of it: blur, depth that is not of the same moment.
+_DOUBT = 0.3
 
 
-def take_out(tracks: Sequence[Track], motion: Float, intrinsics: CameraIntrinsics | None) -> None:
+def take_out(
+    tracks: Sequence[Track], motion: Float, intrinsics: CameraIntrinsics | None, measured: bool = False
+) -> None:
     """Express the tracks in the new optical frame.
 
     Args:
         tracks: any tracks, before they are predicted.
         motion: (4, 4) ``T_new_old`` of the camera.
         intrinsics: where known, boxes of tracks with a pose move as their objects' centres do in the image.
+        measured: whether the motion was measured in the picture, and not given; the poses are less certain then.
     """
     posed = [t for t in tracks if t.filter is not None]
     if intrinsics is not None and posed:
@@ -34,7 +39,14 @@ def take_out(tracks: Sequence[Track], motion: Float, intrinsics: CameraIntrinsic
         scale[ahead] = before[ahead, 2] / after[ahead, 2]
         for each, (dx, dy), factor in zip(posed, shift, scale, strict=True):
             each.mean = each.mean * np.array([1, 1, 1, factor, 1, 1, 1, 1]) + np.array([dx, dy, 0, 0, 0, 0, 0, 0])
-    pose_filter.move_camera([t.filter for t in posed if t.filter is not None], motion)
+    filters = [t.filter for t in posed if t.filter is not None]
+    places = [f.position for f in filters]
+    pose_filter.move_camera(filters, motion)
+    if measured:
+        turned = rotation_angle(motion[:3, :3])
+        for one, place in zip(filters, places, strict=True):
+            moved = np.linalg.norm(one.position - place)
+            one.covariance = one.covariance + np.diag(np.repeat([_DOUBT * moved, _DOUBT * turned, 0, 0], 3) ** 2)
 
 
 def is_out_of_view(track: Track, intrinsics: CameraIntrinsics) -> bool:

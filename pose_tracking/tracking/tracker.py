@@ -71,7 +71,11 @@ class Tracker:
         self.reid.drop(obj_ids)
 
     def predict(
-        self, stamp: float, camera_pose: Float | None = None, intrinsics: CameraIntrinsics | None = None
+        self,
+        stamp: float,
+        camera_pose: Float | None = None,
+        intrinsics: CameraIntrinsics | None = None,
+        motion: Float | None = None,
     ) -> None:
         """Move the tracks to the time of a new frame; those that a pause of the stream has made too old are lost.
 
@@ -79,6 +83,7 @@ class Tracker:
             stamp: time of the frame in seconds, not earlier than that of the frame before.
             camera_pose: (4, 4) ``T_fixed_camera`` where known; the camera's own motion is then no object's.
             intrinsics: of the camera where known; tells who has left the picture.
+            motion: (4, 4) ``T_new_old`` of the camera since the frame before, where no camera poses tell it.
 
         Raises:
             ValueError: `stamp` is earlier than that of the frame before. The tracks are left as they were.
@@ -92,7 +97,10 @@ class Tracker:
                 self._end_unseen(before, stamp)
             self._interval.add(dt)
         if camera_pose is not None and before is not None and before.camera_pose is not None:
-            camera_motion.take_out(self.tracks, invert_transform(camera_pose) @ before.camera_pose, intrinsics)
+            known = invert_transform(camera_pose) @ before.camera_pose
+            camera_motion.take_out(self.tracks, known, intrinsics)
+        elif motion is not None:
+            camera_motion.take_out(self.tracks, motion, intrinsics, measured=True)
         track.predict(self.tracks, stamp, dt, self.config)
         self._moment = _Moment(stamp, dt, camera_pose, intrinsics)
         self._is_predicted = True

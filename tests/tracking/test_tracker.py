@@ -22,6 +22,25 @@ def seen(x: float = 100.0, obj_id: int = 1, pose: np.ndarray | None = None) -> D
     return Detection(obj_id, 0.9, np.array([x, 50.0, x + 40, 90.0]), FEATURE, estimate)
 
 
+@pytest.mark.parametrize("with_poses", [False, True])
+def test_a_measured_camera_motion_is_taken_out_unless_it_is_known(with_poses: bool) -> None:
+    """What the picture says of the camera is less certain than a pose that is given, which goes first."""
+    pose = make_transform(np.eye(3), [0, 0, 1])
+    motion = make_transform(np.eye(3), [0.02, 0, 0])
+    camera = np.eye(4) if with_poses else None
+    tracker = Tracker(TrackingConfig(), one_object())
+    for k in range(20):
+        tracker.update([seen(pose=pose)], k / 30, camera)
+    (track,) = tracker.tracks
+    assert track.filter is not None
+    before = track.filter.covariance[0, 0]
+    tracker.predict(20 / 30, camera, motion=motion)
+    x = 0.0 if with_poses else 0.02
+    assert track.pose is not None
+    assert track.pose[:3, 3] == pytest.approx([x, 0, 1], abs=1e-3)
+    assert (track.filter.covariance[0, 0] > before + 0.005**2) != with_poses
+
+
 def test_what_all_frames_share_is_not_averaged_out() -> None:
     """Measured again and again, the noise goes down and the systematic error stays, also while coasting."""
     shared = np.diag([1e-6, 1e-6, 9e-6, 1e-4, 1e-4, 1e-4])

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
 from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import nearest_equivalent, transform_points
+from pose_tracking.core.geometry import nearest_equivalent, transform_points, view_rotation
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
@@ -40,6 +40,8 @@ def depth_covariance(
     visible_px: float,
     max_distance: float,
     confidence: float = 1.0,
+    outline: float | None = None,
+    facing: float = 0.0,
 ) -> tuple[Float, Float]:
     """Covariance of a pose that was fitted to measured points.
 
@@ -53,13 +55,19 @@ def depth_covariance(
         visible_px: pixels of the object with readings, of which `points` are a sample; see `own_readings`.
         max_distance: metres; points farther from the surface are not the object's.
         confidence: of the pose, 0 to 1; the covariance grows as it falls.
+        outline: standard deviation (m) of the position across the view ray that the object's outline leaves, where it
+            was compared with the frame; flat sides seen from one side let the points slide within them.
+        facing: that of the fit, see `IcpRefiner.refine`.
 
     Returns:
         (6, 6) covariance, symmetric and positive definite, and (6, 6) the part of it that all frames share. Directions
         the points do not bind (a rotation about an axis of symmetry) get the variance of not knowing.
     """
     prior = _ignorance(model)
-    normals, residuals, arms = _residuals(surface, points, pose, max_distance)
+    if outline is not None:
+        across = view_rotation(pose[:3, 3])[:, :2]
+        prior[:3, :3] = np.linalg.inv(np.linalg.inv(prior[:3, :3]) + across @ across.T / outline**2)
+    normals, residuals, arms = _residuals(surface, points, pose, max_distance, facing)
     if len(residuals) < 6:
         return prior, np.zeros((6, 6))
     jacobian = np.concatenate([normals, np.cross(arms, normals)], axis=1)
@@ -74,22 +82,30 @@ def depth_covariance(
     scatter = np.array([config.systematic] * 3 + [config.systematic / lever] * 3)
     covariance = _finish(config, covariance + np.diag(scatter**2), model, pose, confidence)
     some = even_indices(len(residuals), _SHARED_POINTS)
-    systematic = _systematic(noise.config, model, normals[some], jacobian[some], arms[some] + pose[:3, 3], variance)
+    seen = normals[some], jacobian[some], arms[some] + pose[:3, 3]
+    systematic = _systematic(noise.config, model, prior, *seen, variance)
     return covariance + systematic, systematic
 
 
 def _systematic(
-    config: DepthNoiseConfig, model: ObjectModel, normals: Float, jacobian: Float, points: Float, variance: float
+    config: DepthNoiseConfig,
+    model: ObjectModel,
+    prior: Float,
+    normals: Float,
+    jacobian: Float,
+    points: Float,
+    variance: float,
 ) -> Float:
     """(6, 6) covariance from errors that readings share, led through the fit that moves the pose along with them.
 
     Args:
         config: the errors.
         model: the object.
+        prior: (6, 6) covariance of the pose without the points.
         normals, jacobian, points: (P, 3), (P, 6) and (P, 3) of points of the fit, in the camera frame.
         variance: of their residuals, m^2; what the points do not bind is left to the prior.
     """
-    fit = np.linalg.solve(jacobian.T @ jacobian / variance + np.linalg.inv(_ignorance(model)), jacobian.T / variance)
+    fit = np.linalg.solve(jacobian.T @ jacobian / variance + np.linalg.inv(prior), jacobian.T / variance)
     z = points[:, 2]
     # (P,) how far each error, at one standard deviation, moves a point off the surface.
     along = (normals * points).sum(1) / z * np.hypot(config.offset, config.relative * z)
@@ -143,13 +159,14 @@ def hypotheses_covariance(
     return _finish(config, bounded, model, poses[0], confidence)
 
 
-def _residuals(surface: ObjectSurface, points: Float, pose: Float, max_distance: float) -> tuple[Float, Float, Float]:
+def _residuals(
+    surface: ObjectSurface, points: Float, pose: Float, max_distance: float, facing: float
+) -> tuple[Float, Float, Float]:
     """Normals, point-to-plane residuals and arms (point minus origin), camera frame, of the points that fit."""
-    front = surface.facing(pose)
-    if not front.any() or len(points) == 0:
+    front, normals = surface.front(pose, facing)
+    if len(front) == 0 or len(points) == 0:
         return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3))
-    model_points = transform_points(pose, surface.points[front])
-    normals = surface.normals[front] @ pose[:3, :3].T
+    model_points, normals = transform_points(pose, front), normals @ pose[:3, :3].T
     distance, index = cKDTree(model_points).query(points, distance_upper_bound=max_distance)
     near = np.isfinite(distance)
     points, normals, nearest = points[near], normals[index[near]], model_points[index[near]]

@@ -32,8 +32,13 @@ NO_DEPTH = "no_depth"
 SCORE = "score"
 MOVED = "moved"
 
-_SLIDES = (0.06, 0.03)  # steps in diameters
+_SLIDES = (0.06, 0.03, 0.015)  # steps in diameters
 _MOST_SLIDES = 3  # of each
+# Points are chosen anew and fitted again: those under a wrong silhouette hold the pose in it.
+_SETTLINGS = 2
+# Diameters across the view ray that an outline with nothing hidden leaves: what is twice as far off is shifted.
+_OUTLINE = 0.025
+_FACING = 0.1  # cosine to the view ray up to which a side holds nothing
 # What is found by a search stands free, and no surroundings of it go on as its surface: a flat side fits every table
 # top, and what is hidden for the most part fits much else.
 _MOST_FLUSH, _MOST_HIDDEN = 0.2, 0.2
@@ -169,9 +174,10 @@ class DepthTracker:
     def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> DepthTrackedPose | None:
         """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
         model = self.objects[obj_id]
-        compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
-        points, _ = self._near(frame, compared, self.config.least_reach * model.diameter)
-        pose = self._refine(frame, obj_id, points, pose, final=True)
+        for _ in range(_SETTLINGS):
+            compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
+            points, _ = self._near(frame, compared, self.config.least_reach * model.diameter)
+            pose = self._refine(frame, obj_id, points, pose, final=True)
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
         after = self.verifier.compare(frame, obj_id, pose)
@@ -193,6 +199,8 @@ class DepthTracker:
             visible_px=own_readings(self.covariance, frame, claimed, float(agrees.sum())),
             max_distance=self.icp.last_distance(obj_id, noise.excess(pose[2, 3])),
             confidence=check.score,
+            outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,
+            facing=_FACING,
         )
         mask = _filled(frame, after, agrees)
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
@@ -248,7 +256,7 @@ class DepthTracker:
 
     def _refine(self, frame: RGBDFrame, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
         noise = self.verifier.noise(frame).excess(pose[2, 3])
-        return np.asarray(self.icp.refine(obj_id, points, pose[None], final, noise).poses[0])
+        return np.asarray(self.icp.refine(obj_id, points, pose[None], final, noise, _FACING).poses[0])
 
     def _distance(self, obj_id: int, pose: Float, predicted: Float) -> float:
         """Mean distance (m) of the surface at `pose` from that at `predicted`."""

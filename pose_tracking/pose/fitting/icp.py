@@ -49,8 +49,16 @@ class ObjectSurface:
 
     def facing(self, pose: Float) -> Bool:
         """(M,) which samples face a camera at the origin when the object has `pose` (4, 4)."""
-        camera = -pose[:3, :3].T @ pose[:3, 3]
-        return np.einsum("ij,ij->i", self.normals, camera - self.points) > 0
+        return self._cosines(pose) > 0
+
+    def front(self, pose: Float, least: float = 0.0) -> tuple[Float, Float]:
+        """(F, 3) samples that face a camera at the origin by more than the cosine `least`, and (F, 3) their normals."""
+        seen = self._cosines(pose) > least
+        return self.points[seen], self.normals[seen]
+
+    def _cosines(self, pose: Float) -> Float:
+        rays = -pose[:3, :3].T @ pose[:3, 3] - self.points
+        return np.asarray(np.einsum("ij,ij->i", self.normals, rays) / np.linalg.norm(rays, axis=1))
 
 
 class IcpRefiner:
@@ -75,7 +83,13 @@ class IcpRefiner:
         return float(np.hypot(max(distance, self.config.min_distance), NOISE_SIGMAS * noise))
 
     def refine(
-        self, obj_id: int, points: NDArray[np.floating], poses: Float, final: bool = False, noise: float = 0.0
+        self,
+        obj_id: int,
+        points: NDArray[np.floating],
+        poses: Float,
+        final: bool = False,
+        noise: float = 0.0,
+        facing: float = 0.0,
     ) -> IcpPoses:
         """Refine poses of one instance.
 
@@ -86,6 +100,8 @@ class IcpRefiner:
             final: use `final_distances` (a pose that is right already, many points).
             noise: standard deviation (metres) of the depth on top of a Kinect's (`DepthNoise.excess`), for which the
                 distances of the options are meant.
+            facing: cosine to the view ray up to which a side is too steep to be measured. Points of the side that
+                meets it at an edge would be taken for its own; left out, it binds nothing.
 
         Returns:
             the refined poses; those given, with a fitness of 0, where ICP is off, there is no mesh or there are too
@@ -103,11 +119,13 @@ class IcpRefiner:
         stages = [self._distance(d * model.diameter, noise) for d in distances]
         for k in range(count):
             if np.isfinite(poses[k]).all():
-                poses[k], fitness[k], rmse[k] = self._refine_one(self.surface(obj_id), measured, poses[k], stages)
+                poses[k], fitness[k], rmse[k] = self._refine_one(
+                    self.surface(obj_id), measured, poses[k], stages, facing
+                )
         return IcpPoses(poses, fitness, rmse)
 
     def _refine_one(
-        self, surface: ObjectSurface, points: Float, pose: Float, distances: list[float]
+        self, surface: ObjectSurface, points: Float, pose: Float, distances: list[float], facing: float
     ) -> tuple[Float, float, float]:
         import open3d as o3d
 
@@ -117,11 +135,11 @@ class IcpRefiner:
         criteria = registration.ICPConvergenceCriteria(1e-5, 1e-5, self.config.iterations)
         for distance in distances:
             # The visible side is chosen anew in each stage: it changes as the pose turns.
-            front = surface.facing(pose)
-            if front.sum() < self.config.min_points:
+            front, normals = surface.front(pose, facing)
+            if len(front) < self.config.min_points:
                 break
-            target = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(surface.points[front]))
-            target.normals = o3d.utility.Vector3dVector(surface.normals[front])
+            target = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(front))
+            target.normals = o3d.utility.Vector3dVector(normals)
             estimation = registration.TransformationEstimationPointToPlane(registration.TukeyLoss(distance))
             result = registration.registration_icp(
                 source, target, distance, invert_transform(pose), estimation, criteria

@@ -212,6 +212,15 @@ def test_a_flat_view_does_not_bind_the_slide(objects: ObjectSet, icp: IcpRefiner
     assert covariance[0, 0] > 50 * covariance[2, 2]
 
 
+def test_an_outline_binds_the_slide_across_the_view_ray(objects: ObjectSet, icp: IcpRefiner) -> None:
+    pose = make_transform(Rotation.from_euler("x", 180, degrees=True).as_matrix() @ np.diag([1.0, -1, -1]), [0, 0, 0.6])
+    points = view(objects, LAMP, pose)
+    free = covariance_at(objects, icp, LAMP, pose, points)
+    bound = covariance_at(objects, icp, LAMP, pose, points, outline=0.002)
+    assert free[0, 0] > 0.002**2 > 0.8 * bound[0, 0]
+    assert bound[2, 2] == pytest.approx(free[2, 2], rel=0.2)
+
+
 def test_too_few_points_are_ignorance(objects: ObjectSet, icp: IcpRefiner) -> None:
     model = objects[STEPS]
     for points in (np.zeros((0, 3)), view(objects, STEPS, CORNER)[:3], view(objects, STEPS, CORNER) + 1.0):

@@ -115,6 +115,17 @@ def test_half_of_a_round_surface_faces_the_camera(objects: ObjectSet) -> None:
     assert 0.45 < surface.facing(pose)[side].mean() < 0.55
 
 
+def test_a_side_seen_edge_on_is_left_out(objects: ObjectSet) -> None:
+    """Else points of the side that meets it at an edge are taken for its own, and pull the object past the edge."""
+    surface = ObjectSurface(objects[STEPS], 4000)
+    pose = np.eye(4)
+    pose[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
+    for degrees, seen in ((2, False), (20, True)):
+        pose[:3, 3] = 5.0 * np.array([0, np.sin(np.radians(degrees)), np.cos(np.radians(degrees))])
+        assert (surface.front(pose, 0.1)[1][:, 2] > 0.9).any() == seen
+        np.testing.assert_array_equal(surface.front(pose)[0], surface.points[surface.facing(pose)])
+
+
 def test_object_points_are_the_measured_surface() -> None:
     pose = random_pose(np.random.default_rng(6))
     frame, (mask,) = render([(STEPS, pose)], noise=0.0)

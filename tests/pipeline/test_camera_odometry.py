@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
+
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import make_transform, rotation_angle
+from pose_tracking.pipeline.camera_odometry import CameraOdometry
+
+CAMERA = CameraIntrinsics(320, 240, 300.0, 310.0, 158.0, 121.0)
+WALL = 0.8  # metres before the first camera
+JERK = make_transform(Rotation.from_rotvec([0.004, -0.006, 0.01]).as_matrix(), np.array([0.012, -0.009, 0.006]))
+NO_BOXES = np.zeros((0, 4))
+
+
+def wall(motion: np.ndarray, camera: CameraIntrinsics = CAMERA, textured: bool = True) -> RGBDFrame:
+    """A wall seen after the camera's `motion` (``T_new_old``)."""
+    noise = np.random.default_rng(0).uniform(0, 255, (camera.height, camera.width)).astype(np.float32)
+    texture = gaussian_filter(noise, 2.0)
+    texture = (texture - texture.min()) / np.ptp(texture) * 255
+    turn, shift = motion[:3, :3], motion[:3, 3]
+    inverse = np.linalg.inv(camera.matrix)
+    homography = camera.matrix @ (turn + np.outer(shift, [0, 0, 1 / WALL])) @ inverse
+    seen = cv2.warpPerspective(texture, homography, (camera.width, camera.height), borderMode=cv2.BORDER_REFLECT)
+    rows, cols = np.mgrid[: camera.height, : camera.width]
+    rays = np.stack([cols, rows, np.ones_like(rows)], -1) @ inverse.T
+    normal = turn[:, 2]
+    depth = (WALL + normal @ shift) / (rays @ normal)
+    color = (
+        np.repeat(seen.astype(np.uint8)[..., None], 3, axis=2) if textured else np.full((*seen.shape, 3), 90, np.uint8)
+    )
+    return RGBDFrame(color, depth.astype(np.float32), camera)
+
+
+def moved_between(first: RGBDFrame, second: RGBDFrame, boxes: np.ndarray = NO_BOXES) -> np.ndarray | None:
+    odometry = CameraOdometry()
+    assert odometry.motion(first, boxes) is None
+    return odometry.motion(second, boxes)
+
+
+def assert_motion(found: np.ndarray | None, motion: np.ndarray) -> None:
+    assert found is not None
+    point = np.array([0.05, -0.05, WALL, 1.0])
+    assert np.linalg.norm((found - motion) @ point) < 0.001
+    assert rotation_angle(found[:3, :3].T @ motion[:3, :3]) < np.radians(0.2)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_jerk_of_the_camera_is_measured_at_any_size_of_the_image(size: int) -> None:
+    k = CAMERA
+    camera = CameraIntrinsics(k.width * size, k.height * size, k.fx * size, k.fy * size, k.cx * size, k.cy * size)
+    assert_motion(moved_between(wall(np.eye(4), camera), wall(JERK, camera)), JERK)
+
+
+def test_what_moves_before_the_camera_is_not_taken_for_it() -> None:
+    """A camera at rest, and a third of its picture that moves."""
+    still, jerked = wall(np.eye(4)), wall(JERK)
+    color = still.color.copy()
+    color[:, :110] = jerked.color[:, :110]
+    depth = still.depth.copy()
+    depth[:, :110] = jerked.depth[:, :110]
+    assert moved_between(still, replace(still, color=color, depth=depth)) is None
+
+
+def test_what_moves_before_a_moving_camera_is_left_out() -> None:
+    before, after = wall(np.eye(4)), wall(JERK)
+    other = wall(make_transform(np.eye(3), np.array([-0.02, 0.01, 0.0])))
+    color = after.color.copy()
+    color[:, :90] = other.color[:, :90]
+    assert_motion(moved_between(before, replace(after, color=color)), JERK)
+
+
+@pytest.mark.parametrize("case", ["covered by tracks", "no texture", "no depth", "another camera"])
+def test_a_picture_that_does_not_tell_gives_no_motion(case: str) -> None:
+    before, after, boxes = wall(np.eye(4)), wall(JERK), NO_BOXES
+    if case == "covered by tracks":
+        boxes = np.array([[-20.0, -5.0, 200.0, 260.0], [190.0, -5.0, 330.0, 250.0]])
+    elif case == "no texture":
+        before, after = wall(np.eye(4), textured=False), wall(JERK, textured=False)
+    elif case == "no depth":
+        before = replace(before, depth=np.where(np.arange(CAMERA.width) < 4, before.depth, np.float32(0)))
+    else:
+        after = wall(JERK, replace(CAMERA, fx=200.0, fy=200.0))
+    assert moved_between(before, after, boxes) is None
+
+
+def test_depth_that_is_delivered_twice_is_that_of_one_moment() -> None:
+    odometry = CameraOdometry()
+    before, between, after = wall(np.eye(4)), wall(JERK), wall(JERK @ JERK)
+    assert odometry.motion(before, NO_BOXES) is None
+    assert odometry.motion(replace(between, depth=before.depth.copy()), NO_BOXES) is None
+    assert_motion(odometry.motion(after, NO_BOXES), JERK @ JERK)
+
+
+def test_a_frame_that_was_skipped_is_the_one_before() -> None:
+    odometry = CameraOdometry()
+    odometry.skip(wall(np.eye(4)))
+    assert_motion(odometry.motion(wall(JERK), NO_BOXES), JERK)
