@@ -32,6 +32,9 @@ FAR_TOO_LARGE, FAR_TOO_SMALL = 1.5, 0.3
 # Right cameras gave classes whose masks were 5 % too small or too large for their models, so 3 % cannot be told.
 SCALE, SCALE_QUARTILE = 0.07, 0.02
 SHIFT, SHIFT_QUARTILE = 5.0, 3.0
+# Logarithm of mask over model size from which a detection is false, or its mask or pose wrong: no pose fits the depth
+# of a camera that is off by a quarter. A detector that does not know what it sees must not blame the camera.
+MOST_SCALE = 0.25
 USUAL_FOCAL = 572.0
 MIN_AREA = 300  # px of a model's silhouette; of less a rim of one pixel is too large a share
 MAX_HIDDEN = 0.1  # share of the silhouette behind something else
@@ -83,7 +86,10 @@ class CameraCheck:
             if area < MIN_AREA or np.count_nonzero(compared.hidden) > MAX_HIDDEN * len(compared.rows):
                 continue
             rows, cols = np.nonzero(detection.mask)
-            self._scales.add(0.5 * np.log(len(rows) / area), self._frames)
+            scale = 0.5 * float(np.log(len(rows) / area))
+            if abs(scale) > MOST_SCALE:
+                continue
+            self._scales.add(scale, self._frames)
             shift = np.array([compared.cols.mean() - cols.mean(), compared.rows.mean() - rows.mean()])
             shift *= USUAL_FOCAL / np.array([frame.intrinsics.fx, frame.intrinsics.fy])
             self._shifts_x.add(float(shift[0]), self._frames)
