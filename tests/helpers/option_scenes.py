@@ -12,6 +12,7 @@ from block_scenes import STEPS, random_pose, render, write_objects
 from pose_scenario import at as flat
 from pose_scenario import detect
 from safetensors.torch import save_file
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from shape_scenes import shape_scene
 
@@ -99,12 +100,16 @@ class Apart:
 
 @dataclass
 class Running:
-    """A pipeline and the frame it sees again and again; with `given` its detections come from there."""
+    """A pipeline and the frame it sees again and again; with `given` its detections come from there.
+
+    From the second time on it sees `later`, where that is another one.
+    """
 
     tracker: PoseTracker
     frame: RGBDFrame
     given: list[list[Detection]] | None = None
     count: int = 0
+    later: RGBDFrame | None = None
 
     def begin(self) -> None:
         """Start again, and have everything tracked before the frame that matters."""
@@ -117,7 +122,8 @@ class Running:
     def show(self) -> list[float]:
         """All numbers that come out for the next frame, 0.1 s after the one before."""
         self.count += 1
-        frame = replace(self.frame, stamp_ns=self.count * 100_000_000)
+        seen = self.frame if self.later is None or self.count == 1 else self.later
+        frame = replace(seen, stamp_ns=self.count * 100_000_000)
         if self.given is None:
             things = self.tracker.update(frame)
         else:
@@ -177,6 +183,20 @@ class Scenes:
         depth = self.frame.depth.copy()
         depth[::3] = 0.0
         running.frame = replace(self.frame, depth=depth)
+        return running
+
+    def jerked(self) -> Running:
+        """The same before a wall with a pattern, which then has moved by 6 pixels."""
+        running = self.believed()
+        texture = gaussian_filter(np.random.default_rng(0).uniform(0, 255, self.frame.depth.shape), 2.0, mode="wrap")
+        texture = ((texture - texture.min()) / np.ptp(texture) * 255).astype(np.uint8)
+        depth = np.full_like(self.frame.depth, 0.8)
+        running.frame, running.later = (
+            replace(
+                self.frame, color=np.repeat(np.roll(texture, by, axis=1)[..., None], 3, axis=2), depth=depth + by / 1e4
+            )
+            for by in (0, 6)
+        )
         return running
 
     def detected(self) -> Running:

@@ -158,7 +158,7 @@ def test_tracking_on_the_depth_goes_by_the_model(objects: ObjectSet) -> None:
     count: Callable[[DepthNoiseConfig], int] = lambda noise: sum(  # noqa: E731
         isinstance(tracked(objects, noise, seed), DepthTrackedPose) for seed in range(6)
     )
-    assert count(DepthNoiseConfig()) < 3
+    assert count(DepthNoiseConfig()) <= 3
     assert [count(noise) for noise in FITTING] == [6, 6]
 
 
