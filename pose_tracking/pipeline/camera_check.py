@@ -14,7 +14,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Bool
 from pose_tracking.core.boxes import mask_box
-from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.camera import REFERENCE_FOCAL, CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances
 from pose_tracking.objects import ObjectSet
@@ -28,14 +28,14 @@ PER_FRAME = 4  # instances of a frame that are compared with their models, the s
 RAYS = 1000
 # Longer side of a mask in diameters of its object: mostly 0.7 to 1, whatever the view; far off, no pose is looked for.
 FAR_TOO_LARGE, FAR_TOO_SMALL = 1.5, 0.3
-# Where the middle sample and three quarters of all lie: logarithm of mask over model size, and pixels at `USUAL_FOCAL`.
-# Right cameras gave classes whose masks were 5 % too small or too large for their models, so 3 % cannot be told.
+# Where the middle sample and three quarters of all lie: logarithm of mask over model size, and pixels at
+# `REFERENCE_FOCAL`. Right cameras gave classes whose masks were 5 % too small or too large for their models, so 3 %
+# cannot be told.
 SCALE, SCALE_QUARTILE = 0.07, 0.02
 SHIFT, SHIFT_QUARTILE = 5.0, 3.0
 # Logarithm of mask over model size from which a detection is false, or its mask or pose wrong: no pose fits the depth
 # of a camera that is off by a quarter. A detector that does not know what it sees must not blame the camera.
 MOST_SCALE = 0.25
-USUAL_FOCAL = 572.0
 MIN_AREA = 300  # px of a model's silhouette; of less a rim of one pixel is too large a share
 MAX_HIDDEN = 0.1  # share of the silhouette behind something else
 
@@ -61,7 +61,7 @@ class CameraCheck:
         self._shifts_y = _Window()
 
     def add_instances(self, frame: RGBDFrame, instances: Instances, objects: ObjectSet) -> None:
-        """Look at the sizes of a frame's instances, before any is rejected for it."""
+        """Take in the sizes of a frame's instances, before any is rejected for it; `add_poses` then judges them."""
         if frame.intrinsics != self._intrinsics:
             self._forget()
             self._intrinsics = frame.intrinsics
@@ -71,10 +71,9 @@ class CameraCheck:
                 ratio = size_ratio(mask, frame, objects[obj_id].diameter)
                 if ratio is not None:
                     self._sizes.add(ratio, self._frames)
-        self._judge()
 
     def add_poses(self, frame: RGBDFrame, detections: Sequence[Detection], verifier: Verifier) -> None:
-        """Compare the masks of a frame's detections with their models at the poses found for them."""
+        """Compare the masks of a frame's detections with their models at the poses found for them, and judge."""
         sure = [d for d in detections if d.score >= MIN_SCORE and d.pose is not None and d.mask is not None]
         for detection in sorted(sure, key=lambda d: -d.score)[:PER_FRAME]:
             assert detection.pose is not None
@@ -91,12 +90,9 @@ class CameraCheck:
                 continue
             self._scales.add(scale, self._frames)
             shift = np.array([compared.cols.mean() - cols.mean(), compared.rows.mean() - rows.mean()])
-            shift *= USUAL_FOCAL / np.array([frame.intrinsics.fx, frame.intrinsics.fy])
+            shift *= REFERENCE_FOCAL / np.array([frame.intrinsics.fx, frame.intrinsics.fy])
             self._shifts_x.add(float(shift[0]), self._frames)
             self._shifts_y.add(float(shift[1]), self._frames)
-        self._judge()
-
-    def _judge(self) -> None:
         self.warning = self._far_off() or self._shifted() or self._scaled()
 
     def _far_off(self) -> str:
@@ -115,7 +111,7 @@ class CameraCheck:
         shift = [window.agreed(SHIFT, SHIFT_QUARTILE) for window in (self._shifts_x, self._shifts_y)]
         if shift == [0.0, 0.0] or self._intrinsics is None:
             return ""
-        x, y = np.array(shift) * [self._intrinsics.fx, self._intrinsics.fy] / USUAL_FOCAL
+        x, y = np.array(shift) * [self._intrinsics.fx, self._intrinsics.fy] / REFERENCE_FOCAL
         return (
             f"the depth lies about {x:+.0f} px along and {y:+.0f} px down the image from the colour (median of "
             f"{self._shifts_x.count} detections): it is not registered to the colour (switch on the driver's "

@@ -176,11 +176,12 @@ class PoseTracker:
 
     def _camera_motion(self, frame: RGBDFrame) -> Float | None:
         """(4, 4) ``T_new_old`` of the camera as the picture tells it, where it is not known otherwise and matters."""
-        boxes = np.array([t.box for t in self.tracker.tracks if t.pose is not None])
-        if not self.config.camera_odometry or frame.camera_pose is not None or not len(boxes):
-            self._odometry.skip(frame)
-            return None
-        return self._odometry.motion(frame, boxes)
+        if self.config.camera_odometry and frame.camera_pose is None:
+            boxes = [t.box for t in self.tracker.tracks if t.pose is not None]
+            if boxes:
+                return self._odometry.motion(frame, np.array(boxes))
+        self._odometry.skip(frame)
+        return None
 
     def _recover(self, frame: RGBDFrame, association: Association, report: FrameReport) -> Recovery:
         # Without meshes nothing could tell an object that is there from an absent one.
