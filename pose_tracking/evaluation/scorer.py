@@ -22,7 +22,7 @@ from .metrics.object_counts import ObjectCounts
 from .metrics.pose import PoseScorer, rotation_error, translation_error
 from .metrics.pose_stages import DETECTION_STAGES, network_poses, stage_covariances, stage_poses
 from .report.content import Gathered, report_data
-from .report.results import FrameResult, FrameScore, PoseRow, Report, TrackRow
+from .report.results import FrameFaults, FrameResult, FrameScore, PoseRow, Report, TrackRow
 
 # Called with each sample, its result, and what went wrong in it; None where it is not annotated.
 OnFrame = Callable[[Sample, FrameResult, FrameScore | None], None]
@@ -90,8 +90,17 @@ class Scorer:
         self._add_bop(sample, detected, truths, truth_regions)
         tracks = [replace(t, identity=(sample.scene_id, t.identity)) for t in track_boxes(detected)]
         gathered.boxes.append((sample.scene_id, tracks, truth_boxes(sample, self.objects, self.min_visib)))
-        number, missed = len(gathered.frames) - 1, len(matches.misses)
-        score = FrameScore(sample.scene_id, image, number, missed, wrong, self._false(detected, matches), largest)
+        faults = FrameFaults([truths[t] for t in matches.misses], wrong, self._false(detected, matches))
+        score = FrameScore(
+            sample.scene_id,
+            image,
+            len(gathered.frames) - 1,
+            len(faults.missed),
+            len(faults.wrong_poses),
+            len(faults.false_positives),
+            largest,
+            faults,
+        )
         if score.rank > ((0, 0.0) if gathered.worst is None else gathered.worst.rank):
             gathered.worst = score
         return score
@@ -141,8 +150,8 @@ class Scorer:
         truths: list[GroundTruthObject],
         regions: list[Region],
         matches: FrameMatches,
-    ) -> tuple[int, float]:
-        """Count instances, hits and misses; returns the number of wrong poses and the largest error in diameters."""
+    ) -> tuple[list[TrackedObject], float]:
+        """Count instances, hits and misses; returns those of a wrong pose and the largest error in diameters."""
         for region in regions:
             counts = self._counts[region.obj_id]
             counts.instances += not region.ignored
@@ -153,7 +162,8 @@ class Scorer:
             self._gathered.confidences["false_positives"].append(detected[e].pose_confidence)
         for e in matches.ignored:
             self._counts[detected[e].obj_id].ignored += 1
-        wrong, largest = 0, 0.0
+        wrong: list[TrackedObject] = []
+        largest = 0.0
         for e, t in matches.hits:
             counts = self._counts[detected[e].obj_id]
             counts.detected += 1
@@ -163,7 +173,7 @@ class Scorer:
                 poses = {stage: pose for stage, pose in poses.items() if stage not in DETECTION_STAGES}
             error = self._add_errors(poses, truths[t]).get("scored")
             if error is not None:
-                wrong += not counts.is_right(error)
+                wrong += [] if counts.is_right(error) else [detected[e]]
                 largest = max(largest, error / counts.diameter if np.isfinite(error) else 0.0)
             if poses["scored"] is not None:
                 symmetries = self.objects[detected[e].obj_id].symmetries
@@ -174,9 +184,9 @@ class Scorer:
                     counts.add_normalised(stage_covariances(detected[e]), truths[t].pose, symmetries)
         return wrong, largest
 
-    def _false(self, detected: list[TrackedObject], matches: FrameMatches) -> int:
-        """Number of detections in a frame that are known to be false."""
-        return sum(self._counts[detected[e].obj_id].annotated for e in matches.false_positives)
+    def _false(self, detected: list[TrackedObject], matches: FrameMatches) -> list[TrackedObject]:
+        """The detections in a frame that are known to be false."""
+        return [detected[e] for e in matches.false_positives if self._counts[detected[e].obj_id].annotated]
 
     def _count_candidates(
         self,

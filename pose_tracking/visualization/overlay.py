@@ -22,6 +22,7 @@ Color = tuple[int, int, int]
 Box = tuple[int, int, int, int]
 
 AXIS_COLORS: tuple[Color, Color, Color] = ((255, 40, 40), (40, 220, 40), (60, 100, 255))
+FAULT: Color = (255, 0, 0)
 NEAR = 0.02  # metres: closer points have no sensible projection
 MASK_ALPHA = 0.35
 TRAIL_FRAMES = 40
@@ -141,6 +142,21 @@ def draw(frame: RGBDFrame, tracked_objects: Sequence[TrackedObject], objects: Ob
     return OverlayPainter(objects).draw(frame, tracked_objects)
 
 
+def mark(image: UInt8, box: Float, text: str, mask: Bool | None = None) -> None:
+    """Frame in red what went wrong on an (H, W, 3) RGB picture: box (4,) in pixels, outline of an (H, W) mask."""
+    thick = max(2, image.shape[1] // 400)
+    if mask is not None and mask.any() and mask.shape == image.shape[:2]:
+        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(image, contours, -1, FAULT, thick, cv2.LINE_AA)
+    x0, y0, x1, y1 = np.clip(np.asarray(box, float), -20_000, 20_000).round().astype(int).tolist()
+    cv2.rectangle(image, (x0, y0), (x1, y1), FAULT, thick, cv2.LINE_AA)
+    width, height = _text_size(image, text)
+    # Below the box: above it stand the labels of what was found.
+    x = int(np.clip(x0, 0, max(image.shape[1] - width, 0)))
+    y = int(np.clip(y1, 0, max(image.shape[0] - height, 0)))
+    _write(image, text, x, y, FAULT)
+
+
 def box_corners(model: ObjectModel) -> Float:
     """(8, 3) corners of the model's bounding box (m, object frame); bit i of the index selects axis i's upper limit."""
     bits = np.array([[(corner >> axis) & 1 for axis in range(3)] for corner in range(8)], float)
@@ -181,19 +197,34 @@ def _tint(image: UInt8, mask: Bool, color: Color) -> None:
 
 def _draw_label(image: UInt8, o: TrackedObject, taken: Sequence[Box]) -> Box:
     """Write the label above the object's box, moved where it would cover another; returns the label's box."""
-    scale = max(0.4, image.shape[1] / 1400)
-    text, color = label_of(o), color_of(o.track_id)
-    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    height += base + 2
-    x = int(np.clip(round(float(o.box[0])), 0, max(image.shape[1] - width - 4, 0)))
+    text = label_of(o)
+    width, height = _text_size(image, text)
+    x = int(np.clip(round(float(o.box[0])), 0, max(image.shape[1] - width, 0)))
     y = int(np.clip(round(float(o.box[1])) - height, 0, max(image.shape[0] - height, 0)))
     for _ in range(len(taken)):
-        hit = next((t for t in taken if x < t[2] and t[0] < x + width + 4 and y < t[3] and t[1] < y + height), None)
+        hit = next((t for t in taken if x < t[2] and t[0] < x + width and y < t[3] and t[1] < y + height), None)
         if hit is None or hit[3] + height > image.shape[0]:
             break
         y = hit[3]
-    cv2.rectangle(image, (x, y), (x + width + 4, y + height), color, cv2.FILLED)
+    _write(image, text, x, y, color_of(o.track_id))
+    return x, y, x + width, y + height
+
+
+def _text_scale(image: UInt8) -> float:
+    return max(0.4, image.shape[1] / 1400)
+
+
+def _text_size(image: UInt8, text: str) -> tuple[int, int]:
+    """Width and height in pixels of a line of text with the bar behind it."""
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _text_scale(image), 1)
+    return width + 4, height + base + 2
+
+
+def _write(image: UInt8, text: str, x: int, y: int, color: Color) -> None:
+    """A line of text on a bar of a colour, whose upper left corner is (x, y)."""
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _text_scale(image), 1)
+    cv2.rectangle(image, (x, y), (x + width + 4, y + height + base + 2), color, cv2.FILLED)
     dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] < 128
     ink = (255, 255, 255) if dark else (0, 0, 0)
-    cv2.putText(image, text, (x + 2, y + height - base), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
-    return x, y, x + width + 4, y + height
+    at = (x + 2, y + height + 2)
+    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, _text_scale(image), ink, 1, cv2.LINE_AA)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -128,7 +128,7 @@ def summary_of(gathered: Gathered, entries: Mapping[str, ObjectEntry]) -> Summar
         worst_object = {"obj_id": int(obj_id), "name": entries[obj_id]["name"], "add_s_recall": recall}
     return {
         "worst_object": worst_object,
-        "worst_frame": None if gathered.worst is None else asdict(gathered.worst),
+        "worst_frame": None if gathered.worst is None else gathered.worst.data,
     }
 
 

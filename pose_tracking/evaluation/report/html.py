@@ -31,12 +31,12 @@ class Pictures:
 
     Attributes:
         examples: frames spread over the run.
-        worst: the frame in which most went wrong.
+        worst: the frames in which most went wrong, the worst first.
         note: a sentence for the reader, e.g. why there is no video.
     """
 
     examples: Sequence[Picture] = field(default_factory=list)
-    worst: Picture | None = None
+    worst: Sequence[Picture] = field(default_factory=list)
     note: str = ""
 
 

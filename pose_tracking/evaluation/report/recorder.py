@@ -1,8 +1,8 @@
-"""Draws the frames of a run: the overlay video, and a few pictures for the HTML report."""
+"""Draws the frames of a run: the overlay video, some frames of the run and the worst ones for the HTML report."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -10,14 +10,17 @@ import cv2
 
 from pose_tracking.core.arrays import UInt8, even_indices
 from pose_tracking.datasets.sample import Sample
+from pose_tracking.evaluation.metrics.identities import truth_box
 from pose_tracking.objects import ObjectSet
-from pose_tracking.visualization.overlay import OverlayPainter
+from pose_tracking.visualization.overlay import OverlayPainter, mark
 from pose_tracking.visualization.video import VideoWriter
 
 from .html import Picture, Pictures
 from .results import FrameResult, FrameScore
 
 EXAMPLES = 6
+WORST = 6
+APART = 10  # frames: a failure that lasts is shown once
 VIDEO = "overlay"  # .webm, or .mp4 where OpenCV cannot write that
 
 
@@ -33,29 +36,28 @@ class Recorder:
     """
 
     def __init__(self, folder: Path, objects: ObjectSet, frames: int, *, fps: float = 10.0, video: bool = True) -> None:
+        self._objects = objects
         self._painter = OverlayPainter(objects)
         self._chosen = set(even_indices(max(frames, 1), EXAMPLES).tolist())
         self._video = VideoWriter(folder / VIDEO, fps) if video else None
         self._fps = fps
         self._frame = 0
         self._examples: list[Picture] = []
-        self._worst: Picture | None = None
-        self._worst_rank = (0, 0.0)
+        self._worst: list[_Failure] = []
 
     @property
     def pictures(self) -> Pictures:
         """The pictures so far, linked into the video where there is one."""
         note = "" if self._video is None else self._video.note
-        examples, worst = self._examples, self._worst
+        examples, worst = self._examples, [failure.picture for failure in self._worst]
         if self._video is None or note:
-            examples = [replace(picture, link="") for picture in examples]
-            worst = None if worst is None else replace(worst, link="")
+            examples, worst = ([replace(picture, link="") for picture in some] for some in (examples, worst))
         return Pictures(examples, worst, note)
 
     def add(self, sample: Sample, result: FrameResult, score: FrameScore | None) -> None:
-        """Draw one frame, and keep it where it is the worst so far."""
+        """Draw one frame, and keep it where it is among the worst so far."""
         example = self._frame in self._chosen
-        worst = score is not None and score.rank > self._worst_rank
+        worst = score is not None and self._is_worse(score)
         if self._video is not None or example or worst:
             image = self._painter.draw(sample.frame, result.objects)
             if self._video is not None:
@@ -64,9 +66,22 @@ class Recorder:
             if example:
                 self._examples += self._picture(image, caption)
             if worst and score is not None:
-                self._worst_rank = score.rank
-                self._worst = next(iter(self._picture(image, f"{caption}: {describe(score)}")), None)
+                marked = _marked(image, sample, score, self._objects)
+                for picture in self._picture(marked, f"{caption}: {describe(score)}"):
+                    self._keep(_Failure(score, picture))
         self._frame += 1
+
+    def _is_worse(self, score: FrameScore) -> bool:
+        """Whether a frame belongs among the worst: those without a failure only as long as there is none with one."""
+        if self._worst and not score.rank[0]:
+            return not self._worst[0].score.rank[0] and score.rank > self._worst[0].score.rank
+        beside = [failure for failure in self._worst if failure.is_beside(score)]
+        others = beside or (self._worst[-1:] if len(self._worst) == WORST else [])
+        return score.rank > max((failure.score.rank for failure in others), default=(0, 0.0))
+
+    def _keep(self, new: _Failure) -> None:
+        kept = [f for f in self._worst if not f.is_beside(new.score) and f.score.rank[0]]
+        self._worst = sorted([*kept, new], key=lambda f: f.score.rank, reverse=True)[:WORST]
 
     def _picture(self, image: UInt8, caption: str) -> list[Picture]:
         """The picture, or none where it cannot be encoded."""
@@ -83,6 +98,29 @@ class Recorder:
     ) -> None:
         if self._video is not None:
             self._video.close(check=error is None)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    score: FrameScore
+    picture: Picture
+
+    def is_beside(self, score: FrameScore) -> bool:
+        """Whether a later frame shows what this one does already."""
+        return self.score.scene_id == score.scene_id and abs(self.score.frame - score.frame) < APART
+
+
+def _marked(image: UInt8, sample: Sample, score: FrameScore, objects: ObjectSet) -> UInt8:
+    """A copy of a picture with what went wrong in the frame on it."""
+    image = image.copy()
+    for truth in score.faults.missed:
+        box = truth_box(truth, objects, sample)
+        if box is not None:
+            mark(image, box, f"missed: {objects[truth.obj_id].name}", truth.mask)
+    for kind, found in (("wrong pose", score.faults.wrong_poses), ("not there", score.faults.false_positives)):
+        for thing in found:
+            mark(image, thing.box, f"{kind}: {thing.class_name}")
+    return image
 
 
 def describe(score: FrameScore) -> str:

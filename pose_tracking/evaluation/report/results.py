@@ -9,6 +9,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection, TrackedObject
+from pose_tracking.datasets.sample import GroundTruthObject
 from pose_tracking.evaluation.metrics.object_counts import ObjectCounts
 
 from .schema import STAGES, ReportData
@@ -42,6 +43,21 @@ class FrameResult:
 
 
 @dataclass(frozen=True)
+class FrameFaults:
+    """What a frame's failures are about, to be drawn.
+
+    Attributes:
+        missed: instances that no detection stands for.
+        wrong_poses: detections of an instance with a wrong pose or none.
+        false_positives: detections that stand for nothing.
+    """
+
+    missed: Sequence[GroundTruthObject] = ()
+    wrong_poses: Sequence[TrackedObject] = ()
+    false_positives: Sequence[TrackedObject] = ()
+
+
+@dataclass(frozen=True)
 class FrameScore:
     """What went wrong in one annotated frame.
 
@@ -52,6 +68,7 @@ class FrameScore:
         wrong_poses: detected instances whose ADD(-S) is a tenth of the diameter or more, or that have no pose.
         false_positives: detections that stand for nothing.
         largest_error: largest ADD(-S) of a pose in the frame, in diameters; 0 without one.
+        faults: what they are about; not in ``report.json``.
     """
 
     scene_id: int
@@ -61,6 +78,12 @@ class FrameScore:
     wrong_poses: int = 0
     false_positives: int = 0
     largest_error: float = 0.0
+    faults: FrameFaults = field(default_factory=FrameFaults, compare=False, repr=False)
+
+    @property
+    def data(self) -> dict[str, float | int]:
+        """Its entry in ``report.json``."""
+        return {key: value for key, value in vars(self).items() if key != "faults"}
 
     @property
     def rank(self) -> tuple[int, float]:
