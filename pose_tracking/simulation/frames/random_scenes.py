@@ -15,10 +15,10 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.simulation.ground_truth import ground_truth
 from pose_tracking.simulation.placement.shapes import Shape
-from pose_tracking.simulation.rendering.renderer import contact_shadows, draw, shade, soften_edges
+from pose_tracking.simulation.rendering.renderer import Material, contact_shadows, draw, shade, soften_edges
 from pose_tracking.simulation.scenery.backgrounds import Background, RecordedBackgrounds
 from pose_tracking.simulation.scenery.distractors import Distractors
-from pose_tracking.simulation.scenery.materials import random_material
+from pose_tracking.simulation.scenery.materials import object_material
 from pose_tracking.simulation.scenery.rooms import draw_room
 from pose_tracking.simulation.sensor import SensorConfig, jpeg, measure_color, measure_depth
 
@@ -28,6 +28,7 @@ from .scattered import Scattered
 from .tabletop import Tabletop
 
 TABLE_ELEVATION = (16.0, 60.0)  # degrees from above at which a drawn table is seen
+SAME_PAINT = 0.3  # share of the things that have the paint of an object without a colour of its own
 MIN_TABLE = 0.06  # share of the picture that a table must cover to hold a layout
 
 
@@ -110,7 +111,9 @@ class RandomScenes:
         background, table = self._background(intrinsics, rng)
         wanted = self._wanted(rng)
         if rng.random() < config.camouflage and wanted and wanted[0].obj_id:
-            camouflage(background, self._distractors.texture(wanted[0].obj_id, rng), intrinsics, rng)
+            worn = wanted[0].material.texture
+            texture = self._distractors.texture(wanted[0].obj_id, rng) if worn is None else worn
+            camouflage(background, texture, intrinsics, rng)
         if rng.random() < config.dark:
             darken(background, rng)
         if table is None:
@@ -188,13 +191,20 @@ class RandomScenes:
             first = int(np.flatnonzero(wanted)[0])
             wanted[[0, first]] = wanted[[first, 0]]
         gloss = float(rng.choice([0.02, 0.1, 0.3, 0.6])) if config.jitter > 0 else 0.1
-        items = []
+        items: list[Item] = []
+        paints: list[Material] = []  # of meshes without colour
         for obj_id in map(int, wanted):
             if obj_id:
-                items.append(Item(self._shapes[obj_id], obj_id, random_material(rng, config.jitter, gloss)))
+                shape = self._shapes[obj_id]
+                material = object_material(rng, shape, config.jitter, gloss, painted=config.jitter > 0)
             else:
                 shape, material = self._distractors.draw(rng)
-                items.append(Item(shape, 0, material))
+            # Copies of a thing look the same, and other things have its colours too: only shape tells them apart.
+            if paints and (obj_id == 0 or material.texture is not None) and rng.random() < SAME_PAINT:
+                material = paints[int(rng.integers(len(paints)))]
+            elif obj_id and material.texture is not None:
+                paints.append(material)
+            items.append(Item(shape, obj_id, material))
         return items
 
     def _with_thin(self, wanted: list[Item], rng: np.random.Generator) -> list[Item]:

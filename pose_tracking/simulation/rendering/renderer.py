@@ -29,6 +29,8 @@ class Material:
         texture: (S, S, 3) uint8 painted over the vertex colours, or None.
         texture_period: metres a texture repeats after.
         texture_weight: share of the texture in the colour, 0 to 1.
+        texture_frame: (3, 4) from object coordinates (m) to those of the texture (periods), in place of
+            `texture_period`; None where the texture lies along the object's axes.
     """
 
     tint: Float32 = field(default_factory=lambda: np.eye(3, dtype=np.float32))
@@ -37,6 +39,7 @@ class Material:
     texture: UInt8 | None = None
     texture_period: float = 0.1
     texture_weight: float = 1.0
+    texture_frame: Float32 | None = None
 
 
 @dataclass
@@ -154,9 +157,14 @@ def _appearance(body: Body, faces: Int, barycentric: Float32) -> tuple[Float32, 
     local_normal = _interpolate(mesh.normals, corners, barycentric)
     color = _interpolate(mesh.colors, corners, barycentric)
     if material.texture is not None:
-        points = _interpolate(mesh.vertices, corners, barycentric) / np.float32(material.texture_period)
+        points, facing = _interpolate(mesh.vertices, corners, barycentric), local_normal
+        if material.texture_frame is None:
+            points = points / np.float32(material.texture_period)
+        else:
+            turn = material.texture_frame[:, :3].T
+            points, facing = points @ turn + material.texture_frame[:, 3], facing @ turn
         # Box mapping: each point takes the texture of the axis its normal is nearest to.
-        axis = np.abs(local_normal).argmax(1)
+        axis = np.abs(facing).argmax(1)
         u = np.where(axis == 0, points[:, 1], points[:, 0])
         v = np.where(axis == 2, points[:, 1], points[:, 2])
         color += np.float32(material.texture_weight) * (sample_texture(material.texture, u, v) - color)

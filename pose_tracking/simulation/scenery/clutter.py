@@ -93,19 +93,16 @@ class Clutter:
     """A fixed stock of distractors for an object set; each draw gives one a fresh material.
 
     Args:
-        objects: the known objects; those with meshes lend their colours.
+        objects: the known objects; those with coloured meshes lend their colours.
         count: number of shapes in stock.
         seed: the stock depends on nothing else.
     """
 
     def __init__(self, objects: ObjectSet, count: int = 60, seed: int = 7) -> None:
         rng = np.random.default_rng([seed, 60])
-        self._palette = [model.mesh.colors for model in objects.values() if model.mesh is not None]
-        donors = [
-            (cKDTree(_unit(model.mesh.vertices)), model.mesh.colors)
-            for model in objects.values()
-            if model.mesh is not None
-        ]
+        meshes = [model.mesh for model in objects.values() if model.mesh is not None and model.mesh.colored]
+        self._palette = [mesh.colors for mesh in meshes]
+        donors = [(cKDTree(_unit(mesh.vertices)), mesh.colors) for mesh in meshes]
         self.shapes: list[Shape] = []
         self._borrowed: list[bool] = []
         for index in range(count):

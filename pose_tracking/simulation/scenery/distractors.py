@@ -15,6 +15,7 @@ from pose_tracking.simulation.rendering.renderer import Material
 from pose_tracking.simulation.rendering.textures import SIZE, random_color, texture_bank
 
 from .clutter import Clutter
+from .paint import random_paint, random_texture_of_paint
 from .primitives import Paint, Part, box, build_mesh, cylinder, ellipsoid, lathe, tube
 
 # A distractor whose sides are all within this factor of an object's never wears that object's colours: nobody could
@@ -31,7 +32,8 @@ class Distractors:
     meshes of the objects stretched and bent until they are something else.
 
     Args:
-        objects: the known objects; those with meshes lend their colours and shapes.
+        objects: the known objects; those with meshes lend their shapes, and their colours, or any where they have
+            none.
         seed: the stock depends on nothing else.
     """
 
@@ -40,7 +42,7 @@ class Distractors:
         self._clutter = Clutter(objects)
         meshes = {i: m.mesh for i, m in objects.items() if m.mesh is not None}
         self._extents = {i: np.sort(np.ptp(m.vertices, axis=0)).clip(THINNEST) for i, m in meshes.items()}
-        self._textures = {i: _object_textures(m, rng) for i, m in meshes.items()}
+        self._textures = {i: _object_textures(m, rng) for i, m in meshes.items() if m.colored}
         self._everyday = [
             Shape.of(MeshRaycaster(build_mesh(make(rng, random_color(rng))))) for make in _EVERYDAY for _ in range(5)
         ]
@@ -58,7 +60,9 @@ class Distractors:
         if kind < 0.35:
             return self._clutter.draw(rng)
         if kind < 0.5 and self._deformed:
-            shape, _ = self._deformed[rng.integers(len(self._deformed))]
+            shape, obj_id = self._deformed[rng.integers(len(self._deformed))]
+            if obj_id not in self._textures:
+                return shape, random_paint(rng, 2 * shape.radius)
             gain = np.float32(np.exp(rng.normal(0, 0.2)))
             return shape, Material(gain * np.eye(3, dtype=np.float32), *_gloss(rng))
         shape = self._everyday[rng.integers(len(self._everyday))]
@@ -70,7 +74,9 @@ class Distractors:
         return shape, self._material(shape, rng)
 
     def texture(self, obj_id: int, rng: np.random.Generator) -> UInt8:
-        """(S, S, 3) uint8 texture in the colours of an object."""
+        """(S, S, 3) uint8 texture in the colours of an object, of any paint where its mesh has none."""
+        if obj_id not in self._textures:
+            return random_texture_of_paint(rng)
         textures = self._textures[obj_id]
         return textures[rng.integers(len(textures))]
 

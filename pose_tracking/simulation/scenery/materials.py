@@ -1,11 +1,31 @@
-"""Materials of the known objects: their own colours, a little jittered."""
+"""Materials of the known objects: their own colours, a little jittered, or any paint where a mesh has no colour."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.simulation.placement.shapes import Shape
 from pose_tracking.simulation.rendering.renderer import Material
+
+from .paint import random_paint
+
+
+def object_material(
+    rng: np.random.Generator, shape: Shape, jitter: float, gloss: float, painted: bool = True
+) -> Material:
+    """A random material of an instance of a known object.
+
+    Args:
+        rng: source of randomness.
+        shape: the object's.
+        jitter: strength of the variation of its own colours.
+        gloss: strength of its highlights, 0 to 1, about.
+        painted: whether a mesh without colour gets a paint of its own; otherwise it stays grey.
+    """
+    if painted and not shape.caster.mesh.colored:
+        return random_paint(rng, 2 * shape.radius)
+    return random_material(rng, jitter, gloss)
 
 
 def random_material(rng: np.random.Generator, jitter: float, gloss: float) -> Material:

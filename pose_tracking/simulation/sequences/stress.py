@@ -17,7 +17,7 @@ from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.simulation.placement.shapes import Shape
 from pose_tracking.simulation.rendering.renderer import Material
 from pose_tracking.simulation.rendering.textures import random_color, texture_bank
-from pose_tracking.simulation.scenery.materials import random_material
+from pose_tracking.simulation.scenery.materials import object_material
 from pose_tracking.simulation.scenery.primitives import box, build_mesh
 from pose_tracking.simulation.scenery.rooms import Room
 
@@ -91,10 +91,11 @@ class StressSequence(VideoSimulator):
         )
 
     def _paint(self, rng: np.random.Generator) -> list[Material]:
-        materials = {i: random_material(rng, 0.0, 0.15) for i in self.twins}
+        jitter = self.config.jitter
+        materials = {i: object_material(rng, self._shapes[i], 0.0, 0.15, painted=jitter > 0) for i in self.twins}
         for entry in self.placed:
             if entry.obj_id and entry.obj_id not in materials:
-                materials[entry.obj_id] = random_material(rng, self.config.jitter, 0.15)
+                materials[entry.obj_id] = object_material(rng, entry.shape, jitter, 0.15, painted=jitter > 0)
         bank = texture_bank()
         return [
             materials[entry.obj_id]

@@ -31,7 +31,7 @@ from pose_tracking.simulation.rendering.renderer import (
 )
 from pose_tracking.simulation.rendering.shadows import shadow_map
 from pose_tracking.simulation.scenery.backgrounds import Background
-from pose_tracking.simulation.scenery.materials import random_material
+from pose_tracking.simulation.scenery.materials import object_material
 from pose_tracking.simulation.scenery.rooms import looking_at
 from pose_tracking.simulation.sensor import SensorConfig, measure_color, measure_depth
 
@@ -135,8 +135,11 @@ class VideoSimulator(ABC):
 
     def _paint(self, rng: np.random.Generator) -> list[Material]:
         """A material for each of `placed`."""
+        jitter = self.config.jitter
         return [
-            random_material(rng, self.config.jitter, 0.15) if entry.obj_id else Material(specular=0.1)
+            object_material(rng, entry.shape, jitter, 0.15, painted=jitter > 0)
+            if entry.obj_id
+            else Material(specular=0.1)
             for entry in self.placed
         ]
 

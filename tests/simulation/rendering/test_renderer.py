@@ -7,7 +7,7 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.simulation.ground_truth import ground_truth
-from pose_tracking.simulation.rendering.renderer import Body, Light, Surface, draw, shade, soften_edges
+from pose_tracking.simulation.rendering.renderer import Body, Light, Material, Surface, draw, shade, soften_edges
 from pose_tracking.simulation.scenery.primitives import box, build_mesh, ellipsoid
 
 CAMERA = CameraIntrinsics(160, 120, 150.0, 150.0, 80.0, 60.0)
@@ -106,3 +106,21 @@ def test_edges_are_softened_and_the_inside_is_not():
     changed = np.abs(soft - surface.albedo).max(2) > 1
     assert changed.any()
     assert not changed[55:65, 75:85].any()
+
+
+def test_a_texture_lies_where_its_frame_says():
+    """Half red, half blue, the border at x = 2 cm of the object."""
+    texture = np.zeros((256, 256, 3), np.uint8)
+    texture[:128, :, 0], texture[128:, :, 2] = 255, 255
+    frame = np.array([[0, 1, 0, 0.5], [0, 0, 1, 0.5], [5, 0, 0, 0.4]], np.float32)  # v = 5 x + 0.4
+    painted = Body(
+        MeshRaycaster(build_mesh([box((0.2, 0.2, 0.1), (90, 90, 90))])),
+        make_transform(np.eye(3), (0, 0, 0.8)),
+        material=Material(texture=texture, texture_frame=frame),
+    )
+    surface = rendered(painted)
+    row = surface.albedo[60]
+    for x, channel in ((-0.08, 0), (0.01, 0), (0.03, 2), (0.08, 2)):
+        column = round(80 + x * 150 / 0.75)
+        assert row[column, channel] > 250
+        assert row[column, 2 - channel] < 5
