@@ -6,9 +6,11 @@ Layout of a scene folder (https://github.com/thodan/bop_toolkit/blob/master/docs
     scene_gt.json        {"<image>": [{"cam_R_m2c", "cam_t_m2c", "obj_id", "instance_id"}]}
     scene_gt_info.json   {"<image>": [{"bbox_obj", "bbox_visib", "px_count_all", "px_count_visib", "visib_fract"}]}
     rgb/000000.png (or .jpg), depth/000000.png, mask_visib/000000_000000.png
+    stamps.txt           a line "<image> <stamp in ns>" for every image; ``#`` begins a comment
 
-Lengths are millimetres, depth values times ``depth_scale`` are millimetres. ``stamp_ns`` (time of exposure) and
-``instance_id`` (identity over the frames, from 1) are additions of ours that other readers ignore.
+Lengths are millimetres, depth values times ``depth_scale`` are millimetres. ``stamp_ns`` (time of exposure),
+``stamps.txt`` (the same, for scenes whose other files are to stay as published) and ``instance_id`` (identity over the
+frames, from 1) are additions of ours that other readers ignore.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from .image_files import read_color, read_depth, read_mask
 from .sample import GroundTruthObject, Sample, silhouette_box
 
 SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO = "scene_camera.json", "scene_gt.json", "scene_gt_info.json"
+STAMPS = "stamps.txt"
 # Period of a scene that states no stamps.
 DEFAULT_PERIOD_NS = 100_000_000
 # Pause between the scenes of one split: longer than a tracker keeps a lost object.
@@ -141,21 +144,63 @@ def _read_json(path: Path) -> dict[int, Any]:
         raise DatasetError(f"{path}: cannot be read ({error})") from error
 
 
+def _read_stamps(path: Path) -> dict[int, int]:
+    """Stamps (ns) by image of a ``stamps.txt``; further columns are left alone."""
+    stamps: dict[int, int] = {}
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            fields = line.partition("#")[0].split()
+            if fields:
+                image, stamp = int(fields[0]), int(fields[1])
+                if stamp < 0 or image in stamps:
+                    raise DatasetError(f"{path}: line {number}: a stamp below 0, or a second one of an image: {line!r}")
+                stamps[image] = stamp
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from error
+    except (ValueError, IndexError) as error:
+        raise DatasetError(f"{path}: line {number}: is not '<image> <stamp in ns>': {line!r}") from error
+    return stamps
+
+
+def _stamps(folder: Path, cameras: Mapping[int, Any]) -> dict[int, int]:
+    """Stamp (ns) of every image: that of its camera entry, of ``stamps.txt``, or 10 Hz where no image has any.
+
+    Raises:
+        DatasetError: some images have a stamp and others none.
+    """
+    listed = _read_stamps(folder / STAMPS) if (folder / STAMPS).is_file() else {}
+    order = sorted(cameras)
+    stamps: dict[int, int] = {}
+    for image_id in order:
+        try:
+            stamp = cameras[image_id].get("stamp_ns", listed.get(image_id))
+            if stamp is not None:
+                stamps[image_id] = int(stamp)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DatasetError(f"{folder / SCENE_CAMERA}: image {image_id}: not usable ({error})") from error
+    if not stamps:
+        return {image_id: index * DEFAULT_PERIOD_NS for index, image_id in enumerate(order)}
+    if len(stamps) < len(order):
+        missing = next(image_id for image_id in order if image_id not in stamps)
+        raise DatasetError(f"{folder}: image {missing} has no stamp, though others have: in {SCENE_CAMERA} or {STAMPS}")
+    return stamps
+
+
 def _list_images(folder: Path) -> list[_Image]:
     cameras = _read_json(folder / SCENE_CAMERA)
     if not cameras:
         raise DatasetError(f"{folder / SCENE_CAMERA}: the scene has no images")
     truth = _read_json(folder / SCENE_GT) if (folder / SCENE_GT).is_file() else {}
     infos = _read_json(folder / SCENE_GT_INFO) if (folder / SCENE_GT_INFO).is_file() else {}
+    stamps = _stamps(folder, cameras)
     images = []
-    for index, image_id in enumerate(sorted(cameras)):
+    for image_id, stamp_ns in stamps.items():
         camera, entries, info = cameras[image_id], truth.get(image_id), infos.get(image_id)
         if entries is not None and info is not None and len(info) != len(entries):
             raise DatasetError(
                 f"{folder / SCENE_GT_INFO}: image {image_id} has {len(info)} entries but {SCENE_GT} {len(entries)}"
             )
         try:
-            stamp_ns = int(camera.get("stamp_ns", index * DEFAULT_PERIOD_NS))
             depth_scale = float(camera.get("depth_scale", 1.0))
         except (AttributeError, TypeError, ValueError) as error:
             raise DatasetError(f"{folder / SCENE_CAMERA}: image {image_id}: not usable ({error})") from error

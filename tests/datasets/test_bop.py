@@ -99,6 +99,47 @@ def test_stamps_default_to_10_hz_by_order(tmp_path):
     assert [s.frame.stamp_ns for s in BopScene(scene)] == [0, 10**8, 2 * 10**8]
 
 
+def without_stamps(scene: Path, *images: int) -> None:
+    cameras = json.loads((scene / "scene_camera.json").read_text())
+    for image in images:
+        del cameras[str(image)]["stamp_ns"]
+    (scene / "scene_camera.json").write_text(json.dumps(cameras))
+
+
+def test_stamps_are_read_from_a_file_beside_the_scene(tmp_path):
+    scene = write_scene(tmp_path / "s", *(make_sample(k) for k in range(3)))
+    without_stamps(scene, 0, 1, 2)
+    stamps = [1581120424100262102, 1581120424148532296, 1581120428000000000]
+    lines = [f"{k} {stamp} {k * 2}" for k, stamp in enumerate(stamps)]  # a third column is somebody else's
+    (scene / "stamps.txt").write_text("# frame stamp_ns source\n" + "\n".join(lines) + "\n9 5\n\n")
+    assert [s.frame.stamp_ns for s in BopScene(scene)] == stamps
+
+
+def test_a_stamp_in_the_scene_itself_wins(tmp_path):
+    scene = write_scene(tmp_path / "s", *(make_sample(k, stamp_ns=10**9 + k) for k in range(2)))
+    without_stamps(scene, 1)
+    (scene / "stamps.txt").write_text("0 7\n1 2000000000\n")
+    assert [s.frame.stamp_ns for s in BopScene(scene)] == [10**9, 2 * 10**9]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 1\n1 x\n", r"line 2: is not '<image> <stamp in ns>': '1 x'"),
+        ("0\n", "line 1: is not"),
+        ("0 1\n0 2\n1 3\n", "line 2: .*a second one"),
+        ("0 -1\n1 3\n", "line 1: a stamp below 0"),
+        ("0 1\n", "image 1 has no stamp, though others have"),
+    ],
+)
+def test_stamps_that_cannot_be_used_are_named(tmp_path, text, message):
+    scene = write_scene(tmp_path / "s", *(make_sample(k) for k in range(2)))
+    without_stamps(scene, 0, 1)
+    (scene / "stamps.txt").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        BopScene(scene)
+
+
 def test_jpeg_and_grey_colour_images_are_read(tmp_path):
     scene = write_scene(tmp_path / "s", make_sample())
     (scene / "rgb" / "000000.png").unlink()
