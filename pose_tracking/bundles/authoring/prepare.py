@@ -106,7 +106,7 @@ def _surface_notes(edges: Topology, colored: bool) -> list[str]:
     elif edges.non_manifold_edges:
         notes.append(f"not watertight: {edges.non_manifold_edges} edges with more than two faces")
     if not colored:
-        notes.append("no colour: shown grey, told apart by shape only")
+        notes.append("no colour: trained in any, told apart by shape only")
     return notes
 
 
