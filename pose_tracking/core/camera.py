@@ -48,6 +48,18 @@ class CameraIntrinsics:
         if self.width <= 0 or self.height <= 0:
             raise FrameError(f"camera image size {self.width}x{self.height} is not positive", reason="intrinsics")
 
+    @classmethod
+    def of_view(cls, width: int, height: int, degrees: float) -> CameraIntrinsics:
+        """A camera with square pixels and a centred axis that sees `degrees` across the longer side of its image.
+
+        Raises:
+            FrameError: no such angle or size.
+        """
+        if not 0 < degrees < 180:
+            raise FrameError(f"a field of view of {degrees:g} degrees is not between 0 and 180", reason="intrinsics")
+        focal = max(width, height) / 2 / float(np.tan(np.radians(degrees) / 2))
+        return cls(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+
     @property
     def matrix(self) -> Float:
         """(3, 3) camera matrix K."""

@@ -40,7 +40,7 @@ def without_sprinkled_holes(frame: RGBDFrame, least_share: float) -> RGBDFrame:
     Returns:
         the frame, whose `readings` are the depth before, if it was filled.
     """
-    if least_share >= 1.0 or sprinkled_share(frame.depth) < least_share:
+    if not frame.has_depth or least_share >= 1.0 or sprinkled_share(frame.depth) < least_share:
         return frame
     known = valid_depth(frame.depth)
     distance, label = cv2.distanceTransformWithLabels(

@@ -1,4 +1,4 @@
-"""The input of the pipeline: one colour image with its aligned depth."""
+"""The input of the pipeline: one colour image with its aligned depth, or without any."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from .errors import FrameError
 MIN_SIDE = 16
 # Focal length over the longer side of the image, from a fisheye's to that of a small crop of a telephoto image.
 FOCAL_RANGE = (0.02, 1000.0)
+# Degrees that a camera of unknown intrinsics is taken to see across its longer side: webcams and phones have 55 to 75.
+USUAL_VIEW = 60.0
 # How far the optical axis may miss a crop of a wide image, in focal lengths beyond the image's own size.
 MAX_OFF_AXIS = 5.0
 
@@ -29,6 +31,7 @@ class RGBDFrame:
         frame_id: name of the optical frame.
         camera_pose: (4, 4) pose of the camera in a fixed frame (``T_fixed_camera``), or None where unknown.
         readings: (H, W) float32 metres as the sensor read them, where holes of `depth` have been filled; else None.
+        has_depth: False for the frame of a colour camera, see `of_color`: `depth` is 0 everywhere and no fault.
     """
 
     color: UInt8
@@ -38,6 +41,24 @@ class RGBDFrame:
     frame_id: str = "camera_color_optical_frame"
     camera_pose: Float | None = field(default=None)
     readings: Float32 | None = field(default=None)
+    has_depth: bool = True
+
+    @classmethod
+    def of_color(cls, color: UInt8, stamp_ns: int = 0, intrinsics: CameraIntrinsics | None = None) -> RGBDFrame:
+        """A frame without depth, as a video has them: what is found in it gets no pose and is tracked by its box.
+
+        Args:
+            color: (H, W, 3) uint8 RGB.
+            stamp_ns: time of exposure in integer nanoseconds.
+            intrinsics: of `color`, rectified; None where unknown: a camera that sees `USUAL_VIEW` degrees across its
+                longer side is taken, since a detector needs to know about how large things are in its pixels.
+        """
+        height, width = color.shape[:2]
+        if intrinsics is None:
+            intrinsics = CameraIntrinsics.of_view(width, height, USUAL_VIEW)
+        # One zero that is seen from all pixels: a picture's worth of them would be written for each frame.
+        depth = np.broadcast_to(np.float32(0), (height, width))
+        return cls(color, depth, intrinsics, stamp_ns, has_depth=False)
 
     @property
     def stamp(self) -> float:
@@ -95,17 +116,23 @@ class RGBDFrame:
                 f"{depth.shape[1]}x{depth.shape[0]} image: calibrate the camera, or check camera_info",
                 reason="intrinsics",
             )
-        # A sparse sample is enough to tell an empty or millimetre image from a usable one, on every frame.
-        sample = depth[::4, ::4]
-        valid = sample[valid_depth(sample)]
-        if valid.size == 0:
-            # Sensors that read every other pixel only may miss the sample.
-            valid = depth[valid_depth(depth)][::16]
-        if valid.size == 0:
-            raise FrameError("depth image has no valid reading (all zero or NaN): check the sensor", "depth_empty")
-        if float(np.median(valid)) > 100.0:
-            raise FrameError(
-                f"median depth is {float(np.median(valid)):.0f} m: the image seems to be in millimetres; "
-                "publish 16UC1 in mm or 32FC1 in m",
-                reason="depth_unit",
-            )
+        if self.has_depth:
+            _check_readings(depth)
+
+
+def _check_readings(depth: Float32) -> None:
+    """Raise a `FrameError` where a depth image has no reading, or is in millimetres."""
+    # A sparse sample is enough to tell an empty or millimetre image from a usable one, on every frame.
+    sample = depth[::4, ::4]
+    valid = sample[valid_depth(sample)]
+    if valid.size == 0:
+        # Sensors that read every other pixel only may miss the sample.
+        valid = depth[valid_depth(depth)][::16]
+    if valid.size == 0:
+        raise FrameError("depth image has no valid reading (all zero or NaN): check the sensor", "depth_empty")
+    if float(np.median(valid)) > 100.0:
+        raise FrameError(
+            f"median depth is {float(np.median(valid)):.0f} m: the image seems to be in millimetres; "
+            "publish 16UC1 in mm or 32FC1 in m",
+            reason="depth_unit",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
 from pose_tracking.core.errors import FrameError
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.results import Detection, Instances, TrackedObject
+from pose_tracking.core.results import Detection, Instances, PoseEstimate, TrackedObject
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner
@@ -42,6 +42,9 @@ Gate = Callable[[Instances, RGBDFrame, ObjectSet, SegmentationConfig], tuple[Ins
 
 class PoseTracker:
     """Finds the known objects in a stream of RGB-D frames and follows them.
+
+    In frames without depth (`RGBDFrame.of_color`) detector, appearance and tracker do what they do with it; nothing
+    gets a pose, and tracks that have none are matched by their boxes whatever `tracking.motion` is.
 
     Args:
         bundle: objects, options and weights.
@@ -120,14 +123,17 @@ class PoseTracker:
             if self._schedule.is_due(self.config.segment_every, bool(self.tracker.tracks)):
                 with report.timed("segmentation"):
                     instances = self.segmenter.segment(frame)
-                    instances = wanted_instances(instances, self._obj_ids, self.objects, self.config, report)
+                    checkable = frame.has_depth and self.objects.has_meshes
+                    instances = wanted_instances(instances, self._obj_ids, checkable, self.config, report)
                     self._camera_check.add_instances(frame, instances, self.objects)
                     instances, rejected = self._gate(instances, frame, self.objects, self.segmenter.config)
                     report.rejected.update(rejected)
                 with report.timed("pose"):
-                    estimates = self.estimator.estimate(frame, instances)
+                    estimates = self._estimates(frame, instances)
                     features = descriptors(instances, self.embedding)
-                    detections = credible_detections(instances, estimates, features, self.objects, self.config, report)
+                    detections = credible_detections(
+                        instances, estimates, features, self.objects, self.config, report, frame.has_depth
+                    )
                     tried = [*detections, *report.rejected_detections]
                     self._camera_check.add_poses(frame, tried, self._depth_tracker.verifier)
                     detections = [with_visible_box(d, frame, self._depth_tracker) for d in detections]
@@ -159,6 +165,10 @@ class PoseTracker:
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)
 
+    def _estimates(self, frame: RGBDFrame, instances: Instances) -> Sequence[PoseEstimate | None]:
+        """The poses of the instances of a frame; none can be told without depth."""
+        return self.estimator.estimate(frame, instances) if frame.has_depth else [None] * len(instances)
+
     def _track(self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport) -> list[TrackedObject]:
         """Track the detections of a frame, None where nothing was looked for, and find what they leave on the depth."""
         report.segmented = detections is not None
@@ -176,7 +186,7 @@ class PoseTracker:
 
     def _camera_motion(self, frame: RGBDFrame) -> Float | None:
         """(4, 4) ``T_new_old`` of the camera as the picture tells it, where it is not known otherwise and matters."""
-        if self.config.camera_odometry and frame.camera_pose is None:
+        if self.config.camera_odometry and frame.camera_pose is None and frame.has_depth:
             boxes = [t.box for t in self.tracker.tracks if t.pose is not None]
             if boxes:
                 return self._odometry.motion(frame, np.array(boxes))
@@ -184,8 +194,9 @@ class PoseTracker:
         return None
 
     def _recover(self, frame: RGBDFrame, association: Association, report: FrameReport) -> Recovery:
-        # Without meshes nothing could tell an object that is there from an absent one.
-        if not self.objects.has_meshes or (association.searched and not self.config.recover_missed):
+        # Without meshes or depth nothing could tell an object that is there from an absent one.
+        checkable = frame.has_depth and self.objects.has_meshes
+        if not checkable or (association.searched and not self.config.recover_missed):
             return Recovery()
         tracks = recoverable(association.unmatched_tracks, self._depth_tracker, self._obj_ids)
         if not tracks:

@@ -20,14 +20,14 @@ from .frame_report import FrameReport
 
 
 def wanted_instances(
-    instances: Instances, obj_ids: Sequence[int], objects: ObjectSet, config: PipelineConfig, report: FrameReport
+    instances: Instances, obj_ids: Sequence[int], checkable: bool, config: PipelineConfig, report: FrameReport
 ) -> Instances:
-    """The instances of the classes `obj_ids`, and of a sure score where no mesh lets the frame check their pose.
+    """The instances of the classes `obj_ids`, and of a sure score where their poses are not `checkable`.
 
-    Those dropped for their score are counted in `report`.
+    That takes meshes and a depth image. Those dropped for their score are counted in `report`.
     """
     instances = instances.select(np.isin(instances.obj_ids, obj_ids))
-    if not objects.has_meshes:
+    if not checkable:
         sure = instances.scores >= config.min_unchecked_score
         if not sure.all():
             report.rejected["unchecked_score"] += int(np.count_nonzero(~sure))
@@ -42,6 +42,7 @@ def credible_detections(
     objects: ObjectSet,
     config: PipelineConfig,
     report: FrameReport,
+    has_depth: bool = True,
 ) -> list[Detection]:
     """The detections worth tracking: with a pose that is believed, and none twice. The others are counted in `report`.
 
@@ -52,12 +53,13 @@ def credible_detections(
         objects: the object set.
         config: what is believed.
         report: gets the detections dropped for their pose confidence, and the counts of all that are dropped.
+        has_depth: whether the frame has depth; in one without, having no pose is no reason to drop anything.
     """
     # Without meshes nothing has checked the pose, so its confidence cannot be a reason to drop the object.
     floor = config.min_pose_confidence if objects.has_meshes else 0.0
     detections = []
     for i, estimate in enumerate(estimates):
-        if estimate is None and not config.keep_without_pose:
+        if estimate is None and has_depth and not config.keep_without_pose:
             report.rejected["no_pose"] += 1
             continue
         detection = Detection(

@@ -31,6 +31,8 @@ def gate(
 ) -> tuple[Instances, dict[str, int]]:
     """Keep the instances whose mask has depth and whose size in metres fits their object.
 
+    In a frame without depth neither can be told: only empty masks are rejected there.
+
     The size is the longer side of the mask's bounding box times its median depth over the focal length; an object
     can look smaller than its diameter (seen end-on, partly hidden), hardly larger.
 
@@ -70,6 +72,8 @@ def _reason(mask: Bool, frame: RGBDFrame, diameter: float | None, config: Segmen
     """Why the instance under `mask` is rejected, or None."""
     if not mask.any():
         return EMPTY_MASK
+    if not frame.has_depth:
+        return None
     covered = float(valid_depth(frame.depth[mask]).mean())
     if covered == 0 or covered < config.min_depth_coverage:
         return NO_DEPTH

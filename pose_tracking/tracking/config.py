@@ -18,7 +18,7 @@ class TrackingConfig:
     motion: str = option(
         "pose",
         "what the motion term compares: boxes in the image (Deep SORT), 6D poses, or both. Pairs that lack a pose are "
-        "compared by their boxes",
+        "compared by their boxes; where nothing of a class has one, all is as with box",
         choices=MOTIONS,
         runtime=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,6 +70,8 @@ def _match_class(tracks: list[Track], detections: list[Detection], config: Track
     columns = list(range(len(detections)))
     if not tracks or not detections:
         return [], list(range(len(tracks))), columns
+    if config.motion != "box" and not _any_pose(tracks, detections):
+        config = replace(config, motion="box")
     confirmed = [i for i, t in enumerate(tracks) if t.is_confirmed]
     tentative = [i for i, t in enumerate(tracks) if not t.is_confirmed]
     if config.motion == "box":
@@ -90,6 +92,11 @@ def _match_class(tracks: list[Track], detections: list[Detection], config: Track
         cost[np.ix_(rows, columns)] = _motion(tracks, detections, rows, columns, config)
     found, unmatched_tracks, columns = min_cost_matching(cost, 1.0, rows, columns)
     return matches + more + found, unmatched_tracks, columns
+
+
+def _any_pose(tracks: Sequence[Track], detections: Sequence[Detection]) -> bool:
+    """Whether there is a pose to compare; in a video without depth there is none."""
+    return any(t.filter is not None for t in tracks) or any(d.pose is not None for d in detections)
 
 
 def _cascade(

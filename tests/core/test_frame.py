@@ -7,7 +7,7 @@ import pytest
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import FrameError
-from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.frame import USUAL_VIEW, RGBDFrame
 
 CAMERA = CameraIntrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
 GOOD = RGBDFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.8, np.float32), CAMERA, 1_500_000_000)
@@ -82,3 +82,22 @@ def test_a_bad_frame_is_refused_with_its_reason(change: dict, reason: str, words
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_frame_of_a_colour_camera_is_usable_without_depth() -> None:
+    frame = RGBDFrame.of_color(GOOD.color, 5)
+    frame.check()
+    assert not frame.has_depth
+    assert frame.depth.shape == GOOD.color.shape[:2]
+    assert not frame.depth.any()
+    assert frame.intrinsics.width == GOOD.color.shape[1]
+    # The longer side, 64 px, is seen under the usual angle.
+    assert 2 * np.degrees(np.arctan(32 / frame.intrinsics.fx)) == pytest.approx(USUAL_VIEW)
+    assert RGBDFrame.of_color(GOOD.color, 5, CAMERA).intrinsics == CAMERA
+
+
+def test_a_frame_without_depth_is_checked_for_the_rest() -> None:
+    with pytest.raises(FrameError, match="float32"):
+        RGBDFrame.of_color(np.zeros((48, 64, 3), np.float32)).check()
+    with pytest.raises(FrameError, match="not between 0 and 180"):
+        CameraIntrinsics.of_view(64, 48, 180.0)
