@@ -21,6 +21,7 @@ from .former_options import CommandWithFormerOptions
 COMMANDS = {
     "run": ("run", "run"),
     "demo": ("demo", "demo"),
+    "track": ("track", "track"),
     "evaluate": ("evaluate", "evaluate"),
     "compare-trackers": ("compare_trackers", "compare_trackers"),
     "new-model": ("new_model", "new_model"),

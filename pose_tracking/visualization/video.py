@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -23,14 +24,16 @@ class VideoWriter:
     Args:
         path: file to write, without ending.
         fps: frames per second.
+        encoders: code and ending of those to try, the first that there is; default: `ENCODERS`.
 
     Attributes:
         path: the file, from the first picture on with the ending of what is written, ``.webm`` or ``.mp4``.
         note: why nothing is written, or empty.
     """
 
-    def __init__(self, path: Path, fps: float = 10.0) -> None:
+    def __init__(self, path: Path, fps: float = 10.0, encoders: Sequence[tuple[str, str]] | None = None) -> None:
         self.path = path
+        self._encoders = ENCODERS if encoders is None else encoders
         self.fps = fps
         self.note = ""
         self._writer: cv2.VideoWriter | None = None
@@ -55,7 +58,7 @@ class VideoWriter:
 
     def _open(self) -> cv2.VideoWriter | None:
         """The first encoder there is; sets `path`."""
-        for code, ending in ENCODERS:
+        for code, ending in self._encoders:
             path = self.path.with_suffix(ending)
             writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), self.fps, self._size)
             if writer.isOpened():
@@ -84,6 +87,19 @@ class VideoWriter:
             raise OutputError(
                 f"{self.path.name}: cannot be written: only {found} of {self._frames} frames arrived (disk full?)"
             )
+
+
+def encoder_for(path: Path) -> tuple[str, str]:
+    """The one of `ENCODERS` that writes what the ending of `path` says.
+
+    Raises:
+        OutputError: none does.
+    """
+    for code, ending in ENCODERS:
+        if path.suffix.lower() == ending:
+            return code, path.suffix
+    endings = " or ".join(sorted(ending for _, ending in ENCODERS))
+    raise OutputError(f"{path}: a video is written as {endings}: choose such a name")
 
 
 def _frames_of(path: Path, expected: int) -> int:
