@@ -12,7 +12,8 @@ from pose_tracking.core.errors import ConfigError
 
 from . import evaluation_options as options
 from .evaluation_options import MIN_VISIB
-from .evaluation_plan import make_plan, recordings_of
+from .evaluation_plan import make_plan, mot_of, recordings_of
+from .mot_folders import check_options, record_folders
 from .sources import SourceOptions
 
 if TYPE_CHECKING:
@@ -106,8 +107,21 @@ def compare(
     motions = [] if motion is None else sweeps.parse_motions(motion)
     others = [] if baselines is None else sweeps.parse_baselines(baselines)
     sweeps.check_baselines(others)
-    plan = make_plan(detections, settings, seed, covariance_scale=None if files else covariance_scale)
+    mot = mot_of(sources)
+    if mot:
+        check_options(given, camera_motion, max_frames, covariance_scale, save_detections, motion=motion)
+    plan = make_plan(None if mot else detections, settings, seed, covariance_scale=None if files else covariance_scale)
     check_writable(out)
+    if mot:
+        recording, known, config = record_folders(
+            sources, plan, detections, model, objects, min_visib, device, threads, seed
+        )
+        data = sweeps.compare_trackers(
+            recording, known, config, motions, lambdas, others, mot_challenge=True, progress=True
+        )
+        write_sweep(data, out)
+        typer.echo(f"{format_sweep(data)}\nsweep: {out / 'sweep.html'}")
+        return
     if save_detections is not None:
         check_writable(save_detections.parent)
     tracker, source = plan.start(sources, given, model, objects, device, threads, seed)

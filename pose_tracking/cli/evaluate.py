@@ -14,7 +14,8 @@ from pose_tracking.core.errors import ConfigError
 from . import evaluation_options as options
 from .compare_trackers import compare
 from .evaluation_options import MIN_VISIB, NOISY_GT, YCBINEOAT
-from .evaluation_plan import make_plan, recordings_of
+from .evaluation_plan import make_plan, mot_of, recordings_of
+from .mot_folders import check_options, evaluate_folders
 from .sources import SourceOptions
 
 if TYPE_CHECKING:
@@ -55,13 +56,20 @@ def evaluate(
 ) -> None:
     """Run the pipeline over the sources and write report.json, report.html, poses.csv, tracks.csv and overlay.webm.
 
-    Without ground truth the report says what was found. `compare-trackers` compares ways to track the same detections.
+    Without ground truth the report says what was found. A SOURCE in MOTChallenge's layout is tracked by boxes and gives
+    scores.json and a text file of tracks for each sequence. `compare-trackers` compares ways to track the same
+    detections.
     """
     from pose_tracking.evaluation import evaluate_to_folder
     from pose_tracking.evaluation.report.text import format_table
     from pose_tracking.evaluation.trackers.recordings import save_recording
 
     given = SourceOptions(backgrounds, preset, rate, frames, split, absent, complete)
+    if mot_of(sources):
+        check_options(given, camera_motion, max_frames, covariance_scale, save_detections, protocol, motion)
+        plan = make_plan(None, settings, seed, motion, motion_weight)
+        evaluate_folders(sources, plan, detections, model, objects, out, min_visib, device, threads, seed)
+        return
     if sweep is not None or peers is not None:
         say_moved(sweep, motion_weight)
         compare(

@@ -10,6 +10,7 @@ import typer
 from .sources import SOURCE_HELP
 
 NOISY_GT = "noisy-gt"
+GIVEN = "det"
 YCBINEOAT = "ycbineoat"
 MIN_VISIB = 0.3
 
@@ -24,8 +25,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Detections = Annotated[
     str | None,
     typer.Option(
-        metavar=NOISY_GT,
-        help="Track the ground truth with noise in place of the model's detections: by default boxes off by 2 px in "
+        metavar=f"{NOISY_GT}|{GIVEN}",
+        help=f"{GIVEN}: those that a folder in MOTChallenge's layout has. {NOISY_GT}: the ground truth with noise in "
+        "place of the model's detections: by default boxes off by 2 px in "
         "each corner coordinate, poses by 5 mm along and 3 degrees about each axis (standard deviations), 3 % missed, "
         "0.05 false alarms a frame; drawn with --seed. Appearance features are the detector's at those boxes.",
     ),

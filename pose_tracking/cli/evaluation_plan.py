@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pose_tracking.core.errors import ConfigError
 
-from .evaluation_options import MIN_VISIB, NOISY_GT
+from .evaluation_options import GIVEN, MIN_VISIB, NOISY_GT
 from .settings import with_settings
 from .sources import SourceOptions
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.datasets.mot import MotSequence
     from pose_tracking.datasets.sample import Source
     from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig
     from pose_tracking.evaluation.trackers.record import Detect, TrackingFrame
@@ -90,16 +91,40 @@ class Plan:
         Raises:
             PoseTrackingError: the bundle or a source cannot be used, found before the networks are loaded.
         """
+        bundle = self._bundle(model, objects)
+        source = None if recordings_of(sources) else given.open(sources, bundle.objects)
+        return self._pipeline(bundle, device, threads, seed), source
+
+    def start_mot(
+        self, folders: Sequence[str], model: str, objects: Path | None, device: str, threads: int, seed: int
+    ) -> tuple[PoseTracker, list[MotSequence]]:
+        """The pipeline and the MOTChallenge sequences it is to run over.
+
+        Raises:
+            PoseTrackingError: see `start`.
+        """
+        from pose_tracking.datasets.mot import open_mot
+
+        sequences = [sequence for folder in folders for sequence in open_mot(folder)]
+        names = [sequence.name for sequence in sequences]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"{twice}: two sequences of this name: evaluate them apart, or rename one in seqinfo.ini")
+        return self._pipeline(self._bundle(model, objects), device, threads, seed), sequences
+
+    def _bundle(self, model: str, objects: Path | None) -> ModelBundle:
         from pose_tracking.bundles.bundle import ModelBundle
+
+        return self.configured(ModelBundle.load(model, objects))
+
+    def _pipeline(self, bundle: ModelBundle, device: str, threads: int, seed: int) -> PoseTracker:
         from pose_tracking.core.device import use_threads
         from pose_tracking.core.seeds import seed_everything
         from pose_tracking.pipeline import PoseTracker
 
-        bundle = self.configured(ModelBundle.load(model, objects))
-        source = None if recordings_of(sources) else given.open(sources, bundle.objects)
         use_threads(threads)
         seed_everything(seed)
-        return PoseTracker(bundle, device), source
+        return PoseTracker(bundle, device)
 
     def about(self, source: Source, tracker: PoseTracker, min_visib: float) -> dict[str, Any]:
         """Where recorded detections come from (keys `recordings.ABOUT`)."""
@@ -128,7 +153,10 @@ def make_plan(
     from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig
 
     if detections not in (None, NOISY_GT):
-        raise ConfigError(f"--detections {detections}: only {NOISY_GT} is known")
+        known = (
+            f"only {NOISY_GT} is known" if detections != GIVEN else "only folders in MOTChallenge's layout have some"
+        )
+        raise ConfigError(f"--detections {detections}: {known}")
     changes = list(settings or ())
     for text in changes:
         if text.partition(".")[0] not in GROUPS:
@@ -141,6 +169,20 @@ def make_plan(
         changes.append(f"noisy_gt.covariance_scale={covariance_scale}")
     noise = None if detections is None else _changed(NoisyTruthConfig(seed=seed), changes, "noisy_gt")
     return Plan(noise, changes, motion, motion_weight)
+
+
+def mot_of(sources: Sequence[str]) -> bool:
+    """Whether the sources are MOTChallenge sequences, or folders of such.
+
+    Raises:
+        ConfigError: some are and some are not.
+    """
+    from pose_tracking.datasets.mot import is_mot
+
+    found = [not text.startswith("simulated:") and is_mot(text) for text in sources]
+    if any(found) and not all(found):
+        raise ConfigError("MOTChallenge sequences cannot be pooled with anything else: give such folders only")
+    return any(found)
 
 
 def recordings_of(sources: Sequence[str]) -> list[Path]:

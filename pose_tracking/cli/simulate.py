@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
     from pose_tracking.simulation.sequences.video import VideoConfig
 
-FORMATS = ("bop", "bag", "packed")
+FORMATS = ("bop", "bag", "packed", "mot")
 
 
 Model = Annotated[str, typer.Option(help="Model bundle: a name or a folder.")]
@@ -35,7 +35,13 @@ Preset = Annotated[
     str, typer.Option(help="plain (a quiet table top) or stress (copies that cross, hide, leave and return).")
 ]
 Rate = Annotated[float | None, typer.Option(min=0.1, max=240, help="Frame rate of a sequence in Hz; default: 10.")]
-Format = Annotated[str | None, typer.Option(help="bop, bag or packed; default: packed for a .zip name, otherwise bop.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help="bop, bag, packed, or mot (MOTChallenge: pictures and boxes, with the ground truth and noise for "
+        "detections); default: packed for a .zip name, otherwise bop."
+    ),
+]
 Bag = Annotated[bool, typer.Option("--bag", help="Short for --format bag.")]
 Random = Annotated[bool, typer.Option("--random", help="Independent training frames in place of a sequence.")]
 Minutes = Annotated[
@@ -86,6 +92,8 @@ def simulate(
     kind = _kind(out, format, bag)
     if random and preset != "plain":
         raise ConfigError(f"--preset {preset} is a kind of sequence and contradicts --random")
+    if random and kind == "mot":
+        raise ConfigError("--format mot is for sequences and contradicts --random, whose frames are unrelated")
     if minutes is not None and not (random and kind == "packed"):
         raise ConfigError("--minutes is for packed --random frames; give the number of --frames")
 
@@ -155,16 +163,25 @@ def _write(
 
     from pose_tracking.datasets.bag.writer import BagWriter
     from pose_tracking.datasets.bop_writer import BopWriter
+    from pose_tracking.datasets.mot_writer import MotWriter
     from pose_tracking.datasets.packed import PackedWriter
     from pose_tracking.datasets.sample import Sample
+    from pose_tracking.evaluation.trackers.noisy_truth import NoisyTruthConfig, NoisyTruthDetector
     from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, random_frames
     from pose_tracking.simulation.sequences.presets import make_simulator
+
+    def open_mot(path: Path) -> MotWriter:
+        assert not isinstance(scene, RandomSceneConfig)
+        names = {obj_id: each.name for obj_id, each in known.items()}
+        noisy = NoisyTruthDetector(None, known, NoisyTruthConfig(seed=seed))
+        return MotWriter(path, scene.fps, names, noisy.detect)
 
     # Opened first: an output that cannot be written shows at once, not after the scene has been laid out.
     open_writer: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
         "bop": BopWriter,
         "packed": PackedWriter,
         "bag": lambda path: BagWriter(path, objects=known),
+        "mot": open_mot,
     }
     with open_writer[kind](out) as opened:
         samples: Iterable[Sample]

@@ -19,6 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from pose_tracking.core.arrays import Float, Int
 from pose_tracking.core.boxes import box_iou
 
+from .clear_mot import clear_mot
+
 MIN_IOU = 0.5
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 METRICS = ("mota", "motp", "idf1", "hota", "id_switches", "fragmentations", "fp", "fn", "mt", "ml")
@@ -45,12 +47,15 @@ class IdentifiedBox:
         obj_id: class.
         box: (4,) (x_min, y_min, x_max, y_max) in pixels.
         ignored: ground truth that is neither to be tracked nor wrong to track.
+        uncounted: ground truth that is not to be tracked but wrong to track, as MOTChallenge has it: all it does is to
+            keep a track that lies on it from being taken for one on ignored ground truth.
     """
 
     identity: Hashable
     obj_id: int
     box: Float
     ignored: bool = False
+    uncounted: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,15 @@ class _Frame:
 
 
 class TrackingAccumulator:
-    """Collects ground truth and tracks frame by frame."""
+    """Collects ground truth and tracks frame by frame.
 
-    def __init__(self) -> None:
+    Args:
+        mot_challenge: CLEAR MOT in the reading of TrackEval (`clear_mot`) and not of motmetrics. HOTA and the identity
+            scores are the same in either.
+    """
+
+    def __init__(self, mot_challenge: bool = False) -> None:
+        self._mot_challenge = mot_challenge
         self._frames: list[_Frame] = []
         self._truth_numbers: dict[Hashable, int] = {}
         self._track_numbers: dict[Hashable, int] = {}
@@ -80,7 +91,7 @@ class TrackingAccumulator:
         candidates = np.where(similarity >= MIN_IOU, similarity, 0.0)
         rows, cols = linear_sum_assignment(-candidates)
         on_ignored = {c for r, c in zip(rows, cols, strict=True) if candidates[r, c] > 0 and truths[r].ignored}
-        keep_rows = [i for i, t in enumerate(truths) if not t.ignored]
+        keep_rows = [i for i, t in enumerate(truths) if not (t.ignored or t.uncounted)]
         keep_cols = [i for i in range(len(tracks)) if i not in on_ignored]
         self._frames.append(
             _Frame(
@@ -132,6 +143,9 @@ class TrackingAccumulator:
             "switches_per_1000": 1000 * int(summary["num_switches"]) / object_frames,
         }
         scores |= {ours: int(summary[theirs]) for theirs, ours in _NAMES.items()}
+        if self._mot_challenge:
+            scores |= clear_mot([(f.truths, f.tracks, f.similarity) for f in frames], MIN_IOU)
+            scores["switches_per_1000"] = 1000 * int(scores["id_switches"] or 0) / object_frames
         return {name: scores[name] for name in (*METRICS, *FURTHER_METRICS)}
 
 

@@ -92,7 +92,7 @@ class NoisyTruthDetector:
     matter which frames were looked at before.
 
     Args:
-        segmenter: takes features at given boxes (`Segmenter.instances_at`).
+        segmenter: takes features at given boxes (`Segmenter.instances_at`); None: they have none.
         objects: the object set; other annotated objects are not detected.
         config: how much noise.
         embedding: identity embedding of the features, where the bundle has one.
@@ -102,7 +102,11 @@ class NoisyTruthDetector:
     """
 
     def __init__(
-        self, segmenter: Segmenter, objects: ObjectSet, config: NoisyTruthConfig | None = None, embedding: Any = None
+        self,
+        segmenter: Segmenter | None,
+        objects: ObjectSet,
+        config: NoisyTruthConfig | None = None,
+        embedding: Any = None,
     ) -> None:
         self.config = config or NoisyTruthConfig()
         validate(self.config, "noisy-gt")
@@ -118,6 +122,8 @@ class NoisyTruthDetector:
         found = self._find(sample)
         if not found:
             return []
+        if self._segmenter is None:
+            return [Detection(f.obj_id, f.score, f.box, None, f.pose) for f in found]
         instances = self._segmenter.instances_at(
             sample.frame, np.stack([f.box for f in found]), np.array([f.obj_id for f in found])
         )

@@ -25,6 +25,7 @@ def run_tracker(
     make_tracker: Callable[[], TrackStep],
     *,
     camera_motion: bool = True,
+    mot_challenge: bool = False,
     progress: str = "",
 ) -> TrackingAccumulator:
     """Run a tracker over recorded detections; a new one for each scene.
@@ -35,13 +36,14 @@ def run_tracker(
         frames: in the order of time.
         make_tracker: gives a fresh tracker, e.g. ``lambda: own_tracker(config, objects)``.
         camera_motion: whether the tracker is told the pose of the camera.
+        mot_challenge: see `TrackingAccumulator`.
         progress: label of the progress bar on stderr; none where empty.
     """
     from tqdm import tqdm
 
     known = {truth.obj_id for frame in frames for truth in frame.truths}
     everything = any(frame.annotated and frame.complete for frame in frames)
-    accumulator = TrackingAccumulator()
+    accumulator = TrackingAccumulator(mot_challenge)
     step: TrackStep | None = None
     scene: int | None = None
     for frame in tqdm(frames, desc=progress, unit="frame", disable=not progress, leave=False):

@@ -85,6 +85,7 @@ def run_sweep(
     baselines: Sequence[str] = (),
     *,
     camera_motion: bool = True,
+    mot_challenge: bool = False,
     progress: bool = False,
 ) -> dict[str, list[Scores]]:
     """Run the tracker once for each motion and lambda, and each baseline once.
@@ -96,6 +97,7 @@ def run_sweep(
         motions, lambdas: what to try, all pairs of them.
         baselines: names of `baselines.BASELINES`.
         camera_motion: whether the tracker is told the pose of the camera; no baseline takes it.
+        mot_challenge: see `TrackingAccumulator`.
         progress: show progress bars on stderr.
 
     Returns:
@@ -109,7 +111,8 @@ def run_sweep(
 
     def scores(make: Callable[[], TrackStep], label: str, told: bool) -> Scores:
         label = label if progress else ""
-        return object_scores(run_tracker(frames, make, camera_motion=told, progress=label), objects)
+        run = run_tracker(frames, make, camera_motion=told, mot_challenge=mot_challenge, progress=label)
+        return object_scores(run, objects)
 
     rows = []
     for motion in motions:
@@ -131,13 +134,14 @@ def compare_trackers(
     baselines: Sequence[str] = (),
     *,
     camera_motion: bool = True,
+    mot_challenge: bool = False,
     progress: bool = False,
 ) -> Scores:
     """`run_sweep` on a recording; the content of ``sweep.json``.
 
     Args:
         recording: detections, and where they come from.
-        objects, config, baselines, camera_motion, progress: see `run_sweep`.
+        objects, config, baselines, camera_motion, mot_challenge, progress: see `run_sweep`.
         motions, lambdas: what to try; those of `config` where there are none.
 
     Raises:
@@ -152,6 +156,7 @@ def compare_trackers(
         lambdas or [config.motion_weight],
         baselines,
         camera_motion=camera_motion,
+        mot_challenge=mot_challenge,
         progress=progress,
     )
     return {
