@@ -87,17 +87,19 @@ def track_video(
         bar = tqdm(video, total=total, desc="track", unit="frame", disable=not progress)
         try:
             for frame in bar:
-                stamps.append(frame.stamp)
                 tracked = tracker.update(frame)
+                first = stamps[0] if stamps else frame.stamp
+                pictures.write(painter.draw(frame, tracked), frame.stamp - first)
                 confirmed = [o for o in tracked if o.is_confirmed]
                 summary.identities |= {o.track_id: o.class_name for o in confirmed}
-                for o in confirmed:
-                    if o.is_observed:
-                        rows.write(f"{_row(len(stamps), o, labelled).text}\n")
-                pictures.write(painter.draw(frame, tracked), frame.stamp - stamps[0])
+                number = len(stamps) + 1
+                rows.writelines(f"{_row(number, o, labelled).text}\n" for o in confirmed if o.is_observed)
+                stamps.append(frame.stamp)
                 if len(stamps) == max_frames:
                     break
         except KeyboardInterrupt:
+            if not stamps:
+                raise
             summary.notes.append("stopped by hand")
         finally:
             bar.close()
