@@ -41,6 +41,21 @@ class TrackingConfig:
         range=(1e-3, 2.0),
     )
     iou_gate: float = option(0.7, "largest 1 - IoU of a match in the IoU stage", range=(0.0, 1.0))
+    by_place: bool = option(
+        True,
+        "with box motion, a confirmed track that nothing alike continues takes what is where it is expected, also when "
+        "it was not seen in the frame before. Deep SORT matches it by IoU together with tentative tracks, and only if "
+        "it was: what is hidden for a moment and comes back half seen is lost there",
+    )
+    by_place_gate: float = option(
+        18.47,
+        "squared Mahalanobis distance of boxes up to which something is where it is expected (chi-square, 4 dof, 99.9 "
+        "%; the 95 % of motion_gate lose every 20th right pair)",
+        range=(0.1, 1000.0),
+    )
+    by_place_iou_gate: float = option(
+        0.85, "the same as the largest 1 - IoU with the expected box; either will do", range=(0.01, 1.0)
+    )
     n_init: int = option(
         2,
         "detections until a track is confirmed, recovered poses not counted; Deep SORT has 3, but two false ones "
@@ -137,4 +152,12 @@ class TrackingConfig:
     @classmethod
     def deep_sort(cls) -> TrackingConfig:
         """The settings with which the tracker gives the IDs of the public Deep SORT code (nwojke/deep_sort)."""
-        return cls(motion_weight=0.0, motion="box", n_init=3, max_age=30, max_age_seconds=3600.0, reid_budget=0)
+        return cls(
+            motion_weight=0.0,
+            motion="box",
+            by_place=False,
+            n_init=3,
+            max_age=30,
+            max_age_seconds=3600.0,
+            reid_budget=0,
+        )

@@ -76,13 +76,7 @@ def _match_class(tracks: list[Track], detections: list[Detection], config: Track
     tentative = [i for i, t in enumerate(tracks) if not t.is_confirmed]
     if config.motion == "box":
         matches, left, columns = _cascade(tracks, detections, confirmed, columns, config)
-        # Of those seen before, boxes can only tell who was seen in the frame before.
-        older = [i for i in left if tracks[i].frames_unmatched > 0]
-        rest = tentative + [i for i in left if tracks[i].frames_unmatched == 0]
-        corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
-        overlap = box_iou(corners, np.array([d.box for d in detections], float))
-        found, unmatched_tracks, columns = min_cost_matching(1 - overlap, config.iou_gate, rest, columns)
-        return matches + found, older + unmatched_tracks, columns
+        return _finish_by_box(tracks, detections, (matches, left, columns), tentative, config)
     # Where steady motion explains a detection, no track that would have had to turn may take it.
     matches, left, columns = _cascade(tracks, detections, confirmed, columns, config, steady=True)
     more, left, columns = _cascade(tracks, detections, left, columns, config)
@@ -97,6 +91,32 @@ def _match_class(tracks: list[Track], detections: list[Detection], config: Track
 def _any_pose(tracks: Sequence[Track], detections: Sequence[Detection]) -> bool:
     """Whether there is a pose to compare; in a video without depth there is none."""
     return any(t.filter is not None for t in tracks) or any(d.pose is not None for d in detections)
+
+
+def _finish_by_box(
+    tracks: list[Track], detections: list[Detection], cascade: Split, tentative: list[int], config: TrackingConfig
+) -> Split:
+    """Match by boxes alone what the cascade has left over: confirmed tracks `cascade[1]`, and those that are not."""
+    matches, left, columns = cascade
+    corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
+    apart = 1 - box_iou(corners, np.array([d.box for d in detections], float))
+    recent = [i for i in left if tracks[i].frames_unmatched == 0]
+    older = [i for i in left if tracks[i].frames_unmatched > 0]
+    if not config.by_place:
+        found, unmatched, columns = min_cost_matching(apart, config.iou_gate, tentative + recent, columns)
+        return matches + found, older + unmatched, columns
+    unmatched = []
+    for rows in (recent, older):
+        cost = np.full(apart.shape, np.inf)
+        if rows and columns:
+            wide = replace(config, motion_gate=config.by_place_gate)
+            cost[np.ix_(rows, columns)] = _motion(tracks, detections, rows, columns, wide)
+        # Half hidden, a box is of another shape: far beyond the gate of a filter that saw it whole, but still there.
+        cost = np.minimum(cost, np.where(apart <= config.by_place_iou_gate, apart / config.by_place_iou_gate, np.inf))
+        found, left, columns = min_cost_matching(cost, 1.0, rows, columns)
+        matches, unmatched = matches + found, unmatched + left
+    found, left, columns = min_cost_matching(apart, config.iou_gate, tentative, columns)
+    return matches + found, unmatched + left, columns
 
 
 def _cascade(

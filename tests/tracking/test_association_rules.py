@@ -62,12 +62,55 @@ def test_beyond_the_appearance_gate_the_place_alone_decides(motion: str) -> None
     assert ids(tracker.update([detect(at(0.001), feature_at(2.0))], 0.2)) == [1]
 
 
-def test_one_unseen_for_some_frames_is_found_by_its_place_alone_only_by_its_pose() -> None:
-    for motion, expected in (("pose", [1]), ("both", [1]), ("box", [2])):
-        tracker = confirmed(TrackingConfig(motion=motion), detect(at(0.0), feature_at(0.0)))
-        for k in range(3):
-            tracker.update([], 0.2 + k / 30)
-        assert ids(tracker.update([detect(at(0.001), feature_at(2.0))], 0.3)) == expected
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (TrackingConfig(motion="pose"), [1]),
+        (TrackingConfig(motion="both"), [1]),
+        (TrackingConfig(motion="box"), [1]),
+        (TrackingConfig(motion="box", by_place=False), [2]),
+        (TrackingConfig.deep_sort(), [2]),
+    ],
+)
+def test_one_unseen_for_some_frames_is_found_by_its_place_alone_but_by_deep_sort(config, expected) -> None:
+    tracker = confirmed(config, detect(at(0.0), feature_at(0.0)))
+    for k in range(3):
+        tracker.update([], 0.2 + k / 30)
+    tracker.update([detect(at(0.001), feature_at(2.0))], 0.3)
+    tracker.update([detect(at(0.001), feature_at(2.0))], 0.33)
+    assert ids(tracker.update([detect(at(0.001), feature_at(2.0))], 0.36)) == expected
+
+
+def boxed(*corners: float, angle: float = 0.0) -> Detection:
+    return Detection(1, 0.9, np.array(corners), feature_at(angle))
+
+
+@pytest.mark.parametrize("by_place", [True, False])
+def test_what_comes_back_half_seen_keeps_its_identity(by_place: bool) -> None:
+    """Hidden for three frames, then its left third shows: another shape, another look, a third of the overlap."""
+    tracker = confirmed(TrackingConfig(motion="box", by_place=by_place), boxed(100, 100, 160, 180))
+    for k in range(3):
+        tracker.update([], 0.2 + k / 30)
+    seen = [ids(tracker.update([boxed(100, 100, 120, 180, angle=2.0)], 0.3 + k / 30)) for k in range(2)]
+    assert seen == ([[1], [1]] if by_place else [[2], [2]])
+
+
+def test_who_was_seen_in_the_frame_before_goes_before_who_was_not() -> None:
+    tracker = confirmed(TrackingConfig(motion="box"), boxed(100, 100, 160, 180), boxed(112, 100, 172, 180, angle=3.0))
+    for k in range(3):
+        tracker.update([boxed(112, 100, 172, 180, angle=3.0)], 0.2 + k / 30)
+    assert [t.track_id for t in tracker.tracks] == [1, 2]
+    # The place of the first, and the look of neither.
+    assert ids(tracker.update([boxed(102, 100, 162, 180, angle=1.5)], 0.3)) == [2]
+
+
+def test_a_confirmed_track_goes_before_a_tentative_one() -> None:
+    tracker = confirmed(TrackingConfig(motion="box", n_init=3), boxed(100, 100, 160, 180))
+    tracker.update([], 0.2)
+    tracker.update([boxed(500, 100, 560, 180, angle=2.0)], 0.23)
+    assert [t.is_confirmed for t in tracker.tracks] == [True, False]
+    tracker.tracks[1].mean = tracker.tracks[0].mean.copy()  # both are expected in one place
+    assert ids(tracker.update([boxed(101, 100, 161, 180, angle=2.0)], 0.26)) == [1]
 
 
 def test_without_a_feature_motion_decides_and_the_gallery_stays() -> None:
