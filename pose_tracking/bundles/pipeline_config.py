@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pose_tracking.core.config import option
-from pose_tracking.pose.config import DepthTrackingConfig
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
 
 @dataclass(frozen=True)

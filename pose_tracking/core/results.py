@@ -64,6 +64,9 @@ class PoseEstimate:
         fit: what the depth check measured (e.g. ``inlier_fraction``), empty without meshes.
         systematic: (6, 6) the part of `covariance` that the next frames share: errors of the calibration, of all depth
             alike, of the mesh. A filter must not average it out. None where nothing is known of it.
+        origin: where the search for it began: ``"track"`` (a predicted pose), ``"network"`` or ``"search"`` (over all
+            rotations).
+        cut_short: whether more would have been tried, had there been time for it (`pose.time_budget`).
     """
 
     pose: Float
@@ -74,6 +77,8 @@ class PoseEstimate:
     icp_pose: Float | None = None
     fit: dict[str, float] = field(default_factory=dict)
     systematic: Float | None = None
+    origin: str = "network"
+    cut_short: bool = False
 
     @property
     def noise(self) -> Float:

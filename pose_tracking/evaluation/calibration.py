@@ -89,10 +89,10 @@ class Collector:
             truths = [truth for truth in sample.objects if truth.obj_id == obj_id]
             on_instance = any(truth.mask is not None and mask_iou(mask, truth.mask) >= MIN_IOU for truth in truths)
             hypotheses = []
-            for pose, check in tried:
-                kind = judge_pose(pose, on_instance, truths, self._scorers[obj_id])
-                if kind is not None and check.features["visible_px"] >= 1:
-                    hypotheses.append((check.features, kind, check.score))
+            for each in tried:
+                kind = judge_pose(each.pose, on_instance, truths, self._scorers[obj_id])
+                if kind is not None and each.check.features["visible_px"] >= 1:
+                    hypotheses.append((each.check.features, kind, each.score))
             if hypotheses:
                 collected.append(hypotheses)
         return collected

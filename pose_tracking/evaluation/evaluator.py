@@ -64,7 +64,7 @@ def evaluate(
     scorer = Scorer(tracker.objects, min_visib, threshold=tracker.option("min_pose_confidence"))
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
-    warning = ""
+    warning, cut_short = "", 0
     tracker.reset()
     bar = tqdm(islice(source, max_frames), total=total, desc="evaluate", unit="frame", disable=not progress)
     for number, sample in enumerate(bar):
@@ -78,6 +78,7 @@ def evaluate(
             image = number if sample.image_id is None else sample.image_id
             raise FrameError(f"{source.name}: scene {scene}, image {image}: {error}", error.reason) from error
         warning = tracker.report.camera_warning or warning
+        cut_short += tracker.report.cut_short
         result = _result(sample, objects, tracker.report)
         judged = scorer.add(sample, result)
         if protocol is not None:
@@ -91,6 +92,7 @@ def evaluate(
         "noisy_gt": None if noisy_gt is None else dict(noisy_gt),
         "ycbineoat": None if protocol is None else protocol.result(),
         "camera_warning": warning,
+        "poses_cut_short": cut_short,
     }
     return report
 

@@ -27,6 +27,9 @@ class FrameReport:
         recovered: number of tracks that no detection continued and that were found on the depth.
         not_recovered: tracks that were looked for there in vain, by reason (see `pose.fitting.depth_tracking`;
             ``taken``: another is in that place).
+        started_at_tracks: number of detections whose pose was found from where a track expected it.
+        cut_short: number of instances for which more poses would have been tried, had there been time for it
+            (`pose.time_budget`); the next frame goes on with them.
         camera_warning: what the detections of late say is wrong with the camera (see `camera_check`); empty: nothing.
     """
 
@@ -37,6 +40,8 @@ class FrameReport:
     segmented: bool = False
     recovered: int = 0
     not_recovered: Counter[str] = field(default_factory=Counter)
+    started_at_tracks: int = 0
+    cut_short: int = 0
     camera_warning: str = ""
 
     @contextmanager

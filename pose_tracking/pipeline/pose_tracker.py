@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,6 +93,8 @@ class PoseTracker:
             icp = IcpRefiner(pose.icp, bundle.objects)
             verifier = Verifier(pose.verification, bundle.objects, pose.depth_noise)
         self.estimator: PoseStage = estimator
+        # One made for an earlier version is told nothing of the tracks.
+        self._takes_predictions = "predicted" in signature(estimator.estimate).parameters
         tracking = bundle.config.tracking
         if self.embedding is not None:
             tracking = replace(tracking, appearance_gate=tracking.embedding_gate, copies_differ=True)
@@ -120,7 +123,9 @@ class PoseTracker:
         report = FrameReport()
         with report.timed("total"):
             detections: list[Detection] | None = None
-            if self._schedule.is_due(self.config.segment_every, bool(self.tracker.tracks)):
+            is_due = self._schedule.is_due(self.config.segment_every, bool(self.tracker.tracks))
+            self._predict(frame, report)
+            if is_due:
                 with report.timed("segmentation"):
                     instances = self.segmenter.segment(frame)
                     checkable = frame.has_depth and self.objects.has_meshes
@@ -129,7 +134,8 @@ class PoseTracker:
                     instances, rejected = self._gate(instances, frame, self.objects, self.segmenter.config)
                     report.rejected.update(rejected)
                 with report.timed("pose"):
-                    estimates = self._estimates(frame, instances)
+                    estimates = self._estimate(frame, instances)
+                    report.cut_short = sum(each is not None and each.cut_short for each in estimates)
                     features = descriptors(instances, self.embedding)
                     detections = credible_detections(
                         instances, estimates, features, self.objects, self.config, report, frame.has_depth
@@ -162,20 +168,34 @@ class PoseTracker:
             if detections is not None:
                 check_given(detections, self.objects)
                 detections = [d for d in detections if d.obj_id in self._obj_ids]
+            self._predict(frame, report)
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)
 
-    def _estimates(self, frame: RGBDFrame, instances: Instances) -> Sequence[PoseEstimate | None]:
-        """The poses of the instances of a frame; none can be told without depth."""
-        return self.estimator.estimate(frame, instances) if frame.has_depth else [None] * len(instances)
+    def _predict(self, frame: RGBDFrame, report: FrameReport) -> None:
+        """Move the tracks to the time of the frame, so that the pose stage knows where they expect their objects."""
+        with report.timed("tracking"):
+            motion = self._camera_motion(frame)
+            self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
+
+    def _estimate(self, frame: RGBDFrame, instances: Instances) -> Sequence[PoseEstimate | None]:
+        """Poses of the instances, begun where their tracks expect them; none can be told without depth."""
+        if not frame.has_depth:
+            return [None] * len(instances)
+        if not self._takes_predictions:
+            return self.estimator.estimate(frame, instances)
+        predicted: dict[int, list[Float]] = {}
+        for track in self.tracker.tracks:
+            if track.pose is not None:
+                predicted.setdefault(track.obj_id, []).append(track.pose)
+        return self.estimator.estimate(frame, instances, {obj_id: np.array(all_) for obj_id, all_ in predicted.items()})
 
     def _track(self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport) -> list[TrackedObject]:
         """Track the detections of a frame, None where nothing was looked for, and find what they leave on the depth."""
         report.segmented = detections is not None
         report.detections = detections or []
+        report.started_at_tracks = sum(d.pose is not None and d.pose.origin == "track" for d in report.detections)
         with report.timed("tracking"):
-            motion = self._camera_motion(frame)
-            self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
             association = self.tracker.associate(detections)
         recovery = self._recover(frame, association, report)
         with report.timed("tracking"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances, PoseEstimate
 
@@ -20,6 +22,14 @@ class PoseStage(Protocol):
 
     config: PoseConfig
 
-    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
-        """Poses of N instances of a frame, in their order; None where there is none for an instance."""
+    def estimate(
+        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, Float] | None = None
+    ) -> list[PoseEstimate | None]:
+        """Poses of N instances of a frame, in their order; None where there is none for an instance.
+
+        Args:
+            frame: the frame.
+            instances: N instances of objects of the set.
+            predicted: object ID to (T, 4, 4) poses at which its tracks expect it in this frame: a good place to begin.
+        """
         ...

@@ -5,6 +5,7 @@ Segmentation and pose are replaced by the ground truth of a hand-made scene, so 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,22 @@ class FixedEstimator:
         return out
 
 
+class ToldEstimator(FixedEstimator):
+    """Remembers where the tracks were said to expect their objects, and says that it began there."""
+
+    def estimate(  # type: ignore[override]
+        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
+        assert predicted is not None
+        self.predicted = predicted
+        origins = ["track" if obj_id in predicted else "network" for obj_id in instances.obj_ids.tolist()]
+        estimates = super().estimate(frame, instances)
+        return [
+            None if each is None else replace(each, origin=origin, cut_short=origin == "network")
+            for each, origin in zip(estimates, origins, strict=True)
+        ]
+
+
 def pipeline(confidences: dict[int, float | None]) -> PoseTracker:
     bundle = ModelBundle.load("demo", require_weights=False)
     return PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=FixedEstimator(confidences))
@@ -80,6 +97,32 @@ def test_objects_come_out_with_class_pose_and_identity() -> None:
     assert set(tracker.report.seconds) == {"segmentation", "pose", "tracking", "total"}
     assert tracker.report.seconds["total"] >= tracker.report.seconds["tracking"] > 0
     assert len(tracker.report.detections) == 2
+
+
+def test_the_estimator_is_told_where_the_tracks_expect_their_objects() -> None:
+    estimator = ToldEstimator({1: 0.9, 4: 0.8})
+    bundle = ModelBundle.load("demo", require_weights=False)
+    tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=estimator)
+    tracker.update(frame(1.0))
+    assert estimator.predicted == {}
+    assert (tracker.report.started_at_tracks, tracker.report.cut_short) == (0, 2)
+    tracker.update(frame(1.1))
+    assert {obj_id: poses.shape for obj_id, poses in estimator.predicted.items()} == {1: (1, 4, 4), 4: (1, 4, 4)}
+    assert estimator.predicted[4][0, :3, 3] == pytest.approx([0.4, 0, 0.6])
+    assert (tracker.report.started_at_tracks, tracker.report.cut_short) == (2, 0)
+    tracker.reset()
+    tracker.update(frame(1.2))
+    assert estimator.predicted == {}
+
+
+def test_the_predictions_are_those_for_the_time_of_the_frame() -> None:
+    """What the camera's own motion does to the tracks is in them."""
+    estimator = ToldEstimator({1: 0.9, 4: 0.8})
+    bundle = ModelBundle.load("demo", require_weights=False)
+    tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=estimator)
+    tracker.update(replace(frame(1.0), camera_pose=np.eye(4)))
+    tracker.update(replace(frame(1.1), camera_pose=make_transform(np.eye(3), [0.05, 0, 0])))
+    assert estimator.predicted[4][0, :3, 3] == pytest.approx([0.35, 0, 0.6], abs=1e-6)
 
 
 def test_doubtful_poses_are_dropped_and_counted() -> None:

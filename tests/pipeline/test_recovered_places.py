@@ -14,7 +14,8 @@ from pose_tracking.core.results import Detection, PoseEstimate
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline.recovery import Recovery, recover, recoverable
 from pose_tracking.pose.config import PoseConfig
-from pose_tracking.pose.fitting.depth_tracking import DepthTracker, DepthTrackingConfig
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
+from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner
 from pose_tracking.pose.fitting.scoring import Verifier
 

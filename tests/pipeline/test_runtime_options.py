@@ -53,6 +53,11 @@ class Case:
         return np.array([number for _ in range(self.frames) for number in running.show()])
 
 
+def forget(running: Running) -> None:
+    """Nothing is tracked: the next frame has no prediction to begin with."""
+    running.tracker.reset()
+
+
 WRONG = turned(3.1)
 # Ranks the rotations it finds badly: the right one is not the first.
 COARSE = replace(PoseConfig().search, rotations=24, alignments=0, template_points=16, points=16)
@@ -69,7 +74,10 @@ CASES = {
     "hypotheses": Case(Scenes.proposed, 1),
     "hypothesis_pool": Case(Scenes.proposed, 1),
     "refine_iterations": Case(Scenes.proposed, 7),
-    "accept": Case(lambda s: s.checked(WRONG, TRUTH), 0.0, {"pose.search.enabled": False}),
+    "accept": Case(lambda s: s.checked(WRONG, TRUTH), 0.0, {"pose.search.enabled": False}, before=forget),
+    "time_budget": Case(
+        lambda s: s.checked(WRONG, turned(1.5), TRUTH), 0.001, {"pose.search.enabled": False}, before=forget
+    ),
     "pose.icp.enabled": Case(lambda s: s.checked(turned(0.05)), False),
     "pose.depth_noise.model": Case(lambda s: s.checked(turned(0.05)), "astra"),
     "pose.depth_noise.scale": Case(lambda s: s.checked(turned(0.05)), 5.0),
@@ -78,10 +86,10 @@ CASES = {
     "pose.depth_noise.lateral": Case(lambda s: s.checked(turned(0.05)), 0.02),
     "pose.depth_noise.warp": Case(lambda s: s.checked(turned(0.05)), 0.01),
     "pose.depth_noise.warp_length": Case(lambda s: s.checked(turned(0.05)), 2.0),
-    "pose.search.enabled": Case(lambda s: s.checked(WRONG), False),
-    "pose.search.below": Case(lambda s: s.checked(WRONG), 0.0),
-    "pose.search.min_score": Case(lambda s: s.checked(WRONG, score=0.5), 1.0),
-    "pose.search.keep": Case(lambda s: s.checked(WRONG, search=COARSE), 1),
+    "pose.search.enabled": Case(lambda s: s.checked(WRONG), False, before=forget),
+    "pose.search.below": Case(lambda s: s.checked(WRONG), 0.0, before=forget),
+    "pose.search.min_score": Case(lambda s: s.checked(WRONG, score=0.5), 1.0, before=forget),
+    "pose.search.keep": Case(lambda s: s.checked(WRONG, search=COARSE), 1, before=forget),
     "motion": Case(lambda s: s.given(behind(detect(flat(0.0), feature_at(0.0)))), "box"),
     "motion_weight": Case(lambda s: s.given(detect(flat(0.012), feature_at(0.0))), 1.0),
     "min_pose_confidence": Case(lambda s: s.believed(0.5, meshes=True), 0.9),
@@ -140,6 +148,7 @@ def test_values_are_checked_as_those_of_a_bundle(scenes: Scenes) -> None:
     for options, culprit in (
         ({"segment_every": 2.5}, "segment_every = 2.5 is not of type int"),
         ({"pose.search.below": 2.0}, "below = 2.0 is outside 0 to 1"),
+        ({"time_budget": -1.0}, "time_budget = -1.0 is outside 0 to 60000"),
         ({"motion": "sound"}, "motion = 'sound' is not one of box, pose, both"),
         ({"recover_missed": False, "motion_weight": "high"}, "motion_weight = 'high' is not of type float"),
     ):

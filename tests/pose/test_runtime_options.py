@@ -33,6 +33,7 @@ CHANGED = {
     "hypothesis_pool": 1,
     "refine_iterations": 0,
     "accept": 0.0,
+    "time_budget": 0.001,
     "icp.enabled": False,
     "depth_noise.model": "astra",
     "depth_noise.scale": 20.0,
@@ -96,7 +97,7 @@ def changed(config: Any, name: str, value: Any) -> Any:
 def outcome(estimator: PoseEstimator, frame: RGBDFrame, instances: Instances) -> list[np.ndarray]:
     """All that an estimator says of a frame."""
     proposed = estimator.predictor.predict(frame, instances)
-    tried = [pose for pose, _ in estimator.try_all(frame, instances)[0]]
+    tried = [each.pose for each in estimator.try_all(frame, instances)[0]]
     (estimate,) = estimator.estimate(frame, instances)
     chosen = [] if estimate is None else [p for p in (estimate.pose, estimate.refined_pose) if p is not None]
     # In millimetres and 0.06 degrees, that no difference is lost in the tolerance.

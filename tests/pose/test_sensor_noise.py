@@ -16,7 +16,8 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.config import DepthTrackingConfig, PoseConfig, SearchConfig
+from pose_tracking.pose.config import PoseConfig, SearchConfig
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.estimator import PoseEstimator
 from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
 from pose_tracking.pose.hypotheses.predictor import PoseHypotheses

@@ -29,6 +29,8 @@ def format_table(data: ReportData) -> str:
         lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
     if extra.get("camera_warning"):
         lines.append(f"warning: {extra['camera_warning']}")
+    if extra.get("poses_cut_short"):
+        lines.append(f"poses cut short by pose.time_budget: {extra['poses_cut_short']}")
     stages = [f"{stage} {t['median']:.0f}" for stage, t in data["latency_ms"].items() if t["median"] is not None]
     if stages:
         lines.append("median ms " + ", ".join(stages))

@@ -16,7 +16,8 @@ from pose_tracking.core.arrays import Bool, Float, even_indices
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import nearest_equivalent, transform_points, view_rotation
 from pose_tracking.core.results import PoseEstimate
-from pose_tracking.pose.config import CovarianceConfig, DepthTrackingConfig
+from pose_tracking.pose.config import CovarianceConfig
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
 from .covariance import depth_covariance, own_readings
 from .icp import IcpRefiner

@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, rotation_angle
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.config import DepthTrackingConfig, IcpConfig, PoseConfig
+from pose_tracking.pose.config import IcpConfig, PoseConfig
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.fitting.depth_tracking import (
     GONE,
     HIDDEN,

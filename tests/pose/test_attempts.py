@@ -1,0 +1,218 @@
+"""What is tried first, when it is enough, and what a budget of time leaves for the next frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from block_scenes import CAMERA, LAMP, POST, STEPS, moved, random_pose, render, write_objects
+from option_scenes import Known, Masks
+from scipy.spatial.transform import Rotation
+
+from pose_tracking.core.geometry import rotation_angle
+from pose_tracking.core.results import PoseEstimate
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pose.attempts import explaining, is_near
+from pose_tracking.pose.config import PoseConfig, SearchConfig
+from pose_tracking.pose.estimator import PoseEstimator
+
+NO_SEARCH = PoseConfig(search=SearchConfig(enabled=False))
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectSet:
+    return write_objects(tmp_path_factory.mktemp("objects"))
+
+
+class Stairs:
+    """A staircase in a frame, and an estimator whose network proposes given poses of it."""
+
+    def __init__(self, objects: ObjectSet, seed: int = 0) -> None:
+        self.objects = objects
+        self.truth = random_pose(np.random.default_rng(seed))
+        self.frame, self.masks = render([(STEPS, self.truth)], seed=seed)
+        self.refined = 0
+
+    def off(self, angle: float, distance: float = 0.005, seed: int = 0) -> np.ndarray:
+        """The true pose, turned by degrees about some axis and shifted by metres."""
+        return moved(self.truth, angle, distance, np.random.default_rng(seed))
+
+    def estimator(self, *proposed: np.ndarray, config: PoseConfig = NO_SEARCH) -> PoseEstimator:
+        estimator = PoseEstimator(config, self.objects, Known(*proposed))
+        refine = estimator.icp.refine
+
+        def counting(*args, **kwargs):
+            self.refined += 1
+            return refine(*args, **kwargs)
+
+        estimator.icp.refine = counting  # type: ignore[method-assign]
+        return estimator
+
+    def estimate(self, estimator: PoseEstimator, *predicted: np.ndarray, obj_id: int = STEPS) -> PoseEstimate:
+        self.refined = 0
+        seen = Masks(self.masks, [STEPS]).segment(self.frame)
+        (estimate,) = estimator.estimate(self.frame, seen, {obj_id: np.array(predicted)} if predicted else None)
+        assert estimate is not None
+        return estimate
+
+    def is_right(self, estimate: PoseEstimate) -> bool:
+        turn = rotation_angle(estimate.pose[:3, :3] @ self.truth[:3, :3].T)
+        return bool(np.linalg.norm(estimate.pose[:3, 3] - self.truth[:3, 3]) < 0.008 and turn < np.radians(6))
+
+
+def test_a_prediction_that_convinces_and_the_network_agrees_with_is_all_that_is_tried(objects: ObjectSet) -> None:
+    stairs = Stairs(objects)
+    estimator = stairs.estimator(stairs.off(10), stairs.off(150), stairs.off(90))
+    from_network = stairs.estimate(estimator)
+    tried = stairs.refined
+    estimate = stairs.estimate(estimator, stairs.off(4, seed=1))
+    assert stairs.is_right(from_network)
+    assert (from_network.origin, tried) == ("network", 2)
+    assert stairs.is_right(estimate)
+    assert (estimate.origin, stairs.refined) == ("track", 1)
+    assert estimate.icp_pose is None
+    assert estimate.confidence == pytest.approx(from_network.confidence, abs=0.02)
+
+
+def test_a_right_prediction_wins_where_the_network_is_wrong(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 1)
+    estimator = stairs.estimator(stairs.off(150), stairs.off(120, seed=2))
+    assert not stairs.is_right(stairs.estimate(estimator))
+    estimate = stairs.estimate(estimator, stairs.off(5, seed=1))
+    assert stairs.is_right(estimate)
+    assert estimate.origin == "track"
+
+
+@pytest.mark.parametrize("angle", [60, 120, 180])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wrong_prediction_loses_against_the_network(objects: ObjectSet, seed: int, angle: float) -> None:
+    stairs = Stairs(objects, seed)
+    estimate = stairs.estimate(stairs.estimator(stairs.off(8)), stairs.off(angle, seed=seed + 1))
+    assert stairs.is_right(estimate)
+    assert estimate.confidence > 0.7
+
+
+def test_a_wrong_prediction_that_convinces_does_not_keep_the_network_from_being_tried(objects: ObjectSet) -> None:
+    """A track has settled in a wrong pose, and every pose is said to convince: the better one wins even so."""
+    stairs = Stairs(objects, 2)
+    wrong = stairs.off(150)
+    easily = replace(NO_SEARCH, accept=0.0)
+    assert not stairs.is_right(stairs.estimate(stairs.estimator(wrong, config=easily)))
+    estimate = stairs.estimate(stairs.estimator(stairs.off(8), config=easily), wrong)
+    assert stairs.is_right(estimate)
+    assert estimate.origin == "network"
+
+
+def test_where_neither_convinces_the_others_are_tried(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 3)
+    estimator = stairs.estimator(stairs.off(150), stairs.off(90), stairs.off(6))
+    estimate = stairs.estimate(estimator, stairs.off(120, seed=5))
+    assert stairs.is_right(estimate)
+    assert estimate.origin == "network"
+
+
+def explained(objects: ObjectSet, obj_id: int, *predicted: np.ndarray) -> np.ndarray | None:
+    truth = random_pose(np.random.default_rng(0))
+    frame, (mask,) = render([(obj_id, truth)])
+    rows, cols = np.nonzero(mask)
+    points = frame.intrinsics.backproject_pixels(rows, cols, frame.depth[rows, cols].astype(float))
+    box = np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], float)
+    return explaining(list(predicted), objects[obj_id], points, box, CAMERA)
+
+
+def shifted(pose: np.ndarray, by: tuple[float, float, float]) -> np.ndarray:
+    out = pose.copy()
+    out[:3, 3] += by
+    return out
+
+
+def test_a_prediction_explains_what_lies_where_it_is(objects: ObjectSet) -> None:
+    truth = random_pose(np.random.default_rng(0))
+    near, far = shifted(truth, (0.02, 0, 0)), shifted(truth, (0.05, 0, 0.01))
+    found = explained(objects, STEPS, far, near)
+    assert found is not None
+    np.testing.assert_array_equal(found, near)
+    elsewhere = [shifted(truth, by) for by in ((0.3, 0, 0), (0, 0, 0.4), (0, 0, -2.0))]
+    assert explained(objects, STEPS, *elsewhere) is None
+    assert explained(objects, STEPS, np.full((4, 4), np.nan)) is None
+    assert explained(objects, STEPS) is None
+
+
+def test_a_prediction_of_another_object_is_not_tried(objects: ObjectSet) -> None:
+    stairs = Stairs(objects)
+    estimator = stairs.estimator(stairs.off(10))
+    alone = stairs.estimate(estimator)
+    tried = stairs.refined
+    other = stairs.estimate(estimator, stairs.truth, obj_id=LAMP)
+    assert other.origin == "network"
+    assert stairs.refined == tried
+    np.testing.assert_allclose(other.pose, alone.pose, atol=1e-7)
+
+
+def test_poses_that_a_symmetry_makes_one_are_near(objects: ObjectSet) -> None:
+    pose = random_pose(np.random.default_rng(0))
+    turned = pose.copy()
+    turned[:3, :3] = pose[:3, :3] @ Rotation.from_euler("z", 2.0).as_matrix()
+    assert is_near(turned, pose, objects[POST], PoseConfig())
+    assert not is_near(turned, pose, objects[STEPS], PoseConfig())
+    assert not is_near(shifted(pose, (0.05, 0, 0)), pose, objects[POST], PoseConfig())
+
+
+def test_a_budget_bounds_what_is_tried_and_the_next_frames_go_on(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 3)
+    proposed = [stairs.off(angle, seed=k) for k, angle in enumerate((150, 120, 90, 170, 6))]
+    whole = stairs.estimate(stairs.estimator(*proposed))
+    assert stairs.is_right(whole)
+    assert not whole.cut_short
+    at_once = stairs.refined
+
+    estimator = stairs.estimator(*proposed, config=replace(NO_SEARCH, time_budget=0.001))
+    estimates = []
+    for _ in range(4):
+        estimates.append(stairs.estimate(estimator))
+        assert stairs.refined == 3 < at_once  # the first, one more, and the last ICP of the best
+    assert [each.cut_short for each in estimates] == [True, True, True, False]
+    assert [stairs.is_right(each) for each in estimates] == [False, False, False, True]
+
+
+def test_the_search_waits_for_its_turn_too(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 4)
+    config = PoseConfig(time_budget=0.001)
+    estimator = stairs.estimator(stairs.off(150), stairs.off(120, seed=1), config=config)
+    estimates = [stairs.estimate(estimator) for _ in range(6)]
+    assert estimates[0].cut_short
+    found = [each for each in estimates if each.origin == "search"]
+    assert found
+    assert stairs.is_right(found[0])
+
+
+def test_time_to_spare_leaves_nothing(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 3)
+    proposed = [stairs.off(angle, seed=k) for k, angle in enumerate((150, 120, 90, 6))]
+    estimate = stairs.estimate(stairs.estimator(*proposed, config=replace(NO_SEARCH, time_budget=60000.0)))
+    assert stairs.is_right(estimate)
+    assert not estimate.cut_short
+
+
+def test_who_has_waited_goes_first(objects: ObjectSet) -> None:
+    """Two objects whose later hypotheses are the right ones: with time for one pose a frame both get there."""
+    left, right = (random_pose(np.random.default_rng(k)) for k in (5, 6))
+    left[0, 3], right[0, 3] = -0.12, 0.12
+    frame, masks = render([(STEPS, left), (LAMP, right)], seed=5)
+    rng = np.random.default_rng(0)
+    poses = np.array(
+        [[moved(t, 150, 0.02, rng), moved(t, 100, 0.02, rng), moved(t, 5, 0.002, rng)] for t in (left, right)]
+    )
+    predictor = Known(*poses[0])
+    proposed = predictor.predict(frame, Masks(masks, [STEPS, LAMP]).segment(frame))
+    proposed.poses, proposed.raw_poses = poses, poses
+    predictor.predict = lambda frame, instances: proposed  # type: ignore[method-assign]
+    estimator = PoseEstimator(replace(NO_SEARCH, time_budget=0.001), objects, predictor)
+    right_ones: set[int] = set()
+    for _ in range(4):
+        for k, estimate in enumerate(estimator.estimate(frame, Masks(masks, [STEPS, LAMP]).segment(frame))):
+            assert estimate is not None
+            if rotation_angle(estimate.pose[:3, :3] @ (left, right)[k][:3, :3].T) < np.radians(6):
+                right_ones.add(k)
+    assert right_ones == {0, 1}
