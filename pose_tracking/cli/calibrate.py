@@ -59,8 +59,8 @@ def calibrate(
     """
     from pose_tracking.bundles.bundle import CONFIG_FILE, ModelBundle
     from pose_tracking.bundles.edit import set_options
-    from pose_tracking.core.device import use_threads
     from pose_tracking.core.seeds import seed_everything
+    from pose_tracking.core.threads import use_threads
     from pose_tracking.evaluation.calibration import calibrate as fit
     from pose_tracking.evaluation.report.files import check_writable
 

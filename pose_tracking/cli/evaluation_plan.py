@@ -118,8 +118,8 @@ class Plan:
         return self.configured(ModelBundle.load(model, objects))
 
     def _pipeline(self, bundle: ModelBundle, device: str, threads: int, seed: int) -> PoseTracker:
-        from pose_tracking.core.device import use_threads
         from pose_tracking.core.seeds import seed_everything
+        from pose_tracking.core.threads import use_threads
         from pose_tracking.pipeline import PoseTracker
 
         use_threads(threads)

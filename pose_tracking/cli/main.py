@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-
-# Before torch is imported: threads of OpenMP that spin while they wait make it 12 times slower as soon as one other
-# process keeps a core busy.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer
 
 from pose_tracking import __version__
 from pose_tracking.core.errors import PoseTrackingError
+from pose_tracking.core.threads import wait_passively
 
 from .former_options import CommandWithFormerOptions
+
+wait_passively()  # before a command imports torch
 
 # Module and function of each command. A missing optional package shows only when its command runs.
 COMMANDS = {

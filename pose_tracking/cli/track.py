@@ -56,7 +56,7 @@ def track(
     takes depth. Ctrl-C ends it early and keeps what was done, which is how a camera or a stream ends.
     """
     from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.core.device import use_threads
+    from pose_tracking.core.threads import use_threads
     from pose_tracking.datasets.video import open_video
     from pose_tracking.evaluation.report.files import check_writable
     from pose_tracking.pipeline import PoseTracker

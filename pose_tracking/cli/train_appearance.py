@@ -66,7 +66,8 @@ def appearance(
 
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.core.config import validate
-    from pose_tracking.core.device import choose_device, use_threads
+    from pose_tracking.core.device import choose_device
+    from pose_tracking.core.threads import use_threads
     from pose_tracking.networks.weights import fingerprint
     from pose_tracking.training.appearance.features import FeatureSource, collect
     from pose_tracking.training.appearance.observations import IdentityOptions

@@ -56,7 +56,8 @@ def pose(
     from dataclasses import replace
 
     from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.core.device import choose_device, computes_bf16, use_threads
+    from pose_tracking.core.device import choose_device, computes_bf16
+    from pose_tracking.core.threads import use_threads
     from pose_tracking.datasets.packed import PackedDataset
     from pose_tracking.training.pose.augmentation import PoseAugmentation
     from pose_tracking.training.pose.options import PoseTrainingOptions

@@ -61,7 +61,8 @@ def segmentation(
 
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.core.config import validate
-    from pose_tracking.core.device import choose_device, computes_bf16, use_threads
+    from pose_tracking.core.device import choose_device, computes_bf16
+    from pose_tracking.core.threads import use_threads
     from pose_tracking.datasets.packed import PackedDataset
     from pose_tracking.training.loop import LoopOptions
     from pose_tracking.training.segmentation.trainer import train_segmentation

@@ -29,7 +29,7 @@ Bf16 = Annotated[bool | None, typer.Option(help="Mixed precision in bfloat16; de
 EvaluateMinutes = Annotated[float, typer.Option(help="Time between evaluations.")]
 
 Processes = Annotated[int, typer.Option(min=1, help="Processes that render and compute features.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes the cores that this process may use.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that draws numbers.")]
 

@@ -1,4 +1,4 @@
-"""Which torch device the networks run on, and with how many threads."""
+"""Which torch device the networks run on."""
 
 from __future__ import annotations
 
@@ -37,14 +37,3 @@ def computes_bf16(device: torch.device) -> bool:
         return True
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())
-
-
-def use_threads(count: int | None) -> None:
-    """Let torch and OpenCV compute with `count` CPU threads; None or 0 leaves the number to them."""
-    if not count:
-        return
-    import cv2
-    import torch
-
-    torch.set_num_threads(count)
-    cv2.setNumThreads(count)

@@ -8,15 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-# By default threads of OpenMP spin while they wait for each other. With one other busy process on the machine that
-# makes torch 12 times slower; sleeping costs next to nothing on an idle one.
-WAIT_POLICY = ("OMP_WAIT_POLICY", "passive")
+from pose_tracking.core.threads import wait_passively, wait_variables
 
 
 def environment() -> dict[str, str]:
-    """This process's environment for a child, with `WAIT_POLICY` unless the user chose another."""
-    name, value = WAIT_POLICY
-    return {name: value, **os.environ}
+    """This process's environment for a child, with `threads.WAIT_POLICY` unless the user chose another."""
+    return {**os.environ, **wait_variables()}
 
 
 def spawn_pool(processes: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> ProcessPoolExecutor:
@@ -24,6 +21,6 @@ def spawn_pool(processes: int, start: Callable[..., None], arguments: tuple[Any,
 
     They are spawned, because Open3D and OpenCV do not survive a fork once their threads run.
     """
-    os.environ.setdefault(*WAIT_POLICY)  # a pool's processes take the environment as it is when they start
+    wait_passively()  # a pool's processes take the environment as it is when they start
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(processes, context, initializer=start, initargs=arguments)

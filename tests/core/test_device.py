@@ -1,37 +1,16 @@
-"""Threads and seeds."""
+"""Devices and seeds."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
-from pose_tracking.core.device import choose_device, use_threads
+from pose_tracking.core.device import choose_device
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.seeds import seed_everything
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
-
-
-@pytest.mark.usefixtures("threads")
-def test_threads_hold_for_torch_and_opencv() -> None:
-    use_threads(2)
-    assert torch.get_num_threads() == 2
-    assert cv2.getNumThreads() == 2
-    for as_it_is in (None, 0):
-        use_threads(as_it_is)
-        assert torch.get_num_threads() == 2
-        assert cv2.getNumThreads() == 2
 
 
 def test_equal_seeds_give_equal_numbers() -> None:
