@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from pose_tracking.simulation.scenery.demo_objects import DEMO_NAMES
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "models" / "demo"
 DATA = Path(os.environ.get("POSE_TRACKING_DATA", ROOT.parent / "shared" / "data"))
+# Compiled networks of one run serve the next; the user's own cache is left alone.
+os.environ.setdefault("POSE_TRACKING_CACHE", os.path.join(tempfile.gettempdir(), f"pose_tracking_tests_{os.getuid()}"))
 LINEMOD_NAMES = {
     1: "ape", 5: "can", 6: "cat", 8: "driller", 9: "duck", 10: "eggbox", 11: "glue", 12: "holepuncher",
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 Layout of ``models/<name>/``::
 
-    bundle.yaml               objects, segmentation, pose, tracking and pipeline options
+    bundle.yaml               objects, segmentation, pose, tracking, pipeline and inference options
     models_info.json          BOP: diameters, extents, symmetries
     meshes/obj_NNNNNN.ply     optional; without them `objects` names a folder that has them
     segmentation.safetensors  Mask R-CNN; with `segmenter: detectron2` its config.yaml and model_final.pth instead
@@ -24,6 +24,7 @@ from pose_tracking.core.config import from_mapping, option
 from pose_tracking.core.errors import BundleError, ConfigError
 from pose_tracking.core.paths import share_roots
 from pose_tracking.core.yaml_files import YamlFileError, read_yaml
+from pose_tracking.networks.engines.config import InferenceConfig
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
@@ -68,6 +69,7 @@ class BundleConfig:
     pose: PoseConfig = field(default_factory=PoseConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
 
 
 @dataclass(frozen=True)
@@ -153,25 +155,28 @@ class ModelBundle:
                     raise BundleError(f"{weights}: missing weight file; train it or fetch the bundle again")
         return bundle
 
-    def build_segmenter(self, device: str = "cpu") -> Segmenter:
-        """The instance segmentation with its weights on `device`.
+    def build_segmenter(self, device: str = "cpu", inference: InferenceConfig | None = None) -> Segmenter:
+        """The instance segmentation with its weights on `device`, run as `inference` (by default: the bundle's) says.
 
         Raises:
             BundleError: the weights are corrupt or of another network, or the backend is not installed.
+            ConfigError: the engine asked for is not there.
         """
+        inference = inference or self.config.inference
         if self.config.segmentation.backend == "detectron2":
             from pose_tracking.segmentation.detectron2.segmenter import Detectron2Segmenter
 
-            options = self.config.segmentation
-            names = {obj_id: model.name for obj_id, model in self.objects.items()}
-            return Detectron2Segmenter(
-                options, names, self.path / options.detectron2.config, self.segmentation_weights, device
-            )
+            options, names = self.config.segmentation, {obj_id: model.name for obj_id, model in self.objects.items()}
+            if inference.asks_for_more_than_torch:
+                LOGGER.warning("a detectron2 segmenter cannot be exported: it runs on torch in fp32")
+            file = self.path / options.detectron2.config
+            return Detectron2Segmenter(options, names, file, self.segmentation_weights, device)
+        from pose_tracking.networks.engines.choice import choose_engine
         from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter
 
-        # The pipeline drops detections of objects that are not in the set.
-        obj_ids = self.config.objects.segmented or tuple(self.objects)
-        return TorchvisionSegmenter(self.config.segmentation, obj_ids, self.segmentation_weights, device)
+        engine = choose_engine(inference, device)
+        obj_ids = self.config.objects.segmented or tuple(self.objects)  # the pipeline drops those not in the set
+        return TorchvisionSegmenter(self.config.segmentation, obj_ids, self.segmentation_weights, device, engine)
 
     def build_appearance(self, device: str = "cpu") -> AppearanceEmbedding | None:
         """The identity embedding with its weights on `device`, or None where the bundle has none.
@@ -193,18 +198,20 @@ class ModelBundle:
             )
         return embedding
 
-    def build_pose_estimator(self, device: str = "cpu") -> PoseEstimator:
-        """The pose estimation with its weights on `device`.
+    def build_pose_estimator(self, device: str = "cpu", inference: InferenceConfig | None = None) -> PoseEstimator:
+        """The pose estimation with its weights on `device`, run as `inference` (by default: the bundle's) says.
 
         Raises:
             BundleError: the weights are corrupt, or of another network or number of objects.
+            ConfigError: the engine asked for is not there.
         """
+        from pose_tracking.networks.engines.choice import choose_engine
         from pose_tracking.pose.estimator import PoseEstimator
         from pose_tracking.pose.hypotheses.predictor import PosePredictor
 
-        config = self.config.pose
-        predictor = PosePredictor(config, self.objects, self.pose_weights, self.refiner_weights, device)
-        return PoseEstimator(config, self.objects, predictor)
+        config, engine = self.config.pose, choose_engine(inference or self.config.inference, device)
+        weights = self.pose_weights, self.refiner_weights
+        return PoseEstimator(config, self.objects, PosePredictor(config, self.objects, *weights, device, engine))
 
 
 def read_options(values: Mapping[str, Any], path: Path) -> BundleConfig:
@@ -286,8 +293,7 @@ def find_bundle(name_or_path: str | Path) -> Path:
         return path
     if path.is_dir() and len(path.parts) > 1:
         raise BundleError(f"{path}: is not a model bundle (it has no {CONFIG_FILE})")
-    known = known_bundles()
-    if str(name_or_path) in known:
-        return known[str(name_or_path)]
+    if found := (known := known_bundles()).get(str(name_or_path)):
+        return found
     listing = ", ".join(sorted(known)) or "none found"
     raise BundleError(f"unknown model {str(name_or_path)!r}: neither a bundle folder nor one of: {listing}")

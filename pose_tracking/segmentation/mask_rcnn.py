@@ -23,10 +23,12 @@ from pose_tracking.core.arrays import Bool, Float32, Int, UInt8
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.networks.backbone import FrozenNormConv
+from pose_tracking.networks.engines.engine import Engine, TorchEngine
 from pose_tracking.networks.weights import load_weights
 
 from .config import SegmentationConfig
 from .depth import DEPTH_CHANNELS
+from .network_parts import Features, NetworkParts
 from .network_view import NetworkView
 from .pyramid import NORMALIZATION, PyramidBackbone
 
@@ -95,6 +97,7 @@ def to_network_input(
     config: SegmentationConfig,
     device: torch.device,
     depths: Sequence[Float32] = (),
+    channels_last: bool = True,
 ) -> ImageList:
     """Normalise images and pad them to a common size the pyramid can halve.
 
@@ -103,6 +106,7 @@ def to_network_input(
         config: of the network that gets them.
         device: where the tensors go.
         depths: (6, H, W) depth channels (`depth_channels`) of every image where `config.depth` is on.
+        channels_last: lay the tensor out as PyTorch's convolutions like it.
 
     Returns:
         (B, 3, H', W') float32, or (B, 9, H', W') with the depth channels after the colours.
@@ -118,7 +122,9 @@ def to_network_input(
         batch[i, :3, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
         if config.depth:
             batch[i, 3:, : image.shape[0], : image.shape[1]] = torch.from_numpy(depths[i]).to(device)
-    return ImageList(batch.to(memory_format=torch.channels_last), [image.shape[:2] for image in images])
+    if channels_last:
+        batch = batch.to(memory_format=torch.channels_last)
+    return ImageList(batch, [image.shape[:2] for image in images])
 
 
 class TorchvisionSegmenter:
@@ -129,6 +135,7 @@ class TorchvisionSegmenter:
         obj_ids: BOP object id of each class, in the order of the class indices.
         weights: safetensors file, or a built model (used as it is) to run, e.g. one in training.
         device: torch device.
+        engine: what runs the network; PyTorch without. It takes the weights as they are now.
 
     Raises:
         BundleError: the weights cannot be used.
@@ -140,8 +147,10 @@ class TorchvisionSegmenter:
         obj_ids: Sequence[int],
         weights: str | Path | MaskRCNN,
         device: torch.device | str = "cpu",
+        engine: Engine | None = None,
     ) -> None:
         self.config, self.device = config, torch.device(device)
+        self.engine = engine or TorchEngine()
         self.obj_ids = np.asarray(list(obj_ids), np.int64)
         if isinstance(weights, MaskRCNN):
             self.model = weights
@@ -153,14 +162,15 @@ class TorchvisionSegmenter:
                     module.fuse()
             self.model.to(self.device, memory_format=torch.channels_last)
         self.model.eval()
+        self._parts = NetworkParts(self.model, config, self.engine)
 
     @torch.inference_mode()
     def segment(self, frame: RGBDFrame) -> Instances:
         """Instances in the colour image of `frame`, best score first."""
-        view, images, features = self._pyramid(frame)
-        proposals, _ = self.model.rpn(images, features)
-        boxes, labels, scores = self._classify(features, proposals, images.image_sizes)
-        return self._instances(view, frame.depth.shape, images, features, boxes, labels, scores)
+        view, images, features = self._features(frame)
+        proposals = self._parts.proposals(images, features)
+        boxes, labels, scores = self._classify(features.maps, proposals, images.image_sizes)
+        return self._instances(view, frame.depth.shape, images, features.maps, boxes, labels, scores)
 
     @torch.inference_mode()
     def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
@@ -174,24 +184,26 @@ class TorchvisionSegmenter:
         Returns:
             N instances in the order of `boxes`, all with score 1.
         """
-        view, images, features = self._pyramid(frame)
+        view, images, features = self._features(frame)
         scaled = torch.as_tensor(view.to_network(boxes), dtype=torch.float32).to(self.device)
         index = {int(obj_id): i for i, obj_id in enumerate(self.obj_ids)}
         labels = torch.tensor([index[int(i)] + 1 for i in obj_ids], dtype=torch.long, device=self.device)
-        return self._instances(view, frame.depth.shape, images, features, scaled, labels, torch.ones(len(labels)))
+        ones = torch.ones(len(labels))
+        return self._instances(view, frame.depth.shape, images, features.maps, scaled, labels, ones)
 
-    def _pyramid(self, frame: RGBDFrame) -> tuple[NetworkView, ImageList, OrderedDict[str, Tensor]]:
+    def _features(self, frame: RGBDFrame) -> tuple[NetworkView, ImageList, Features]:
         view = NetworkView.of(frame, self.config)
         depths = [view.depth_channels(frame)] if self.config.depth else []
-        images = to_network_input([view.color(frame)], self.config, self.device, depths)
-        return view, images, self.model.backbone(images.tensors)
+        on_torch = isinstance(self.engine, TorchEngine)
+        images = to_network_input([view.color(frame)], self.config, self.device, depths, channels_last=on_torch)
+        return view, images, self._parts.features(images.tensors)
 
     def _instances(
         self,
         view: NetworkView,
         shape: tuple[int, ...],
         images: ImageList,
-        features: OrderedDict[str, Tensor],
+        maps: OrderedDict[str, Tensor],
         boxes: Tensor,
         labels: Tensor,
         scores: Tensor,
@@ -201,9 +213,8 @@ class TorchvisionSegmenter:
         if len(boxes) == 0:
             return Instances.empty(height, width, self.config.fpn_channels, self.config.roi_size)
         heads = self.model.roi_heads
-        pooled = heads.box_roi_pool(features, [boxes], images.image_sizes)
-        mask_features = heads.mask_roi_pool(features, [boxes], images.image_sizes)
-        logits = heads.mask_predictor(heads.mask_head(mask_features))
+        pooled = heads.box_roi_pool(maps, [boxes], images.image_sizes)
+        logits = self._parts.mask_logits(heads.mask_roi_pool(maps, [boxes], images.image_sizes))
         small = maskrcnn_inference(logits, [labels])[0][:, 0].cpu().numpy()
         full = view.to_frame(boxes.cpu().numpy())
         masks = paste_masks(small, full, height, width, self.config.mask_threshold)
@@ -216,15 +227,14 @@ class TorchvisionSegmenter:
         )
 
     def _classify(
-        self, features: OrderedDict[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
+        self, maps: OrderedDict[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (N, 4) in network pixels, labels (N,) from 1 and scores (N,), best first."""
         config, heads = self.config, self.model.roi_heads
         heads.score_thresh, heads.nms_thresh = config.score_threshold, config.nms_iou
         # Near-duplicates of two classes are thinned out below, so that as many may still be dropped.
         heads.detections_per_img = 2 * config.max_detections
-        pooled = heads.box_roi_pool(features, proposals, sizes)
-        class_logits, regression = heads.box_predictor(heads.box_head(pooled))
+        class_logits, regression = self._parts.classify(heads.box_roi_pool(maps, proposals, sizes))
         all_boxes, all_scores, all_labels = heads.postprocess_detections(class_logits, regression, proposals, sizes)
         boxes, scores, labels = all_boxes[0], all_scores[0], all_labels[0]
         order = torch.argsort(scores, descending=True, stable=True)

@@ -16,10 +16,12 @@ from pose_tracking.core.config import validate
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Instances
+from pose_tracking.networks.engines.engine import Engine, Run, TorchEngine
 from pose_tracking.networks.weights import load_weights
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.pose.networks.alignment import align
+from pose_tracking.pose.networks.compiled import compile_estimator, compile_refiner
 from pose_tracking.pose.networks.light_network import CoordinateOutput, LightPoseNet
 from pose_tracking.pose.networks.loss import rotation_from_quaternion
 from pose_tracking.pose.networks.network import PoseNet, PoseOutput
@@ -59,6 +61,7 @@ class PosePredictor:
         pose_weights: safetensors file of the estimator.
         refiner_weights: safetensors file of the refiner.
         device: torch device.
+        engine: what runs the networks; PyTorch without.
 
     Raises:
         BundleError: a weight file is missing, corrupt or of another network or object set.
@@ -71,6 +74,7 @@ class PosePredictor:
         pose_weights: str | Path,
         refiner_weights: str | Path,
         device: str | torch.device = "cpu",
+        engine: Engine | None = None,
     ) -> None:
         validate(config, "pose")
         self.config, self.objects, self.device = config, objects, torch.device(device)
@@ -79,7 +83,10 @@ class PosePredictor:
         load_weights(estimator, pose_weights)
         load_weights(refiner, refiner_weights)
         fuse_batch_norm(estimator.eval())
-        self.estimator, self.refiner = estimator.to(self.device), refiner.eval().to(self.device)
+        self.engine = engine or TorchEngine()
+        self.estimator = compile_estimator(estimator.to(self.device), config.crop, self.engine)
+        points = min(config.refine_points, config.crop.points)
+        self.refiner = compile_refiner(refiner.eval().to(self.device), points, self.engine)
         self._symmetries = {obj_id: torch.from_numpy(model.symmetries).float() for obj_id, model in objects.items()}
 
     @torch.inference_mode()
@@ -180,7 +187,7 @@ def build_estimator(encoder: str, num_objects: int) -> PoseNet | LightPoseNet:
 
 
 def refine_all(
-    refiner: PoseRefineNet,
+    refiner: Run,
     points: Tensor,
     embedding: Tensor,
     object_index: Tensor,
@@ -191,7 +198,7 @@ def refine_all(
     """Refine K poses of each of B objects in one batch.
 
     Args:
-        refiner: the network.
+        refiner: the network (`PoseRefineNet`), or what runs it.
         points, embedding, object_index: (B, N, 3), (B, 32, N) and (B,).
         rotation, translation: (B, K, 3, 3) and (B, K, 3).
         iterations: refinements of each pose.

@@ -121,7 +121,8 @@ class LightPoseNet(nn.Module):
         place = F.relu(self.point(POINT_GAIN * points))
         hidden = self.head(torch.cat([*local, place, pooled[:, None].expand(-1, points.shape[1], -1)], -1))
         out = self.out(hidden).float().unflatten(-1, (self.num_objects, -1))
-        out = out[torch.arange(len(out), device=out.device), :, object_index]
+        own = object_index[:, None, None, None].expand(-1, out.shape[1], 1, out.shape[3])
+        out = out.gather(2, own)[:, :, 0]
         rotation, translation, confidence, coordinates = out.split(OUTPUTS, -1)
         # What a point is on the object is what a refiner needs to know of it.
         embedding = torch.cat([coordinates, hidden[..., : EMBEDDING_CHANNELS - 3].float()], -1).transpose(1, 2)
@@ -149,13 +150,17 @@ class LightPoseNet(nn.Module):
         """
         if sizes is not None:
             raise ValueError("this network takes crops of one size")
-        output = self(image, points, choose, object_index)
-        best, index = output.confidence[..., 0].topk(min(count, points.shape[1]), dim=1)
-        rotation, translation = (
-            value.gather(1, index[..., None].expand(-1, -1, value.shape[-1]))
-            for value in (output.rotation, output.translation)
-        )
-        return output._replace(rotation=rotation, translation=translation, confidence=best[..., None]), index
+        return cut_to_most_confident(self(image, points, choose, object_index), count)
+
+
+def cut_to_most_confident(output: CoordinateOutput, count: int) -> tuple[CoordinateOutput, Tensor]:
+    """What `LightPoseNet.most_confident` leaves of an output at all points."""
+    best, index = output.confidence[..., 0].topk(min(count, output.confidence.shape[1]), dim=1)
+    rotation, translation = (
+        value.gather(1, index[..., None].expand(-1, -1, value.shape[-1]))
+        for value in (output.rotation, output.translation)
+    )
+    return output._replace(rotation=rotation, translation=translation, confidence=best[..., None]), index
 
 
 def _grow(x: Tensor, like: Tensor) -> Tensor:
@@ -174,7 +179,7 @@ def draw_points(points: Tensor, choose: Tensor, size: tuple[int, int]) -> Tensor
     column, row = choose % size[1], torch.div(choose, size[1], rounding_mode="floor")
     cell = torch.div(row, STRIDE, rounding_mode="floor") * width + torch.div(column, STRIDE, rounding_mode="floor")
     values = torch.cat([POINT_GAIN * points, torch.ones_like(points[..., :1])], -1).float().transpose(1, 2)
-    total = values.new_zeros(len(points), 4, height * width)
+    total = values.new_zeros(points.shape[0], 4, height * width)
     total = total.scatter_add(2, cell[:, None].expand(-1, 4, -1), values)
     count = total[:, 3:]
     drawn = torch.cat([total[:, :3] / count.clamp_min(1), (count > 0).to(total.dtype)], 1)

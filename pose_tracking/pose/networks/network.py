@@ -145,7 +145,7 @@ class PoseNet(nn.Module):
         x = F.relu_(pointwise(conv1, local, slice(LOCAL_CHANNELS)) + shared[:, None])
         x = F.relu_(pointwise(conv3, F.relu_(pointwise(conv2, x))))
         x = pointwise(conv4, x).float().unflatten(-1, (self.num_objects, -1))
-        return x[torch.arange(len(x), device=x.device), :, object_index]
+        return x[torch.arange(x.shape[0], device=x.device), :, object_index]
 
     def forward(self, image: Tensor, points: Tensor, choose: Tensor, object_index: Tensor) -> PoseOutput:
         """Poses at all points.

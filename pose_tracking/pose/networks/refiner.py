@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose_tracking.networks.engines.engine import Run
+
 from .encoders import EMBEDDING_CHANNELS
 from .loss import rotation_from_quaternion
 from .network import POINT_GAIN, he_initialization, pointwise
@@ -65,7 +67,7 @@ class PoseRefineNet(nn.Module):
         feature = self.feat(points, embedding.transpose(1, 2))
         rotation = self.conv3_r(F.relu_(self.conv2_r(F.relu_(self.conv1_r(feature)))))
         translation = self.conv3_t(F.relu_(self.conv2_t(F.relu_(self.conv1_t(feature)))))
-        rows = torch.arange(len(points), device=points.device)
+        rows = torch.arange(points.shape[0], device=points.device)
         rotation = rotation.float().unflatten(-1, (self.num_objects, 4))[rows, object_index]
         translation = translation.float().unflatten(-1, (self.num_objects, 3))[rows, object_index]
         return rotation, translation
@@ -77,7 +79,7 @@ def points_in_pose_frame(points: Tensor, rotation: Tensor, translation: Tensor) 
 
 
 def refine(
-    refiner: PoseRefineNet,
+    refiner: Run,
     points: Tensor,
     embedding: Tensor,
     object_index: Tensor,
@@ -87,7 +89,7 @@ def refine(
     """One refinement of B poses: ``M_new = M @ dM``.
 
     Args:
-        refiner: the network.
+        refiner: the network, or what runs it.
         points: (B, N, 3) in the frame of the poses.
         embedding: (B, 32, N).
         object_index: (B,).

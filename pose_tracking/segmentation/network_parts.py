@@ -1,0 +1,107 @@
+"""The parts of Mask R-CNN that are plain graphs, for an engine to run; what lies between them stays in PyTorch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import concat_box_prediction_layers
+
+from pose_tracking.networks.engines.engine import Engine, Part, Run
+
+from .config import SegmentationConfig
+from .depth import DEPTH_CHANNELS
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the trunk says of a batch of images.
+
+    Attributes:
+        maps: (B, C, H / s, W / s) of the pyramid by stride s as text, finest first.
+        logits, deltas: of the region proposal head, (B, A, H / s, W / s) and (B, 4 A, H / s, W / s) a level.
+    """
+
+    maps: OrderedDict[str, Tensor]
+    logits: list[Tensor]
+    deltas: list[Tensor]
+
+
+class NetworkParts:
+    """A detector's network, its graphs run by an engine.
+
+    Args:
+        model: the network with its weights, in evaluation mode.
+        config: its sizes.
+        engine: what runs the graphs; PyTorch follows weights that change, others do not.
+    """
+
+    def __init__(self, model: MaskRCNN, config: SegmentationConfig, engine: Engine) -> None:
+        self._model, self._levels = model, [str(stride) for stride in config.strides]
+        side, channels = 4 * max(config.strides), 3 + DEPTH_CHANNELS if config.depth else 3
+        box_input = torch.rand(2, config.fpn_channels, config.roi_size, config.roi_size)
+        mask_input = torch.rand(2, config.fpn_channels, config.mask_roi_size, config.mask_roi_size)
+        image = torch.rand(1, channels, side, side)
+        self._trunk: Run = engine.compile(Part("detector's trunk", _Trunk(model), (image,), ((2, 3),)))
+        self._box_head: Run = engine.compile(Part("box head", _BoxHead(model), (box_input,), ((0,),)))
+        self._mask_head: Run = engine.compile(Part("mask head", _MaskHead(model), (mask_input,), ((0,),)))
+
+    def features(self, images: Tensor) -> Features:
+        """Pyramid and proposal head of (B, C, H, W) images, see `mask_rcnn.to_network_input`."""
+        outputs, levels = self._trunk(images), len(self._levels)
+        maps = OrderedDict(zip(self._levels, outputs[:levels], strict=True))
+        return Features(maps, list(outputs[levels : 2 * levels]), list(outputs[2 * levels :]))
+
+    def proposals(self, images: ImageList, features: Features) -> list[Tensor]:
+        """(N, 4) boxes for each image, as `RegionProposalNetwork.forward` finds them."""
+        rpn = self._model.rpn
+        anchors = rpn.anchor_generator(images, list(features.maps.values()))
+        counts = [level[0].numel() for level in features.logits]
+        objectness, deltas = concat_box_prediction_layers(features.logits, features.deltas)
+        boxes = rpn.box_coder.decode(deltas, anchors).view(len(anchors), -1, 4)
+        return list(rpn.filter_proposals(boxes, objectness, images.image_sizes, counts)[0])
+
+    def classify(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, S, S) RoIAlign features to class logits (N, K + 1) and box regression (N, 4 (K + 1))."""
+        logits, regression = self._box_head(pooled)
+        return logits, regression
+
+    def mask_logits(self, pooled: Tensor) -> Tensor:
+        """(N, C, M, M) RoIAlign features to (N, K + 1, 2 M, 2 M) logits."""
+        (logits,) = self._mask_head(pooled)
+        return logits
+
+
+class _Trunk(nn.Module):
+    """Backbone, pyramid and proposal head: the maps, then the logits, then the deltas of all levels."""
+
+    def __init__(self, model: MaskRCNN) -> None:
+        super().__init__()
+        self.backbone, self.head = model.backbone, model.rpn.head
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        maps = list(self.backbone(images).values())
+        logits, deltas = self.head(maps)
+        return (*maps, *logits, *deltas)
+
+
+class _BoxHead(nn.Module):
+    def __init__(self, model: MaskRCNN) -> None:
+        super().__init__()
+        self.head, self.predictor = model.roi_heads.box_head, model.roi_heads.box_predictor
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.predictor(self.head(pooled)))
+
+
+class _MaskHead(nn.Module):
+    def __init__(self, model: MaskRCNN) -> None:
+        super().__init__()
+        self.head, self.predictor = model.roi_heads.mask_head, model.roi_heads.mask_predictor
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor]:
+        return (self.predictor(self.head(pooled)),)
