@@ -13,6 +13,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchDescription
 from pose_tracking.core.paths import share_file
+from pose_tracking.core.threads import wait_variables
 from pose_tracking.ros.node.dds_profile import image_profile
 from pose_tracking.ros.node.parameters import PARAMETERS
 from pose_tracking.ros.tools.process import camera_preset, camera_presets, replay_command
@@ -26,19 +27,24 @@ ARGUMENTS = (
     ("segment_every", "", "run the detector on every n-th frame; empty: what the model bundle says"),
     ("fixed_frame", "", PARAMETERS["fixed_frame"].help),
     ("device", "auto", PARAMETERS["device"].help),
+    ("engine", "", "auto, torch, openvino or onnxruntime; empty: what the model bundle says"),
+    ("precision", "", "auto, fp32 or bf16; empty: what the model bundle says"),
+    ("threads", "0", PARAMETERS["threads"].help),
     ("rviz", "false", "whether to start RViz"),
     ("bag", "", "bag to replay into the node; empty: none"),
     ("rate", "1.0", "speed of the replay"),
     ("autostart", "true", "configure and activate at once"),
     ("log_level", "info", "log level of the node"),
 )
+ALWAYS = ("model", "objects", "device", "threads", "autostart")
+WHERE_GIVEN = ("lambda", "motion", "segment_every", "fixed_frame", "engine", "precision")
 
 
 def start(context):
     """The processes for the arguments given."""
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    parameters = {name: PARAMETERS[name].parse(value[name]) for name in ("model", "objects", "device", "autostart")}
-    for name in ("lambda", "motion", "segment_every", "fixed_frame"):
+    parameters = {name: PARAMETERS[name].parse(value[name]) for name in ALWAYS}
+    for name in WHERE_GIVEN:
         if value[name]:
             parameters[name] = PARAMETERS[name].parse(value[name])
     actions = [
@@ -62,7 +68,8 @@ def start(context):
 
 def generate_launch_description():
     """Launch description of the tracker."""
-    environment = [SetEnvironmentVariable(name, value) for name, value in image_profile().items()]
+    variables = {**image_profile(), **wait_variables()}
+    environment = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS
     ]

@@ -18,8 +18,10 @@ from typing import Any
 
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import PoseTrackingError
+from pose_tracking.core.threads import wait_variables
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.evaluation.report.schema import STAGES
+from pose_tracking.networks.engines.config import ENGINES, PRECISIONS
 from pose_tracking.objects import ObjectSet
 
 SCENES = 2  # different frames per number of objects
@@ -35,7 +37,9 @@ class BenchmarkConfig:
     counts: tuple[int, ...] = option((1, 5, 8), "numbers of objects in view", range=(1, 100))
     frames: int = option(10, "timed frames for each number of objects", range=(1, 100000))
     device: str = option("auto", "torch device; auto takes a GPU where there is one")
-    threads: int = option(0, "CPU threads; 0 leaves it to torch", range=(0, 1024))
+    threads: int = option(0, "CPU threads; 0 takes the cores that the process may use", range=(0, 1024))
+    engine: str | None = option(None, "what runs the networks; null: what the bundle says", choices=(None, *ENGINES))
+    precision: str | None = option(None, "their arithmetic; null: what the bundle says", choices=(None, *PRECISIONS))
     seed: int = option(0, "seed of the frames", range=(0, 2**31 - 1))
     networks: bool = option(False, "compare the pose stage with the published networks, batched and one by one")
 
@@ -79,7 +83,9 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
                 for sample in frames[count]:
                     writer.add(sample)
         job = asdict(config) | {"packed": str(packed), "result": str(result), "scenes": SCENES, "started": time.time()}
-        environment = os.environ | ({"OMP_NUM_THREADS": str(config.threads)} if config.threads else {})
+        environment = {**os.environ, **wait_variables()}
+        if config.threads:
+            environment["OMP_NUM_THREADS"] = str(config.threads)
         done = subprocess.run(
             [sys.executable, "-m", WORKER, json.dumps(job)], env=environment, capture_output=True, text=True
         )
@@ -94,7 +100,8 @@ def format_benchmark(data: dict[str, Any]) -> str:
     machine = data["machine"]
     lines = [
         f"{data['model']} on {machine['device']}: {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['threads']} torch threads, {data['frames']} frames of {data['image']}",
+        f"{machine['threads']} threads, {data['frames']} frames of {data['image']}",
+        ", ".join(f"{stage} on {engine}" for stage, engine in data["engines"].items()),
         f"{'objects':>7} " + " ".join(f"{stage + ' ms':>16}" for stage in STAGES) + f" {'frames/s':>9}",
     ]
     for count, entry in data["objects"].items():

@@ -21,6 +21,7 @@ from pose_tracking.core.files import write_json
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.regions import Region
 from pose_tracking.core.results import Instances
+from pose_tracking.core.threads import use_threads
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
 from pose_tracking.evaluation.metrics.matching import match_frame
 from pose_tracking.evaluation.report.results import latency_entry
@@ -100,12 +101,11 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
 
     from pose_tracking.datasets.packed import PackedDataset
 
-    if job["threads"]:
-        torch.set_num_threads(job["threads"])
+    use_threads(job["threads"])
     device = choose_device(job["device"])
     bundle = ModelBundle.load(job["model"], job["objects"])
     exact = ExactCount()
-    tracker = PoseTracker(bundle, str(device), gate=exact)
+    tracker = PoseTracker(bundle, str(device), engine=job["engine"], precision=job["precision"], gate=exact)
     packed = PackedDataset(job["packed"])
     samples = [packed[i] for i in range(len(packed))]
     frames = dict(zip(job["counts"], np.array_split(np.arange(len(samples)), len(job["counts"])), strict=True))
@@ -140,6 +140,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
             "python": platform.python_version(),
             "torch": torch.__version__,
         },
+        "engines": tracker.engines,
         "objects": objects,
         "first_output_s": first_output,
         "peak_memory_mb": peak,

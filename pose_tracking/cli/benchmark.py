@@ -37,7 +37,9 @@ def benchmark(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="pipeline: auto, cpu, cuda, cuda:1, ...")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="pipeline: CPU threads; 0 leaves it to torch.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="pipeline: CPU threads; 0 takes those there are.")] = 0,
+    engine: Annotated[str | None, typer.Option(help="pipeline: auto, torch, openvino, onnxruntime.")] = None,
+    precision: Annotated[str | None, typer.Option(help="pipeline: auto, fp32, bf16.")] = None,
     baselines: Annotated[
         str | None,
         typer.Option(
@@ -67,13 +69,15 @@ def benchmark(
         "--networks": networks is not None,
         "--device": device != "auto",
         "--threads": threads != 0,
+        "--engine": engine is not None,
+        "--precision": precision is not None,
     }
     for_tracking = {"--baselines": baselines is not None, "--soak": soak != 0}
     check(what, for_tracking if what == "pipeline" else for_pipeline, networks, out)
     if what == "tracking":
         _tracking(counts, frames, baselines, soak, seed, out)
     else:
-        _pipeline(model, objects, counts, frames, networks, device, threads, seed, out)
+        _pipeline(model, objects, counts, frames, networks, device, threads, engine, precision, seed, out)
 
 
 def check(what: str, given: Mapping[str, bool], networks: str | None, out: Path | None) -> None:
@@ -113,6 +117,8 @@ def _pipeline(
     networks: str | None,
     device: str,
     threads: int,
+    engine: str | None,
+    precision: str | None,
     seed: int,
     out: Path | None,
 ) -> None:
@@ -127,6 +133,8 @@ def _pipeline(
         frames=10 if frames is None else frames,
         device=device,
         threads=threads,
+        engine=engine,
+        precision=precision,
         seed=seed,
         networks=networks is not None,
     )

@@ -60,7 +60,7 @@ Settings = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Change an option of the bundle, or of the noise: tracking.max_age=60, pipeline.min_pose_confidence=0, "
-        "pose.depth_noise.model=stereo, noisy_gt.miss_rate=0.1.",
+        "pose.depth_noise.model=stereo, inference.engine=torch, noisy_gt.miss_rate=0.1.",
     ),
 ]
 MaxFrames = Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")]
@@ -89,5 +89,5 @@ MotionWeight = Annotated[
     float | None,
     typer.Option("--lambda", min=0.0, max=1.0, help="Weight of motion against appearance; default: the bundle's."),
 ]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes the cores that this process may use.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that draws numbers.")]

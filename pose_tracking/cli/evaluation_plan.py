@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # Options of the bundle, and of the noise, that `--set` changes.
-GROUPS = ("pose", "tracking", "pipeline", "noisy_gt")
+GROUPS = ("pose", "tracking", "pipeline", "inference", "noisy_gt")
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Plan:
         if self.motion_weight is not None:
             tracking = replace(tracking, motion_weight=self.motion_weight)
         pose = _changed(config.pose, self.settings, "pose")
-        pipeline = _changed(config.pipeline, self.settings, "pipeline")
-        return replace(bundle, config=replace(config, pose=pose, tracking=tracking, pipeline=pipeline))
+        others = {name: _changed(getattr(config, name), self.settings, name) for name in ("pipeline", "inference")}
+        return replace(bundle, config=replace(config, pose=pose, tracking=tracking, **others))
 
     def detector(
         self, tracker: PoseTracker, kept: list[TrackingFrame] | None = None, min_visib: float = MIN_VISIB

@@ -26,7 +26,7 @@ def option(
     *,
     unit: str = "",
     range: tuple[float, float] | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[str | None, ...] | None = None,
     runtime: bool = False,
     formerly: str = "",
 ) -> Any:
@@ -37,7 +37,7 @@ def option(
         help: one sentence for people.
         unit: SI unit, "px", "frames" or "" for a pure number.
         range: inclusive limits of a number.
-        choices: allowed values of a string.
+        choices: allowed values of a string, None among them where it may be left out.
         runtime: whether a running node may change it.
         formerly: name of the option in the version before, still read, with a warning.
     """
@@ -128,7 +128,7 @@ def validate(config: Any, where: str = "configuration") -> None:
                         f"{where}: {field.name} = {number!r} is outside {limits[0]:g} to {limits[1]:g}{unit}"
                     )
         if choices is not None and value not in choices:
-            raise ConfigError(f"{where}: {field.name} = {value!r} is not one of {', '.join(choices)}")
+            raise ConfigError(f"{where}: {field.name} = {value!r} is not one of {', '.join(map(str, choices))}")
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:

@@ -93,6 +93,7 @@ def evaluate(
         "ycbineoat": None if protocol is None else protocol.result(),
         "camera_warning": warning,
         "poses_cut_short": cut_short,
+        "engines": tracker.engines,
     }
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from inspect import signature
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from pose_tracking.pose.stage import PoseStage
     from pose_tracking.segmentation.segmenter import Segmenter
 
+LOGGER = logging.getLogger(__name__)
+
 # Instances of a frame -> those that may be what they claim to be, and how many are rejected by reason.
 Gate = Callable[[Instances, RGBDFrame, ObjectSet, SegmentationConfig], tuple[Instances, dict[str, int]]]
 
@@ -50,6 +53,7 @@ class PoseTracker:
     Args:
         bundle: objects, options and weights.
         device: torch device of the networks, e.g. "cpu" or "cuda:0"; "auto" takes a GPU where there is one.
+        engine, precision: what runs the networks and how exactly (`InferenceConfig`), in place of what the bundle says.
         segmenter, estimator: stages to use instead of the bundle's own. With another segmenter the bundle's identity
             embedding is not used, because it is made for the features of the bundle's own.
         gate: decides which instances get a pose, instead of `segmentation.gating.gate`.
@@ -75,6 +79,8 @@ class PoseTracker:
         bundle: ModelBundle,
         device: str = "cpu",
         *,
+        engine: str | None = None,
+        precision: str | None = None,
         segmenter: Segmenter | None = None,
         estimator: PoseStage | None = None,
         gate: Gate = gating.gate,
@@ -83,10 +89,13 @@ class PoseTracker:
         self.objects = bundle.objects
         if segmenter is None or estimator is None:
             device = str(choose_device(device))
-        self.segmenter = segmenter or bundle.build_segmenter(device)
+        inference = bundle.config.inference.with_given(engine, precision)
+        if (segmenter or estimator) and inference.asks_for_more_than_torch:
+            LOGGER.warning("engine and precision do not concern the stages that are handed over: they run as they are")
+        self.segmenter = segmenter or bundle.build_segmenter(device, inference)
         self.embedding = bundle.build_appearance(device) if segmenter is None else None
         if estimator is None:
-            own = bundle.build_pose_estimator(device)
+            own = bundle.build_pose_estimator(device, inference)
             estimator, icp, verifier = own, own.icp, own.verifier
         else:
             pose = estimator.config
@@ -108,6 +117,15 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         self._camera_check = CameraCheck()
         self._odometry = CameraOdometry()
+
+    @property
+    def engines(self) -> dict[str, str]:
+        """What runs the networks of the stages, e.g. ``{"segmentation": "openvino bf16", "pose": "openvino bf16"}``.
+
+        Of a stage that was handed over, the text is "its own".
+        """
+        owners = {"segmentation": self.segmenter, "pose": getattr(self.estimator, "predictor", None)}
+        return {stage: str(getattr(owner, "engine", "its own")) for stage, owner in owners.items()}
 
     def update(self, frame: RGBDFrame) -> list[TrackedObject]:
         """Process one frame; frames come in the order of time.

@@ -12,9 +12,11 @@ from pose_tracking.core.errors import ConfigError
 def test_options_of_pose_tracking_and_pipeline_are_set() -> None:
     bundle = ModelBundle.load("demo", require_weights=False)
     settings = ["pose.depth_noise.model=stereo", "pose.accept=0.5", "tracking.max_age=3", "pipeline.segment_every=2"]
+    settings.append("inference.engine=torch")
     config = make_plan(None, settings, seed=0).configured(bundle).config
     assert (config.pose.depth_noise.model, config.pose.accept) == ("stereo", 0.5)
     assert (config.tracking.max_age, config.pipeline.segment_every) == (3, 2)
+    assert (config.inference.engine, config.inference.precision) == ("torch", "auto")
     assert make_plan(None, [], seed=0).configured(bundle).config == bundle.config
 
 

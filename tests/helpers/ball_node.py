@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from ball_scene import ball_tracker
 
@@ -11,9 +13,9 @@ from pose_tracking.ros.node.main import main
 from pose_tracking.ros.node.tracker_node import load_tracker
 
 
-def make_tracker(model: str, objects: str, device: str) -> PoseTracker:
-    """The pipeline of `model`."""
-    return ball_tracker() if model == "balls" else load_tracker(model, objects, device)
+def make_tracker(values: Mapping[str, Any]) -> PoseTracker:
+    """The pipeline of parameter ``model``."""
+    return ball_tracker() if values["model"] == "balls" else load_tracker(values)
 
 
 if __name__ == "__main__":

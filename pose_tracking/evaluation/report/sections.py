@@ -272,7 +272,10 @@ def _latency(report: Report) -> Section | LeftOut:
     if not rows:
         return LeftOut("Latency", "the results hold no times")
     plot = plots.latency_histograms(report)
-    return Section("Latency", [Table(["stage", "median [ms]", "99 % [ms]"], rows)], [] if plot is None else [plot])
+    engines = report.data["extra"].get("engines") or {}
+    note = "; ".join(f"the networks of the {stage} ran on {engine}" for stage, engine in engines.items())
+    table = Table(["stage", "median [ms]", "99 % [ms]"], rows)
+    return Section("Latency", [table], [] if plot is None else [plot], f"{note.capitalize()}." if note else "")
 
 
 PARTS: tuple[Callable[[Report], Section | LeftOut | None], ...] = (

@@ -34,6 +34,8 @@ def format_table(data: ReportData) -> str:
     stages = [f"{stage} {t['median']:.0f}" for stage, t in data["latency_ms"].items() if t["median"] is not None]
     if stages:
         lines.append("median ms " + ", ".join(stages))
+    if engines := extra.get("engines"):
+        lines.append("networks: " + ", ".join(f"{stage} on {engine}" for stage, engine in engines.items()))
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -76,11 +76,12 @@ class DiagnosticsReporter:
         endpoints: Sequence[Endpoint],
         silence_warning: float,
         notes: Sequence[str],
+        engines: Mapping[str, str],
     ) -> None:
         """Publish the present state.
 
         Args:
-            state, snapshot, notes: see `diagnostic_array`.
+            state, snapshot, notes, engines: see `diagnostic_array`.
             endpoints: the inputs.
             silence_warning: silence of an input after which a warning names it, seconds.
         """
@@ -105,11 +106,17 @@ class DiagnosticsReporter:
         header = make_header(self._node.get_clock().now().nanoseconds, "")
         # With its namespace: one /diagnostics serves all nodes of a machine.
         name = self._node.get_fully_qualified_name().lstrip("/")
-        self._publisher.publish(diagnostic_array(header, name, state, snapshot, silent, notes))
+        self._publisher.publish(diagnostic_array(header, name, state, snapshot, silent, notes, engines))
 
 
 def diagnostic_array(
-    header: Header, name: str, state: str, snapshot: Snapshot, silent: dict[str, str], notes: Sequence[str] = ()
+    header: Header,
+    name: str,
+    state: str,
+    snapshot: Snapshot,
+    silent: dict[str, str],
+    notes: Sequence[str] = (),
+    engines: Mapping[str, str] | None = None,
 ) -> DiagnosticArray:
     """The diagnostics message.
 
@@ -120,12 +127,14 @@ def diagnostic_array(
         snapshot: counters.
         silent: topic to cause, for each input that is silent.
         notes: lasting warnings, e.g. about missing meshes.
+        engines: stage to what runs its networks (`PoseTracker.engines`).
     """
     tracking = DiagnosticStatus(name=f"{name}: tracking", hardware_id=name, level=DiagnosticStatus.OK)
     tracking.values = [KeyValue(key="state", value=state), KeyValue(key="rate_hz", value=f"{snapshot.rate:.2f}")]
     for stage, (median, largest) in snapshot.latency.items():
         tracking.values.append(KeyValue(key=f"latency_ms.{stage}", value=f"{median * 1e3:.1f}"))
         tracking.values.append(KeyValue(key=f"latency_ms.{stage}.max", value=f"{largest * 1e3:.1f}"))
+    tracking.values += [KeyValue(key=f"engine.{stage}", value=text) for stage, text in (engines or {}).items()]
     tracking.values.append(KeyValue(key="frames_processed", value=str(snapshot.processed)))
     for reason, count in sorted(snapshot.rejected.items()):
         tracking.values.append(KeyValue(key=f"detections_rejected.{reason}", value=str(count)))

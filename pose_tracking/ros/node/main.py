@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from pose_tracking.core.errors import PoseTrackingError
+from pose_tracking.core.threads import wait_passively
 
 from .dds_profile import use_image_profile
 from .tracker_node import SUCCESS, TrackerNode, load_tracker
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from pose_tracking.pipeline import PoseTracker
 
 
-def main(args: list[str] | None = None, make_tracker: Callable[[str, str, str], PoseTracker] = load_tracker) -> int:
+def main(args: list[str] | None = None, make_tracker: Callable[[Mapping[str, Any]], PoseTracker] = load_tracker) -> int:
     """Run the node until SIGINT, SIGTERM or a shutdown; non-zero where it cannot start."""
+    wait_passively()
     use_image_profile()
     # rclpy shuts its context down on either signal, and spin() ends. A KeyboardInterrupt on top of that could strike
     # during clean-up: a terminal's Ctrl-C and ros2 launch each send a SIGINT.

@@ -8,6 +8,7 @@ from typing import Any
 
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.networks.engines.config import ENGINES, PRECISIONS, help_of
 
 RUNTIME = "any time"
 UNCONFIGURED = "while unconfigured"
@@ -97,6 +98,15 @@ _MODEL = (
     Parameter("objects", "", "folder with the meshes of a bundle that does not ship them; empty: the bundle's own"),
     Parameter(
         "device", "auto", 'torch device of the networks, e.g. "cpu" or "cuda:0"; "auto" takes a GPU where there is one'
+    ),
+    Parameter("engine", "auto", f"{help_of('engine')}; not stated: what the bundle says", choices=ENGINES),
+    Parameter("precision", "auto", f"{help_of('precision')}; not stated: what the bundle says", choices=PRECISIONS),
+    Parameter(
+        "threads",
+        0,
+        "CPU threads of the networks and of image processing; 0: as many as there are cores for this process, or "
+        "what OMP_NUM_THREADS says",
+        range=(0, 1024),
     ),
     Parameter("classes", (), "track only these classes; empty: all of the bundle", change=RUNTIME),
     Parameter("autostart", False, "configure and activate without being told (the launch file says true)", READ_ONLY),

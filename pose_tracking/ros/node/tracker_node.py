@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rclpy.clock import Clock, ClockType
@@ -31,12 +31,19 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 STOP_SECONDS = 10.0
 
 
-def load_tracker(model: str, objects: str, device: str) -> PoseTracker:
-    """The pipeline of a model bundle; imports PyTorch only now, so that a node that is not configured is light."""
+def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
+    """The pipeline of a model bundle; imports PyTorch only now, so that a node that is not configured is light.
+
+    Args:
+        values: of the node's parameters; None for an engine or a precision that nobody has stated.
+    """
     from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.threads import use_threads
     from pose_tracking.pipeline import PoseTracker
 
-    return PoseTracker(ModelBundle.load(model, objects or None), device)
+    use_threads(values["threads"])
+    bundle = ModelBundle.load(values["model"], values["objects"] or None)
+    return PoseTracker(bundle, values["device"], engine=values["engine"], precision=values["precision"])
 
 
 class TrackerNode(LifecycleNode):
@@ -46,7 +53,7 @@ class TrackerNode(LifecycleNode):
     worker thread that always takes the newest frame.
 
     Args:
-        make_tracker: builds the pipeline from the parameters model, objects and device.
+        make_tracker: builds the pipeline from the values of the parameters, see `load_tracker`.
         node_arguments: passed on to rclpy's node.
 
     Raises:
@@ -54,7 +61,7 @@ class TrackerNode(LifecycleNode):
     """
 
     def __init__(
-        self, make_tracker: Callable[[str, str, str], PoseTracker] = load_tracker, **node_arguments: Any
+        self, make_tracker: Callable[[Mapping[str, Any]], PoseTracker] = load_tracker, **node_arguments: Any
     ) -> None:
         super().__init__("tracker", **node_arguments)
         self._make_tracker = make_tracker
@@ -67,6 +74,7 @@ class TrackerNode(LifecycleNode):
         self._worker: LatestWorker[Job] | None = None
         self._transforms: Any = None
         self._notes: list[str] = []
+        self._engines: dict[str, str] = {}
         self._monitor = Monitor()
         self._settings = NodeParameters(self, lambda: self._phase != "unconfigured", self._change)
         self._chosen = self._settings.values()
@@ -89,7 +97,8 @@ class TrackerNode(LifecycleNode):
         self._chosen = values = self._settings.values()
         started = time.monotonic()
         try:
-            tracker = self._make_tracker(values["model"], values["objects"], values["device"])
+            stated = {name: values[name] for name in ("engine", "precision") if name in self._settings.explicit}
+            tracker = self._make_tracker({**values, "engine": None, "precision": None, **stated})
             tracker.set_classes(values["classes"])
             tracker.configure(**self._settings.explicit_options())
             self._settings.adopt({name: tracker.option(name) for name in tracker.RUNTIME_OPTIONS})
@@ -124,6 +133,8 @@ class TrackerNode(LifecycleNode):
         self._phase = "inactive"
         names = ", ".join(model.name for model in tracker.objects.values())
         self.get_logger().info(f"model {values['model']!r} ready in {time.monotonic() - started:.1f} s: {names}")
+        self._engines = tracker.engines
+        self.get_logger().info(", ".join(f"{stage} runs on {engine}" for stage, engine in self._engines.items()))
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -189,7 +200,7 @@ class TrackerNode(LifecycleNode):
             self._transforms.close()
         self._worker = self._processor = self._outputs = self._transforms = self._tracker = None
         self._monitor.watch([])
-        self._notes = []
+        self._notes, self._engines = [], {}
 
     # In the executor's thread
 
@@ -262,7 +273,7 @@ class TrackerNode(LifecycleNode):
         endpoints = self._inputs.endpoints if self._inputs is not None else []
         state = "disabled" if self._phase == "active" and not self._enabled else self._phase
         self._diagnostics.report(
-            state, self._monitor.snapshot(), endpoints, self._chosen["silence_warning"], self._notes
+            state, self._monitor.snapshot(), endpoints, self._chosen["silence_warning"], self._notes, self._engines
         )
 
     # In the worker's thread

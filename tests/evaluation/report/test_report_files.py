@@ -48,6 +48,8 @@ class Replay(PoseTracker):
     It has no stages of its own, so that nothing else of the pipeline works.
     """
 
+    engines = {"segmentation": "openvino bf16", "pose": "torch fp32"}
+
     def __init__(self, objects: ObjectSet, answers: list[FrameResult]) -> None:
         self.objects, self.bundle = objects, ModelBundle(Path("test"), BundleConfig(name="test"), objects)
         self.answers, self.done = answers, 0
@@ -105,6 +107,8 @@ def test_json_is_the_report(written):
     assert report.data["source"] == "made <up> scene"
     assert report.data["pose"]["mean"]["add_s_recall"] == 1.0
     assert report.data["extra"]["rejected_detections"] == {"pose_confidence": FRAMES}
+    assert report.data["extra"]["engines"] == Replay.engines
+    assert "The networks of the segmentation ran on openvino bf16" in (out / "report.html").read_text()
 
 
 def test_the_protocol_of_ycbineoat_is_reported_where_it_is_asked_for(objects, written, tmp_path):
@@ -199,6 +203,7 @@ def test_table(written):
     text = format_table(written[1].data)
     assert "brick" in text
     assert "MOTA 100.0%" in text
+    assert "networks: segmentation on openvino bf16, pose on torch fp32" in text
     assert text.count("\n") < 20
 
 

@@ -20,8 +20,8 @@ from pose_tracking.ros.node.monitor import Monitor
 HEADER = make_header(1_234_567_890, "camera")
 
 
-def levels(monitor, silent=None, state="active", notes=()):
-    message = diagnostic_array(HEADER, "tracker", state, monitor.snapshot(), silent or {}, notes)
+def levels(monitor, silent=None, state="active", notes=(), engines=None):
+    message = diagnostic_array(HEADER, "tracker", state, monitor.snapshot(), silent or {}, notes, engines)
     return {status.name.split(": ")[1]: status for status in message.status}
 
 
@@ -49,6 +49,12 @@ def test_diagnostics_rise_and_fall_with_what_goes_wrong():
     assert levels(monitor, notes=["no meshes"])["tracking"].level == DiagnosticStatus.WARN
 
 
+def test_what_runs_the_networks_is_told():
+    tracking = levels(Monitor(), engines={"segmentation": "openvino bf16", "pose": "torch fp32"})["tracking"]
+    values = {v.key: v.value for v in tracking.values}
+    assert (values["engine.segmentation"], values["engine.pose"]) == ("openvino bf16", "torch fp32")
+
+
 def test_a_node_in_a_namespace_goes_by_its_whole_name():
     context = rclpy.Context()
     rclpy.init(context=context)
@@ -59,7 +65,7 @@ def test_a_node_in_a_namespace_goes_by_its_whole_name():
         reporter._publisher = SimpleNamespace(publish=sent.append)  # type: ignore[assignment]
         monitor.watch(["/c"])
         monitor.received("/c")
-        reporter.report("active", monitor.snapshot(), [], 2.0, [])
+        reporter.report("active", monitor.snapshot(), [], 2.0, [], {})
         assert [s.name for s in sent[0].status] == [f"left/tracker: {n}" for n in ("tracking", "drops", "inputs")]
         assert {v.key: v.value for v in sent[0].status[2].values}["received./c"] == "1"
     finally:
@@ -112,7 +118,7 @@ def test_a_warning_about_the_camera_is_an_input_s_and_logged_when_it_comes_and_g
     reporter = DiagnosticsReporter(cast(Any, node))
     for warning in ("", "depth 9 % too small", "depth 10 % too small", "", ""):
         monitor.processed({}, camera_warning=warning)
-        reporter.report("active", monitor.snapshot(), [], 5.0, [])
+        reporter.report("active", monitor.snapshot(), [], 5.0, [], {})
         inputs = next(s for s in node.log.message.status if s.name.endswith("inputs"))
         assert inputs.level == (DiagnosticStatus.WARN if warning else DiagnosticStatus.OK)
         assert warning in inputs.message
