@@ -116,14 +116,16 @@ def to_network_input(
     width = -(-max(image.shape[1] for image in images) // multiple) * multiple
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in NORMALIZATION[config.backbone])
     channels = 3 + DEPTH_CHANNELS if config.depth else 3
-    batch = torch.zeros((len(images), channels, height, width), device=device)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    batch = torch.empty((len(images), channels, height, width), device=device, memory_format=layout)
     for i, image in enumerate(images):
+        rows, columns = image.shape[:2]
+        batch[i, :, rows:], batch[i, :, :, columns:] = 0, 0
+        # In place: each pass over fresh memory costs as much as the arithmetic.
         pixels = torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
-        batch[i, :3, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+        batch[i, :3, :rows, :columns].copy_(pixels).sub_(mean).div_(std)
         if config.depth:
-            batch[i, 3:, : image.shape[0], : image.shape[1]] = torch.from_numpy(depths[i]).to(device)
-    if channels_last:
-        batch = batch.to(memory_format=torch.channels_last)
+            batch[i, 3:, :rows, :columns] = torch.from_numpy(depths[i]).to(device)
     return ImageList(batch, [image.shape[:2] for image in images])
 
 
