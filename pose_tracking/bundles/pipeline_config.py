@@ -26,6 +26,13 @@ class PipelineConfig:
         range=(0.0, 1.0),
         runtime=True,
     )
+    min_colorless_score: float = option(
+        0.5,
+        "the same for objects whose meshes have no colour: the frame checks their pose by shape alone, and something "
+        "of about that size passes more often, above all far away, where depth is coarse",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
     keep_without_pose: bool = option(
         False, "track detections whose depth is too sparse for a pose; such a track has none yet", runtime=True
     )

@@ -108,7 +108,12 @@ class ObjectSet(Mapping[int, ObjectModel]):
         Raises:
             MeshError: a mesh file is unreadable or does not fit its object.
         """
-        return [model.name for model in self._models.values() if model.mesh is not None and not model.mesh.colored]
+        return [model.name for model in self._models.values() if model.obj_id in self.colorless_ids]
+
+    @cached_property
+    def colorless_ids(self) -> frozenset[int]:
+        """Ids of the `colorless` objects."""
+        return frozenset(i for i, m in self._models.items() if m.mesh is not None and not m.mesh.colored)
 
     def require_meshes(self, purpose: str) -> None:
         """Check that every object's mesh file is at hand.

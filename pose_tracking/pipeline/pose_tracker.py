@@ -146,8 +146,9 @@ class PoseTracker:
             if is_due:
                 with report.timed("segmentation"):
                     instances = self.segmenter.segment(frame)
-                    checkable = frame.has_depth and self.objects.has_meshes
-                    instances = wanted_instances(instances, self._obj_ids, checkable, self.config, report)
+                    instances = wanted_instances(
+                        instances, self._obj_ids, self.objects, self.config, report, frame.has_depth
+                    )
                     self._camera_check.add_instances(frame, instances, self.objects)
                     instances, rejected = self._gate(instances, frame, self.objects, self.segmenter.config)
                     report.rejected.update(rejected)

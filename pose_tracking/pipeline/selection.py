@@ -20,19 +20,33 @@ from .frame_report import FrameReport
 
 
 def wanted_instances(
-    instances: Instances, obj_ids: Sequence[int], checkable: bool, config: PipelineConfig, report: FrameReport
+    instances: Instances,
+    obj_ids: Sequence[int],
+    objects: ObjectSet,
+    config: PipelineConfig,
+    report: FrameReport,
+    has_depth: bool = True,
 ) -> Instances:
-    """The instances of the classes `obj_ids`, and of a sure score where their poses are not `checkable`.
+    """The instances of the classes `obj_ids`, and of a sure score where the frame cannot check their pose in full.
 
-    That takes meshes and a depth image. Those dropped for their score are counted in `report`.
+    The check takes meshes with their colours, and a depth image. Those dropped for their score are counted in `report`.
     """
     instances = instances.select(np.isin(instances.obj_ids, obj_ids))
-    if not checkable:
-        sure = instances.scores >= config.min_unchecked_score
-        if not sure.all():
-            report.rejected["unchecked_score"] += int(np.count_nonzero(~sure))
-            instances = instances.select(sure)
+    if not (objects.has_meshes and has_depth):
+        return _sure(instances, np.full(len(instances), config.min_unchecked_score), "unchecked_score", report)
+    if colorless := objects.colorless_ids:
+        least = np.where(np.isin(instances.obj_ids, list(colorless)), config.min_colorless_score, 0.0)
+        return _sure(instances, least, "colorless_score", report)
     return instances
+
+
+def _sure(instances: Instances, least: NDArray[np.float64], reason: str, report: FrameReport) -> Instances:
+    """The instances whose score is at least `least` (N,); the others are counted under `reason`."""
+    sure = instances.scores >= least
+    if sure.all():
+        return instances
+    report.rejected[reason] += int(np.count_nonzero(~sure))
+    return instances.select(sure)
 
 
 def credible_detections(

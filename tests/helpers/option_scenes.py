@@ -21,6 +21,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
+from pose_tracking.objects.mesh import save_mesh
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pose.config import CropConfig, PoseConfig
 from pose_tracking.pose.estimator import PoseEstimator
@@ -145,6 +146,7 @@ class Scenes:
     """Makes pipelines; what they share is made once."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.objects = write_objects(folder)
         self.bare = ObjectSet({i: replace(model, mesh_path=None) for i, model in self.objects.items()})
         self.frame, self.masks = render([(STEPS, TRUTH)], seed=3)
@@ -176,6 +178,19 @@ class Scenes:
     def believed(self, confidence: float | None = 0.9, score: float = 0.9, meshes: bool = False) -> Running:
         """A staircase whose pose is given."""
         return self.pipeline(Apart(confidence), Masks(self.masks, [STEPS], score), meshes)
+
+    def grey(self, score: float) -> Running:
+        """The same, and the meshes have no colour."""
+        models = {}
+        for obj_id, model in self.objects.items():
+            path = self.folder / f"grey_{obj_id}.ply"
+            if not path.exists():
+                assert model.mesh is not None
+                save_mesh(replace(model.mesh, colors=np.full_like(model.mesh.colors, 128)), path)
+            models[obj_id] = replace(model, mesh_path=path)
+        bundle = ModelBundle(Path("grey"), BundleConfig(name="grey"), ObjectSet(models))
+        segmenter = Masks(self.masks, [STEPS], score)
+        return Running(PoseTracker(bundle, segmenter=segmenter, estimator=Apart()), self.frame)
 
     def holed(self) -> Running:
         """The same with depth on two thirds of it."""

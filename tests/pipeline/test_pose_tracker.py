@@ -21,6 +21,7 @@ from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.networks.weights import fingerprint
 from pose_tracking.objects import ObjectSet
+from pose_tracking.objects.mesh import save_mesh
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
@@ -154,6 +155,19 @@ def test_without_meshes_doubtful_detections_are_dropped_and_counted() -> None:
     tracker.objects = type(tracker.objects)(models)
     assert [t.obj_id for t in tracker.update(frame(2)) if t.is_observed] == [1]
     assert tracker.report.rejected == {"unchecked_score": 1}
+
+
+def test_objects_whose_meshes_have_no_colour_need_a_surer_detector(tmp_path: Path) -> None:
+    tracker = pipeline({1: 0.9, 4: 0.9})  # detector scores 0.9 and 0.8
+    tracker.config = replace(tracker.config, min_colorless_score=0.85)
+    assert len(tracker.update(frame(1))) == 2
+    models = dict(tracker.objects)
+    mesh = present(models[4].mesh)
+    save_mesh(replace(mesh, colors=np.full_like(mesh.colors, 200)), tmp_path / "grey.ply")
+    models[4] = replace(models[4], mesh_path=tmp_path / "grey.ply")
+    tracker.objects = ObjectSet(models)
+    assert [t.obj_id for t in tracker.update(frame(2)) if t.is_observed] == [1]
+    assert tracker.report.rejected == {"colorless_score": 1}
 
 
 @pytest.mark.parametrize(("share", "found"), [(0.45, [1, 4]), (1.0, [])])

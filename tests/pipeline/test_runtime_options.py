@@ -94,6 +94,7 @@ CASES = {
     "motion_weight": Case(lambda s: s.given(detect(flat(0.012), feature_at(0.0))), 1.0),
     "min_pose_confidence": Case(lambda s: s.believed(0.5, meshes=True), 0.9),
     "min_unchecked_score": Case(lambda s: s.believed(score=0.6), 0.9),
+    "min_colorless_score": Case(lambda s: s.grey(score=0.6), 0.9),
     "keep_without_pose": Case(lambda s: s.believed(None), True),
     "segment_every": Case(lambda s: s.checked(TRUTH), 5, frames=2),
     "recover_missed": Case(lambda s: s.checked(TRUTH), False, before=blind),
