@@ -93,7 +93,9 @@ def _gather(bundle: ModelBundle, sources: list[Source], device: str, minutes: fl
     from pose_tracking.evaluation.calibration import Collector, Gathered
 
     chosen = str(choose_device(device))
-    collector = Collector(bundle.build_segmenter(chosen), bundle.build_pose_estimator(chosen), bundle.objects)
+    collector = Collector(
+        bundle.build_segmenter(chosen), bundle.build_pose_estimator(chosen), bundle.objects, bundle.config.pipeline
+    )
     gathered = Gathered()
     end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     with tqdm(total=sum(len(source) for source in sources), desc="calibrate", unit="frame", disable=None) as bar:

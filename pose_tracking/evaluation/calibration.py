@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.bundles.pipeline_config import PipelineConfig
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.regions import mask_iou
 from pose_tracking.datasets.sample import Sample
+from pose_tracking.pipeline.frame_report import FrameReport
+from pose_tracking.pipeline.selection import wanted_instances
 from pose_tracking.pose.config import VerificationConfig
 from pose_tracking.pose.fitting.calibration import feature_matrix, fit_calibration
 from pose_tracking.pose.fitting.scoring import FEATURES
@@ -68,11 +71,24 @@ class Gathered:
 
 
 class Collector:
-    """Runs the bundle's own segmenter and pose stage on annotated frames."""
+    """Runs the bundle's own segmenter and pose stage on annotated frames, on the instances that the pipeline checks.
 
-    def __init__(self, segmenter: Segmenter, estimator: PoseEstimator, objects: ObjectSet) -> None:
+    Args:
+        segmenter, estimator: the stages.
+        objects: the known objects, with meshes.
+        pipeline: says which instances the pipeline leaves out before their poses are estimated.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        estimator: PoseEstimator,
+        objects: ObjectSet,
+        pipeline: PipelineConfig | None = None,
+    ) -> None:
         objects.require_meshes("to calibrate with")
         self.segmenter, self.estimator, self.objects = segmenter, estimator, objects
+        self.pipeline = pipeline or PipelineConfig()
         self._scorers = {obj_id: PoseScorer(model) for obj_id, model in objects.items()}
 
     def collect(self, sample: Sample) -> list[list[tuple[dict[str, float], str, float]]]:
@@ -82,7 +98,9 @@ class Collector:
         if sample.objects is None:
             return []
         frame = sample.frame
-        instances, _ = gate(self.segmenter.segment(frame), frame, self.objects, self.segmenter.config)
+        instances = self.segmenter.segment(frame)
+        instances = wanted_instances(instances, list(self.objects), self.objects, self.pipeline, FrameReport())
+        instances, _ = gate(instances, frame, self.objects, self.segmenter.config)
         collected = []
         for i, tried in enumerate(self.estimator.try_all(frame, instances)):
             obj_id, mask = int(instances.obj_ids[i]), instances.masks[i]

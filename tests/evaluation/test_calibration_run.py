@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from block_scenes import STEPS
+from option_scenes import TRUTH, Known, Masks, Scenes
 
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.evaluation.calibration import Gathered, calibrate
+from pose_tracking.datasets.sample import GroundTruthObject, Sample
+from pose_tracking.evaluation.calibration import Collector, Gathered, calibrate
+from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.estimator import PoseEstimator
 from pose_tracking.pose.fitting.scoring import FEATURES
 
 
@@ -53,3 +60,18 @@ def test_one_scene_is_split_by_detections() -> None:
     result = calibrate(gathered(scenes=1, per_scene=60), 0.5)
     assert result.figures["scenes"] == 1
     assert result.figures["after_cross_validated"]["roc_auc"] > 0.9
+
+
+@pytest.mark.parametrize(("score", "colored", "collected"), [(0.3, True, 1), (0.3, False, 0), (0.9, False, 1)])
+def test_what_the_pipeline_never_checks_is_not_learnt_from(
+    tmp_path: Path, score: float, colored: bool, collected: int
+) -> None:
+    """Detections of meshes without colour have to be surer (`min_colorless_score`)."""
+    scenes = Scenes(tmp_path)
+    objects = scenes.objects if colored else scenes.grey(score).tracker.objects
+    estimator = PoseEstimator(PoseConfig(), objects, Known(TRUTH))
+    collector = Collector(Masks(scenes.masks, [STEPS], score), estimator, objects)
+    truth = GroundTruthObject(STEPS, TRUTH, 1.0, None, scenes.masks[0])
+    found = collector.collect(Sample(scenes.frame, [truth]))
+    assert len(found) == collected
+    assert all(kind == "right" for hypotheses in found for _, kind, _ in hypotheses[:1])
