@@ -201,7 +201,7 @@ def update(
         noise = unseen.out_of_noise(noise, poses)
         covariance, velocity = unseen.out_of_covariances(covariance), unseen.out_of_velocities(velocity)
     residual = pose_residual(poses, predicted)
-    contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise)
+    contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise, config)
     # (M, 12): position, rotation and their rates.
     parts = np.tile(np.repeat(contradicts, 3, axis=1), (1, 2))
     covariance = covariance + parts[:, :, None] * parts[:, None] * _manoeuvre(filters, config)
@@ -272,7 +272,7 @@ def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:
     return _both(density * time**2, density * time, density * np.ones_like(time))
 
 
-def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float) -> Bool:
+def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float, config: TrackingConfig) -> Bool:
     """(M, 2) whether position and rotation contradict steady motion, with this (M, 6) residual counted in."""
     parts = np.stack(
         [
@@ -282,7 +282,8 @@ def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: 
         axis=1,
     )
     sums = _FADING * np.array([f.contradiction for f in filters]) + parts
-    contradicts = sums > _CONTRADICTION
+    # What steady motion leaves beyond the gate may be a manoeuvre before it is an outlier, even if neither part is one.
+    contradicts = (sums > _CONTRADICTION) | (squared_length(residual, innovation) > config.pose_gate)[:, None]
     for each, left in zip(filters, np.where(contradicts, 0.0, sums), strict=True):
         each.contradiction = left
     return np.asarray(contradicts)

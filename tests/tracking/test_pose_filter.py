@@ -121,6 +121,22 @@ def test_one_outlier_is_left_out_but_a_repeated_one_wins() -> None:
     assert track.pose[0, 3] == pytest.approx(0.3, abs=1e-3)
 
 
+def test_a_manoeuvre_of_which_neither_part_alone_contradicts_is_no_outlier() -> None:
+    """Position and rotation each within what chance does, both together beyond the gate."""
+    truth = make_transform(np.eye(3), [0, 0, 0.8])
+    track = PoseFilter(truth, COVARIANCE, NO_SYMMETRY, TrackingConfig())
+    for _ in range(20):
+        track.predict(0.1)
+        track.update(truth, COVARIANCE)
+    track.predict(0.1)
+    spread = track.covariance[:6, :6] + COVARIANCE
+    shift, turn = 4.1 * np.sqrt(spread[0, 0]), 4.1 * np.sqrt(spread[4, 4])
+    moved = make_transform(Rotation.from_rotvec([0, turn, 0]).as_matrix(), [shift, 0, 0.8])
+    assert track.update(moved, COVARIANCE)
+    assert np.linalg.norm(track.pose[:3, 3] - moved[:3, 3]) < 0.3 * shift
+    assert rotation_angle(track.pose[:3, :3].T @ moved[:3, :3]) < 0.3 * turn
+
+
 def test_known_camera_motion_is_no_object_motion() -> None:
     fixed = make_transform(Rotation.random(random_state=4).as_matrix(), [0.2, 0.1, 1.0])
     camera_before = np.eye(4)
