@@ -67,15 +67,18 @@ def view(objects: ObjectSet, obj_id: int, pose: np.ndarray, noise: float = 0.001
 CORNER = make_transform(Rotation.from_euler("xyz", [125, 25, 30], degrees=True).as_matrix(), [0.02, 0.01, 0.6])
 
 
+@pytest.mark.parametrize("blur", [1.0, 3.0])
 @pytest.mark.parametrize("obj_id", [STEPS, LAMP])
-def test_normalised_error_is_that_of_six_degrees_of_freedom(objects: ObjectSet, icp: IcpRefiner, obj_id: int) -> None:
+def test_normalised_error_is_that_of_six_degrees_of_freedom(
+    objects: ObjectSet, icp: IcpRefiner, obj_id: int, blur: float
+) -> None:
     """Monte Carlo over poses and noise that is smooth over pixels: e^T C^-1 e averages 6 where C is honest."""
     rng = np.random.default_rng(0)
     diameter, squared = objects[obj_id].diameter, []
     for _ in range(20):
         truth = random_pose(rng, rng.uniform(0.5, 0.9))
         frame, (mask,) = render([(obj_id, truth)], noise=0.0)
-        noise = gaussian_filter(rng.normal(size=frame.depth.shape), 1.0)
+        noise = gaussian_filter(rng.normal(size=frame.depth.shape), blur)
         frame = replace(frame, depth=(frame.depth + 0.003 * noise / noise.std()).astype(np.float32))
         points = object_points(frame, mask, diameter, IcpConfig())
         pose = icp.refine(obj_id, points, moved(truth, 5, 0.004, rng)[None]).poses
