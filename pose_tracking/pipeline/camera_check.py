@@ -36,6 +36,7 @@ SHIFT, SHIFT_QUARTILE = 5.0, 3.0
 # Logarithm of mask over model size from which a detection is false, or its mask or pose wrong: no pose fits the depth
 # of a camera that is off by a quarter. A detector that does not know what it sees must not blame the camera.
 MOST_SCALE = 0.25
+SIDES = (5, 95)  # percentiles of an object's pixels where it begins and ends
 MIN_AREA = 300  # px of a model's silhouette; of less a rim of one pixel is too large a share
 MAX_HIDDEN = 0.1  # share of the silhouette behind something else
 
@@ -88,8 +89,13 @@ class CameraCheck:
             scale = 0.5 * float(np.log(len(rows) / area))
             if abs(scale) > MOST_SCALE:
                 continue
-            self._scales.add(scale, self._frames)
+            # (2, 2): along the columns and the rows, where the model and the mask begin and end.
+            model = np.percentile([compared.cols, compared.rows], SIDES, axis=1).T
+            seen = np.array([np.percentile(cols, SIDES), np.percentile(rows, SIDES)])
+            growth = np.log((np.diff(seen) + compared.step) / (np.diff(model) + compared.step)).ravel()
+            self._scales.add(scale if _alike(*growth) else 0.0, self._frames)
             shift = np.array([compared.cols.mean() - cols.mean(), compared.rows.mean() - rows.mean()])
+            shift *= [_alike(*sides) for sides in model - seen]
             shift *= REFERENCE_FOCAL / np.array([frame.intrinsics.fx, frame.intrinsics.fy])
             self._shifts_x.add(float(shift[0]), self._frames)
             self._shifts_y.add(float(shift[1]), self._frames)
@@ -164,6 +170,15 @@ class _Window:
         margin = 0.75 if self._agreed else 1.0
         self._agreed = abs(middle) > margin * least and nearer > margin * quartile
         return middle if self._agreed else 0.0
+
+
+def _alike(one: float, other: float) -> bool:
+    """Whether two numbers have the same sign, and neither is less than half of the other.
+
+    What lies elsewhere has moved on both of its sides, and what is larger has grown both ways. A mask of a part of its
+    object has one side in common with the model, and one of its extents: it says nothing of the camera.
+    """
+    return bool(one * other > 0 and 2 * min(abs(one), abs(other)) >= max(abs(one), abs(other)))
 
 
 def _is_cut(mask: Bool) -> bool:

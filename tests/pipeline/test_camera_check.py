@@ -106,7 +106,7 @@ def upper(mask: np.ndarray, part: float) -> np.ndarray:
     return mask & (np.arange(len(mask)) < end)[:, None]
 
 
-@pytest.mark.parametrize("part", [0.3, 0.4])
+@pytest.mark.parametrize("part", [0.3, 0.4, 0.6, 0.7, 0.8])
 def test_a_detector_that_sees_parts_of_its_objects_does_not_blame_the_camera(verifier: Verifier, part: float) -> None:
     """As one does that was trained on grey meshes and looks at a bottle with a label."""
     assert set(look(CameraCheck(), verifier, RIGHT, range(30), part)) == {""}
