@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import logging
@@ -29,6 +30,12 @@ def cache_folder() -> Path | None:
     except RuntimeError:  # no home folder
         return None
     return base / "pose_tracking" / "networks"
+
+
+@functools.cache
+def shared_cache(folder: Path | None) -> ModelCache:
+    """The cache of all networks of this process: what is wrong with the folder is said once."""
+    return ModelCache(folder)
 
 
 def digest(module: nn.Module, *facts: object) -> str:
@@ -71,7 +78,7 @@ class ModelCache:
         path = self.folder / key
         try:
             content = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             LOGGER.warning("%s: cannot be read (%s): the network is compiled again", path, error.strerror or error)

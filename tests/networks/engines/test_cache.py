@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pose_tracking.networks.engines import cache
-from pose_tracking.networks.engines.cache import ModelCache, cache_folder, digest
+from pose_tracking.networks.engines.cache import ModelCache, cache_folder, digest, shared_cache
 from pose_tracking.pose.networks.refiner import PoseRefineNet
 
 
@@ -37,9 +37,11 @@ def test_a_damaged_file_counts_as_absent_and_goes(
 
 def test_a_folder_that_cannot_be_made_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
-    kept = ModelCache(tmp_path / "file" / "cache")
+    kept = shared_cache(tmp_path / "file" / "cache")
+    assert kept.read("a") is None
     kept.write("a", b"graph")
     kept.write("b", b"graph")
+    assert shared_cache(tmp_path / "file" / "cache") is kept
     (line,) = caplog.messages  # once, not for every network
     assert "POSE_TRACKING_CACHE" in line
     assert kept.read("a") is None
