@@ -165,6 +165,8 @@ class TorchvisionSegmenter:
             self.model.to(self.device, memory_format=torch.channels_last)
         self.model.eval()
         self._parts = NetworkParts(self.model, config, self.engine)
+        if self.engine.has_copies and not isinstance(weights, MaskRCNN):
+            self.model.to("meta")  # lets go of weights that nothing computes with
 
     @torch.inference_mode()
     def segment(self, frame: RGBDFrame) -> Instances:

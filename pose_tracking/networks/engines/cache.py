@@ -71,7 +71,7 @@ class ModelCache:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def read(self, key: str) -> bytes | None:
+    def read(self, key: str) -> bytes | memoryview | None:
         """What was written under `key`; None where there is nothing, or nothing whole, which is removed."""
         if self.folder is None:
             return None
@@ -83,7 +83,7 @@ class ModelCache:
         except OSError as error:
             LOGGER.warning("%s: cannot be read (%s): the network is compiled again", path, error.strerror or error)
             return None
-        data = content[_CHECKSUM_BYTES:]
+        data = memoryview(content)[_CHECKSUM_BYTES:]
         if hashlib.sha256(data).digest() != content[:_CHECKSUM_BYTES]:
             self.discard(key, "damaged")
             return None

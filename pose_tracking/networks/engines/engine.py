@@ -47,10 +47,16 @@ class Engine(ABC):
     """
 
     name: str
+    copies_weights = False
 
     def __init__(self, precision: str = "fp32") -> None:
         self.precision = precision
         self.on_torch: list[str] = []
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether all parts so far have weights of their own, so that those of the modules are not needed any more."""
+        return self.copies_weights and not self.on_torch
 
     @abstractmethod
     def compile(self, part: Part) -> Run:

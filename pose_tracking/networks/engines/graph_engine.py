@@ -27,6 +27,8 @@ class GraphEngine(Engine):
         cache: where graphs are kept; by default in `cache_folder`.
     """
 
+    copies_weights = True
+
     def __init__(self, precision: str = "fp32", cache: ModelCache | None = None) -> None:
         super().__init__(precision)
         self._cache = shared_cache(cache_folder()) if cache is None else cache
@@ -40,7 +42,7 @@ class GraphEngine(Engine):
         """The graph of a part; its varying dimensions are free."""
 
     @abstractmethod
-    def _load(self, data: bytes, precision: str) -> Run:
+    def _load(self, data: bytes | memoryview, precision: str) -> Run:
         """What runs a graph that `_export` gave."""
 
     def compile(self, part: Part) -> Run:

@@ -36,12 +36,12 @@ class OnnxRuntimeEngine(GraphEngine):
             )  # fmt: skip
         return file.getvalue()
 
-    def _load(self, data: bytes, precision: str) -> Run:
+    def _load(self, data: bytes | memoryview, precision: str) -> Run:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         # Threads that spin while they wait take the cores from everything else.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(bytes(data), options, providers=["CPUExecutionProvider"])
         names = [node.name for node in session.get_inputs()]
 
         def run(*inputs: Tensor) -> tuple[Tensor, ...]:

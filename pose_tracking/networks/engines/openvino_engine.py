@@ -62,7 +62,7 @@ class OpenVinoEngine(GraphEngine):
         compiled = self.core.compile_model(graph, _DEVICE, self._properties(precision))
         return bytes(compiled.export_model().getvalue())
 
-    def _load(self, data: bytes, precision: str) -> Run:
+    def _load(self, data: bytes | memoryview, precision: str) -> Run:
         return _Graph(self.core.import_model(io.BytesIO(data), _DEVICE, self._properties(precision)))
 
 
