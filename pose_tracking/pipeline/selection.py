@@ -33,19 +33,15 @@ def wanted_instances(
     """
     instances = instances.select(np.isin(instances.obj_ids, obj_ids))
     if not (objects.has_meshes and has_depth):
-        return _sure(instances, np.full(len(instances), config.min_unchecked_score), "unchecked_score", report)
-    if colorless := objects.colorless_ids:
-        least = np.where(np.isin(instances.obj_ids, list(colorless)), config.min_colorless_score, 0.0)
-        return _sure(instances, least, "colorless_score", report)
-    return instances
-
-
-def _sure(instances: Instances, least: NDArray[np.float64], reason: str, report: FrameReport) -> Instances:
-    """The instances whose score is at least `least` (N,); the others are counted under `reason`."""
-    sure = instances.scores >= least
-    if sure.all():
+        sure = instances.scores >= config.min_unchecked_score
+        if not sure.all():
+            report.rejected["unchecked_score"] += int(np.count_nonzero(~sure))
+    elif colorless := objects.colorless_ids:
+        sure = instances.scores >= np.where(np.isin(instances.obj_ids, list(colorless)), config.min_colorless_score, 0)
+        if not sure.all():
+            report.rejected["colorless_score"] += int(np.count_nonzero(~sure))
+    else:
         return instances
-    report.rejected[reason] += int(np.count_nonzero(~sure))
     return instances.select(sure)
 
 
