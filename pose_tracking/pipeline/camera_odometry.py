@@ -3,15 +3,23 @@
 Corners of the frame before are followed into the new one (Lucas-Kanade, forth and back); those with depth give the
 motion by perspective-n-point with RANSAC. Tracked objects are left out: they may move, and their poses are measured
 anyway. Where most corners have not moved the camera stands still, whatever moves before it.
+
+Objects are measured on the depth, which may not be of the same moment as the picture, so the motion is fitted to the
+depth of the two frames, too: mostly it is the same motion, a little more or less of it.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float, UInt8, valid_depth
 from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import make_transform, transform_points
+from pose_tracking.tracking.camera_motion import MeasuredMotion
+
+from .depth_alignment import DepthSurface, align
 
 SIDE = 640  # pixels of the longer side that corners are looked for in; larger images are reduced
 CORNERS, QUALITY, APART = 300, 0.002, 12  # how many at most, OpenCV's quality level, pixels from one to the next
@@ -22,6 +30,10 @@ AT_REST = 0.75  # pixels within which a corner has not moved
 FEWEST = 20  # corners that must agree with the motion
 SHARE = 0.5  # of the corners that must do so
 AGAINST_REST = 1.5  # times as many as agree with a camera at rest
+CORNER = 0.2  # pixels: no corner is followed better
+# By which share of the motion the depth may be of another moment than the picture (0.3 on a RealSense that jerks, 0.02
+# on renders), and what of it may go any other way (standard deviations).
+LAG, SHAKE = 0.3, 0.03
 RIM = 5  # pixels around missing depth whose corners mix what lies on the two sides of an edge
 
 
@@ -30,12 +42,13 @@ class CameraOdometry:
 
     def __init__(self) -> None:
         self._before: RGBDFrame | None = None
+        self._surface: DepthSurface | None = None  # of that frame
 
     def skip(self, frame: RGBDFrame) -> None:
         """Remember a frame of which the motion is not asked for."""
-        self._before = frame
+        self._before, self._surface = frame, None
 
-    def motion(self, frame: RGBDFrame, boxes: Float) -> Float | None:
+    def motion(self, frame: RGBDFrame, boxes: Float) -> MeasuredMotion | None:
         """Motion of the camera from the frame before to this one.
 
         Args:
@@ -43,19 +56,75 @@ class CameraOdometry:
             boxes: (T, 4) boxes (x_min, y_min, x_max, y_max) in pixels of the frame before that may have moved.
 
         Returns:
-            (4, 4) ``T_new_old``; None where the picture does not tell it, and where the camera seems to be at rest.
+            the motion; None where the frames do not tell it, and where the camera seems to be at rest.
         """
         before = self._before
         # A driver that pairs each picture with the latest depth may deliver that twice: poses come from the depth.
         if before is not None and np.array_equal(before.depth, frame.depth):
             return None
-        self._before = frame
+        self._before, surface, self._surface = frame, self._surface, None
         if before is None or before.intrinsics != frame.intrinsics:
             return None
         scale = min(1.0, SIDE / max(frame.depth.shape))
         old, new = (_grey(image, scale) for image in (before.color, frame.color))
-        corners, ends = _followed(old, new, _usable(before, boxes, old.shape, scale))
-        return _rigid_motion(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5, MOVED / scale)
+        usable = _usable(before, boxes, old.shape, scale)
+        corners, ends = _followed(old, new, usable)
+        seen = _rigid_motion(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5, MOVED / scale)
+        if seen is None:
+            return None
+        motion, points, spread = seen
+        at_rest = (DepthSurface(before) if surface is None else surface).where(usable)
+        self._surface = DepthSurface(frame)
+        return self._on_depth(at_rest, frame, motion, points, spread)
+
+    def _on_depth(
+        self, at_rest: Float, frame: RGBDFrame, motion: Float, points: Float, spread: float
+    ) -> MeasuredMotion | None:
+        """The motion of the picture fitted to the depth.
+
+        Args:
+            at_rest: (P, 3) points of the old frame that stand still, metres.
+            frame: the new frame.
+            motion: (4, 4) ``T_new_old`` by the picture.
+            points: (A, 3) corners of the old frame that it was found by, metres.
+            spread: pixels by which they are off.
+        """
+        ends = transform_points(motion, points)
+        centre = ends.mean(axis=0)
+        turn = Rotation.from_matrix(motion[:3, :3]).as_rotvec()
+        way = np.concatenate([centre - points.mean(axis=0), turn])
+        size = np.repeat([np.linalg.norm(way[:3]), np.linalg.norm(turn)], 3)
+        prior = np.linalg.inv(_information(frame, ends, centre, spread))
+        prior += LAG**2 * np.outer(way, way) + np.diag((SHAKE * size) ** 2)
+        aligned = align(at_rest, self._surface, motion, prior, centre)
+        if aligned is None:
+            return _measured(motion, prior, centre)
+        return _measured(aligned.motion, aligned.covariance, centre)
+
+
+def _measured(motion: Float, covariance: Float, centre: Float) -> MeasuredMotion:
+    """A motion with its (6, 6) covariance at the (3,) centre as one about the origin of the camera."""
+    to_origin = np.eye(6)
+    to_origin[:3, 3:] = np.cross(np.eye(3), centre)
+    return MeasuredMotion(motion, to_origin @ covariance @ to_origin.T)
+
+
+def _information(frame: RGBDFrame, points: Float, centre: Float, spread: float) -> Float:
+    """(6, 6) inverse covariance, at the (3,) centre, of a motion fitted to (P, 3) points seen `spread` pixels off."""
+    camera = frame.intrinsics
+    x, y, z = points.T
+    zero = np.zeros_like(z)
+    of_points = np.stack(
+        [
+            np.stack([camera.fx / z, zero, -camera.fx * x / z**2], axis=1),
+            np.stack([zero, camera.fy / z, -camera.fy * y / z**2], axis=1),
+        ],
+        axis=1,
+    )
+    arms = (points - centre)[:, None]
+    jacobian = np.concatenate([of_points, np.cross(arms, of_points)], axis=2).reshape(-1, 6)
+    # Points in one line leave a turn open: it is no more than a radian.
+    return np.asarray(jacobian.T @ jacobian / spread**2 + np.eye(6))
 
 
 def _grey(color: UInt8, scale: float) -> UInt8:
@@ -87,8 +156,12 @@ def _followed(old: UInt8, new: UInt8, mask: UInt8) -> tuple[Float, Float]:
     return corners[good], ends[good]
 
 
-def _rigid_motion(before: RGBDFrame, corners: Float, ends: Float, most_off: float) -> Float | None:
-    """(4, 4) motion that takes (P, 2) corners with depth to their (P, 2) ends; None where too few agree on one."""
+def _rigid_motion(before: RGBDFrame, corners: Float, ends: Float, most_off: float) -> tuple[Float, Float, float] | None:
+    """The motion that takes (P, 2) corners with depth to their (P, 2) ends; None where too few agree on one.
+
+    Returns:
+        (4, 4) motion, (A, 3) points (m) that agree with it, and the standard deviation of their pixels.
+    """
     if len(corners) < FEWEST:
         return None
     height, width = before.depth.shape
@@ -109,6 +182,7 @@ def _rigid_motion(before: RGBDFrame, corners: Float, ends: Float, most_off: floa
         return None
     chosen = agree.ravel()
     turn, shift = cv2.solvePnPRefineLM(points[chosen], ends[chosen], camera.matrix, None, turn, shift)
-    motion = np.eye(4)
-    motion[:3, :3], motion[:3, 3] = cv2.Rodrigues(turn)[0], np.ravel(shift)
-    return motion if np.isfinite(motion).all() else None
+    motion = make_transform(cv2.Rodrigues(turn)[0], np.ravel(shift))
+    off = camera.project(transform_points(motion, points[chosen])) - ends[chosen]
+    spread = max(float(np.sqrt((off**2).mean())), CORNER * most_off / MOVED)
+    return (motion, points[chosen], spread) if np.isfinite(motion).all() and np.isfinite(spread) else None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
-from pose_tracking.core.arrays import Float
 from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
 from pose_tracking.core.errors import FrameError
@@ -25,10 +24,12 @@ from pose_tracking.segmentation import gating
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking import Association, Tracker
+from pose_tracking.tracking.camera_motion import MeasuredMotion
 
 from .camera_check import CameraCheck
 from .camera_odometry import CameraOdometry
 from .frame_report import FrameReport
+from .hand_held import HandHeld
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
 from .selection import check_given, credible_detections, wanted_instances, with_visible_box
@@ -117,6 +118,7 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         self._camera_check = CameraCheck()
         self._odometry = CameraOdometry()
+        self._hand_held = HandHeld()
 
     @property
     def engines(self) -> dict[str, str]:
@@ -223,12 +225,15 @@ class PoseTracker:
         self._schedule.frame_done(report.segmented, lost=recovery.needs_detector, new=is_new)
         return tracked
 
-    def _camera_motion(self, frame: RGBDFrame) -> Float | None:
-        """(4, 4) ``T_new_old`` of the camera as the picture tells it, where it is not known otherwise and matters."""
+    def _camera_motion(self, frame: RGBDFrame) -> MeasuredMotion | None:
+        """Motion of a camera held by hand as its frames tell it, where it is not known otherwise and matters."""
         if self.config.camera_odometry and frame.camera_pose is None and frame.has_depth:
-            boxes = [t.box for t in self.tracker.tracks if t.pose is not None]
-            if boxes:
-                return self._odometry.motion(frame, np.array(boxes))
+            posed = [t for t in self.tracker.tracks if t.pose is not None]
+            if posed and self._last_stamp_ns is not None:
+                measured = self._odometry.motion(frame, np.array([t.box for t in posed]))
+                places = np.array([t.pose[:3, 3] for t in posed if t.pose is not None])
+                self._hand_held.add(measured, (frame.stamp_ns - self._last_stamp_ns) * 1e-9, places)
+                return measured if self._hand_held.detected else None
         self._odometry.skip(frame)
         return None
 
@@ -258,6 +263,7 @@ class PoseTracker:
         self.tracker.reset()
         self._schedule = DetectorSchedule()
         self._odometry = CameraOdometry()
+        self._hand_held = HandHeld()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:

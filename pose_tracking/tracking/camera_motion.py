@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.core.geometry import rotation_angle, transform_points
+from pose_tracking.core.geometry import transform_points
 
 from . import pose_filter
 from .track import Track
 
 _NEAREST = 0.05  # metres before the camera; nearer, or behind, nothing can be projected
-# Standard deviation of a motion measured in the picture, as a share of it: blur, depth that is not of the same moment.
-_DOUBT = 0.3
+
+
+@dataclass(frozen=True)
+class MeasuredMotion:
+    """A motion of the camera as its frames tell it.
+
+    Attributes:
+        motion: (4, 4) ``T_new_old``.
+        covariance: (6, 6) of (x, y, z, rx, ry, rz): the new frame shifted (m), and turned about its origin (rad).
+    """
+
+    motion: Float
+    covariance: Float
 
 
 def take_out(
-    tracks: Sequence[Track], motion: Float, intrinsics: CameraIntrinsics | None, measured: bool = False
+    tracks: Sequence[Track],
+    motion: Float,
+    intrinsics: CameraIntrinsics | None,
+    covariance: Float | None = None,
 ) -> None:
     """Express the tracks in the new optical frame.
 
@@ -27,7 +42,7 @@ def take_out(
         tracks: any tracks, before they are predicted.
         motion: (4, 4) ``T_new_old`` of the camera.
         intrinsics: where known, boxes of tracks with a pose move as their objects' centres do in the image.
-        measured: whether the motion was measured in the picture, and not given; the poses are less certain then.
+        covariance: (6, 6) of a motion that was measured, see `MeasuredMotion`; the poses are less certain by it.
     """
     posed = [t for t in tracks if t.filter is not None]
     if intrinsics is not None and posed:
@@ -40,13 +55,15 @@ def take_out(
         for each, (dx, dy), factor in zip(posed, shift, scale, strict=True):
             each.mean = each.mean * np.array([1, 1, 1, factor, 1, 1, 1, 1]) + np.array([dx, dy, 0, 0, 0, 0, 0, 0])
     filters = [t.filter for t in posed if t.filter is not None]
-    places = [f.position for f in filters]
     pose_filter.move_camera(filters, motion)
-    if measured:
-        turned = rotation_angle(motion[:3, :3])
-        for one, place in zip(filters, places, strict=True):
-            moved = np.linalg.norm(one.position - place)
-            one.covariance = one.covariance + np.diag(np.repeat([_DOUBT * moved, _DOUBT * turned, 0, 0], 3) ** 2)
+    if covariance is not None:
+        for one in filters:
+            # What turns the camera's frame about its origin shifts an object there.
+            lever = np.eye(6)
+            lever[:3, 3:] = -np.cross(np.eye(3), one.position)
+            added = np.zeros_like(one.covariance)
+            added[:6, :6] = lever @ covariance @ lever.T
+            one.covariance = one.covariance + added
 
 
 def is_out_of_view(track: Track, intrinsics: CameraIntrinsics) -> bool:

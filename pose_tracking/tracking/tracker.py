@@ -17,6 +17,7 @@ from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.objects import ObjectSet
 
 from . import camera_motion, track
+from .camera_motion import MeasuredMotion
 from .config import TrackingConfig
 from .frame_interval import FrameInterval
 from .matching import Association, associate
@@ -75,7 +76,7 @@ class Tracker:
         stamp: float,
         camera_pose: Float | None = None,
         intrinsics: CameraIntrinsics | None = None,
-        motion: Float | None = None,
+        motion: MeasuredMotion | None = None,
     ) -> None:
         """Move the tracks to the time of a new frame; those that a pause of the stream has made too old are lost.
 
@@ -83,7 +84,7 @@ class Tracker:
             stamp: time of the frame in seconds, not earlier than that of the frame before.
             camera_pose: (4, 4) ``T_fixed_camera`` where known; the camera's own motion is then no object's.
             intrinsics: of the camera where known; tells who has left the picture.
-            motion: (4, 4) ``T_new_old`` of the camera since the frame before, where no camera poses tell it.
+            motion: of the camera since the frame before, measured, where no camera poses tell it.
 
         Raises:
             ValueError: `stamp` is earlier than that of the frame before. The tracks are left as they were.
@@ -100,7 +101,7 @@ class Tracker:
             known = invert_transform(camera_pose) @ before.camera_pose
             camera_motion.take_out(self.tracks, known, intrinsics)
         elif motion is not None:
-            camera_motion.take_out(self.tracks, motion, intrinsics, measured=True)
+            camera_motion.take_out(self.tracks, motion.motion, intrinsics, motion.covariance)
         track.predict(self.tracks, stamp, dt, self.config)
         self._moment = _Moment(stamp, dt, camera_pose, intrinsics)
         self._is_predicted = True

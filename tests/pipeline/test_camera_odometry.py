@@ -12,6 +12,7 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, rotation_angle
 from pose_tracking.pipeline.camera_odometry import CameraOdometry
+from pose_tracking.tracking.camera_motion import MeasuredMotion
 
 CAMERA = CameraIntrinsics(320, 240, 300.0, 310.0, 158.0, 121.0)
 WALL = 0.8  # metres before the first camera
@@ -38,10 +39,31 @@ def wall(motion: np.ndarray, camera: CameraIntrinsics = CAMERA, textured: bool =
     return RGBDFrame(color, depth.astype(np.float32), camera)
 
 
-def moved_between(first: RGBDFrame, second: RGBDFrame, boxes: np.ndarray = NO_BOXES) -> np.ndarray | None:
+def measured_between(first: RGBDFrame, second: RGBDFrame, boxes: np.ndarray = NO_BOXES) -> MeasuredMotion | None:
     odometry = CameraOdometry()
     assert odometry.motion(first, boxes) is None
     return odometry.motion(second, boxes)
+
+
+def moved_between(first: RGBDFrame, second: RGBDFrame, boxes: np.ndarray = NO_BOXES) -> np.ndarray | None:
+    measured = measured_between(first, second, boxes)
+    return None if measured is None else measured.motion
+
+
+def part_of(motion: np.ndarray, share: float) -> np.ndarray:
+    turn = Rotation.from_matrix(motion[:3, :3]).as_rotvec() * share
+    return make_transform(Rotation.from_rotvec(turn).as_matrix(), motion[:3, 3] * share)
+
+
+def off(found: np.ndarray, motion: np.ndarray) -> float:
+    """Metres by which two motions differ in the middle of the wall."""
+    point = np.array([0.0, 0.0, WALL, 1.0])
+    return float(np.linalg.norm((found - motion) @ point))
+
+
+def noisy(frame: RGBDFrame, sigma: float, seed: int) -> RGBDFrame:
+    noise = np.random.default_rng(seed).normal(0, sigma, frame.depth.shape)
+    return replace(frame, depth=frame.depth + noise.astype(np.float32))
 
 
 def assert_motion(found: np.ndarray | None, motion: np.ndarray) -> None:
@@ -95,10 +117,68 @@ def test_depth_that_is_delivered_twice_is_that_of_one_moment() -> None:
     before, between, after = wall(np.eye(4)), wall(JERK), wall(JERK @ JERK)
     assert odometry.motion(before, NO_BOXES) is None
     assert odometry.motion(replace(between, depth=before.depth.copy()), NO_BOXES) is None
-    assert_motion(odometry.motion(after, NO_BOXES), JERK @ JERK)
+    moved = odometry.motion(after, NO_BOXES)
+    assert moved is not None
+    assert_motion(moved.motion, JERK @ JERK)
 
 
 def test_a_frame_that_was_skipped_is_the_one_before() -> None:
     odometry = CameraOdometry()
     odometry.skip(wall(np.eye(4)))
-    assert_motion(odometry.motion(wall(JERK), NO_BOXES), JERK)
+    moved = odometry.motion(wall(JERK), NO_BOXES)
+    assert moved is not None
+    assert_motion(moved.motion, JERK)
+
+
+@pytest.mark.parametrize("share", [0.6, 1.0, 1.3])
+def test_the_motion_is_that_of_the_depth_where_it_is_not_of_the_moment_of_the_picture(share: float) -> None:
+    before, after, moved = wall(np.eye(4)), wall(JERK), part_of(JERK, share)
+    found = measured_between(noisy(before, 0.001, 0), noisy(replace(after, depth=wall(moved).depth), 0.001, 1))
+    assert found is not None
+    assert off(found.motion, moved) < (0.001 if share == 1.0 else 0.3 * off(JERK, moved))
+
+
+def test_a_measured_motion_is_as_uncertain_as_it_is_wrong() -> None:
+    """Of the motion of the middle of the wall: the normalised error squared, 3 degrees of freedom, and the error."""
+    squared, errors = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        turn = Rotation.from_rotvec(rng.normal(0, 0.006, 3)).as_matrix()
+        motion = make_transform(turn, rng.normal(0, 0.01, 3))
+        found = measured_between(noisy(wall(np.eye(4)), 0.002, seed), noisy(wall(motion), 0.002, 100 + seed))
+        assert found is not None
+        there = (motion @ [0.0, 0.0, WALL, 1.0])[:3]
+        to_there = np.hstack([np.eye(3), -np.cross(np.eye(3), there)])
+        error = (motion - found.motion) @ [0.0, 0.0, WALL, 1.0]
+        errors.append(np.linalg.norm(error))
+        squared.append(error[:3] @ np.linalg.solve(to_there @ found.covariance @ to_there.T, error[:3]))
+    assert np.mean(squared) < 6
+    assert np.mean(errors) < 0.001
+
+
+def test_a_picture_that_moves_before_depth_that_stands_still_is_no_motion() -> None:
+    """A screen, or a pattern of light: all corners move, and nothing else does."""
+    still = wall(np.eye(4))
+    screen = replace(noisy(still, 1e-4, 1), color=wall(part_of(JERK, 2.0)).color)
+    found = moved_between(noisy(still, 1e-4, 0), screen)
+    assert found is None or off(found, np.eye(4)) < 0.1 * off(JERK, np.eye(4))
+
+
+@pytest.mark.parametrize("case", ["holes", "small", "strip"])
+def test_depth_that_tells_too_little_leaves_the_motion_of_the_picture(case: str) -> None:
+    before, after = wall(np.eye(4)), wall(JERK)
+    if case != "holes":
+        left, top, width, height = (80, 60, 160, 120) if case == "small" else (0, 100, 320, 40)
+        rows, cols = slice(top, top + height), slice(left, left + width)
+        camera = replace(CAMERA, width=width, height=height, cx=CAMERA.cx - left, cy=CAMERA.cy - top)
+        before, after = (
+            RGBDFrame(f.color[rows, cols].copy(), f.depth[rows, cols].copy(), camera) for f in (before, after)
+        )
+    else:
+        # Columns without depth, so close to each other that no part of the surface has depth all over.
+        gaps = np.arange(CAMERA.width) % 8 < 1
+        before, after = (replace(f, depth=np.where(gaps, np.float32(0), f.depth)) for f in (before, after))
+    found = measured_between(before, after)
+    assert found is not None
+    assert off(found.motion, JERK) < 0.002
+    assert (np.linalg.eigvalsh(found.covariance) > 0).all()

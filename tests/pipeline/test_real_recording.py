@@ -129,7 +129,6 @@ def test_a_lost_track_says_so_within_half_a_second(data_dir: Path, behind: float
 
 def test_things_at_rest_before_a_hand_held_camera_stay_where_they_are(data_dir: Path) -> None:
     tracker, scene = recording(data_dir, "visp_rbt")
-    tracker.configure(camera_odometry=True)
     cube_to_dragon: list[np.ndarray] = []
     for k in range(50):
         sample = scene[k]
@@ -142,4 +141,5 @@ def test_things_at_rest_before_a_hand_held_camera_stay_where_they_are(data_dir: 
     relative = np.array(cube_to_dragon)
     assert np.sqrt(relative[:, :3, 3].var(axis=0).sum()) < 0.003
     turns = Rotation.from_matrix(relative[:, :3, :3])
-    assert ((turns.mean().inv() * turns).as_rotvec(degrees=True).std(axis=0) < 2.5).all()
+    spread = (turns.mean().inv() * turns).as_rotvec(degrees=True).std(axis=0)
+    assert np.linalg.norm(spread) < 2.0

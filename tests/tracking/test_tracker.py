@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 from tracking_scenario import one_object, scenario
 
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, PoseEstimate, TrackState
 from pose_tracking.tracking import Tracker, TrackingConfig
+from pose_tracking.tracking.camera_motion import MeasuredMotion
 
 FEATURE = np.ones(8, np.float32)
 
@@ -26,7 +28,7 @@ def seen(x: float = 100.0, obj_id: int = 1, pose: np.ndarray | None = None) -> D
 def test_a_measured_camera_motion_is_taken_out_unless_it_is_known(with_poses: bool) -> None:
     """What the picture says of the camera is less certain than a pose that is given, which goes first."""
     pose = make_transform(np.eye(3), [0, 0, 1])
-    motion = make_transform(np.eye(3), [0.02, 0, 0])
+    motion = MeasuredMotion(make_transform(np.eye(3), [0.02, 0, 0]), np.diag([0.006**2] * 3 + [1e-6] * 3))
     camera = np.eye(4) if with_poses else None
     tracker = Tracker(TrackingConfig(), one_object())
     for k in range(20):
@@ -39,6 +41,33 @@ def test_a_measured_camera_motion_is_taken_out_unless_it_is_known(with_poses: bo
     assert track.pose is not None
     assert track.pose[:3, 3] == pytest.approx([x, 0, 1], abs=1e-3)
     assert (track.filter.covariance[0, 0] > before + 0.005**2) != with_poses
+
+
+def test_the_doubt_about_a_measured_camera_motion_is_that_of_where_it_takes_an_object() -> None:
+    """Against what motions drawn from its covariance do to a pose off the axis."""
+    rng = np.random.default_rng(0)
+    pose = make_transform(Rotation.from_rotvec([0.3, -0.2, 0.5]).as_matrix(), [0.3, -0.2, 1.0])
+    root = rng.normal(0, 1, (6, 6)) * np.repeat([0.002, 0.003], 3)[:, None]
+    motion = make_transform(Rotation.from_rotvec([0.02, 0.01, -0.03]).as_matrix(), [0.01, 0.02, -0.01])
+    tracker = Tracker(TrackingConfig(), one_object())
+    tracker.update([seen(pose=pose)], 0.0)
+    (track,) = tracker.tracks
+    assert track.filter is not None
+    turns = np.kron(np.eye(4), motion[:3, :3])
+    before = turns @ track.filter.covariance @ turns.T
+    tracker.predict(1e-9, motion=MeasuredMotion(motion, root @ root.T))
+    drawn = (root @ rng.normal(size=(6, 4000))).T
+    moved = make_transform(Rotation.from_rotvec(drawn[:, 3:]).as_matrix(), drawn[:, :3]) @ motion @ pose
+    expected = motion @ pose
+    change = np.hstack(
+        [
+            moved[:, :3, 3] - expected[:3, 3],
+            Rotation.from_matrix(moved[:, :3, :3] @ expected[:3, :3].T).as_rotvec(),
+        ]
+    )
+    added = (track.filter.covariance - before)[:6, :6]
+    np.testing.assert_allclose(added, np.cov(change.T), atol=0.08 * np.abs(added).max())
+    np.testing.assert_allclose(np.diag(added), change.var(axis=0), rtol=0.15)
 
 
 def test_what_all_frames_share_is_not_averaged_out() -> None:
