@@ -75,31 +75,33 @@ class CameraOdometry:
         motion, points, spread = seen
         at_rest = (DepthSurface(before) if surface is None else surface).where(usable)
         self._surface = DepthSurface(frame)
-        return self._on_depth(at_rest, frame, motion, points, spread)
+        return _on_depth(at_rest, self._surface, frame, motion, points, spread)
 
-    def _on_depth(
-        self, at_rest: Float, frame: RGBDFrame, motion: Float, points: Float, spread: float
-    ) -> MeasuredMotion | None:
-        """The motion of the picture fitted to the depth.
 
-        Args:
-            at_rest: (P, 3) points of the old frame that stand still, metres.
-            frame: the new frame.
-            motion: (4, 4) ``T_new_old`` by the picture.
-            points: (A, 3) corners of the old frame that it was found by, metres.
-            spread: pixels by which they are off.
-        """
-        ends = transform_points(motion, points)
-        centre = ends.mean(axis=0)
-        turn = Rotation.from_matrix(motion[:3, :3]).as_rotvec()
-        way = np.concatenate([centre - points.mean(axis=0), turn])
-        size = np.repeat([np.linalg.norm(way[:3]), np.linalg.norm(turn)], 3)
-        prior = np.linalg.inv(_information(frame, ends, centre, spread))
-        prior += LAG**2 * np.outer(way, way) + np.diag((SHAKE * size) ** 2)
-        aligned = align(at_rest, self._surface, motion, prior, centre)
-        if aligned is None:
-            return _measured(motion, prior, centre)
-        return _measured(aligned.motion, aligned.covariance, centre)
+def _on_depth(
+    at_rest: Float, surface: DepthSurface, frame: RGBDFrame, motion: Float, points: Float, spread: float
+) -> MeasuredMotion:
+    """The motion of the picture fitted to the depth.
+
+    Args:
+        at_rest: (P, 3) points of the old frame that stand still, metres.
+        surface: of the new frame.
+        frame: the new frame.
+        motion: (4, 4) ``T_new_old`` by the picture.
+        points: (A, 3) corners of the old frame that it was found by, metres.
+        spread: pixels by which they are off.
+    """
+    ends = transform_points(motion, points)
+    centre = ends.mean(axis=0)
+    turn = Rotation.from_matrix(motion[:3, :3]).as_rotvec()
+    way = np.concatenate([centre - points.mean(axis=0), turn])
+    size = np.repeat([np.linalg.norm(way[:3]), np.linalg.norm(turn)], 3)
+    picture = np.linalg.inv(_information(frame, ends, centre, spread))
+    prior = np.asarray(picture + LAG**2 * np.outer(way, way) + np.diag((SHAKE * size) ** 2), np.float64)
+    aligned = align(at_rest, surface, motion, prior, centre)
+    if aligned is None:
+        return _measured(motion, prior, centre)
+    return _measured(aligned.motion, aligned.covariance, centre)
 
 
 def _measured(motion: Float, covariance: Float, centre: Float) -> MeasuredMotion:
