@@ -93,7 +93,8 @@ class CameraCheck:
             model = np.percentile([compared.cols, compared.rows], SIDES, axis=1).T
             seen = np.array([np.percentile(cols, SIDES), np.percentile(rows, SIDES)])
             growth = np.log((np.diff(seen) + compared.step) / (np.diff(model) + compared.step)).ravel()
-            self._scales.add(scale if _alike(*growth) else 0.0, self._frames)
+            # A part of an object is never larger than the object, so only what is smaller may be one.
+            self._scales.add(scale if scale > 0 or _alike(*growth) else 0.0, self._frames)
             shift = np.array([compared.cols.mean() - cols.mean(), compared.rows.mean() - rows.mean()])
             shift *= [_alike(*sides) for sides in model - seen]
             shift *= REFERENCE_FOCAL / np.array([frame.intrinsics.fx, frame.intrinsics.fy])
@@ -173,12 +174,12 @@ class _Window:
 
 
 def _alike(one: float, other: float) -> bool:
-    """Whether two numbers have the same sign, and neither is less than half of the other.
+    """Whether two numbers have the same sign, and neither is less than a third of the other.
 
     What lies elsewhere has moved on both of its sides, and what is larger has grown both ways. A mask of a part of its
     object has one side in common with the model, and one of its extents: it says nothing of the camera.
     """
-    return bool(one * other > 0 and 2 * min(abs(one), abs(other)) >= max(abs(one), abs(other)))
+    return bool(one * other > 0 and 3 * min(abs(one), abs(other)) >= max(abs(one), abs(other)))
 
 
 def _is_cut(mask: Bool) -> bool:

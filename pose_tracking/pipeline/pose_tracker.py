@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
 from pose_tracking.core.errors import FrameError
@@ -24,12 +25,10 @@ from pose_tracking.segmentation import gating
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking import Association, Tracker
-from pose_tracking.tracking.camera_motion import MeasuredMotion
 
 from .camera_check import CameraCheck
-from .camera_odometry import CameraOdometry
 from .frame_report import FrameReport
-from .hand_held import HandHeld
+from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
 from .selection import check_given, credible_detections, wanted_instances, with_visible_box
@@ -117,8 +116,7 @@ class PoseTracker:
         self._last_stamp_ns: int | None = None
         self._schedule = DetectorSchedule()
         self._camera_check = CameraCheck()
-        self._odometry = CameraOdometry()
-        self._hand_held = HandHeld()
+        self._camera = HandHeldCamera()
 
     @property
     def engines(self) -> dict[str, str]:
@@ -196,7 +194,8 @@ class PoseTracker:
     def _predict(self, frame: RGBDFrame, report: FrameReport) -> None:
         """Move the tracks to the time of the frame, so that the pose stage knows where they expect their objects."""
         with report.timed("tracking"):
-            motion = self._camera_motion(frame)
+            camera, odometry = self._camera, self.config.camera_odometry
+            motion = camera.motion(frame, self.tracker.tracks) if odometry else camera.skip(frame)
             self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
 
     def _estimate(self, frame: RGBDFrame, instances: Instances) -> Sequence[PoseEstimate | None]:
@@ -225,18 +224,6 @@ class PoseTracker:
         self._schedule.frame_done(report.segmented, lost=recovery.needs_detector, new=is_new)
         return tracked
 
-    def _camera_motion(self, frame: RGBDFrame) -> MeasuredMotion | None:
-        """Motion of a camera held by hand as its frames tell it, where it is not known otherwise and matters."""
-        if self.config.camera_odometry and frame.camera_pose is None and frame.has_depth:
-            posed = [t for t in self.tracker.tracks if t.pose is not None]
-            if posed and self._last_stamp_ns is not None:
-                measured = self._odometry.motion(frame, np.array([t.box for t in posed]))
-                places = np.array([t.pose[:3, 3] for t in posed if t.pose is not None])
-                self._hand_held.add(measured, (frame.stamp_ns - self._last_stamp_ns) * 1e-9, places)
-                return measured if self._hand_held.detected else None
-        self._odometry.skip(frame)
-        return None
-
     def _recover(self, frame: RGBDFrame, association: Association, report: FrameReport) -> Recovery:
         # Without meshes or depth nothing could tell an object that is there from an absent one.
         checkable = frame.has_depth and self.objects.has_meshes
@@ -262,8 +249,7 @@ class PoseTracker:
         """Forget all tracks and the last stamp; track IDs start from 1 again."""
         self.tracker.reset()
         self._schedule = DetectorSchedule()
-        self._odometry = CameraOdometry()
-        self._hand_held = HandHeld()
+        self._camera = HandHeldCamera()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:
