@@ -46,7 +46,8 @@ class MotRow:
         """The line, without its end."""
         x_min, y_min, x_max, y_max = (float(v) for v in self.box)
         box = ",".join(f"{v:.2f}" for v in (x_min + 1, y_min + 1, x_max - x_min, y_max - y_min))
-        last = f"{self.visibility:.4f}" if self.visibility >= 0 else f"{UNKNOWN}"
+        # Results have ten columns, the last three of which are a place in the world that nobody knows here.
+        last = f"{self.visibility:.4f}" if self.visibility >= 0 else f"{UNKNOWN},{UNKNOWN}"
         return f"{self.frame},{self.identity},{box},{self.conf:.4g},{self.label},{last}"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pose_tracking.core.files import write_json, write_text
+from pose_tracking.core.results import Detection
 from pose_tracking.datasets.mot import MotSequence
 from pose_tracking.datasets.mot_rows import UNKNOWN, MotRow, text_of
 from pose_tracking.tracking import TrackingConfig
@@ -49,6 +50,7 @@ def record_mot(
     """
     classes = MotClasses.of(sequences, tracker.objects)
     frames: list[TrackingFrame] = []
+    detect: Callable[[int], list[Detection]]
     for scene_id, sequence in enumerate(sequences, 1):
         if given:
             segmenter = tracker.segmenter if sequence.images.is_dir() else None

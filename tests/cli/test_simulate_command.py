@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,13 @@ import typer
 from presence import objects_of, present
 from typer.testing import CliRunner
 
+from pose_tracking.cli.main import build
 from pose_tracking.cli.simulate import simulate
+from pose_tracking.core.boxes import box_iou
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.datasets.bop import BopScene
+from pose_tracking.datasets.mot import read_sequence
+from pose_tracking.datasets.mot_rows import read_rows
 from pose_tracking.datasets.packed import PackedDataset
 from pose_tracking.simulation.sequences import presets
 
@@ -162,3 +167,35 @@ def test_the_program_prints_one_line_and_fails(tmp_path):
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "nosuchmodel" in done.stderr
+
+
+def test_a_sequence_becomes_a_mot_folder_that_can_be_read_and_compared(run, tmp_path):
+    small = [item for text in ("width=160", "height=120", "focal=142.5") for item in ("--set", text)]
+    out = tmp_path / "mot"
+    result = run("--model", DEMO, "--fps", 12.5, "--frames", 3, "--seed", 3, "--format", "mot", "--out", out, *small)
+    assert result.exit_code == 0, result.output
+    sequence = read_sequence(out)
+    assert (sequence.rate, sequence.length, sequence.width, sequence.height) == (12.5, 3, 160, 120)
+    assert sequence.class_names[1] == "mug_blue"
+    truths, found = present(sequence.truths), present(sequence.detections)
+    assert {row.frame for row in truths} == {1, 2, 3}
+    assert 3 <= len(found) <= len(truths) + 3
+    # The detections are the ground truth with 2 px of noise, mostly.
+    near = [max(float(box_iou(d.box, t.box)[0, 0]) for t in truths if t.frame == d.frame) for d in found]
+    assert np.median(near) > 0.5
+    assert sequence.frame(3).color.shape == (120, 160, 3)
+    report = CliRunner().invoke(
+        build("evaluate"),
+        ["evaluate", str(out), "--model", str(DEMO), "--detections", "det", "--out", str(tmp_path / "report")],
+    )
+    assert report.exit_code == 0, report.output
+    scores = json.loads((tmp_path / "report" / "scores.json").read_text())
+    assert 0 < scores["all"]["idf1"] <= 1
+    assert read_rows(tmp_path / "report" / "mot.txt", 3)
+
+
+def test_unrelated_frames_are_no_mot_sequence(run, tmp_path):
+    result = run("--model", DEMO, "--frames", 2, "--random", "--format", "mot", "--out", tmp_path / "mot")
+    assert isinstance(result.exception, ConfigError)
+    assert "contradicts --random" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []

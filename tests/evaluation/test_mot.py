@@ -7,12 +7,15 @@ and MOT20, preprocessing as by default), of each and of those of a benchmark tog
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tracking_scenario import one_object
+from typer.testing import CliRunner
 
+from pose_tracking.cli.main import build
 from pose_tracking.core.errors import ConfigError, DatasetError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
@@ -23,6 +26,7 @@ from pose_tracking.evaluation.mot import GivenDetector, MotClasses, mot_frames, 
 from pose_tracking.evaluation.mot_report import evaluate_mot, format_scores
 from pose_tracking.evaluation.trackers.recordings import Recording
 from pose_tracking.objects import ObjectSet
+from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.segmenter import Segmenter
 from pose_tracking.tracking import TrackingConfig
 
@@ -87,7 +91,7 @@ def test_pixels_and_frames_are_counted_from_one_in_the_files_only(tmp_path) -> N
     assert sequence.truths[0].box.tolist() == [11, 19, 41, 79]
     assert sequence.stamp_ns(2) == 50_000_000
     row = MotRow(3, 4, np.array([0.0, 9.0, 20.0, 19.0]), 0.5)
-    assert row.text == "3,4,1.00,10.00,20.00,10.00,0.5,-1,-1"
+    assert row.text == "3,4,1.00,10.00,20.00,10.00,0.5,-1,-1,-1"
 
 
 def test_given_detections_are_tracked_and_scored_without_images(tmp_path) -> None:
@@ -119,8 +123,13 @@ def test_named_classes_go_by_the_models_names_and_ignore_what_is_hidden(tmp_path
 class Recorder(Segmenter):
     """Notes the boxes it is asked about."""
 
+    config = SegmentationConfig()
+
     def __init__(self) -> None:
         self.asked: list[tuple[list, list]] = []
+
+    def segment(self, frame: RGBDFrame) -> Instances:
+        raise AssertionError("the boxes are given")
 
     def instances_at(self, frame: RGBDFrame, boxes: np.ndarray, obj_ids: np.ndarray) -> Instances:
         self.asked.append((boxes.tolist(), obj_ids.tolist()))
@@ -201,3 +210,21 @@ def test_what_a_folder_or_model_lacks_is_said(tmp_path) -> None:
         MotClasses.of([plain, named], one_object(1))
     with pytest.raises(DatasetError, match=r"000001\.jpg"):
         plain.frame(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--detections", "noisy-gt"], "no poses to draw it from"),
+        (["--motion", "pose"], "--motion pose: nothing in a folder"),
+        (["--protocol", "ycbineoat"], "--protocol is not for folders"),
+        (["--max-frames", "3"], "--max-frames is not for folders"),
+        ([], "knows none of its classes \\(pedestrian\\)"),
+    ],
+)
+def test_evaluate_refuses_what_says_nothing_of_such_a_folder(tmp_path, options: list[str], words: str) -> None:
+    folder = write_sequence(tmp_path / "a", walk(1), seen())
+    arguments = ["evaluate", str(folder), "--model", "demo", "--out", str(tmp_path / "out"), *options]
+    result = CliRunner().invoke(build("evaluate"), arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert re.search(words, str(result.exception))

@@ -62,7 +62,8 @@ def video_of(folder: Path, times: list[int]) -> Path:
 
 
 def read_back(path: Path) -> list[np.ndarray]:
-    reader, found = cv2.VideoCapture(str(path)), []
+    reader = cv2.VideoCapture(str(path))
+    found: list[np.ndarray] = []
     while True:
         done, image = reader.read()
         if not done:
