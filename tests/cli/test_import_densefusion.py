@@ -21,11 +21,13 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import BundleError, ConfigError, OutputError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
+from pose_tracking.networks.engines.config import InferenceConfig
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pose import load_densefusion
 from pose_tracking.pose.hypotheses.crops import make_crops
 from pose_tracking.pose.hypotheses.predictor import PosePredictor
 from pose_tracking.pose.networks.loss import rotation_from_quaternion
+from pose_tracking.pose.networks.network import PoseNet
 
 IDS = [4, 1, 6]  # neither all objects of the demo bundle nor in its order
 
@@ -69,8 +71,9 @@ def _scene() -> tuple[RGBDFrame, Instances]:
 
 def test_networks_of_the_bundle_equal_the_checkpoints(bundle: ModelBundle, checkpoints: tuple[Path, Path]) -> None:
     pose_net, refiner = load_densefusion(*checkpoints, 3)
-    predictor = bundle.build_pose_estimator().predictor
+    predictor = bundle.build_pose_estimator("cpu", InferenceConfig("torch")).predictor
     assert isinstance(predictor, PosePredictor)
+    assert isinstance(predictor.estimator, PoseNet)
     image, points, choose, _ = network_input()
     theirs = torch.tensor([0, 1, 2])  # outputs in the order of IDS
     ours = torch.tensor([bundle.objects.index_of(obj_id) for obj_id in IDS])
@@ -89,7 +92,8 @@ def test_networks_of_the_bundle_equal_the_checkpoints(bundle: ModelBundle, check
 def test_a_frame_gives_what_the_public_evaluation_computes(bundle: ModelBundle, checkpoints: tuple[Path, Path]) -> None:
     """Crops, argmax of the confidence and four refinements, object by object, written out once more."""
     frame, instances = _scene()
-    found = bundle.build_pose_estimator().predictor.predict(frame, instances)
+    estimator = bundle.build_pose_estimator("cpu", InferenceConfig("torch"))
+    found = estimator.predictor.predict(frame, instances)
     assert found.valid.all()
     pose_net, refiner = load_densefusion(*checkpoints, 3)
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

@@ -43,11 +43,11 @@ def choose_engine(config: InferenceConfig, device: str | torch.device = "cpu") -
     if name == "onnxruntime":
         if config.precision == "bf16":
             raise ConfigError("precision 'bf16': onnxruntime computes in fp32 on a CPU: take fp32, or openvino")
-        return module.OnnxRuntimeEngine()  # type: ignore[no-any-return]
+        return module.OnnxRuntimeEngine()
     has_bf16 = module.computes_bf16()
     if config.precision == AUTO:
-        return module.OpenVinoEngine("bf16" if has_bf16 else "fp32")  # type: ignore[no-any-return]
-    return module.OpenVinoEngine(_checked(config.precision, has_bf16))  # type: ignore[no-any-return]
+        return module.OpenVinoEngine("bf16" if has_bf16 else "fp32")
+    return module.OpenVinoEngine(_checked(config.precision, has_bf16))
 
 
 def _checked(precision: str, has_bf16: bool) -> str:

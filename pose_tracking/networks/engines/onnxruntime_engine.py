@@ -31,7 +31,8 @@ class OnnxRuntimeEngine(GraphEngine):
         # The tracing exporter: that of torch.export takes minutes where sizes vary.
         with redirect_stdout(io.StringIO()):  # where it fails it prints the graph, thousands of lines
             torch.onnx.export(
-                WithTupleOutput(part.module), part.example, file, input_names=names, dynamic_axes=axes,
+                WithTupleOutput(part.module), part.example, file,  # type: ignore[arg-type]
+                input_names=names, dynamic_axes=axes,
                 opset_version=_OPSET, dynamo=False,
             )  # fmt: skip
         return file.getvalue()

@@ -97,8 +97,8 @@ class TrackerNode(LifecycleNode):
         self._chosen = values = self._settings.values()
         started = time.monotonic()
         try:
-            stated = {name: values[name] for name in ("engine", "precision") if name in self._settings.explicit}
-            tracker = self._make_tracker({**values, "engine": None, "precision": None, **stated})
+            unstated = {"engine", "precision"} - self._settings.explicit
+            tracker = self._make_tracker({**values, **dict.fromkeys(unstated)})
             tracker.set_classes(values["classes"])
             tracker.configure(**self._settings.explicit_options())
             self._settings.adopt({name: tracker.option(name) for name in tracker.RUNTIME_OPTIONS})

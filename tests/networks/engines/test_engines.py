@@ -118,7 +118,7 @@ def test_the_second_start_exports_nothing(
 def test_other_weights_are_exported_anew(name: str, head: Head, tmp_path: Path) -> None:
     make(name, tmp_path).compile(part(head))
     with torch.no_grad():
-        head.linear.bias += 1
+        head.linear.bias.add_(1)
     maps = torch.rand(2, 4, 6, 6)
     got = make(name, tmp_path).compile(part(head))(maps)[1]
     torch.testing.assert_close(got, head(maps)[1].detach(), atol=1e-5, rtol=1e-4)
@@ -166,5 +166,5 @@ def test_torch_follows_weights_in_training(head: Head) -> None:
     maps = torch.rand(2, 4, 6, 6)
     before = run(maps)[1]
     with torch.no_grad():
-        head.linear.bias += 1
+        head.linear.bias.add_(1)
     torch.testing.assert_close(run(maps)[1], before + 1)

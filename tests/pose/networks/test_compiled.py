@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
@@ -99,9 +98,9 @@ def test_bf16_is_near() -> None:
     bundle, engine = ModelBundle.load("demo"), choose_engine(InferenceConfig("openvino", "bf16"))
     weights = bundle.pose_weights, bundle.refiner_weights
     exact, near = (PosePredictor(bundle.config.pose, bundle.objects, *weights, engine=e) for e in (None, engine))
-    batch = inputs(4, bundle.config.pose.crop.points, bundle.config.pose.crop.size)
+    image, cloud, choose, index = inputs(4, bundle.config.pose.crop.points, bundle.config.pose.crop.size)
     with torch.inference_mode():
-        want, got = (p.estimator.most_confident(*batch, 256)[0].coordinates for p in (exact, near))
+        want, got = (p.estimator.most_confident(image, cloud, choose, index, 256)[0].coordinates for p in (exact, near))
     assert want is not None
     assert got is not None
     error = (want - got).norm(dim=-1)
@@ -119,6 +118,7 @@ def test_crops_of_different_sizes_are_refused() -> None:
     network = LightPoseNet(2).eval()
     fuse_batch_norm(network)
     compiled = CompiledLightPoseNet(network, CropConfig(size=32, points=8), choose_engine(InferenceConfig("torch")))
+    image, cloud, choose, index = inputs(1, 8, 32)
     with pytest.raises(ValueError, match="one size"):
-        compiled.most_confident(*inputs(1, 8, 32), 4, [(32, 32)])
-    assert np.isfinite(compiled.most_confident(*inputs(1, 8, 32), 4)[0].confidence.detach().numpy()).all()
+        compiled.most_confident(image, cloud, choose, index, 4, [(32, 32)])
+    assert compiled.most_confident(image, cloud, choose, index, 4)[0].confidence.shape == (1, 4, 1)
