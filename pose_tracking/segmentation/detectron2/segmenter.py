@@ -20,6 +20,7 @@ from torch import Tensor
 from pose_tracking.core.errors import BundleError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
+from pose_tracking.networks.engines.engine import TorchEngine
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.mask_rcnn import suppress_across_classes
 
@@ -71,6 +72,7 @@ class Detectron2Segmenter:
         self.model = _build_model(cfg, config_file)
         _load_weights(self.model, weights, config_file)
         self.model.eval()
+        self.engine = TorchEngine()
         self._input_format = cfg.INPUT.FORMAT
         self._resize = _test_resize(cfg)
 
