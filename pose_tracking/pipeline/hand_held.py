@@ -72,7 +72,8 @@ class HandHeldCamera:
             [] if frame.camera_pose is not None or not frame.has_depth else [t for t in tracks if t.pose is not None]
         )
         if not posed:
-            return self.skip(frame)
+            self.skip(frame)
+            return None
         seconds, self._stamp_ns = (frame.stamp_ns - self._stamp_ns) * 1e-9, frame.stamp_ns
         measured = self._odometry.motion(frame, np.array([t.box for t in posed]))
         self._jerks.add(measured, seconds, np.array([t.pose[:3, 3] for t in posed if t.pose is not None]))

@@ -194,8 +194,7 @@ class PoseTracker:
     def _predict(self, frame: RGBDFrame, report: FrameReport) -> None:
         """Move the tracks to the time of the frame, so that the pose stage knows where they expect their objects."""
         with report.timed("tracking"):
-            camera, odometry = self._camera, self.config.camera_odometry
-            motion = camera.motion(frame, self.tracker.tracks) if odometry else camera.skip(frame)
+            motion = self._camera.motion(frame, self.tracker.tracks if self.config.camera_odometry else ())
             self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
 
     def _estimate(self, frame: RGBDFrame, instances: Instances) -> Sequence[PoseEstimate | None]:

@@ -59,7 +59,9 @@ def test_without_a_failure_the_frame_of_the_largest_error_is_shown(objects: Obje
 
 
 def red(picture: Picture) -> int:
-    image = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+    decoded = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    image = decoded[..., ::-1].astype(int)
     return int(((image[..., 0] > 150) & (image[..., 1] < 90) & (image[..., 2] < 90)).sum())
 
 

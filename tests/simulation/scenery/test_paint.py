@@ -37,9 +37,8 @@ def instance_colors(objects, config, frames):
     """(N, 3) median RGB of the instances that are well seen."""
     scenes = RandomScenes(objects, config)
     samples = [scenes.render(3, index) for index in range(frames)]
-    return np.array(
-        [np.median(s.frame.color[o.mask], axis=0) for s in samples for o in s.objects or () if o.mask.sum() > 300]
-    )
+    found = [(s.frame.color, o.mask) for s in samples for o in s.objects or () if o.mask is not None]
+    return np.array([np.median(color[mask], axis=0) for color, mask in found if mask.sum() > 300])
 
 
 def test_an_object_without_colour_is_shown_in_all_colours(colorless):
@@ -103,6 +102,8 @@ def test_paints_have_several_colours_and_repeat_by_seed(make):
 def test_a_paint_covers_the_object_at_its_own_scale():
     """A thing twice as large with the same draw has the same picture on it, twice as large."""
     small, large = (random_paint(np.random.default_rng(5), extent) for extent in (0.1, 0.2))
+    assert small.texture_frame is not None
+    assert large.texture_frame is not None
     np.testing.assert_array_equal(small.texture, large.texture)
     np.testing.assert_allclose(small.texture_frame[:, :3], 2 * large.texture_frame[:, :3])
 
