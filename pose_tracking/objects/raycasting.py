@@ -97,12 +97,10 @@ class MeshRaycaster:
         if (corners[:, 2] <= 1e-3).any():  # reaches behind the camera: no finite projection
             return 0, 0, intrinsics.width, intrinsics.height
         uv = intrinsics.project(corners)
-        x0, y0 = np.floor(uv.min(0)).astype(int)
-        x1, y1 = np.ceil(uv.max(0)).astype(int) + 1
+        x0, y0 = (int(low) for low in np.floor(uv.min(0)))
+        x1, y1 = (int(high) + 1 for high in np.ceil(uv.max(0)))
         width, height = intrinsics.width, intrinsics.height
-        x0, x1 = int(np.clip(x0, 0, width)), int(np.clip(x1, 0, width))
-        y0, y1 = int(np.clip(y0, 0, height)), int(np.clip(y1, 0, height))
-        return x0, y0, x1, y1
+        return min(max(x0, 0), width), min(max(y0, 0), height), min(max(x1, 0), width), min(max(y1, 0), height)
 
     def render(
         self, pose: Float, intrinsics: CameraIntrinsics, step: int = 1

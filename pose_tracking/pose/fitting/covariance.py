@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
@@ -114,7 +115,7 @@ def _systematic(
     # (P,) how far each error, at one standard deviation, moves a point off the surface.
     along = (normals * points).sum(1) / z * np.hypot(config.offset, config.relative * z)
     errors = fit @ np.column_stack([along, normals[:, :2] * (config.lateral * z)[:, None]])
-    apart = ((points[:, None] - points[None]) ** 2).sum(-1) / (config.warp_length * model.diameter) ** 2
+    apart = cdist(points, points, "sqeuclidean") / (config.warp_length * model.diameter) ** 2
     systematic = errors @ errors.T + fit @ (config.warp**2 * np.exp(-0.5 * apart)) @ fit.T
     return np.asarray(0.5 * (systematic + systematic.T))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, even_indices
@@ -24,6 +23,7 @@ from .icp import IcpRefiner
 from .scoring import Verifier
 from .search_around import agreement, flush_share, places_around
 from .surface_comparison import SurfaceComparison
+from .visible_region import exact_box, visible_box, visible_mask
 
 # Why an object was not found where it was expected.
 GONE = "gone"
@@ -37,8 +37,10 @@ _SLIDES = (0.06, 0.03, 0.015)  # steps in diameters
 _MOST_SLIDES = 3  # of each
 # Points are chosen anew and fitted again: those under a wrong silhouette hold the pose in it.
 _SETTLINGS = 2
+_SETTLED = 0.002  # diameters that the surface moves by at most where another choice of points is not worth it
 # Diameters across the view ray that an outline with nothing hidden leaves: what is twice as far off is shifted.
 _OUTLINE = 0.025
+_MASK_RAYS = 5000  # at the final pose: one a pixel of most objects, one for some pixels of near ones
 _FACING = 0.1  # cosine to the view ray up to which a side holds nothing
 # What is found by a search stands free, and no surroundings of it go on as its surface: a flat side fits every table
 # top, and what is hidden for the most part fits much else.
@@ -127,7 +129,7 @@ class DepthTracker:
         pose = predicted
         if spread > least:
             pose = self._refine(frame, obj_id, points, pose, final=False)
-        found = self._settle(frame, obj_id, pose, predicted)
+        found = self._settle(frame, obj_id, pose, predicted, before if pose is predicted else None)
         bound = found is not None and found.estimate.fit["violated_fraction"] < self.config.max_void
         shifted = pose if bound else self._slide(frame, obj_id, pose)
         if shifted is not pose:
@@ -142,8 +144,7 @@ class DepthTracker:
 
     def visible_box(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float | None:
         """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
-        compared = self.verifier.compare(frame, obj_id, pose)
-        return compared.box() if compared.agrees.sum() >= self._min_visible_px(frame) else None
+        return visible_box(self.verifier, frame, obj_id, pose, self.config.rays, self._min_visible_px(frame))
 
     def _search(
         self,
@@ -172,22 +173,35 @@ class DepthTracker:
                 best, most = found, likelihood
         return best
 
-    def _settle(self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float) -> DepthTrackedPose | None:
-        """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all."""
+    def _settle(
+        self,
+        frame: RGBDFrame,
+        obj_id: int,
+        pose: Float,
+        predicted: Float,
+        compared: SurfaceComparison | None = None,
+    ) -> DepthTrackedPose | None:
+        """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all.
+
+        `compared` is what the object at `pose` was found to be against the frame, where that is known.
+        """
         model = self.objects[obj_id]
         for _ in range(_SETTLINGS):
-            compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
+            if compared is None:
+                compared = self.verifier.compare(frame, obj_id, pose, self.config.rays)
             points, _ = self._near(frame, compared, self.config.least_reach * model.diameter)
-            pose = self._refine(frame, obj_id, points, pose, final=True)
+            start, compared = pose, None
+            pose = self._refine(frame, obj_id, points, start, final=True)
+            if self._distance(obj_id, pose, start) < _SETTLED * model.diameter:
+                break  # the same points would be chosen again
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
-        after = self.verifier.compare(frame, obj_id, pose)
-        agrees = after.agrees
-        if agrees.sum() < max(self.config.min_visible * len(agrees), self._min_visible_px(frame)):
+        after = self.verifier.compare(frame, obj_id, pose, _MASK_RAYS)
+        agrees, visible_px = after.agrees, float(after.agrees.sum() * after.step**2)
+        if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
             return None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
-        claimed = np.zeros(frame.depth.shape, bool)
-        claimed[after.rows[~after.hidden], after.cols[~after.hidden]] = True
+        claimed = after.painted(~after.hidden, frame.depth.shape)
         check = self.verifier.verify(self.verifier.view(frame, claimed), obj_id, pose)
         noise = self.verifier.noise(frame)
         covariance, systematic = depth_covariance(
@@ -197,15 +211,15 @@ class DepthTracker:
             points,
             pose,
             noise=noise,
-            visible_px=own_readings(self.covariance, frame, claimed, float(agrees.sum())),
+            visible_px=own_readings(self.covariance, frame, claimed, visible_px),
             max_distance=self.icp.last_distance(obj_id, noise.excess(pose[2, 3])),
             confidence=check.score,
             outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,
             facing=_FACING,
         )
-        mask = _filled(frame, after, agrees)
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
-        return DepthTrackedPose(estimate, mask, after.box())
+        mask = visible_mask(after, frame.depth.shape)
+        return DepthTrackedPose(estimate, mask, exact_box(self.verifier, frame, obj_id, pose, after))
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.
@@ -276,15 +290,3 @@ def _reason(compared: SurfaceComparison, otherwise: str | None = None) -> str:
     }
     reason = max(shares, key=lambda name: shares[name])
     return reason if otherwise is None or shares[reason] > 0.5 else otherwise
-
-
-def _filled(frame: RGBDFrame, compared: SurfaceComparison, agrees: Bool) -> Bool:
-    """(H, W) mask of what agrees, and of the holes in the depth inside of it."""
-    mask = np.zeros(frame.depth.shape, bool)
-    mask[compared.rows[agrees], compared.cols[agrees]] = True
-    blind = compared.blind
-    if blind.any():
-        closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)) > 0
-        blind &= closed[compared.rows, compared.cols]
-        mask[compared.rows[blind], compared.cols[blind]] = True
-    return mask

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, Float32, Int, UInt8, valid_depth
+from pose_tracking.core.arrays import Bool, Float, Float32, Int, valid_depth
 from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
@@ -22,6 +22,7 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.pose.config import VerificationConfig
 
+from .color_comparison import COLOR_UNKNOWN, color_features
 from .surface_comparison import SurfaceComparison, compare_surface
 
 LOGGER = logging.getLogger(__name__)
@@ -42,15 +43,9 @@ FEATURES = (
     "log_visible",
 )
 
-# Colour features of a mesh without colour: nothing in the picture can speak against it. The score is that of the depth
-# terms, as for a coloured object whose colours fit without error; right poses of coloured ones lose about 1 of the
-# logit to sensor noise and light.
-COLOR_UNKNOWN = {"chroma_error": 0.0, "texture_error": 0.0, "brightness_error": 0.0, "gain": 1.0}
-# Exposure and light make an object up to e times darker or brighter than its model without being suspicious.
-USUAL_EXPOSURE = 1.0
 # Hidden by less than this share of the diameter counts as sunk into what hides it.
 SUNKEN = 0.2
-SHADING_PRIOR = 0.02
+_RIM = 3  # pixels by which predicted masks are too large at most
 
 
 @dataclass(frozen=True)
@@ -133,13 +128,22 @@ class Verifier:
 
     def view(self, frame: RGBDFrame, mask: Bool) -> InstanceView:
         """Prepare an instance, given by its `mask` (H, W), for `verify`."""
-        core = _without_rim(mask) & valid_depth(frame.depth)
-        return InstanceView(frame, core, int(np.count_nonzero(core)))
+        core = np.zeros(mask.shape, bool)
+        part = _around(mask)
+        core[part] = _without_rim(mask[part]) & valid_depth(frame.depth[part])
+        return InstanceView(frame, core, int(np.count_nonzero(core[part])))
 
-    def compare(self, frame: RGBDFrame, obj_id: int, pose: Float, max_rays: int | None = None) -> SurfaceComparison:
+    def compare(
+        self,
+        frame: RGBDFrame,
+        obj_id: int,
+        pose: Float,
+        max_rays: int | None = None,
+        pixels: tuple[Int, Int] | None = None,
+    ) -> SurfaceComparison:
         """Compare object `obj_id` at `pose` (4, 4) with the depth of the frame; see `compare_surface`."""
-        diameter = self.objects[obj_id].diameter
-        return compare_surface(self.config, self.noise(frame), self.raycaster(obj_id), diameter, frame, pose, max_rays)
+        diameter, raycaster = self.objects[obj_id].diameter, self.raycaster(obj_id)
+        return compare_surface(self.config, self.noise(frame), raycaster, diameter, frame, pose, max_rays, pixels)
 
     def verify(self, view: InstanceView, obj_id: int, pose: Float) -> Verification:
         """Score object `obj_id` at `pose` (4, 4) by the frame and the instance's mask."""
@@ -211,34 +215,23 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
     return {name: float(value) for name, value in features.items()}
 
 
-def color_features(measured: UInt8, rendered: Float32, normals: Float32) -> dict[str, float]:
-    """How well (P, 3) measured colours are explained by rendered ones with (P, 3) normals under an unknown light.
-
-    ``chroma_error`` compares chromaticities (r, g, b over their sum), which brightness leaves alone. ``texture_error``
-    is what smooth shading and one gain per channel, close to a common gain, leave unexplained, as a share of the
-    measured brightness. ``brightness_error`` is how far the logarithm of the common gain lies beyond what exposure and
-    light usually do.
-    """
-    if len(measured) == 0:
-        return {"chroma_error": 1.0, "texture_error": 1.0, "brightness_error": 0.0, "gain": 1.0}
-    m, r = measured.astype(np.float64) + 4.0, rendered.astype(np.float64) + 4.0  # dark pixels have no reliable hue
-    weight = m.sum(1)
-    difference = np.abs(m / m.sum(1, keepdims=True) - r / r.sum(1, keepdims=True)).sum(1)
-    gain = float(m.sum() / r.sum())
-    balance = np.clip(m.sum(0) / r.sum(0) / gain, 0.85, 1.15)
-    unexplained = np.abs(m - r * _shading(m.sum(1), r.sum(1), gain, normals)[:, None] * balance)
-    return {
-        "chroma_error": float((difference * weight).sum() / weight.sum()),
-        "texture_error": float(unexplained.sum() / m.sum()),
-        "brightness_error": max(0.0, abs(float(np.log(gain))) - USUAL_EXPOSURE),
-        "gain": gain,
-    }
+def _around(mask: Bool) -> tuple[slice, slice]:
+    """Rows and columns of the mask, and the few around them that say where its rim is."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return slice(0, 0), slice(0, 0)
+    return (
+        slice(max(rows[0] - _RIM, 0), rows[-1] + 1 + _RIM),
+        slice(max(cols[0] - _RIM, 0), cols[-1] + 1 + _RIM),
+    )
 
 
 def _without_rim(mask: Bool) -> Bool:
     """The mask eroded by up to 3 pixels, by which predicted masks are often too large, if enough of it is left."""
     area = np.count_nonzero(mask)
-    for size in (7, 5, 3):
+    if area == 0:
+        return mask
+    for size in range(2 * _RIM + 1, 1, -2):
         core = cv2.erode(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
         if np.count_nonzero(core) >= 0.3 * area:
             return core
@@ -275,20 +268,3 @@ def _points(frame: RGBDFrame, rows: Int, cols: Int) -> Float:
     depth = frame.depth[rows, cols].astype(np.float64)
     depth[~valid_depth(depth)] = np.nan
     return frame.intrinsics.backproject_pixels(rows, cols, depth)
-
-
-def _shading(measured: Float, rendered: Float, gain: float, normals: Float32) -> Float:
-    """(P,) gain at each pixel under the light that explains the brightness best: ambient and one direction.
-
-    Args:
-        measured, rendered: (P,) brightness.
-        gain: of all pixels together; no pixel's gain is far from it.
-        normals: (P, 3) unit normals.
-    """
-    basis = np.column_stack([np.ones(len(normals)), normals.astype(np.float64)])
-    design = basis * rendered[:, None]
-    # A weak prior for ambient light: what little a few pixels say of the light may not explain their pattern away.
-    prior = SHADING_PRIOR * float((rendered * rendered).sum())
-    system = design.T @ design + prior * np.diag([0.0, 1.0, 1.0, 1.0]) + 1e-9 * np.eye(4)
-    light = np.linalg.solve(system, design.T @ measured)
-    return np.asarray(np.clip(basis @ light, 0.3 * gain, 2.0 * gain))

@@ -59,6 +59,15 @@ class SurfaceComparison:
         """(P,) whether the sensor read nothing."""
         return np.isnan(self.behind)
 
+    def painted(self, which: Bool, shape: tuple[int, int]) -> Bool:
+        """(H, W) mask of those of the pixels that `which` (P,) says, each with those that its ray stands for."""
+        mask = np.zeros(shape, bool)
+        rows, cols = self.rows[which], self.cols[which]
+        for down in range(-((self.step - 1) // 2), self.step // 2 + 1):
+            for right in range(-((self.step - 1) // 2), self.step // 2 + 1):
+                mask[np.clip(rows + down, 0, shape[0] - 1), np.clip(cols + right, 0, shape[1] - 1)] = True
+        return mask
+
     def box(self) -> Float:
         """(4,) box (x_min, y_min, x_max, y_max) in pixels around what agrees, which must be something."""
         agrees = self.agrees
@@ -74,6 +83,7 @@ def compare_surface(
     frame: RGBDFrame,
     pose: Float,
     max_rays: int | None = None,
+    pixels: tuple[Int, Int] | None = None,
 ) -> SurfaceComparison:
     """Compare an object at a pose with the depth of a frame.
 
@@ -86,8 +96,12 @@ def compare_surface(
         pose: (4, 4) ``T_camera_object``.
         max_rays: about how many pixels are looked at, evenly spread: constant cost, and small objects are still
             sampled finely. None: all that the object covers.
+        pixels: rows and columns of those to look at instead.
     """
-    rows, cols, step = _pixels(raycaster.region(pose, frame.intrinsics), max_rays)
+    if pixels is None:
+        rows, cols, step = _pixels(raycaster.region(pose, frame.intrinsics), max_rays)
+    else:
+        rows, cols, step = *pixels, 1
     in_picture = len(cols) > 0
     hits = raycaster.cast(pose, frame.intrinsics, np.stack([cols, rows], axis=1))
     hit = hits.depth > 0
@@ -105,8 +119,8 @@ def _pixels(region: tuple[int, int, int, int], max_rays: int | None) -> tuple[In
     """Rows and columns of about `max_rays` pixels of a region (x0, y0, x1, y1), and the step between them."""
     x0, y0, x1, y1 = region
     step = 1 if max_rays is None else max(1, int(np.ceil(np.sqrt((x1 - x0) * (y1 - y0) / max_rays))))
-    cols, rows = (a.ravel() for a in np.meshgrid(np.arange(x0, x1, step), np.arange(y0, y1, step)))
-    return rows, cols, step
+    rows, cols = np.arange(y0, y1, step), np.arange(x0, x1, step)
+    return np.repeat(rows, len(cols)), np.tile(cols, len(rows)), step
 
 
 def _select(hits: RayHits, index: Bool) -> RayHits:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from block_scenes import CAMERA, LAMP, POST, STEPS, meshes, moved, random_pose, render, write_objects
@@ -289,3 +290,16 @@ def test_published_poses_of_a_real_object_without_colour_are_believed(data_dir: 
         assert truth.mask is not None
         scores.append(verifier.verify(verifier.view(scene[k].frame, truth.mask), truth.obj_id, truth.pose).score)
     assert np.mean(np.array(scores) > PipelineConfig().min_pose_confidence) >= 0.95
+
+
+@pytest.mark.parametrize("at", [(0, 0), (40, 60), (200, 290)])
+def test_the_core_of_a_mask_is_the_same_wherever_it_lies(verifier: Verifier, at: tuple[int, int]) -> None:
+    """The rim is taken off where the mask ends, but not where the image does."""
+    frame, _ = render([])
+    mask = np.zeros(frame.depth.shape, bool)
+    mask[at[0] : at[0] + 40, at[1] : at[1] + 30] = True
+    eroded = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    view = verifier.view(frame, mask)
+    np.testing.assert_array_equal(view.core, eroded & (frame.depth > 0))
+    assert view.core_px == view.core.sum() > 0
+    assert verifier.view(frame, np.zeros_like(mask)).core_px == 0

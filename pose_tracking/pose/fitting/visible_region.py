@@ -1,0 +1,70 @@
+"""Box and mask of what is seen of a posed object, from few rays."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pose_tracking.core.arrays import Bool, Float, Int
+from pose_tracking.core.frame import RGBDFrame
+
+from .scoring import Verifier
+from .surface_comparison import SurfaceComparison
+
+FEW = 150  # rays that agree: of what is hardly seen every pixel counts
+
+
+def visible_box(
+    verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, rays: int, min_visible_px: float
+) -> Float | None:
+    """(4,) box (x_min, y_min, x_max, y_max) in pixels of what is seen of an object at a (4, 4) pose.
+
+    A coarse grid of rays says where it is; its sides lie between the outermost rays that agree with the depth and the
+    next ones, and only there every pixel is looked at.
+
+    Args:
+        verifier: compares the object with the frame.
+        frame: the frame.
+        obj_id: which object.
+        pose: ``T_camera_object``.
+        rays: about how many the grid has.
+        min_visible_px: None comes out where the depth of fewer pixels agrees.
+    """
+    coarse = verifier.compare(frame, obj_id, pose, rays)
+    if coarse.step > 1 and coarse.agrees.sum() < FEW:
+        coarse = verifier.compare(frame, obj_id, pose)
+    if coarse.agrees.sum() * coarse.step**2 < max(min_visible_px, 1):
+        return None
+    return exact_box(verifier, frame, obj_id, pose, coarse)
+
+
+def exact_box(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, coarse: SurfaceComparison) -> Float:
+    """The box of what agrees at a (4, 4) pose, to the pixel, where `coarse` says roughly what does (something must)."""
+    box = coarse.box()
+    if coarse.step == 1:
+        return box
+    fine = verifier.compare(frame, obj_id, pose, pixels=_margin(box, coarse.step - 1, frame.depth.shape))
+    if not fine.agrees.any():
+        return box
+    outer = fine.box()
+    return np.concatenate([np.minimum(box[:2], outer[:2]), np.maximum(box[2:], outer[2:])])
+
+
+def visible_mask(compared: SurfaceComparison, shape: tuple[int, int]) -> Bool:
+    """(H, W) mask of what agrees, and of the holes in the depth inside of it."""
+    mask = compared.painted(compared.agrees, shape)
+    blind = compared.blind
+    if blind.any():
+        closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)) > 0
+        mask |= compared.painted(blind & closed[compared.rows, compared.cols], shape)
+    return mask
+
+
+def _margin(box: Float, width: int, shape: tuple[int, ...]) -> tuple[Int, Int]:
+    """Rows and columns of the pixels up to `width` outside of a box, within an image of `shape`."""
+    x0, y0, x1, y1 = (int(side) for side in box)
+    left, top = max(x0 - width, 0), max(y0 - width, 0)
+    outside = np.ones((min(y1 + width, shape[0]) - top, min(x1 + width, shape[1]) - left), bool)
+    outside[y0 - top : y1 - top, x0 - left : x1 - left] = False
+    rows, cols = np.nonzero(outside)
+    return rows + top, cols + left
