@@ -2,8 +2,10 @@
 
 Wen et al., IROS 2020 (se(3)-TrackNet): ADD AUC and ADD-S AUC up to 0.1 m over all frames of all sequences, whatever is
 seen of the object, and both for every object, symmetric or not. A frame without a pose is a failure. The pose is the
-one the track publishes. Beside it stands what the area does not tell: whether the object kept its identity, and how
-much the error of its pose changes from one frame to the next.
+one the track publishes. Methods of that data set follow one thing, from where it is first found (or given) to the end:
+so the track that was the surest where the last one had ended is followed for as long as it lives, whatever else of its
+class is tracked. Beside it stands what the area does not tell: whether the object kept its identity, and how much the
+error of its pose changes from one frame to the next.
 """
 
 from __future__ import annotations
@@ -61,10 +63,25 @@ class _Found:
 
 @dataclass
 class _Run:
-    """The frames of one object in one sequence; None where no pose was given."""
+    """The frames of one object in one sequence; None where no pose was given. `followed` is a track ID."""
 
     stamps: list[float] = field(default_factory=list)
     found: list[_Found | None] = field(default_factory=list)
+    followed: int | None = None
+
+    def answer(self, tracked: Sequence[TrackedObject]) -> TrackedObject | None:
+        """Of the tracks of the class the one that is followed, where it is seen in the frame."""
+        answer = next((o for o in tracked if o.track_id == self.followed), None)
+        if answer is None:
+            seen = [o for o in tracked if _is_seen(o)]
+            answer = max(seen, key=lambda o: (o.is_confirmed, o.pose_confidence), default=None)
+            # One that may yet be nothing answers for its frame only.
+            self.followed = answer.track_id if answer is not None and answer.is_confirmed else None
+        return answer if answer is not None and _is_seen(answer) else None
+
+
+def _is_seen(tracked: TrackedObject) -> bool:
+    return tracked.is_observed and tracked.pose is not None
 
 
 class YcbInEoat:
@@ -97,8 +114,8 @@ class YcbInEoat:
                 raise DatasetError(f"several {model.name} in a frame: --protocol {NAME} is for one object of a class")
             run = self._runs.setdefault((sample.scene_id, truth.obj_id), _Run())
             run.stamps.append(sample.frame.stamp)
-            best = _best([o for o in tracked if o.obj_id == truth.obj_id])
-            run.found.append(None if best is None else self._found(best, truth.pose, model))
+            answer = run.answer([o for o in tracked if o.obj_id == truth.obj_id])
+            run.found.append(None if answer is None else self._found(answer, truth.pose, model))
 
     def result(self) -> dict[str, Any]:
         """What the report has of it: ``threshold_m``, ``objects`` by name, ``mean`` of them and ``all`` frames."""
@@ -129,12 +146,6 @@ class YcbInEoat:
             thing.pose[:3, 3] - nearest[:3, 3],
             thing.pose[:3, :3] @ nearest[:3, :3].T,
         )
-
-
-def _best(tracked: Sequence[TrackedObject]) -> TrackedObject | None:
-    """The track of a class that answers for its object: seen in the frame, a confirmed one first."""
-    seen = [o for o in tracked if o.is_observed and o.pose is not None]
-    return max(seen, key=lambda o: (o.is_confirmed, o.pose_confidence), default=None)
 
 
 def _scores(runs: Sequence[_Run]) -> dict[str, Any]:

@@ -133,6 +133,19 @@ def test_the_published_pose_of_the_track_that_was_seen_is_scored(objects: Object
     assert entry["add_auc"] == pytest.approx(0.5)  # of two of three frames with 5 cm: 1/3 up to there, then 2/3
 
 
+def test_one_track_is_followed_as_long_as_it_lives(objects: ObjectSet) -> None:
+    """A surer one elsewhere takes over neither from it nor while it is not seen; a tentative one is not followed."""
+    away = pose_at(0.5)
+    false = replace(tracked(1, box_at(50), away, track_id=2), pose_confidence=1.0)
+    early = replace(tracked(1, box_at(50), away, track_id=3), state=TrackState.TENTATIVE)
+    thing = replace(tracked(1, box_at(0), track_id=1), pose_confidence=0.5)
+    coasting = replace(thing, state=TrackState.COASTING, frames_since_seen=1)
+    frames = [[early], [early, thing], [thing, false], [coasting, false], [false, thing], [false]]
+    entry = score(objects, [sample(i, [truth(1, box_at(0))]) for i in range(6)], frames)["objects"]["brick"]
+    assert (entry["found"], entry["track_ids"]) == (5, 3)
+    assert entry["add_auc"] == pytest.approx(3 / 6)
+
+
 def test_continuity_and_jitter(objects: ObjectSet) -> None:
     """Found in frames 0 to 2 and 4 to 8 as track 1, then as track 2; off by 0 and 2 mm, turn about."""
     answers = []
