@@ -206,7 +206,12 @@ class Scorer:
             self._gathered.candidate_masks.add(found, regions)
         matches = match_frame(found, regions, self.min_iou)
         for e, t in matches.hits:
-            self._add_errors(network_poses(candidates[e]), truths[t])
+            poses = network_poses(candidates[e])
+            self._add_errors(poses, truths[t])
+            # Where a track's prediction convinces, ICP has nothing to do on the network's.
+            left_out = self._counts[truths[t].obj_id].left_out
+            for stage in (stage for stage, pose in poses.items() if pose is None):
+                left_out[stage] = left_out.get(stage, 0) + 1
         on_instance = {e for e, _ in matches.hits}
         for e, candidate in enumerate(candidates):
             counts = self._counts[candidate.obj_id]

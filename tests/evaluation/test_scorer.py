@@ -229,6 +229,19 @@ def test_pose_stages(objects):
     assert data["pose"]["objects"]["1"]["add_s_recall"] == 1.0
 
 
+def test_a_stage_is_asked_only_where_it_was_run(objects):
+    """ICP of the network's pose, left out where the track's prediction convinced; a miss is one of every stage."""
+    frames = []
+    for icp_pose in (pose_at(0.0), pose_at(0.05), None):
+        thing = tracked(1, box_at(0))
+        estimate_of(thing).icp_pose = icp_pose
+        frames.append(([thing], [truth(1, box_at(0))]))
+    frames.append(([], [truth(1, box_at(0))]))
+    recalls = run(objects, frames)["extra"]["objects"]["1"]["add_s_recall_by_stage"]
+    assert recalls["icp"] == pytest.approx(1 / 3)
+    assert recalls["estimated"] == pytest.approx(3 / 4)
+
+
 def test_score_matches_by_stamp_and_counts_drops(objects):
     samples = [sample(i, [truth(1, box_at(0))]) for i in range(4)]
     results = {r.stamp_ns: r for r in (result(i, [tracked(1, box_at(0))]) for i in (0, 2, 3))}

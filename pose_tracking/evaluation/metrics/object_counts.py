@@ -24,6 +24,7 @@ class ObjectCounts:
         has_mesh: whether ADD can be computed.
         instances: ground-truth instances that count.
         segmented_instances: those of them in frames in which the detector ran.
+        left_out: those of them, by pose stage, that were found and had no need of that stage.
         detected: instances that an estimate stands for.
         detections, false_positives, ignored: estimates of this class, those that stand for nothing, and those on
             ignored ground truth.
@@ -40,6 +41,7 @@ class ObjectCounts:
     has_mesh: bool
     instances: int = 0
     segmented_instances: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
     detected: int = 0
     detections: int = 0
     false_positives: int = 0
@@ -65,8 +67,10 @@ class ObjectCounts:
         return int(np.count_nonzero(np.asarray(self.errors.get(stage, [])) < RIGHT_BELOW * self.diameter))
 
     def stage_instances(self, stage: str) -> int:
-        """Instances that a stage could have found: those of the frames in which it ran."""
-        return self.segmented_instances if stage in DETECTION_STAGES else self.instances
+        """Instances that a stage could have found: those of the frames in which it ran, and that it was run for."""
+        if stage not in DETECTION_STAGES:
+            return self.instances
+        return self.segmented_instances - self.left_out.get(stage, 0)
 
     def stage_recall(self, stage: str) -> float | None:
         """Recall, misses counted, of a stage ("scored" is the report's own); None where it cannot be told."""

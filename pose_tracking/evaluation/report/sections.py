@@ -143,7 +143,7 @@ def _stages(report: Report) -> Section | LeftOut:
     rows = [[name, *(percent(recalls.get(s)) for s in STAGE_NAMES)] for name, recalls in entries]
     note = (
         "ADD(-S) recall, misses counted as failures; the steps before the smoothing count the frames in which the "
-        "detector ran."
+        "detector ran, and ICP the instances that were not at once where their track expected them."
     )
     return Section(title, [Table(["object", *STAGE_NAMES.values()], rows, totals=2).known], note=note)
 
