@@ -37,7 +37,7 @@ _SLIDES = (0.06, 0.03, 0.015)  # steps in diameters
 _MOST_SLIDES = 3  # of each
 # Points are chosen anew and fitted again: those under a wrong silhouette hold the pose in it.
 _SETTLINGS = 2
-_SETTLED = 0.002  # diameters that the surface moves by at most where another choice of points is not worth it
+_SETTLED = 0.001  # diameters that the surface moves by at most where another choice of points is not worth it
 # Diameters across the view ray that an outline with nothing hidden leaves: what is twice as far off is shifted.
 _OUTLINE = 0.025
 _MASK_RAYS = 5000  # at the final pose: one a pixel of most objects, one for some pixels of near ones
