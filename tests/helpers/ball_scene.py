@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -102,7 +103,9 @@ class DepthEstimator:
 
     config = PoseConfig()
 
-    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
+    def estimate(
+        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
         """A pose for each instance."""
         points = frame.intrinsics.backproject(frame.depth)
         estimates: list[PoseEstimate | None] = []

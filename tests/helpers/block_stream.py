@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,7 +66,9 @@ class TruthEstimator:
         self.config = PoseConfig()
         self._rng = np.random.default_rng(0)
 
-    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
+    def estimate(
+        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
         out: list[PoseEstimate | None] = []
         for mask in instances.masks:
             i = int(np.argmax([np.count_nonzero(mask & m) for m in self.truth.masks]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,9 @@ class Apart:
     confidence: float | None = 0.9
     config: PoseConfig = field(default_factory=PoseConfig)
 
-    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
+    def estimate(
+        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
         poses = [make_transform(np.eye(3), [0.2 * i, 0, 0.8]) for i in range(len(instances))]
         return [None if self.confidence is None else PoseEstimate(p, self.confidence, np.eye(6) * 1e-4) for p in poses]
 

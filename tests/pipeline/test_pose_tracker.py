@@ -54,7 +54,9 @@ class FixedEstimator:
     def __init__(self, confidences: dict[int, float | None]) -> None:
         self.confidences = confidences
 
-    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
+    def estimate(
+        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
         out: list[PoseEstimate | None] = []
         for obj_id in instances.obj_ids.tolist():
             confidence = self.confidences[obj_id]
@@ -66,7 +68,7 @@ class FixedEstimator:
 class ToldEstimator(FixedEstimator):
     """Remembers where the tracks were said to expect their objects, and says that it began there."""
 
-    def estimate(  # type: ignore[override]
+    def estimate(
         self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
     ) -> list[PoseEstimate | None]:
         assert predicted is not None
@@ -114,6 +116,23 @@ def test_the_estimator_is_told_where_the_tracks_expect_their_objects() -> None:
     tracker.reset()
     tracker.update(frame(1.2))
     assert estimator.predicted == {}
+
+
+class EarlierEstimator:
+    """As it was written for the version before."""
+
+    config = PoseConfig()
+
+    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
+        return FixedEstimator({1: 0.9, 4: 0.8}).estimate(frame, instances)
+
+
+def test_an_estimator_of_an_earlier_version_is_called_as_before() -> None:
+    bundle = ModelBundle.load("demo", require_weights=False)
+    tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=EarlierEstimator())  # type: ignore[arg-type]
+    for k in range(2):
+        assert len(tracker.update(frame(1 + 0.1 * k))) == 2
+    assert tracker.report.started_at_tracks == 0
 
 
 def test_the_predictions_are_those_for_the_time_of_the_frame() -> None:

@@ -7,6 +7,7 @@ of its depth images come twice, and the cube is seen edge on from above.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,9 @@ class Unused(Segmenter):
 class UnusedEstimator:
     config = PoseConfig()
 
-    def estimate(self, frame: RGBDFrame, instances: Instances) -> list[PoseEstimate | None]:
+    def estimate(
+        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
         raise AssertionError
 
 
