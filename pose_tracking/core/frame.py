@@ -119,6 +119,15 @@ class RGBDFrame:
         if self.has_depth:
             _check_readings(depth)
 
+    def check_after(self, last_stamp_ns: int | None) -> None:
+        """Raise a `FrameError` unless the stamp is later than that of the frame before, None where there is none."""
+        if last_stamp_ns is not None and self.stamp_ns <= last_stamp_ns:
+            raise FrameError(
+                f"stamp {self.stamp:.6f} s is not later than the one before ({last_stamp_ns * 1e-9:.6f} s); "
+                "reset the tracks if time was set back (a bag that loops, a simulation that restarts)",
+                reason="stamp_order",
+            )
+
 
 def _check_readings(depth: Float32) -> None:
     """Raise a `FrameError` where a depth image has no reading, or is in millimetres."""

@@ -8,13 +8,9 @@ from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
-from pose_tracking.core.arrays import Float
 from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
-from pose_tracking.core.errors import FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances, PoseEstimate, TrackedObject
 from pose_tracking.objects import ObjectSet
@@ -203,11 +199,7 @@ class PoseTracker:
             return [None] * len(instances)
         if not self._takes_predictions:
             return self.estimator.estimate(frame, instances)
-        predicted: dict[int, list[Float]] = {}
-        for track in self.tracker.tracks:
-            if track.pose is not None:
-                predicted.setdefault(track.obj_id, []).append(track.pose)
-        return self.estimator.estimate(frame, instances, {obj_id: np.array(all_) for obj_id, all_ in predicted.items()})
+        return self.estimator.estimate(frame, instances, self.tracker.poses())
 
     def _track(self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport) -> list[TrackedObject]:
         """Track the detections of a frame, None where nothing was looked for, and find what they leave on the depth."""
@@ -293,12 +285,7 @@ class PoseTracker:
     def _begin(self, frame: RGBDFrame) -> RGBDFrame:
         """The frame as the stages are to see it."""
         frame.check()
-        if self._last_stamp_ns is not None and frame.stamp_ns <= self._last_stamp_ns:
-            raise FrameError(
-                f"stamp {frame.stamp:.6f} s is not later than the one before ({self._last_stamp_ns * 1e-9:.6f} s); "
-                "reset the tracks if time was set back (a bag that loops, a simulation that restarts)",
-                reason="stamp_order",
-            )
+        frame.check_after(self._last_stamp_ns)
         # The depth tracker has no options of its own: whoever has replaced those of a stage has replaced its own, too.
         pose, depth_tracker = self.estimator.config, self._depth_tracker
         depth_tracker.config, depth_tracker.covariance = self.config.depth_tracking, pose.covariance

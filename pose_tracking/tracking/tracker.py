@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform
@@ -105,6 +107,14 @@ class Tracker:
         track.predict(self.tracks, stamp, dt, self.config)
         self._moment = _Moment(stamp, dt, camera_pose, intrinsics)
         self._is_predicted = True
+
+    def poses(self) -> dict[int, Float]:
+        """Object ID to the (T, 4, 4) poses of its tracks, where `predict` expects them; those without are left out."""
+        found: dict[int, list[Float]] = {}
+        for one in self.tracks:
+            if one.pose is not None:
+                found.setdefault(one.obj_id, []).append(one.pose)
+        return {obj_id: np.array(poses) for obj_id, poses in found.items()}
 
     def associate(self, detections: Sequence[Detection] | None) -> Association:
         """Say which detections of the frame continue which of the predicted tracks; changes nothing.
