@@ -23,7 +23,7 @@ from .icp import IcpRefiner
 from .scoring import Verifier
 from .search_around import agreement, flush_share, places_around
 from .surface_comparison import SurfaceComparison
-from .visible_region import exact_box, visible_box, visible_mask
+from .visible_region import exact_box, visible_mask
 
 # Why an object was not found where it was expected.
 GONE = "gone"
@@ -144,7 +144,8 @@ class DepthTracker:
 
     def visible_box(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float | None:
         """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
-        return visible_box(self.verifier, frame, obj_id, pose, self.config.rays, self._min_visible_px(frame))
+        compared = self.verifier.compare(frame, obj_id, pose)
+        return compared.box() if compared.agrees.sum() >= self._min_visible_px(frame) else None
 
     def _search(
         self,

@@ -11,32 +11,6 @@ from pose_tracking.core.frame import RGBDFrame
 from .scoring import Verifier
 from .surface_comparison import SurfaceComparison
 
-FEW = 150  # rays that agree: of what is hardly seen every pixel counts
-
-
-def visible_box(
-    verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, rays: int, min_visible_px: float
-) -> Float | None:
-    """(4,) box (x_min, y_min, x_max, y_max) in pixels of what is seen of an object at a (4, 4) pose.
-
-    A coarse grid of rays says where it is; its sides lie between the outermost rays that agree with the depth and the
-    next ones, and only there every pixel is looked at.
-
-    Args:
-        verifier: compares the object with the frame.
-        frame: the frame.
-        obj_id: which object.
-        pose: ``T_camera_object``.
-        rays: about how many the grid has.
-        min_visible_px: None comes out where the depth of fewer pixels agrees.
-    """
-    coarse = verifier.compare(frame, obj_id, pose, rays)
-    if coarse.step > 1 and coarse.agrees.sum() < FEW:
-        coarse = verifier.compare(frame, obj_id, pose)
-    if coarse.agrees.sum() * coarse.step**2 < max(min_visible_px, 1):
-        return None
-    return exact_box(verifier, frame, obj_id, pose, coarse)
-
 
 def exact_box(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, coarse: SurfaceComparison) -> Float:
     """The box of what agrees at a (4, 4) pose, to the pixel, where `coarse` says roughly what does (something must)."""
