@@ -84,6 +84,7 @@ def test_a_short_time_takes_fewer_frames_but_enough_to_fit(
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(Gathered, "add", add)
     monkeypatch.setattr("pose_tracking.evaluation.calibration.Collector", lambda *parts: None)
-    bundle: Any = SimpleNamespace(build_segmenter=str, build_pose_estimator=str, objects={})
+    config = SimpleNamespace(pipeline=None)
+    bundle: Any = SimpleNamespace(build_segmenter=str, build_pose_estimator=str, objects={}, config=config)
     sources: Any = [list(range(50)), list(range(50))]
     assert _gather(bundle, sources, "cpu", minutes).frames == frames

@@ -40,4 +40,5 @@ def test_the_error_on_the_real_cat_is_covered(data_dir: Path, linemod_objects: O
             errors.append(normalised_error(estimate.pose, covariance, cat.pose, linemod_objects[CAT].symmetries))
     assert 3 < np.mean(honest) < 12
     assert max(honest) < NEES_95
-    assert np.mean(counted_down) > 20
+    # Noise alone, readings that share an error counted as the fewer they are, does not cover the bias.
+    assert np.mean(counted_down) > 12
