@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import threading
@@ -21,26 +22,29 @@ _DEVICE = "CPU"
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
+@functools.cache
+def _core() -> Any:
+    """The OpenVINO runtime: one for the whole process, never let go of.
+
+    The CPU plugin of each gives the main thread a stack for signals, and puts back the one before when it goes. Of two
+    that do not go in the reverse order of their coming, the second puts back what the first has freed: the next
+    signal, a Ctrl-C perhaps, ends the process with a segmentation fault (seen with 2026.4).
+    """
+    return openvino.Core()
+
+
 def computes_bf16() -> bool:
     """Whether OpenVINO multiplies bfloat16 natively on this CPU."""
-    return "BF16" in openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoEngine(GraphEngine):
     """Runs parts as OpenVINO graphs, with as many threads as PyTorch has when they are loaded."""
 
     name = "openvino"
-    _core = None
-
-    @property
-    def core(self) -> Any:
-        """The OpenVINO runtime."""
-        if self._core is None:
-            self._core = openvino.Core()
-        return self._core
 
     def _facts(self) -> tuple[str, ...]:
-        return openvino.get_version(), str(self.core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
+        return openvino.get_version(), str(_core().get_property(_DEVICE, "FULL_DEVICE_NAME"))
 
     def _properties(self, precision: str) -> dict[str, Any]:
         return {
@@ -59,11 +63,11 @@ class OpenVinoEngine(GraphEngine):
             for tensor, varying in zip(part.example, part.varying, strict=True)
         ]
         graph.reshape(dict(enumerate(shapes)))
-        compiled = self.core.compile_model(graph, _DEVICE, self._properties(precision))
+        compiled = _core().compile_model(graph, _DEVICE, self._properties(precision))
         return bytes(compiled.export_model().getvalue())
 
     def _load(self, data: bytes | memoryview, precision: str) -> Run:
-        return _Graph(self.core.import_model(io.BytesIO(data), _DEVICE, self._properties(precision)))
+        return _Graph(_core().import_model(io.BytesIO(data), _DEVICE, self._properties(precision)))
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -168,3 +171,34 @@ def test_torch_follows_weights_in_training(head: Head) -> None:
     with torch.no_grad():
         head.linear.bias.add_(1)
     torch.testing.assert_close(run(maps)[1], before + 1)
+
+
+def test_signals_arrive_after_engines_have_come_and_gone(tmp_path: Path) -> None:
+    """In a process of its own: what goes wrong here ends it with a segmentation fault."""
+    pytest.importorskip("openvino")
+    script = """
+import gc, os, signal, torch
+from pose_tracking.networks.engines.engine import Part
+from pose_tracking.networks.engines.openvino_engine import OpenVinoEngine, computes_bf16
+
+computes_bf16()
+
+class Layer(torch.nn.Linear):
+    def forward(self, x):
+        return (super().forward(x),)
+
+part = Part("layer", Layer(3, 2), (torch.ones(1, 3),), ((0,),))
+runs = [(engine, engine.compile(part)) for engine in (OpenVinoEngine(), OpenVinoEngine())]
+assert not any(engine.on_torch for engine, _ in runs)
+while runs:
+    runs.pop(0)
+    gc.collect()
+seen = []
+signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+os.kill(os.getpid(), signal.SIGTERM)
+print("arrived", len(seen))
+"""
+    environment = os.environ | {"POSE_TRACKING_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["arrived", "1"], done.stderr[-2000:]
