@@ -68,10 +68,8 @@ class HandHeldCamera:
             frame: the frame; without a camera's pose and with depth, or nothing is measured.
             tracks: as they were in the frame before; those without a pose say nothing.
         """
-        posed = (
-            [] if frame.camera_pose is not None or not frame.has_depth else [t for t in tracks if t.pose is not None]
-        )
-        if not posed:
+        posed = [track for track in tracks if track.pose is not None]
+        if not posed or frame.camera_pose is not None or not frame.has_depth:
             self.skip(frame)
             return None
         seconds, self._stamp_ns = (frame.stamp_ns - self._stamp_ns) * 1e-9, frame.stamp_ns

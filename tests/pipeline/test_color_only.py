@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from no_estimator import NoEstimator
 from tracking_scenario import one_object, scenario
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import FrameError
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.results import Detection, Instances, PoseEstimate
+from pose_tracking.core.results import Detection, Instances
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.segmenter import Segmenter
 from pose_tracking.simulation.sequences.presets import preset_config
@@ -35,17 +34,6 @@ class TwoBoxes(Segmenter):
         boxes = np.array([[x, 10, x + 10, 22], [40, 25, 52, 35]], np.float32)
         features = np.random.default_rng(0).random((2, 8, 7, 7)).astype(np.float32)
         return Instances(np.array([1, 4]), np.array([0.9, 0.3], np.float32), boxes, masks, features)
-
-
-class NoEstimator:
-    """Fails the test that asks it for a pose."""
-
-    config = PoseConfig()
-
-    def estimate(
-        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
-    ) -> list[PoseEstimate | None]:
-        raise AssertionError("no pose can be told without depth")
 
 
 def pipeline() -> PoseTracker:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from matroska import matroska
+from no_estimator import NoEstimator
 from typer.testing import CliRunner
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.cli.main import build
 from pose_tracking.core.errors import DatasetError, OutputError
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.results import Instances, PoseEstimate
+from pose_tracking.core.results import Instances
 from pose_tracking.datasets.mot_rows import read_rows
 from pose_tracking.datasets.video import open_video
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pipeline.video_tracking import track_video
-from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.segmenter import Segmenter
 from pose_tracking.visualization import color_of
@@ -38,15 +37,6 @@ class RedSquare(Segmenter):
         rows, columns = np.nonzero(mask)
         box = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], np.float32)
         return Instances(np.array([4]), np.array([0.9], np.float32), box, mask[None], np.ones((1, 8, 7, 7), np.float32))
-
-
-class NoEstimator:
-    config = PoseConfig()
-
-    def estimate(
-        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
-    ) -> list[PoseEstimate | None]:
-        raise AssertionError("no pose can be told without depth")
 
 
 def pipeline() -> PoseTracker:

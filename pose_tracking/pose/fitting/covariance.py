@@ -189,7 +189,7 @@ def _design_effect(residuals: Float, points: Float) -> float:
         points: (P, 3) those points in the camera frame, metres.
     """
     across = points[:, :2] / points[:, 2:]
-    near = ((across[:, None] - across[None]) ** 2).sum(-1) < _SHARING**2
+    near = cdist(across, across, "sqeuclidean") < _SHARING**2
     centred = residuals - np.median(residuals)
     bound = 3 * 1.4826 * float(np.median(np.abs(centred)))
     centred = np.clip(centred, -bound, bound)
