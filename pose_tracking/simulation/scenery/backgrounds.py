@@ -12,8 +12,9 @@ import numpy as np
 from pose_tracking.core.arrays import Bool, Float, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.planes import find_plane
 from pose_tracking.datasets.selection import SPLITS, in_split
-from pose_tracking.simulation.rendering.planes import PlaneTexture, find_plane, on_plane
+from pose_tracking.simulation.rendering.planes import PlaneTexture, on_plane
 from pose_tracking.simulation.rendering.renderer import Surface
 from pose_tracking.simulation.rendering.textures import fractal_noise
 

@@ -110,7 +110,7 @@ def test_recorded_backgrounds_are_used_and_keep_their_geometry(demo_objects, dat
     points = frame.intrinsics.backproject(frame.depth)[frame.depth > 0]
     assert len(points) > 50_000
     # The table of the recording is still a plane.
-    from pose_tracking.simulation.rendering.planes import find_plane
+    from pose_tracking.core.planes import find_plane
 
     plane = find_plane(frame.depth, frame.intrinsics)
     assert plane is not None

@@ -8,7 +8,8 @@ import pytest
 
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
-from pose_tracking.simulation.rendering.planes import find_plane, on_plane, plane_depth
+from pose_tracking.core.planes import find_plane
+from pose_tracking.simulation.rendering.planes import on_plane, plane_depth
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 from pose_tracking.simulation.scenery.rooms import Room, draw_room, looking_at
 
