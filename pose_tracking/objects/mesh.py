@@ -42,6 +42,13 @@ class Mesh:
         """Whether the colours say what the object looks like; see `is_colored`."""
         return is_colored(self.colors)
 
+    @cached_property
+    def area(self) -> float:
+        """Of the surface, square metres."""
+        corners = self.vertices[self.faces].astype(np.float64)
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        return float(np.linalg.norm(cross, axis=1).sum() / 2)
+
     def sample_surface(self, count: int, seed: int = 0) -> tuple[Float32, Float32]:
         """(count, 3) points and unit normals drawn uniformly over the surface, repeatable by `seed`."""
         rng = np.random.default_rng(seed)

@@ -21,17 +21,6 @@ MAX_FILES = 60  # of about 10 MB: the least recently used go first
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 
 
-def cache_folder() -> Path | None:
-    """``$POSE_TRACKING_CACHE``, else the user's cache folder after the XDG rules; None where there is no home."""
-    if own := os.environ.get("POSE_TRACKING_CACHE"):
-        return Path(own).expanduser()
-    try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # no home folder
-        return None
-    return base / "pose_tracking" / "networks"
-
-
 @functools.cache
 def shared_cache(folder: Path | None) -> ModelCache:
     """The cache of all networks of this process: what is wrong with the folder is said once."""

@@ -10,7 +10,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from .cache import ModelCache, cache_folder, digest, shared_cache
+from pose_tracking.core.cache_folder import cache_folder
+
+from .cache import ModelCache, digest, shared_cache
 from .engine import Engine, Part, Run
 
 LOGGER = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class GraphEngine(Engine):
 
     def __init__(self, precision: str = "fp32", cache: ModelCache | None = None) -> None:
         super().__init__(precision)
-        self._cache = shared_cache(cache_folder()) if cache is None else cache
+        self._cache = shared_cache(cache_folder("networks")) if cache is None else cache
 
     @abstractmethod
     def _facts(self) -> tuple[str, ...]:

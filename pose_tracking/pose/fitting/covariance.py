@@ -26,7 +26,7 @@ from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
 
-from .icp import ObjectSurface
+from .surface_samples import ObjectSurface
 
 # Angle (rad) within which readings may share an error that changes from frame to frame: 15 px at 572 px. Residuals of
 # two real sensors (active stereo, structured light) correlate by 0.5 at a third of it, by less than 0.1 at all of it.

@@ -1,4 +1,4 @@
-"""Point-to-plane ICP of measured points against the side of the model that faces the camera (Open3D).
+"""Point-to-plane ICP of measured points against the side of the model that faces the camera.
 
 Chen and Medioni, "Object modelling by registration of multiple range images", 1992, with Tukey's robust kernel and a
 maximum distance that shrinks from stage to stage. Only front-facing surface can have been measured; leaving the rest
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import invert_transform
-from pose_tracking.objects import ObjectModel, ObjectSet
+from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import IcpConfig
+
+from .icp_kernels import refine_poses
+from .surface_samples import ObjectSurface
 
 # Points so many standard deviations of the sensor's noise off a surface may be its own.
 NOISE_SIGMAS = 3.0
@@ -38,36 +40,6 @@ class IcpPoses:
     poses: Float
     fitness: Float
     rmse: Float
-
-
-class ObjectSurface:
-    """Samples of one object's surface, in the object frame."""
-
-    def __init__(self, model: ObjectModel, count: int) -> None:
-        if model.mesh is None:
-            raise ValueError(f"object {model.obj_id} has no mesh")
-        points, normals = model.mesh.sample_surface(count, seed=model.obj_id)
-        self.points = points.astype(np.float64)
-        self.normals = normals.astype(np.float64)
-        self._planes = (self.normals * self.points).sum(1)
-
-    def facing(self, pose: Float, least: float = 0.0) -> Bool:
-        """(M,) which samples face a camera at the origin, by more than the cosine `least`, when the object has `pose`.
-
-        Args:
-            pose: (4, 4) ``T_camera_object``.
-            least: 0 to 1.
-        """
-        camera = -pose[:3, :3].T @ pose[:3, 3]
-        before = self.normals @ camera - self._planes  # metres that the camera lies before the plane of each sample
-        if least == 0:
-            return np.asarray(before > 0)
-        return np.asarray(before > least * np.linalg.norm(camera - self.points, axis=1))
-
-    def front(self, pose: Float, least: float = 0.0) -> tuple[Float, Float]:
-        """(F, 3) samples that are `facing` the camera, and (F, 3) their normals."""
-        seen = self.facing(pose, least)
-        return self.points[seen], self.normals[seen]
 
 
 class IcpRefiner:
@@ -116,7 +88,7 @@ class IcpRefiner:
             the refined poses; those given, with a fitness of 0, where ICP is off, there is no mesh or there are too
             few points.
         """
-        poses = np.array(poses, np.float64)
+        poses = np.array(poses, np.float64, order="C")
         count = len(poses)
         fitness, rmse = np.zeros(count), np.full(count, np.nan)
         measured: Float = np.asarray(points, np.float64)
@@ -126,39 +98,26 @@ class IcpRefiner:
             return IcpPoses(poses, fitness, rmse)
         distances = self.config.final_distances if final else self.config.max_distances
         stages = [self._distance(d * model.diameter, noise) for d in distances]
-        for k in range(count):
-            if np.isfinite(poses[k]).all():
-                poses[k], fitness[k], rmse[k] = self._refine_one(
-                    self.surface(obj_id), measured, poses[k], stages, facing
-                )
+        grid = self.surface(obj_id).grid
+        refine_poses(
+            np.ascontiguousarray(measured),
+            poses,
+            grid.samples,
+            grid.normals,
+            grid.starts,
+            grid.origin,
+            grid.cell,
+            grid.size,
+            np.array(stages),
+            float(facing),
+            self.config.min_points,
+            self.config.iterations,
+            _SAME_FITNESS,
+            _SAME_RMSE,
+            fitness,
+            rmse,
+        )
         return IcpPoses(poses, fitness, rmse)
-
-    def _refine_one(
-        self, surface: ObjectSurface, points: Float, pose: Float, distances: list[float], facing: float
-    ) -> tuple[Float, float, float]:
-        import open3d as o3d
-
-        registration = o3d.pipelines.registration
-        source = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-        fitness, rmse = 0.0, float("nan")
-        criteria = registration.ICPConvergenceCriteria(_SAME_FITNESS, _SAME_RMSE, self.config.iterations)
-        for distance in distances:
-            # The visible side is chosen anew in each stage: it changes as the pose turns.
-            front, normals = surface.front(pose, facing)
-            if len(front) < self.config.min_points:
-                break
-            target = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(front))
-            target.normals = o3d.utility.Vector3dVector(normals)
-            estimation = registration.TransformationEstimationPointToPlane(registration.TukeyLoss(distance))
-            result = registration.registration_icp(
-                source, target, distance, invert_transform(pose), estimation, criteria
-            )
-            moved = np.asarray(result.transformation)
-            if len(result.correspondence_set) < 6 or not np.isfinite(moved).all():
-                break
-            pose = invert_transform(_orthonormal(moved))
-            fitness, rmse = float(result.fitness), float(result.inlier_rmse)
-        return pose, fitness, rmse
 
 
 def object_points(frame: RGBDFrame, mask: Bool, diameter: float, config: IcpConfig, count: int | None = None) -> Float:
@@ -184,11 +143,3 @@ def object_points(frame: RGBDFrame, mask: Bool, diameter: float, config: IcpConf
     near = np.linalg.norm(points - np.median(points, axis=0), axis=1) < config.cut_radius * diameter
     points = points[near]
     return points[even_indices(len(points), count or config.points)]
-
-
-def _orthonormal(transform: Float) -> Float:
-    """The rigid transform nearest to `transform`: removes what rounding piled up."""
-    out = transform.copy()
-    u, _, vt = np.linalg.svd(transform[:3, :3])
-    out[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-    return out

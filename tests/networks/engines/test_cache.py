@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pose_tracking.networks.engines import cache
-from pose_tracking.networks.engines.cache import ModelCache, cache_folder, digest, shared_cache
+from pose_tracking.networks.engines.cache import ModelCache, digest, shared_cache
 from pose_tracking.pose.networks.refiner import PoseRefineNet
 
 
@@ -73,14 +73,6 @@ def test_the_least_recently_used_go_first(tmp_path: Path, monkeypatch: pytest.Mo
     kept.read("a")  # the oldest, but used now
     kept.write("d", b"graph")
     assert {file.name for file in tmp_path.iterdir()} == {"a", "c", "d"}
-
-
-def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("POSE_TRACKING_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "pose_tracking" / "networks"
-    monkeypatch.setenv("POSE_TRACKING_CACHE", str(tmp_path / "own"))
-    assert cache_folder() == tmp_path / "own"
 
 
 def test_other_weights_sizes_and_versions_are_other_keys() -> None:

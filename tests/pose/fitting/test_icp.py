@@ -16,7 +16,8 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle, transform_points
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import IcpConfig
-from pose_tracking.pose.fitting.icp import IcpRefiner, ObjectSurface, object_points
+from pose_tracking.pose.fitting.icp import IcpRefiner, object_points
+from pose_tracking.pose.fitting.surface_samples import ObjectSurface
 
 
 @pytest.fixture(scope="module")

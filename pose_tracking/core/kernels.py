@@ -1,0 +1,86 @@
+"""Loops over single points and pixels, compiled to machine code by Numba at their first call and kept on disk.
+
+A kernel runs without Python's global lock, so that two threads compute at once. Numba compiles it anew for each
+combination of argument types: the functions that call kernels see to contiguous arrays of one type. A kernel calls
+only kernels of its own module, since Numba notices a change of a module's source only for what is defined there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any, TypeVar
+
+import numba
+from numba.core.caching import FunctionCache
+
+from .cache_folder import VARIABLE, cache_folder
+
+LOGGER = logging.getLogger(__name__)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_LOCK = threading.Lock()
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function` by Numba; as a decorator.
+
+    What was compiled is kept where ``NUMBA_CACHE_DIR`` says, else in `cache_folder`; where nothing can be kept each
+    start compiles again, and one line says so.
+    """
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if hasattr(compiled, "enable_caching"):  # not where NUMBA_DISABLE_JIT is set
+        _keep(compiled, function)
+    return compiled  # type: ignore[no-any-return]
+
+
+def _keep(compiled: Any, function: Callable[..., Any]) -> None:
+    folder = cache_folder("kernels")
+    with _LOCK:
+        given = numba.config.CACHE_DIR
+        try:
+            if not given and folder is not None:
+                with suppress(OSError):
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                numba.config.CACHE_DIR = str(folder)
+            compiled._cache = _ForgivingCache(function)
+        except RuntimeError:  # no folder that can be written
+            _say_not_kept(str(folder), "cannot be written")
+        finally:
+            numba.config.CACHE_DIR = given
+
+
+class _ForgivingCache(FunctionCache):  # type: ignore[misc]
+    """A cache that is done without where it is damaged or full, instead of failing the first call of the kernel."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # whatever unpickling a damaged file raises
+            LOGGER.warning("%s: damaged (%s): the kernel is compiled again", self.cache_path, _line(error))
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            _say_not_kept(str(self.cache_path), _line(error))
+
+
+@cache
+def _say_not_kept(folder: str, reason: str) -> None:
+    LOGGER.warning(
+        "%s: compiled kernels cannot be kept (%s): every start compiles them again; %s names another folder",
+        folder,
+        reason,
+        VARIABLE,
+    )
+
+
+def _line(error: Exception) -> str:
+    return getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
