@@ -3,11 +3,11 @@
 Layout of ``models/<name>/``::
 
     bundle.yaml               objects, segmentation, pose, tracking, pipeline and inference options
-    models_info.json          BOP: diameters, extents, symmetries
+    models_info.json          BOP: diameters, extents, symmetries; not of objects with `geometry: none`
     meshes/obj_NNNNNN.ply     optional; without them `objects` names a folder that has them
     segmentation.safetensors  Mask R-CNN; with `segmenter: detectron2` its config.yaml and model_final.pth instead
-    pose.safetensors          DenseFusion estimator
-    refiner.safetensors       DenseFusion refiner
+    pose.safetensors          DenseFusion estimator, where an object has a geometry
+    refiner.safetensors       DenseFusion refiner, likewise
     appearance.safetensors    optional: identity embedding; without it the detector's pooled features serve
 """
 
@@ -30,10 +30,11 @@ from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking.config import TrackingConfig
 
+from .objects_config import ObjectsConfig, load_objects
 from .pipeline_config import PipelineConfig
 
 if TYPE_CHECKING:
-    from pose_tracking.pose.estimator import PoseEstimator
+    from pose_tracking.pose.stage import OwnStage
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
 
@@ -41,20 +42,6 @@ LOGGER = logging.getLogger(__name__)
 
 SCHEMA = 1
 CONFIG_FILE = "bundle.yaml"
-
-
-@dataclass(frozen=True)
-class ObjectsConfig:
-    """Which objects a bundle knows and where their meshes are."""
-
-    names: dict[int, str] = option({}, "class name by BOP object id")
-    models_info: str = option("models_info.json", "BOP models_info file, relative to the bundle")
-    meshes: str | None = option(None, "mesh folder relative to the bundle, or null where they are not shipped")
-    unit: str = option("mm", "unit of models_info and meshes", choices=("mm", "m"))
-    segmented: tuple[int, ...] = option(
-        (), "object ids of the segmentation's classes, in their order, where it knows others than `names` too"
-    )
-    download: str | None = option(None, "argument of `pose-tracking download` that brings the meshes")
 
 
 @dataclass(frozen=True)
@@ -139,18 +126,10 @@ class ModelBundle:
         if not isinstance(values, Mapping):
             raise BundleError(f"{file}: is not a mapping of options")
         config = read_options(values, path)
-        meshes: Path | None = path / config.objects.meshes if config.objects.meshes else None
-        if objects is not None:
-            meshes = Path(objects)
-            if not meshes.is_dir():
-                raise BundleError(f"{meshes}: no such folder of meshes")
-        listed = config.objects
-        object_set = ObjectSet.load(
-            path / listed.models_info, meshes, names=listed.names or None, unit=listed.unit, download=listed.download
-        )
-        bundle = cls(path, config, object_set)
+        bundle = cls(path, config, load_objects(config.objects, path, objects, CONFIG_FILE))
         if require_weights:
-            for weights in (bundle.segmentation_weights, bundle.pose_weights, bundle.refiner_weights):
+            of_pose = (bundle.pose_weights, bundle.refiner_weights) if bundle.objects.with_shape else ()
+            for weights in (bundle.segmentation_weights, *of_pose):
                 if not weights.is_file():
                     raise BundleError(f"{weights}: missing weight file; train it or fetch the bundle again")
         return bundle
@@ -198,20 +177,31 @@ class ModelBundle:
             )
         return embedding
 
-    def build_pose_estimator(self, device: str = "cpu", inference: InferenceConfig | None = None) -> PoseEstimator:
+    def build_pose_estimator(self, device: str = "cpu", inference: InferenceConfig | None = None) -> OwnStage:
         """The pose estimation with its weights on `device`, run as `inference` (by default: the bundle's) says.
+
+        Objects with a shape get poses by network, depth and colour, the others boxes by depth.
 
         Raises:
             BundleError: the weights are corrupt, or of another network or number of objects.
             ConfigError: the engine asked for is not there.
         """
+        from pose_tracking.pose.boxes.estimator import BoxEstimator
+        from pose_tracking.pose.by_geometry import ByGeometry
+
+        config, known = self.config.pose, self.objects.with_shape
+        if not known:
+            return BoxEstimator(config, self.objects)
         from pose_tracking.networks.engines.choice import choose_engine
         from pose_tracking.pose.estimator import PoseEstimator
         from pose_tracking.pose.hypotheses.predictor import PosePredictor
 
-        config, engine = self.config.pose, choose_engine(inference or self.config.inference, device)
-        weights = self.pose_weights, self.refiner_weights
-        return PoseEstimator(config, self.objects, PosePredictor(config, self.objects, *weights, device, engine))
+        engine = choose_engine(inference or self.config.inference, device)
+        predictor = PosePredictor(config, known, self.pose_weights, self.refiner_weights, device, engine)
+        estimator = PoseEstimator(config, known, predictor)
+        if len(known) == len(self.objects):
+            return estimator
+        return ByGeometry(estimator, BoxEstimator(config, self.objects), frozenset(known))
 
 
 def read_options(values: Mapping[str, Any], path: Path) -> BundleConfig:

@@ -50,6 +50,30 @@ class Instances:
         )
 
 
+@dataclass(frozen=True)
+class BoxSize:
+    """What one view tells of the size of an object whose shape is not known; along the axes of its measured pose.
+
+    Attributes:
+        edges: (3,) extent of what is seen, metres.
+        sigma: (3,) standard deviation of these extents from the noise of the depth, metres.
+        slack: (3, 2) how much farther the object may reach, unseen, at the low and the high end of each axis, metres:
+            in its own shadow, behind something else, or beyond the picture. 0 where the end is seen.
+    """
+
+    edges: Float
+    sigma: Float
+    slack: Float
+
+    def turned(self, quarters: int) -> BoxSize:
+        """The same in axes turned by so many times 90 degrees about the third one."""
+        edges, sigma, slack = self.edges, self.sigma, self.slack
+        for _ in range(quarters % 4):  # the new x is the old y, the new y the old x backwards
+            edges, sigma = edges[[1, 0, 2]], sigma[[1, 0, 2]]
+            slack = np.array([slack[1], slack[0, ::-1], slack[2]])
+        return BoxSize(edges, sigma, slack)
+
+
 @dataclass
 class PoseEstimate:
     """6D pose of one instance in the optical frame.
@@ -66,6 +90,8 @@ class PoseEstimate:
             alike, of the mesh. A filter must not average it out. None where nothing is known of it.
         origin: where the search for it began: ``"track"`` (a predicted pose), ``"network"`` or ``"search"`` (over all
             rotations).
+        size: what the view tells of the size, of an object whose shape is not known; its `pose` is then that of the
+            box of what is seen, the origin in its middle and z up. None for all others.
         cut_short: whether more would have been tried, had there been time for it (`pose.time_budget`).
     """
 
@@ -79,6 +105,7 @@ class PoseEstimate:
     systematic: Float | None = None
     origin: str = "network"
     cut_short: bool = False
+    size: BoxSize | None = None
 
     @property
     def noise(self) -> Float:
@@ -126,7 +153,7 @@ class TrackedObject:
         pose: (4, 4) smoothed ``T_camera_object`` in metres, or None where no pose was ever estimated.
         covariance: (6, 6) of (x, y, z, rx, ry, rz) in the optical frame (m^2, rad^2), or None.
         velocity: (6,) linear (m/s) and angular (rad/s) velocity in the optical frame, or None.
-        size: (3,) extent of the object along its own axes, metres.
+        size: (3,) extent of the object along its own axes, metres; NaN where it is not known.
         score: detection score of the last detection.
         pose_confidence: confidence of the last pose, 0 to 1.
         box: (4,) (x_min, y_min, x_max, y_max) in pixels; predicted while coasting.

@@ -66,16 +66,10 @@ class MotClasses:
             alike = PEOPLE if name.lower() in PEOPLE else (name.lower(),)
             found = next((by_name[n] for n in alike if n in by_name), None)
             if found is None:
-                found = without_geometry(free, name)
+                found = ObjectModel.of_unknown_shape(free, name)
                 free += 1
             ids[label], models[found.obj_id] = found.obj_id, found
         return cls(ObjectSet(models), ids, frozenset(set(models) & set(model)))
-
-
-def without_geometry(obj_id: int, name: str) -> ObjectModel:
-    """An object of which nothing but its name is known."""
-    unknown = np.full(3, np.nan)
-    return ObjectModel(obj_id, name, float("nan"), unknown, unknown, np.eye(4)[None])
 
 
 def mot_truths(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,8 @@ from .symmetry import symmetry_transforms
 class ObjectModel:
     """One known object; lengths in metres, object frame.
 
+    Of one whose shape is not known (`of_unknown_shape`) diameter, box and size are NaN: they belong to each instance.
+
     Attributes:
         obj_id: BOP object id, > 0.
         name: class name for people and messages.
@@ -41,6 +43,23 @@ class ObjectModel:
     symmetries: Float
     mesh_path: Path | None = None
     unit: str = "mm"
+
+    @classmethod
+    def of_unknown_shape(cls, obj_id: int, name: str) -> ObjectModel:
+        """An object of which nothing but its name is known: a class of everyday things, or people.
+
+        What is measured of an instance is a box about a vertical axis; turned by 90 degrees it is the same box with
+        two edges exchanged, so those turns are its symmetries.
+        """
+        unknown = np.full(3, np.nan)
+        turns = np.tile(np.eye(4), (4, 1, 1))
+        turns[:, :2, :2] = [[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]]
+        return cls(obj_id, name, float("nan"), unknown, unknown, turns)
+
+    @property
+    def has_shape(self) -> bool:
+        """Whether diameter, box and symmetries of the object are known, be its mesh at hand or not."""
+        return bool(np.isfinite(self.diameter))
 
     @property
     def is_symmetric(self) -> bool:
@@ -99,7 +118,17 @@ class ObjectSet(Mapping[int, ObjectModel]):
     @property
     def has_meshes(self) -> bool:
         """Whether every object's mesh file is at hand."""
-        return all(model.mesh_path is not None for model in self._models.values())
+        return len(self.with_mesh) == len(self)
+
+    @cached_property
+    def with_mesh(self) -> frozenset[int]:
+        """Ids of the objects whose mesh file is at hand: a frame can check their poses."""
+        return frozenset(i for i, model in self._models.items() if model.mesh_path is not None)
+
+    @cached_property
+    def with_shape(self) -> ObjectSet:
+        """The objects whose shape is known, the only ones that the pose networks know; may be empty."""
+        return ObjectSet({i: model for i, model in self._models.items() if model.has_shape}, self._download)
 
     @property
     def colorless(self) -> list[str]:
@@ -124,6 +153,9 @@ class ObjectSet(Mapping[int, ObjectModel]):
         Raises:
             ConfigError: they are not; the message says how to get them.
         """
+        shapeless = [model.name for model in self._models.values() if not model.has_shape]
+        if shapeless:
+            raise ConfigError(f"the model has no meshes {purpose}: object {shapeless[0]!r} has geometry: none")
         if not self.has_meshes:
             advice = f" (`pose-tracking download {self._download}` brings them)" if self._download else ""
             raise ConfigError(f"the model has no meshes {purpose}: give their folder with --objects{advice}")
@@ -162,6 +194,7 @@ class ObjectSet(Mapping[int, ObjectModel]):
         names: Mapping[int, str] | None = None,
         unit: str = "mm",
         download: str | None = None,
+        shapeless: Collection[int] = (),
     ) -> ObjectSet:
         """Read ``models_info.json`` and find the meshes ``obj_NNNNNN.ply`` beside it or in `meshes`.
 
@@ -172,14 +205,18 @@ class ObjectSet(Mapping[int, ObjectModel]):
                 given, only these objects are taken.
             unit: unit of the JSON file and the meshes, "mm" (BOP) or "m".
             download: argument of ``pose-tracking download`` that brings the meshes, for messages.
+            shapeless: ids among `names` whose shape is not known: neither file is asked for them, nor read where there
+                are no others.
 
         Raises:
             BundleError: missing or malformed file, an object without diameter, or a folder without a mesh.
             MeshError: a diameter outside 5 mm to 2 m (wrong unit).
         """
         path = Path(models_info)
-        models: dict[int, ObjectModel] = {}
-        for obj_id, entry in _entries(path, names).items():
+        named = dict(names or {})
+        models = {i: ObjectModel.of_unknown_shape(i, named.pop(i)) for i in shapeless}
+        entries = {} if models and not named else _entries(path, named if names is not None else None)
+        for obj_id, entry in entries.items():
             mesh_path = None
             if meshes is not None:
                 mesh_path = Path(meshes) / f"obj_{obj_id:06d}.ply"

@@ -68,7 +68,7 @@ class CameraCheck:
             self._intrinsics = frame.intrinsics
         self._frames += 1
         for obj_id, score, mask in zip(instances.obj_ids.tolist(), instances.scores, instances.masks, strict=True):
-            if score >= MIN_SCORE and not _is_cut(mask):
+            if score >= MIN_SCORE and objects[obj_id].has_shape and not _is_cut(mask):
                 ratio = size_ratio(mask, frame, objects[obj_id].diameter)
                 if ratio is not None:
                     self._sizes.add(ratio, self._frames)
@@ -79,7 +79,7 @@ class CameraCheck:
         for detection in sorted(sure, key=lambda d: -d.score)[:PER_FRAME]:
             assert detection.pose is not None
             assert detection.mask is not None
-            if _is_cut(detection.mask) or verifier.objects[detection.obj_id].mesh_path is None:
+            if _is_cut(detection.mask) or detection.obj_id not in verifier.objects.with_mesh:
                 continue
             compared = verifier.compare(frame, detection.obj_id, detection.pose.pose, RAYS)
             area = len(compared.rows) * compared.step**2

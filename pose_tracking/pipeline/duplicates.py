@@ -30,7 +30,8 @@ def without_duplicates(detections: Sequence[Detection], objects: ObjectSet) -> N
     less than 2 cm apart, of cups with steep walls less than half of their height.
 
     Args:
-        detections: of one frame; those without a pose are compared by mask alone, by score alone.
+        detections: of one frame; those without a pose are compared by mask alone, by score alone, and those of unknown
+            shape by mask alone, too.
         objects: gives the solids.
 
     Returns:
@@ -53,8 +54,9 @@ def is_taken(detection: Detection, others: Sequence[Detection], objects: ObjectS
 
 
 def _same_place(a: Detection, b: Detection, objects: ObjectSet) -> bool:
-    if a.pose is not None and b.pose is not None:
-        share = overlap(objects[a.obj_id].solid, a.pose.pose, objects[b.obj_id].solid, b.pose.pose)
+    one, other = objects[a.obj_id], objects[b.obj_id]
+    if a.pose is not None and b.pose is not None and one.has_shape and other.has_shape:
+        share = overlap(one.solid, a.pose.pose, other.solid, b.pose.pose)
         if share > OVERLAP:
             return True
     if a.mask is None or b.mask is None:

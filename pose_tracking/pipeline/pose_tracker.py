@@ -90,16 +90,15 @@ class PoseTracker:
             LOGGER.warning("engine and precision do not concern the stages that are handed over: they run as they are")
         self.segmenter = segmenter or bundle.build_segmenter(device, inference)
         self.embedding = bundle.build_appearance(device) if segmenter is None else None
-        if estimator is None:
-            own = bundle.build_pose_estimator(device, inference)
-            estimator, icp, verifier = own, own.icp, own.verifier
-        else:
-            pose = estimator.config
+        own = bundle.build_pose_estimator(device, inference) if estimator is None else None
+        self.estimator: PoseStage = own or estimator  # type: ignore[assignment]
+        checks = None if own is None else own.checks
+        if checks is None:
+            pose = self.estimator.config
             icp = IcpRefiner(pose.icp, bundle.objects)
-            verifier = Verifier(pose.verification, bundle.objects, pose.depth_noise)
-        self.estimator: PoseStage = estimator
+            checks = icp, Verifier(pose.verification, bundle.objects, pose.depth_noise)
         # One made for an earlier version is told nothing of the tracks.
-        self._takes_predictions = "predicted" in signature(estimator.estimate).parameters
+        self._takes_predictions = "predicted" in signature(self.estimator.estimate).parameters
         tracking = bundle.config.tracking
         if self.embedding is not None:
             tracking = replace(tracking, appearance_gate=tracking.embedding_gate, copies_differ=True)
@@ -107,7 +106,7 @@ class PoseTracker:
         self.config = bundle.config.pipeline
         self.report = FrameReport()
         self._gate = gate
-        self._depth_tracker = DepthTracker(self.config.depth_tracking, self.estimator.config.covariance, icp, verifier)
+        self._depth_tracker = DepthTracker(self.config.depth_tracking, self.estimator.config.covariance, *checks)
         self._obj_ids = list(bundle.objects)
         self._last_stamp_ns: int | None = None
         self._schedule = DetectorSchedule()
@@ -217,7 +216,7 @@ class PoseTracker:
 
     def _recover(self, frame: RGBDFrame, association: Association, report: FrameReport) -> Recovery:
         # Without meshes or depth nothing could tell an object that is there from an absent one.
-        checkable = frame.has_depth and self.objects.has_meshes
+        checkable = frame.has_depth and bool(self.objects.with_mesh)
         if not checkable or (association.searched and not self.config.recover_missed):
             return Recovery()
         tracks = recoverable(association.unmatched_tracks, self._depth_tracker, self._obj_ids)

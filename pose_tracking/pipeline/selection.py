@@ -32,17 +32,16 @@ def wanted_instances(
     The check takes meshes with their colours, and a depth image. Those dropped for their score are counted in `report`.
     """
     instances = instances.select(np.isin(instances.obj_ids, obj_ids))
-    if not (objects.has_meshes and has_depth):
-        sure = instances.scores >= config.min_unchecked_score
-        if not sure.all():
-            report.rejected["unchecked_score"] += int(np.count_nonzero(~sure))
-    elif colorless := objects.colorless_ids:
-        sure = instances.scores >= np.where(np.isin(instances.obj_ids, list(colorless)), config.min_colorless_score, 0)
-        if not sure.all():
-            report.rejected["colorless_score"] += int(np.count_nonzero(~sure))
-    else:
-        return instances
-    return instances.select(sure)
+    checked = np.isin(instances.obj_ids, list(objects.with_mesh)) & has_depth
+    unchecked = ~checked & (instances.scores < config.min_unchecked_score)
+    colorless = checked & np.isin(instances.obj_ids, list(objects.colorless_ids))
+    colorless &= instances.scores < config.min_colorless_score
+    if unchecked.any():
+        report.rejected["unchecked_score"] += int(np.count_nonzero(unchecked))
+    if colorless.any():
+        report.rejected["colorless_score"] += int(np.count_nonzero(colorless))
+    unsure = unchecked | colorless
+    return instances.select(~unsure) if unsure.any() else instances
 
 
 def credible_detections(
@@ -65,8 +64,6 @@ def credible_detections(
         report: gets the detections dropped for their pose confidence, and the counts of all that are dropped.
         has_depth: whether the frame has depth; in one without, having no pose is no reason to drop anything.
     """
-    # Without meshes nothing has checked the pose, so its confidence cannot be a reason to drop the object.
-    floor = config.min_pose_confidence if objects.has_meshes else 0.0
     detections = []
     for i, estimate in enumerate(estimates):
         if estimate is None and has_depth and not config.keep_without_pose:
@@ -80,6 +77,8 @@ def credible_detections(
             pose=estimate,
             mask=instances.masks[i],
         )
+        # Without a mesh nothing has checked the pose, so its confidence cannot be a reason to drop the object.
+        floor = config.min_pose_confidence if detection.obj_id in objects.with_mesh else 0.0
         if estimate is not None and estimate.confidence < floor:
             report.rejected["pose_confidence"] += 1
             report.rejected_detections.append(detection)

@@ -60,6 +60,11 @@ class PoseEstimator:
         self._put_off: list[PutOff] = []
 
     @property
+    def checks(self) -> tuple[IcpRefiner, Verifier]:
+        """ICP and verification, for tracking on the depth to share."""
+        return self.icp, self.verifier
+
+    @property
     def config(self) -> PoseConfig:
         """Options of the stage and of all its parts; those marked ``runtime`` may change between two frames.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
@@ -11,6 +11,8 @@ from pose_tracking.core.results import Instances, PoseEstimate
 
 if TYPE_CHECKING:
     from .config import PoseConfig
+    from .fitting.icp import IcpRefiner
+    from .fitting.scoring import Verifier
 
 
 class PoseStage(Protocol):
@@ -33,3 +35,18 @@ class PoseStage(Protocol):
             predicted: object ID to (T, 4, 4) poses at which its tracks expect it in this frame: a good place to begin.
         """
         ...
+
+
+# What tracking on the depth shares with a stage.
+Checks: TypeAlias = "tuple[IcpRefiner, Verifier]"
+
+
+class OwnStage(PoseStage, Protocol):
+    """A stage that a bundle builds.
+
+    Attributes:
+        checks: ICP and verification, for tracking on the depth to share; None where the stage has none.
+    """
+
+    @property
+    def checks(self) -> Checks | None: ...

@@ -22,7 +22,7 @@ class HasDiameter(Protocol):
 
     @property
     def diameter(self) -> float:
-        """Largest distance between two surface points, metres."""
+        """Largest distance between two surface points, metres; NaN where it is not known."""
         ...
 
 
@@ -39,7 +39,7 @@ def gate(
     Args:
         instances: detections in `frame`.
         frame: rectified RGB-D frame.
-        objects: object models by id; ids it lacks are not judged by size.
+        objects: object models by id; ids it lacks, and objects of unknown size, are not judged by size.
         config: `min_depth_coverage`, `min_size_ratio`, `max_size_ratio`.
 
     Returns:
@@ -50,7 +50,8 @@ def gate(
     rejected: dict[str, int] = {}
     for i, (obj_id, mask) in enumerate(zip(instances.obj_ids, instances.masks, strict=True)):
         model = objects.get(int(obj_id))
-        reason = _reason(mask, frame, model.diameter if model is not None else None, config)
+        diameter = model.diameter if model is not None and np.isfinite(model.diameter) else None
+        reason = _reason(mask, frame, diameter, config)
         keep[i] = reason is None
         if reason is not None:
             rejected[reason] = rejected.get(reason, 0) + 1

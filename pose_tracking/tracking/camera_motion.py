@@ -75,7 +75,7 @@ def is_out_of_view(track: Track, intrinsics: CameraIntrinsics) -> bool:
     if centre[2] <= _NEAREST:
         return True
     x, y = intrinsics.project(centre[None])[0]
-    reach = 0.5 * track.model.diameter / centre[2]
+    reach = 0.5 * track.diameter / centre[2]
     across, down = reach * intrinsics.fx, reach * intrinsics.fy
     return bool(x + across < 0 or y + down < 0 or x - across > intrinsics.width or y - down > intrinsics.height)
 
@@ -84,4 +84,6 @@ def _centre(track: Track) -> Float:
     """(3,) centre of the object in the optical frame, metres."""
     assert track.filter is not None
     pose, model = track.filter.pose, track.model
+    if not model.has_shape:  # the origin of a measured box is its middle
+        return pose[:3, 3]
     return np.asarray(pose[:3, :3] @ (model.box_min + model.size / 2) + pose[:3, 3])

@@ -95,7 +95,7 @@ class ReidMemory:
         if new_track.pose is None:
             return None
         place = new_track.pose if camera_pose is None else camera_pose @ new_track.pose
-        reach = SAME_PLACE * new_track.model.diameter
+        reach = SAME_PLACE * new_track.diameter
         near = [
             (float(np.linalg.norm(entry.place[:3, 3] - place[:3, 3])), i)
             for i, entry in enumerate(candidates)

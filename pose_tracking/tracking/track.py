@@ -15,6 +15,9 @@ from .config import TrackingConfig
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
 
+# Of an object that nothing is known of, metres.
+UNKNOWN_DIAMETER = 0.2
+
 
 class Track:
     """Life of a track: tentative until `n_init` detections, then confirmed until unmatched or denied for too long.
@@ -60,6 +63,7 @@ class Track:
         self.born = self._now = stamp
         self._detection: Detection | None = None
         self._age_frames = 0
+        self._size: Float | None = None
         self.see(detection)
         self.count(detection, config)
         if detection.feature is not None:
@@ -69,6 +73,18 @@ class Track:
     def pose(self) -> Float | None:
         """(4, 4) ``T_camera_object`` at the time of the current frame, or None."""
         return None if self.filter is None else self.filter.pose
+
+    @property
+    def size(self) -> Float:
+        """(3,) extent of the object along its own axes, metres; NaN where it is not known."""
+        return self.model.size if self._size is None else self._size
+
+    @property
+    def diameter(self) -> float:
+        """Largest distance between two of its points, metres; where the size is not known, that of a small thing."""
+        if self.model.has_shape:
+            return self.model.diameter
+        return UNKNOWN_DIAMETER if self._size is None else float(np.linalg.norm(self._size))
 
     @property
     def pose_covariance(self) -> Float | None:
@@ -101,6 +117,7 @@ class Track:
         self._detection = found
         if found.pose is not None:
             self.pose_confidence = found.pose.confidence
+            self._size = self._size if found.pose.size is None else found.pose.size.edges
 
     def count(self, detection: Detection, config: TrackingConfig) -> None:
         """A detection, which speaks for the existence of the object."""
@@ -163,7 +180,7 @@ class Track:
             pose=None if pose is None else pose.pose,
             covariance=self._published_covariance(),
             velocity=None if pose is None else pose.velocity,
-            size=self.model.size,
+            size=self.size,
             score=self.score,
             pose_confidence=self.pose_confidence,
             box=self.box if detection is None else np.asarray(detection.box, float),

@@ -208,3 +208,58 @@ def test_an_embedding_of_another_detector_is_refused(tmp_path: Path) -> None:
     bundle = ModelBundle.load(with_embedding(tmp_path, "0" * 16), require_weights=False)
     with pytest.raises(BundleError, match="repeat `train appearance`"):
         bundle.build_appearance()
+
+
+def without_geometry(folder: Path, geometry: object = "none", **objects: object) -> Path:
+    """A bundle with the demo's detector and nothing of its shapes."""
+    bundle = folder / "shapeless"
+    bundle.mkdir()
+    shutil.copy(DEMO / "segmentation.safetensors", bundle)
+    values = {"names": {1: "mug_blue", 2: "mug_red"}, "segmented": [1, 2, 3, 4, 5, 6], "geometry": geometry, **objects}
+    (bundle / "bundle.yaml").write_text(yaml.safe_dump({"name": "shapeless", "objects": values}))
+    return bundle
+
+
+def test_objects_without_geometry_need_neither_models_info_nor_meshes_nor_pose_weights(tmp_path: Path) -> None:
+    bundle = ModelBundle.load(without_geometry(tmp_path))
+    assert [(m.name, m.has_shape, m.mesh) for m in bundle.objects.values()] == [
+        ("mug_blue", False, None),
+        ("mug_red", False, None),
+    ]
+    assert not bundle.objects.has_meshes
+    assert bundle.build_pose_estimator().checks is None
+    with pytest.raises(ConfigError, match="no meshes to render: object 'mug_blue' has geometry: none"):
+        bundle.objects.require_meshes("to render")
+
+
+def test_geometry_can_be_stated_of_single_objects(tmp_path: Path) -> None:
+    path = without_geometry(tmp_path, {2: "none"}, meshes="meshes")
+    with pytest.raises(BundleError, match=r"models_info\.json: models_info cannot be read"):
+        ModelBundle.load(path)
+    shutil.copy(DEMO / "models_info.json", path)
+    shutil.copytree(DEMO / "meshes", path / "meshes")
+    with pytest.raises(BundleError, match=r"pose\.safetensors: missing weight file"):
+        ModelBundle.load(path)
+    objects = ModelBundle.load(path, require_weights=False).objects
+    assert objects.with_mesh == {1}
+    assert list(objects) == [1, 2]
+    assert list(objects.with_shape) == [1]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "message"),
+    [
+        ("box", "geometry = 'box' is not one of mesh, none"),
+        ({1: "box"}, "geometry = 'box' is not one of mesh, none"),
+        ({7: "none"}, "geometry has object 7, which has no name"),
+        (None, "geometry = None is not of type"),
+    ],
+)
+def test_a_geometry_that_is_not_understood_is_named(tmp_path: Path, geometry: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ModelBundle.load(without_geometry(tmp_path, geometry))
+
+
+def test_geometry_none_for_all_needs_names(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="geometry = 'none' needs `names`"):
+        ModelBundle.load(without_geometry(tmp_path, names={}))

@@ -82,7 +82,7 @@ class DepthTracker:
 
     def can_track(self, obj_id: int) -> bool:
         """Whether object `obj_id` has what tracking needs: a mesh, and ICP that is not switched off."""
-        return self.icp.config.enabled and self.objects[obj_id].mesh_path is not None
+        return self.icp.config.enabled and obj_id in self.objects.with_mesh
 
     def track(
         self,
