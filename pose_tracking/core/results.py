@@ -154,6 +154,7 @@ class TrackedObject:
         covariance: (6, 6) of (x, y, z, rx, ry, rz) in the optical frame (m^2, rad^2), or None.
         velocity: (6,) linear (m/s) and angular (rad/s) velocity in the optical frame, or None.
         size: (3,) extent of the object along its own axes, metres; NaN where it is not known.
+        size_sigma: (3,) standard deviation of `size` where it was measured, or None where it is that of a mesh.
         score: detection score of the last detection.
         pose_confidence: confidence of the last pose, 0 to 1.
         box: (4,) (x_min, y_min, x_max, y_max) in pixels; predicted while coasting.
@@ -182,6 +183,7 @@ class TrackedObject:
     hits: int
     mask: Bool | None = None
     detection: Detection | None = None
+    size_sigma: Float | None = None
 
     @property
     def is_confirmed(self) -> bool:

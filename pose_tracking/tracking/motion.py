@@ -67,7 +67,8 @@ def _poses(
     squared = pose_filter.squared_mahalanobis(
         [t.filter for t in tracks if t.filter is not None],
         np.array([d.pose.pose for d in detections if d.pose is not None]),
-        np.array([d.pose.noise for d in detections if d.pose is not None]),
+        # The middle of a box of unknown size moves with what is seen of it: not its noise alone.
+        np.array([d.pose.noise if d.pose.size is None else d.pose.covariance for d in detections if d.pose]),
         symmetries,
         config,
         steady,

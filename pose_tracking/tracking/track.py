@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import Detection, TrackedObject, TrackState
 from pose_tracking.objects import ObjectModel
 
@@ -14,6 +16,7 @@ from . import box_filter, existence, pose_filter
 from .config import TrackingConfig
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
+from .size_filter import SizeFilter, anchored, quarter_turns, turned_estimate
 
 # Of an object that nothing is known of, metres.
 UNKNOWN_DIAMETER = 0.2
@@ -50,7 +53,11 @@ class Track:
         self.model = model
         self.gallery = Gallery(config.gallery_budget)
         self.mean, self.covariance = box_filter.initiate(box_filter.to_xyah(detection.box))
-        self.filter = None if detection.pose is None else PoseFilter.start(detection.pose.pose, detection.pose.noise)
+        self.filter: PoseFilter | None = None
+        self._size: SizeFilter | None = None
+        detection = self.measured(detection)
+        if detection.pose is not None:
+            self.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
         self._systematic = np.zeros((6, 6))
         self.keep_systematic(detection)
         self.score, self.pose_confidence = detection.score, 0.0
@@ -63,7 +70,6 @@ class Track:
         self.born = self._now = stamp
         self._detection: Detection | None = None
         self._age_frames = 0
-        self._size: Float | None = None
         self.see(detection)
         self.count(detection, config)
         if detection.feature is not None:
@@ -77,14 +83,19 @@ class Track:
     @property
     def size(self) -> Float:
         """(3,) extent of the object along its own axes, metres; NaN where it is not known."""
-        return self.model.size if self._size is None else self._size
+        return self.model.size if self._size is None else self._size.edges
+
+    @property
+    def size_sigma(self) -> Float | None:
+        """(3,) standard deviation of `size`, metres; None where the size is that of a mesh, or not known."""
+        return None if self._size is None else self._size.sigma
 
     @property
     def diameter(self) -> float:
         """Largest distance between two of its points, metres; where the size is not known, that of a small thing."""
         if self.model.has_shape:
             return self.model.diameter
-        return UNKNOWN_DIAMETER if self._size is None else float(np.linalg.norm(self._size))
+        return UNKNOWN_DIAMETER if self._size is None else float(np.linalg.norm(self._size.edges))
 
     @property
     def pose_covariance(self) -> Float | None:
@@ -117,7 +128,6 @@ class Track:
         self._detection = found
         if found.pose is not None:
             self.pose_confidence = found.pose.confidence
-            self._size = self._size if found.pose.size is None else found.pose.size.edges
 
     def count(self, detection: Detection, config: TrackingConfig) -> None:
         """A detection, which speaks for the existence of the object."""
@@ -133,6 +143,24 @@ class Track:
         self.existence = existence.after_denial(self.existence, config)
         if existence.is_refuted(self.existence):
             self.is_deleted = True
+
+    def measured(self, detection: Detection) -> Detection:
+        """A detection with the pose that it is to the track, which learns its size from it.
+
+        Where the shape is not known, the pose measured is that of what is seen, in one of four equal axes.
+        """
+        estimate = detection.pose
+        if estimate is None or estimate.size is None:
+            return detection
+        if self._size is None:
+            self._size = SizeFilter()
+        doubt = 0.0
+        if self.filter is not None:
+            estimate = turned_estimate(estimate, quarter_turns(estimate.pose[:3, :3], self.filter.rotation))
+            doubt = float(rotation_angle(estimate.pose[:3, :3].T @ self.filter.rotation))
+        assert estimate.size is not None
+        self._size.add(estimate.size, -estimate.pose[:3, :3].T @ estimate.pose[:3, 3], doubt)
+        return replace(detection, pose=anchored(estimate, self._size))
 
     def keep_systematic(self, detection: Detection) -> None:
         """Remember the systematic error of a measured pose, along the object's axes: camera and object may move on."""
@@ -164,6 +192,8 @@ class Track:
         newer = self.gallery
         self.gallery = lost.gallery
         self.gallery.extend(newer)
+        if self._size is not None and lost._size is not None:
+            self._size.continue_from(lost._size)
 
     def snapshot(self) -> TrackedObject:
         """The track after the current frame. A box seen in this frame is given as detected: the filter's lags."""
@@ -181,6 +211,7 @@ class Track:
             covariance=self._published_covariance(),
             velocity=None if pose is None else pose.velocity,
             size=self.size,
+            size_sigma=self.size_sigma,
             score=self.score,
             pose_confidence=self.pose_confidence,
             box=self.box if detection is None else np.asarray(detection.box, float),
@@ -223,6 +254,7 @@ def update(
         for (gallery, _), unit in zip(described, normalize(np.array([f for _, f in described])), strict=True):
             gallery.add(unit)
     filters, estimates = [], []
+    detections = [t.measured(d) for t, d in zip(tracks, detections, strict=True)]
     for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True):
         track.mean, track.covariance = mean, covariance
         track.see(detection)

@@ -84,6 +84,7 @@ def _box(
     east = _horizontal(support.up)
     frame_axes = np.stack([east, np.cross(support.up, east), support.up])  # rows
     local = points @ frame_axes.T
+    lowest, highest = _ends(local[:, 2])
     kept = without_strays(local[:, :2], own.pixel)
     local, cut, points = local[kept], cut[kept], points[kept]
     pick = even_indices(len(local), POINTS)
@@ -94,8 +95,7 @@ def _box(
     found = rectangle(local[:, :2], towards, angle)
     axes = np.stack([*(found.axes @ frame_axes[:2]), support.up])
     along = points @ axes.T
-    low, high = np.append(found.low, 0.0), np.append(found.high, 0.0)
-    low[2], high[2] = np.percentile(along[:, 2], [0.5, 99.5])
+    low, high = np.append(found.low, lowest), np.append(found.high, highest)
     slack = _slack(along, axes, low, high, cut, support)
     if support.offset is not None:
         ground = -support.offset
@@ -104,6 +104,13 @@ def _box(
         low[2] = min(ground, high[2] - own.pixel)
         slack[2, 0] = 0.0 if support.is_reached else 0.5 * slack[2, 0]
     return _estimate(frame, own, found, support, axes, low, high, slack, noise)
+
+
+def _ends(heights: Float) -> tuple[float, float]:
+    """Lowest and highest of (P,) heights, but for a few strays."""
+    few = min(max(3, int(0.002 * len(heights))), (len(heights) - 1) // 2)
+    ordered = np.sort(heights)
+    return float(ordered[few]), float(ordered[-1 - few])
 
 
 def _object_only(own: OwnReadings, support: Support) -> Bool:

@@ -77,6 +77,11 @@ def rectangle(points: Float, towards: Float, predicted: float | None = None) -> 
     low, high = own.min(0), own.max(0)
     # A quarter turn is the same rectangle: beyond half of that range nothing is known of the angle.
     is_known = alike < np.pi / 5 and _straight(own, low, high, axes @ towards) > STRAIGHT
+    if not is_known and predicted is None:
+        # Something round shows its whole width across the view.
+        angle = float(np.arctan2(towards[1], towards[0]))
+        own = hull @ _axes(angle).T
+        low, high = own.min(0), own.max(0)
     return Rectangle(angle, low, high, max(alike / 4, 0.01) ** 2 if is_known else UNKNOWN_ANGLE)
 
 

@@ -1,0 +1,181 @@
+"""The size of an object whose shape is not known, learned over the views of its track.
+
+One view bounds each edge of the box from below, by what is seen of it; how much more there is lies in the view's shadow
+(`BoxSize.slack`). Frames from one side repeat each other's errors, so they are averaged to one measurement a side, and
+only other sides add knowledge. What all sides say of an edge is multiplied on a grid of lengths, spaced evenly in their
+logarithm: a lower bound is no Gaussian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import log_ndtr, ndtr
+
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.results import BoxSize, PoseEstimate
+
+# Lengths, metres: 1 % apart.
+_LENGTHS = np.exp(np.arange(np.log(0.004), np.log(6.0), 0.01))
+# A side: the camera within so many radians of azimuth, and between two of these elevations.
+_AZIMUTH = np.pi / 6
+_ELEVATIONS = np.radians([15.0, 35.0, 60.0])
+# What is wrong with all measurements from one side alike: metres, and a share of the edge.
+_COMMON, _COMMON_SHARE = 0.0015, 0.03
+# Frames of a side that count: more of them say nothing new.
+_MOST = 10.0
+# How much of the slack there is more of the object: mostly this share on average, and anything where the slack is long
+# beside what is seen.
+_HIDDEN_SHARE, _OPEN = 0.12, 0.25
+# Beyond what averaging can give, metres and share: where an edge ends is a matter of a few pixels and of the shape.
+_LEAST, _LEAST_SHARE = 0.002, np.array([0.07, 0.07, 0.03])
+# Chance of a measurement that is wrong altogether: the mask was, or what was taken for the object.
+_WRONG = 0.03
+# Standard deviation of the logarithm of one horizontal edge over the other, where nothing is known: a weak symmetry.
+_ASPECT = 0.7
+
+
+class _Side:
+    """The mean measurement from one side."""
+
+    def __init__(self) -> None:
+        self.weight, self.count = np.zeros(3), 0.0
+        self.edges, self.sigma, self.slack = np.zeros(3), np.zeros(3), np.zeros(3)
+
+    def add(self, size: BoxSize, doubt: float) -> None:
+        slack = size.slack.sum(1)
+        weight = 1.0 / (size.sigma**2 + (_HIDDEN_SHARE * slack) ** 2 + (doubt * size.edges[[1, 0, 2]]) ** 2)
+        # Of frames that show more than those before, these are soon forgotten.
+        old = self.weight * (1 - 1 / _MOST)
+        share = weight / (old + weight)
+        self.edges += share * (size.edges - self.edges)
+        self.slack += share * (slack - self.slack)
+        self.sigma += share * (np.hypot(size.sigma, doubt * size.edges[[1, 0, 2]]) - self.sigma)
+        self.weight, self.count = old + weight, min(self.count + 1, _MOST)
+
+
+class SizeFilter:
+    """What is known of the edges of one track's box, along the axes of its pose.
+
+    Attributes:
+        edges, sigma: (3,) median and standard deviation of each edge, metres.
+    """
+
+    def __init__(self) -> None:
+        self._sides: dict[tuple[int, int], _Side] = {}
+        self.edges, self.sigma = np.full(3, np.nan), np.full(3, np.nan)
+
+    def add(self, size: BoxSize, to_camera: Float, doubt: float = 0.0) -> None:
+        """Take in a measurement.
+
+        Args:
+            size: along the track's axes.
+            to_camera: (3,) direction from the object to the camera along these axes.
+            doubt: standard deviation (rad) between the axes of measurement and track.
+        """
+        azimuth = float(np.arctan2(to_camera[1], to_camera[0])) % (2 * np.pi)
+        elevation = float(np.arcsin(np.clip(to_camera[2] / np.linalg.norm(to_camera), -1, 1)))
+        side = int(azimuth // _AZIMUTH), int(np.searchsorted(_ELEVATIONS, elevation))
+        self._sides.setdefault(side, _Side()).add(size, doubt)
+        self._fuse()
+
+    def continue_from(self, other: SizeFilter) -> None:
+        """Turn out to be of the object of `other`, whose axes may be turned against these: take over what it knows."""
+        if self.edges[:2].argmax() != other.edges[:2].argmax():
+            other = _turned(other)
+        self._sides = {**other._sides, **self._sides}
+        self._fuse()
+
+    def _fuse(self) -> None:
+        likelihood = np.zeros((3, len(_LENGTHS)))
+        for side in self._sides.values():
+            likelihood += _log_likelihood(side)
+        # Things hide the same of themselves from many sides: four of them count as two would that err apart.
+        likelihood /= np.sqrt(len(self._sides))
+        edges, _ = _moments(likelihood)
+        # The other horizontal edge says a little, where the views say nothing.
+        likelihood[:2] -= 0.5 * (np.log(_LENGTHS / edges[[1, 0], None]) / _ASPECT) ** 2
+        self.edges, sigma = _moments(likelihood)
+        self.sigma = np.sqrt(sigma**2 + _LEAST**2 + (_LEAST_SHARE * self.edges) ** 2)
+
+
+def quarter_turns(rotation: Float, reference: Float) -> int:
+    """By how many times 90 degrees about its own z axis a (3, 3) rotation is turned to be nearest to a reference."""
+    relative = rotation.T @ reference
+    return round(float(np.arctan2(relative[1, 0] - relative[0, 1], relative[0, 0] + relative[1, 1])) / (np.pi / 2)) % 4
+
+
+def turned_estimate(estimate: PoseEstimate, quarters: int) -> PoseEstimate:
+    """The same box with its axes turned by so many times 90 degrees about z."""
+    if quarters == 0 or estimate.size is None:
+        return estimate
+    pose = estimate.pose.copy()
+    cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]
+    pose[:3, :3] = pose[:3, :3] @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]])
+    return replace(estimate, pose=pose, size=estimate.size.turned(quarters))
+
+
+def anchored(estimate: PoseEstimate, known: SizeFilter) -> PoseEstimate:
+    """A measured box, grown to the known size towards where its ends are not seen.
+
+    Args:
+        estimate: with a `size`, along the axes of `known`.
+        known: the size.
+    """
+    size = estimate.size
+    assert size is not None
+    total = size.slack.sum(1)
+    share = np.divide(size.slack[:, 1] - size.slack[:, 0], total, out=np.zeros(3), where=total > 0)
+    grown = np.clip(known.edges - size.edges, 0.0, total)
+    rotation, pose = estimate.pose[:3, :3], estimate.pose.copy()
+    pose[:3, 3] += rotation @ (share * grown / 2)
+    assert estimate.systematic is not None
+    before = rotation.T @ estimate.systematic[:3, :3] @ rotation
+    # Where in the slack an end is, is as uncertain as the size, no longer as the slack.
+    doubt = np.minimum((known.sigma / 2) ** 2 + (_COMMON_SHARE * known.edges / 2) ** 2, np.diag(before))
+    shared, covariance = estimate.systematic.copy(), estimate.covariance.copy()
+    shared[:3, :3] = rotation @ np.diag(doubt) @ rotation.T
+    covariance[:3, :3] += shared[:3, :3] - estimate.systematic[:3, :3]
+    return replace(estimate, pose=pose, covariance=covariance, systematic=shared)
+
+
+def _log_likelihood(side: _Side) -> Float:
+    """(3, L) logarithm of how likely what is seen from one side is for each length of each edge."""
+    sigma = np.sqrt(side.sigma**2 / side.count + _COMMON**2 + (_COMMON_SHARE * side.edges) ** 2)[:, None]
+    longer = _LENGTHS[None] - side.edges[:, None]
+    slack = np.maximum(side.slack, 1e-5)[:, None]
+    # Exponential over the slack, blurred by the noise (an exponentially modified Gaussian).
+    rate = 1.0 / (_HIDDEN_SHARE * slack)
+    blur = 0.5 * (rate * sigma) ** 2 - rate * longer
+    hidden = np.log(rate) + blur + log_ndtr(longer / sigma - rate * sigma)
+    anything = np.log(ndtr(longer / sigma) - ndtr((longer - slack) / sigma) + 1e-300) - np.log(slack)
+    chance = slack / (slack + side.edges[:, None] / _OPEN)
+    likelihood = (1 - chance) * np.exp(hidden) + chance * np.exp(anything)
+    flat = 1.0 / (_LENGTHS[None] * np.log(_LENGTHS[-1] / _LENGTHS[0]))
+    return np.asarray(np.log((1 - _WRONG) * likelihood + _WRONG * flat))
+
+
+def _moments(log_likelihood: Float) -> tuple[Float, Float]:
+    """(3,) medians and (3,) standard deviations of what (3, L) logarithms say, with a prior flat in the logarithm.
+
+    The deviation is half of what lies between the 16th and the 84th percentile: a long tail is doubt, not size.
+    """
+    weight = np.exp(log_likelihood - log_likelihood.max(1, keepdims=True))
+    below = np.cumsum(weight, axis=1) / weight.sum(1, keepdims=True)
+    low, middle, high = (np.array([np.interp(q, row, _LENGTHS) for row in below]) for q in (0.159, 0.5, 0.841))
+    return middle, (high - low) / 2
+
+
+def _turned(known: SizeFilter) -> SizeFilter:
+    """What is known along axes turned by 90 degrees about z."""
+    out = SizeFilter()
+    quarter = int(round(np.pi / 2 / _AZIMUTH))
+    for (azimuth, elevation), side in known._sides.items():
+        new = _Side()
+        for name in ("weight", "edges", "sigma", "slack"):
+            setattr(new, name, getattr(side, name)[[1, 0, 2]])
+        new.count = side.count
+        out._sides[(azimuth - quarter) % (4 * quarter), elevation] = new
+    out._fuse()
+    return out
