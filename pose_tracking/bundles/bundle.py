@@ -14,15 +14,14 @@ Layout of ``models/<name>/``::
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pose_tracking.core.config import from_mapping, option
 from pose_tracking.core.errors import BundleError, ConfigError
-from pose_tracking.core.paths import share_roots
 from pose_tracking.core.yaml_files import YamlFileError, read_yaml
 from pose_tracking.networks.engines.config import InferenceConfig
 from pose_tracking.objects import ObjectSet
@@ -30,6 +29,7 @@ from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking.config import TrackingConfig
 
+from .finding import CONFIG_FILE, find_bundle, known_bundles, search_path
 from .objects_config import ObjectsConfig, load_objects
 from .pipeline_config import PipelineConfig
 
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 
 SCHEMA = 1
-CONFIG_FILE = "bundle.yaml"
+
+__all__ = ["CONFIG_FILE", "BundleConfig", "ModelBundle", "ObjectsConfig", "find_bundle", "known_bundles", "search_path"]
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,36 @@ class ModelBundle:
     Attributes:
         path: folder of the bundle.
         config: contents of ``bundle.yaml``.
-        objects: the object set; `objects.has_meshes` says whether depth checks are possible.
+        objects: the object set; `objects.with_mesh` says of which depth checks are possible.
+        meshes: folder of meshes given in place of the bundle's own, or None.
     """
 
     path: Path
     config: BundleConfig
     objects: ObjectSet
+    meshes: Path | None = None
+
+    @cached_property
+    def shapes(self) -> ObjectSet:
+        """The objects with all that the bundle has on their shapes, for simulating and scoring.
+
+        That of objects with ``geometry: none`` is kept from the pipeline, and need not be there.
+        """
+        listed = self.config.objects
+        if self.objects.with_shape == self.objects or not (self.path / listed.models_info).is_file():
+            return self.objects
+        return load_objects(replace(listed, geometry="mesh"), self.path, self.meshes, CONFIG_FILE)
+
+    def with_config(self, config: BundleConfig) -> ModelBundle:
+        """The same bundle with other options.
+
+        Raises:
+            ConfigError, BundleError, MeshError: as `load`, where they concern the objects.
+        """
+        if config.objects == self.config.objects:
+            return replace(self, config=config)
+        objects = load_objects(config.objects, self.path, self.meshes, CONFIG_FILE)
+        return replace(self, config=config, objects=objects)
 
     @property
     def name(self) -> str:
@@ -126,7 +151,8 @@ class ModelBundle:
         if not isinstance(values, Mapping):
             raise BundleError(f"{file}: is not a mapping of options")
         config = read_options(values, path)
-        bundle = cls(path, config, load_objects(config.objects, path, objects, CONFIG_FILE))
+        meshes = None if objects is None else Path(objects)
+        bundle = cls(path, config, load_objects(config.objects, path, meshes, CONFIG_FILE), meshes)
         if require_weights:
             of_pose = (bundle.pose_weights, bundle.refiner_weights) if bundle.objects.with_shape else ()
             for weights in (bundle.segmentation_weights, *of_pose):
@@ -254,36 +280,3 @@ def _with_depth_noise(values: dict[str, Any], path: Path) -> dict[str, Any]:
         noise = {**noise, new: check[old]}
     check = {name: value for name, value in check.items() if name not in moved}
     return {**values, "pose": {**pose, "verification": check, "depth_noise": noise}} if moved else values
-
-
-def search_path() -> list[Path]:
-    """Folders that bundles are looked for in: ``$POSE_TRACKING_MODELS``, the checkout, the installed share folders."""
-    folders = [Path(p) for p in os.environ.get("POSE_TRACKING_MODELS", "").split(os.pathsep) if p]
-    folders += [root / "models" for root in share_roots()]
-    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
-
-
-def known_bundles() -> dict[str, Path]:
-    """Bundles of the search path by name; an earlier folder hides a later one."""
-    found: dict[str, Path] = {}
-    for folder in search_path():
-        for file in sorted(folder.glob(f"*/{CONFIG_FILE}")):
-            found.setdefault(file.parent.name, file.parent)
-    return found
-
-
-def find_bundle(name_or_path: str | Path) -> Path:
-    """Folder of a bundle given by path or name.
-
-    Raises:
-        BundleError: there is none; the message lists those that there are.
-    """
-    path = Path(name_or_path).expanduser()
-    if (path / CONFIG_FILE).is_file():
-        return path
-    if path.is_dir() and len(path.parts) > 1:
-        raise BundleError(f"{path}: is not a model bundle (it has no {CONFIG_FILE})")
-    if found := (known := known_bundles()).get(str(name_or_path)):
-        return found
-    listing = ", ".join(sorted(known)) or "none found"
-    raise BundleError(f"unknown model {str(name_or_path)!r}: neither a bundle folder nor one of: {listing}")

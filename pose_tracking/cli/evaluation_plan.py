@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # Options of the bundle, and of the noise, that `--set` changes.
-GROUPS = ("pose", "tracking", "pipeline", "inference", "noisy_gt")
+GROUPS = ("objects", "pose", "tracking", "pipeline", "inference", "noisy_gt")
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ class Plan:
         if self.motion_weight is not None:
             tracking = replace(tracking, motion_weight=self.motion_weight)
         pose = _changed(config.pose, self.settings, "pose")
-        others = {name: _changed(getattr(config, name), self.settings, name) for name in ("pipeline", "inference")}
-        return replace(bundle, config=replace(config, pose=pose, tracking=tracking, **others))
+        groups = ("objects", "pipeline", "inference")
+        others = {name: _changed(getattr(config, name), self.settings, name) for name in groups}
+        return bundle.with_config(replace(config, pose=pose, tracking=tracking, **others))
 
     def detector(
         self, tracker: PoseTracker, kept: list[TrackingFrame] | None = None, min_visib: float = MIN_VISIB
@@ -92,7 +93,7 @@ class Plan:
             PoseTrackingError: the bundle or a source cannot be used, found before the networks are loaded.
         """
         bundle = self._bundle(model, objects)
-        source = None if recordings_of(sources) else given.open(sources, bundle.objects)
+        source = None if recordings_of(sources) else given.open(sources, bundle.shapes)
         return self._pipeline(bundle, device, threads, seed), source
 
     def start_mot(

@@ -155,6 +155,7 @@ class TrackedObject:
         velocity: (6,) linear (m/s) and angular (rad/s) velocity in the optical frame, or None.
         size: (3,) extent of the object along its own axes, metres; NaN where it is not known.
         size_sigma: (3,) standard deviation of `size` where it was measured, or None where it is that of a mesh.
+        is_scaled: whether `size` is that of the mesh times a scale that was measured, not a box of unknown shape.
         score: detection score of the last detection.
         pose_confidence: confidence of the last pose, 0 to 1.
         box: (4,) (x_min, y_min, x_max, y_max) in pixels; predicted while coasting.
@@ -184,6 +185,7 @@ class TrackedObject:
     mask: Bool | None = None
     detection: Detection | None = None
     size_sigma: Float | None = None
+    is_scaled: bool = False
 
     @property
     def is_confirmed(self) -> bool:

@@ -23,6 +23,7 @@ class GroundTruthObject:
             x_max and y_max lie one past the last pixel.
         mask: (H, W) bool visible mask, or None where unknown.
         instance_id: identity over the frames of a sequence, from 1, or None where unknown.
+        scale: size of the instance over that of the object's mesh.
         amodal_box: (4,) box of the whole silhouette, hidden parts included; may reach beyond the image; or None.
     """
 
@@ -33,6 +34,7 @@ class GroundTruthObject:
     mask: Bool | None = None
     instance_id: int | None = None
     amodal_box: Float | None = None
+    scale: float = 1.0
 
 
 @dataclass

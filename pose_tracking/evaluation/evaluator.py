@@ -13,6 +13,7 @@ from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
 
+from .metrics.size import SizeScores
 from .metrics.ycbineoat import YcbInEoat
 from .report.files import report_folder, write_report
 from .report.recorder import Recorder
@@ -61,6 +62,7 @@ def evaluate(
     from tqdm import tqdm
 
     protocol = YcbInEoat(tracker.objects) if ycbineoat else None
+    sizes = SizeScores(tracker.bundle.shapes, min_visib)
     scorer = Scorer(tracker.objects, min_visib, threshold=tracker.option("min_pose_confidence"))
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
@@ -81,6 +83,7 @@ def evaluate(
         cut_short += tracker.report.cut_short
         result = _result(sample, objects, tracker.report)
         judged = scorer.add(sample, result)
+        sizes.add(sample, objects)
         if protocol is not None:
             protocol.add(sample, objects)
         if on_frame is not None:
@@ -91,6 +94,7 @@ def evaluate(
     report.data["extra"] |= {
         "noisy_gt": None if noisy_gt is None else dict(noisy_gt),
         "ycbineoat": None if protocol is None else protocol.result(),
+        "size": sizes.result(),
         "camera_warning": warning,
         "poses_cut_short": cut_short,
         "engines": tracker.engines,

@@ -175,7 +175,7 @@ class Scorer:
             if error is not None:
                 wrong += [] if counts.is_right(error) else [detected[e]]
                 largest = max(largest, error / counts.diameter if np.isfinite(error) else 0.0)
-            if poses["scored"] is not None:
+            if poses["scored"] is not None and self.objects[detected[e].obj_id].has_shape:
                 symmetries = self.objects[detected[e].obj_id].symmetries
                 counts.translation_errors.append(translation_error(poses["scored"], truths[t].pose))
                 counts.rotation_errors.append(rotation_error(poses["scored"], truths[t].pose, symmetries))

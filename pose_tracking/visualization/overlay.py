@@ -85,18 +85,18 @@ class OverlayPainter:
         color = color_of(o.track_id)
         bold = o.state == TrackState.CONFIRMED
         model = self.objects.get(o.obj_id)
-        if o.pose is None or model is None:
+        if o.pose is None or model is None or not np.isfinite(o.size).all():
             x0, y0, x1, y1 = np.asarray(o.box, float).round().astype(int).tolist()
             cv2.rectangle(image, (x0, y0), (x1, y1), color, 2 if bold else 1, cv2.LINE_AA)
             return
         if self.outlines:
             self._draw_outline(image, camera, o.pose, model, color, 2 if bold else 1)
         if self.boxes:
-            corners = transform_points(o.pose, box_corners(model))
+            corners = transform_points(o.pose, box_corners(model, o.size))
             for a, b in _BOX_EDGES:
                 draw_segment(image, camera, corners[a], corners[b], color, 1)
         if self.axes:
-            tips = transform_points(o.pose, np.vstack([np.zeros(3), np.eye(3) * 0.4 * model.diameter]))
+            tips = transform_points(o.pose, np.vstack([np.zeros(3), np.eye(3) * 0.4 * float(np.linalg.norm(o.size))]))
             for axis, axis_color in enumerate(AXIS_COLORS):
                 draw_segment(image, camera, tips[0], tips[axis + 1], axis_color, 2 if bold else 1)
 
@@ -157,10 +157,17 @@ def mark(image: UInt8, box: Float, text: str, mask: Bool | None = None) -> None:
     _write(image, text, x, y, FAULT)
 
 
-def box_corners(model: ObjectModel) -> Float:
-    """(8, 3) corners of the model's bounding box (m, object frame); bit i of the index selects axis i's upper limit."""
+def box_corners(model: ObjectModel, size: Float | None = None) -> Float:
+    """(8, 3) corners of an object's bounding box (m, object frame); bit i of the index selects axis i's upper limit.
+
+    Args:
+        model: the object.
+        size: (3,) measured edges, where they are not those of the model; a box of unknown shape lies about its origin.
+    """
     bits = np.array([[(corner >> axis) & 1 for axis in range(3)] for corner in range(8)], float)
-    return model.box_min + bits * model.size
+    size = model.size if size is None else size
+    low = model.box_min * (size / model.size) if model.has_shape else -size / 2
+    return low + bits * size
 
 
 def draw_segment(

@@ -1,4 +1,4 @@
-"""Sizes learned over views: bounds become sizes, other sides shrink the doubt, and a box grows to where it is not seen."""
+"""Sizes learned over views: other sides shrink the doubt, bounds stay bounds, a box grows to where it is not seen."""
 
 from __future__ import annotations
 

@@ -194,6 +194,7 @@ def _extra(gathered: Gathered, min_visib: float, threshold: float, tracking_note
         "tracking_note": tracking_note,
         "noisy_gt": None,
         "ycbineoat": None,
+        "size": None,
         "camera_warning": "",
         "poses_cut_short": 0,
     }

@@ -9,7 +9,7 @@ from typing import Any
 from . import plots
 from .results import Report
 from .schema import STAGES, ReportData
-from .tables import UNKNOWN, Table, count, millimetres, number, percent, ycbineoat_table
+from .tables import UNKNOWN, Table, count, millimetres, number, percent, size_table, ycbineoat_table
 
 STAGE_NAMES = {
     "network": "most confident pose",
@@ -200,6 +200,15 @@ def _ycbineoat(report: Report) -> Section | None:
     return Section("Protocol of YCBInEOAT", [ycbineoat_table(scores)], note=note)
 
 
+def _sizes(report: Report) -> Section | None:
+    """None where no size was measured."""
+    scores = report.data["extra"].get("size")
+    if scores is None:
+        return None
+    note = "Relative errors; 90 % of them should be within 1.645 of the standard deviations stated beside the sizes."
+    return Section("Sizes", [size_table(scores)], note=note)
+
+
 def _covariance(report: Report) -> Section | LeftOut:
     found = {stage: of for stage, of in report.data["extra"].get("covariance", {}).items() if of["poses"]}
     if not found:
@@ -279,5 +288,5 @@ def _latency(report: Report) -> Section | LeftOut:
 
 
 PARTS: tuple[Callable[[Report], Section | LeftOut | None], ...] = (
-    _poses, _ycbineoat, _stages, _masks, _confidence, _covariance, _tracking, _detections, _latency,
+    _poses, _ycbineoat, _sizes, _stages, _masks, _confidence, _covariance, _tracking, _detections, _latency,
 )  # fmt: skip

@@ -102,3 +102,24 @@ def ycbineoat_table(scores: dict[str, Any]) -> Table:
 
     rows = [row(name, of) for name, of in scores["objects"].items()]
     return Table(head, [*rows, row("mean", scores["mean"]), row("all frames", scores["all"])], totals=2)
+
+
+def size_table(scores: dict[str, Any]) -> Table:
+    """What `metrics.size` gives: boxes by the sides they were seen from, and scales of meshes."""
+    names = {"1": "box, from one side", "2": "from two", "3": "from three or more"}
+    rows = [
+        [
+            names[key],
+            count(of["count"]),
+            *map(percent, of["median"]),
+            *map(percent, of["within_90"]),
+            millimetres(of["place_m"]),
+        ]
+        for key, of in scores["boxes"].items()
+        if of["count"]
+    ]
+    if (of := scores["scale"])["count"]:
+        off, within = percent(of["median"][0]), percent(of["within_90"][0])
+        rows.append(["scale of the mesh", count(of["count"]), off, UNKNOWN, UNKNOWN, within, UNKNOWN, UNKNOWN, UNKNOWN])
+    head = ["size", "count", "longer", "shorter", "height", "within 90 %", "shorter", "height", "middle [mm]"]
+    return Table(head, rows)

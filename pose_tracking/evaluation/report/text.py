@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .schema import ReportData
-from .tables import Table, count, millimetres, number, percent, ycbineoat_table
+from .tables import Table, count, millimetres, number, percent, size_table, ycbineoat_table
 
 # The stages that are told apart in the terminal; the HTML report has them all.
 STAGE_NAMES = {"network": "raw", "refined": "refined", "icp": "ICP", "estimated": "verified"}
@@ -25,6 +25,7 @@ def format_table(data: ReportData) -> str:
     else:
         lines += [*_poses(data), *_bop(data), *_stages(data), *_masks(data), *_confidence(extra["confidence"])]
         lines += _ycbineoat(extra.get("ycbineoat"))
+        lines += _sizes(extra.get("size"))
         lines += _covariance(extra.get("covariance", {}))
         lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
     if extra.get("camera_warning"):
@@ -115,6 +116,11 @@ def _confidence(figures: dict[str, Any]) -> list[str]:
 
 def _ycbineoat(scores: dict[str, Any] | None) -> list[str]:
     return [] if scores is None else ["protocol of YCBInEOAT", *ycbineoat_table(scores).as_text()]
+
+
+def _sizes(scores: dict[str, Any] | None) -> list[str]:
+    """How exact measured sizes are; nothing where all are those of meshes."""
+    return [] if scores is None else size_table(scores).as_text()
 
 
 def _covariance(figures: dict[str, Any]) -> list[str]:

@@ -64,7 +64,8 @@ def tracked_object(tracked: TrackedObject) -> TrackedObjectMsg:
         if tracked.velocity is not None:
             linear, angular = message.velocity.twist.linear, message.velocity.twist.angular
             linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(v) for v in tracked.velocity)
-    message.size.x, message.size.y, message.size.z = (float(v) for v in tracked.size)
+    # What is not known is 0, as RViz and most readers cannot do with NaN.
+    message.size.x, message.size.y, message.size.z = (float(v) for v in np.nan_to_num(tracked.size))
     message.detection_score = float(tracked.score)
     message.pose_confidence = float(tracked.pose_confidence)
     message.box = np.asarray(tracked.box, np.float32)

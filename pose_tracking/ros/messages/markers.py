@@ -48,7 +48,7 @@ class MarkerBuilder:
             for trail in self._trails.values():
                 trail.clear()
             self._trail_frame = header.frame_id
-        shown = [t for t in tracked if t.is_confirmed and t.pose is not None]
+        shown = [t for t in tracked if t.is_confirmed and t.pose is not None and np.isfinite(t.size).all()]
         array = MarkerArray()
         for vanished in sorted(set(self._trails) - {t.track_id for t in shown}):
             del self._trails[vanished]
@@ -70,10 +70,11 @@ class MarkerBuilder:
         if model is not None and model.mesh_path is not None:
             marker.type = Marker.MESH_RESOURCE
             marker.mesh_resource = model.mesh_path.resolve().as_uri()
-            marker.scale.x = marker.scale.y = marker.scale.z = UNIT_SCALE[model.unit]
+            scales = UNIT_SCALE[model.unit] * np.asarray(thing.size) / model.size
+            marker.scale.x, marker.scale.y, marker.scale.z = (float(v) for v in scales)
         else:
             marker.scale.x, marker.scale.y, marker.scale.z = (float(v) for v in thing.size)
-            if model is not None:
+            if model is not None and model.has_shape:  # the origin of a measured box is its middle
                 pose = pose @ make_transform(np.eye(3), model.box_min + model.size / 2)
         fill_pose(marker.pose, pose)
         return marker
