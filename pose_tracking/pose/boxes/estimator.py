@@ -25,7 +25,7 @@ POINTS = 1200  # readings of an instance that its box is fitted to
 # A prediction is the instance's where its middle lies within so many extents of the instance's own.
 SAME = 1.0
 # Readings of this share of an edge, next to its end, tell whether the end is seen or cut off.
-END, CUT = 0.12, 0.25
+END, CUT = 0.12, 1.0
 # How much farther, in sizes of what is seen, something may reach that nothing bounds.
 BEYOND = 1.0
 # Errors that all frames from one side share: of the position, and of each edge (m).
