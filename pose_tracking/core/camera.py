@@ -110,3 +110,19 @@ class CameraIntrinsics:
         x = (cols - self.cx) * depth / self.fx
         y = (rows - self.cy) * depth / self.fy
         return np.stack([x, y, depth], axis=1)
+
+
+def camera_of_window(
+    camera: CameraIntrinsics, left: int, top: int, width: int, height: int, size: tuple[int, int]
+) -> CameraIntrinsics:
+    """Camera of the window (left, top, width, height in pixels) of an image, scaled to `size` (width, height)."""
+    across, down = size[0] / width, size[1] / height
+    return replace(
+        camera,
+        width=size[0],
+        height=size[1],
+        fx=camera.fx * across,
+        fy=camera.fy * down,
+        cx=(camera.cx - left + 0.5) * across - 0.5,
+        cy=(camera.cy - top + 0.5) * down - 0.5,
+    )

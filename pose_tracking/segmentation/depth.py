@@ -8,8 +8,6 @@ close to the HHA encoding of Gupta et al., 2014, but relative to the camera, as 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,14 +16,11 @@ from torch import Tensor, nn
 
 from pose_tracking.core.arrays import Float32, valid_depth
 from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.normals import normals_into
 
 DEPTH_CHANNELS = 6
 
 _ZERO = cv2.BORDER_CONSTANT  # beyond the image lies nothing
-
-# Pixels of the halved image, i.e. about 10 of the image: 1.5 mm of noise at 1 m turn the normal by 2 degrees.
-NORMAL_WINDOW = 5
-MIN_NORMAL_WEIGHT = 5.0  # of the window's 25
 RELIEF_ANGLE = 0.08  # the relief's window as seen from the camera, radians: 8 cm at 1 m
 RELIEF_RANGE = 0.05  # metres
 # Centre and spread of log(metres per pixel): objects at 0.4 to 3 m under focal lengths of 300 to 1200 pixels.
@@ -60,7 +55,7 @@ def depth_channels(depth: Float32, intrinsics: CameraIntrinsics) -> Float32:
     out[0] *= mask
     _relief(z, mask, 2 * max(round(RELIEF_ANGLE * focal / 2), 1) + 1, out[1])
     np.divide(mask, z, out=z)
-    _normals(z, mask, intrinsics, out[2:5])
+    normals_into(z, mask, intrinsics, out[2:5])
     return out
 
 
@@ -73,68 +68,6 @@ def _relief(z: Float32, mask: Float32, side: int, out: Float32) -> None:
     out *= np.float32(1 / RELIEF_RANGE)
     out *= mask
     np.clip(out, -1, 1, out=out)
-
-
-def _normals(inverse: Float32, mask: Float32, camera: CameraIntrinsics, out: Float32) -> None:
-    """Unit normals towards the camera into (3, H, W) `out`; zero where too few pixels of the window are valid.
-
-    The inverse depth of a plane is linear in the pixel coordinates, so that a line fit over the valid pixels of the
-    window (weighted least squares) is exact for planes of any slope, single missing pixels aside. Half the resolution
-    is a quarter of the work and loses nothing that the window leaves.
-    """
-    height, width = mask.shape
-    size = max(width // 2, 1), max(height // 2, 1)
-    camera = camera_of_window(camera, 0, 0, width, height, size)
-    weight = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-    inverse = np.asarray(cv2.resize(inverse, size, interpolation=cv2.INTER_AREA))  # summed like the weight
-    half = NORMAL_WINDOW // 2
-    ramp = np.arange(-half, half + 1, dtype=np.float32)
-    ones, square = np.ones_like(ramp), ramp * ramp
-
-    def moment(image: Any, across: Float32, down: Float32) -> Any:
-        return cv2.sepFilter2D(image, cv2.CV_32F, across, down, borderType=_ZERO)
-
-    count = moment(weight, ones, ones)
-    share = 1 / np.maximum(count, np.float32(0.1))
-    x, y = moment(weight, ramp, ones) * share, moment(weight, ones, ramp) * share
-    xx = moment(weight, square, ones) * share - x * x
-    yy = moment(weight, ones, square) * share - y * y
-    xy = moment(weight, ramp, ramp) * share - x * y
-    mean = moment(inverse, ones, ones) * share
-    xw = moment(inverse, ramp, ones) * share - x * mean
-    yw = moment(inverse, ones, ramp) * share - y * mean
-    determinant = xx * yy - xy * xy
-    known = (count >= MIN_NORMAL_WEIGHT) & (determinant > 0.25)
-    scale = 1 / np.where(known, determinant, np.float32(1))
-    slope_x = (xw * yy - yw * xy) * scale
-    slope_y = (yw * xx - xw * xy) * scale
-    columns = np.arange(size[0], dtype=np.float32) - np.float32(camera.cx)
-    rows = np.arange(size[1], dtype=np.float32)[:, None] - np.float32(camera.cy)
-    normal_z = mean - slope_x * (columns + x) - slope_y * (rows + y)
-    slope_x *= np.float32(camera.fx)
-    slope_y *= np.float32(camera.fy)
-    length = np.sqrt(slope_x * slope_x + slope_y * slope_y + normal_z * normal_z)
-    scale = known / -np.maximum(length, np.float32(1e-9))
-    for plane, normal in zip(out, (slope_x, slope_y, normal_z), strict=True):
-        normal *= scale
-        cv2.resize(normal, (width, height), plane, interpolation=cv2.INTER_NEAREST)
-        plane *= mask
-
-
-def camera_of_window(
-    camera: CameraIntrinsics, left: int, top: int, width: int, height: int, size: tuple[int, int]
-) -> CameraIntrinsics:
-    """Camera of the window (left, top, width, height in pixels) of an image, scaled to `size` (width, height)."""
-    across, down = size[0] / width, size[1] / height
-    return replace(
-        camera,
-        width=size[0],
-        height=size[1],
-        fx=camera.fx * across,
-        fy=camera.fy * down,
-        cx=(camera.cx - left + 0.5) * across - 0.5,
-        cy=(camera.cy - top + 0.5) * down - 0.5,
-    )
 
 
 class SeparableBlock(nn.Module):

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Bool, Float, Float32, UInt8, valid_depth
-from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.camera import CameraIntrinsics, camera_of_window
 from pose_tracking.core.frame import RGBDFrame
 
 from .config import SegmentationConfig
-from .depth import camera_of_window, depth_channels
+from .depth import depth_channels
 
 # Focal lengths nearer to the training's than this factor need no scaling: its crops were magnified by 0.8 to 1.25.
 SCALE_TOLERANCE = 1.15

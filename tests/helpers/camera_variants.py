@@ -14,12 +14,11 @@ import numpy as np
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.camera import CameraIntrinsics, camera_of_window
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.datasets.bop import BopScene
 from pose_tracking.evaluation.metrics.pose import add
 from pose_tracking.pipeline.pose_tracker import PoseTracker
-from pose_tracking.segmentation.depth import camera_of_window
 from pose_tracking.segmentation.network_view import NetworkView
 
 CAT = 6

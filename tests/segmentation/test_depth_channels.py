@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.segmentation.depth import DEPTH_CHANNELS, camera_of_window, depth_channels
+from pose_tracking.core.camera import CameraIntrinsics, camera_of_window
+from pose_tracking.segmentation.depth import DEPTH_CHANNELS, depth_channels
 
 CAMERA = CameraIntrinsics(320, 240, 290.0, 285.0, 163.0, 118.0)
 

@@ -14,10 +14,10 @@ from torch.utils.data import Dataset
 
 from pose_tracking.core.arrays import Float32, UInt8
 from pose_tracking.core.boxes import mask_box
-from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.camera import CameraIntrinsics, camera_of_window
 from pose_tracking.core.config import option
 from pose_tracking.datasets.sample import Sample
-from pose_tracking.segmentation.depth import camera_of_window, depth_channels
+from pose_tracking.segmentation.depth import depth_channels
 
 IGNORED = -1  # label of objects too hidden or too small to ask for, but which are no background either
 
