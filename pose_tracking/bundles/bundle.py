@@ -9,6 +9,7 @@ Layout of ``models/<name>/``::
     pose.safetensors          DenseFusion estimator, where an object has a geometry
     refiner.safetensors       DenseFusion refiner, likewise
     appearance.safetensors    optional: identity embedding; without it the detector's pooled features serve
+    templates.safetensors     rendered views of the objects, for bundles that no network was trained for yet
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ from .objects_config import ObjectsConfig, load_objects
 from .pipeline_config import PipelineConfig
 
 if TYPE_CHECKING:
+    from pose_tracking.pose.estimator import Predictor
     from pose_tracking.pose.stage import OwnStage
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
+    from pose_tracking.templates.search import TemplateSearch
 
 LOGGER = logging.getLogger(__name__)
 
@@ -127,6 +130,29 @@ class ModelBundle:
         """Weights file of the identity embedding; a bundle need not have one."""
         return self.path / "appearance.safetensors"
 
+    @property
+    def templates_file(self) -> Path:
+        """Templates of the objects; only what runs without networks reads them."""
+        return self.path / "templates.safetensors"
+
+    @property
+    def needed_weights(self) -> list[Path]:
+        """Weight files without which the bundle does not run."""
+        files = [] if self.config.segmentation.backend == "depth_segments" else [self.segmentation_weights]
+        if self.config.pose.proposed_by == "templates" or not self.objects.with_shape:
+            return files
+        return [*files, self.pose_weights, self.refiner_weights]
+
+    @cached_property
+    def _template_search(self) -> TemplateSearch:
+        """The search by templates, one for detector and pose stage."""
+        from pose_tracking.templates.search import TemplateSearch
+        from pose_tracking.templates.templates import load_templates
+
+        known = self.objects.with_shape
+        known.require_meshes("that its templates could be rendered from")
+        return TemplateSearch(known, load_templates(known, self.templates_file))
+
     @classmethod
     def load(
         cls, name_or_path: str | Path, objects: str | Path | None = None, *, require_weights: bool = True
@@ -154,8 +180,7 @@ class ModelBundle:
         meshes = None if objects is None else Path(objects)
         bundle = cls(path, config, load_objects(config.objects, path, meshes, CONFIG_FILE), meshes)
         if require_weights:
-            of_pose = (bundle.pose_weights, bundle.refiner_weights) if bundle.objects.with_shape else ()
-            for weights in (bundle.segmentation_weights, *of_pose):
+            for weights in bundle.needed_weights:
                 if not weights.is_file():
                     raise BundleError(f"{weights}: missing weight file; train it or fetch the bundle again")
         return bundle
@@ -168,6 +193,12 @@ class ModelBundle:
             ConfigError: the engine asked for is not there.
         """
         inference = inference or self.config.inference
+        if self.config.segmentation.backend == "depth_segments":
+            from pose_tracking.segmentation.depth_segments.segmenter import DepthSegmenter
+
+            if inference.asks_for_more_than_torch:
+                LOGGER.warning("depth segments and templates are no networks: engine and precision do not concern them")
+            return DepthSegmenter(self.config.segmentation, self._template_search, self.config.pose.depth_noise)
         if self.config.segmentation.backend == "detectron2":
             from pose_tracking.segmentation.detectron2.segmenter import Detectron2Segmenter
 
@@ -222,8 +253,13 @@ class ModelBundle:
         from pose_tracking.pose.estimator import PoseEstimator
         from pose_tracking.pose.hypotheses.predictor import PosePredictor
 
-        engine = choose_engine(inference or self.config.inference, device)
-        predictor = PosePredictor(config, known, self.pose_weights, self.refiner_weights, device, engine)
+        if config.proposed_by == "templates":
+            from pose_tracking.pose.hypotheses.template_predictor import TemplatePredictor
+
+            predictor: Predictor = TemplatePredictor(config, known, self._template_search)
+        else:
+            engine = choose_engine(inference or self.config.inference, device)
+            predictor = PosePredictor(config, known, self.pose_weights, self.refiner_weights, device, engine)
         estimator = PoseEstimator(config, known, predictor)
         if len(known) == len(self.objects):
             return estimator

@@ -32,6 +32,14 @@ def new_model(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle if it is there.")] = False,
     preview: Annotated[bool, typer.Option(help="Render the objects and their symmetries into BUNDLE/preview.")] = True,
     description: Annotated[str, typer.Option(help="What the bundle is for.")] = "",
+    training: Annotated[
+        bool,
+        typer.Option(
+            "--training/--no-training",
+            help="Whether it is trained before it is used; --no-training renders templates, 3 s an object, with which "
+            "it works at once.",
+        ),
+    ] = True,
 ) -> None:
     """Make a model bundle from CAD files: check the meshes, propose symmetries, show them, write the folder.
 
@@ -52,10 +60,13 @@ def new_model(
         overwrite=overwrite,
         write_preview=write_preview if preview else None,
         description=description,
+        training=training,
     )
     typer.echo(format_table(objects))
     count = "1 object" if len(objects) == 1 else f"{len(objects)} objects"
     typer.echo(f"{out}: {count}" + (f"; look at {out / 'preview' / 'index.html'}" if preview else ""))
+    if not training:
+        typer.echo(f"works without training: pose-tracking evaluate simulated:1 --model {out}")
 
 
 def format_table(objects: list[NewObject]) -> str:

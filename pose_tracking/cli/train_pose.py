@@ -56,6 +56,7 @@ def pose(
     from dataclasses import replace
 
     from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.bundles.no_training import use_trained_pose
     from pose_tracking.core.device import choose_device, computes_bf16
     from pose_tracking.core.threads import use_threads
     from pose_tracking.datasets.packed import PackedDataset
@@ -85,6 +86,8 @@ def pose(
         typer.echo(f"stopped; continue with --resume (checkpoints in {run_dir})")
         raise typer.Exit(130)
     written = _copy_weights(run_dir, weights_dir or bundle.path)
+    if weights_dir is None and use_trained_pose(bundle):
+        typer.echo(f"{bundle.path}: the trained networks take the place of templates")
     for name, value in report.items():
         typer.echo(f"{name:24s} {value:.3f}")
     typer.echo(", ".join(f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in written))

@@ -60,6 +60,7 @@ def segmentation(
     from dataclasses import replace
 
     from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.bundles.no_training import use_trained_segmentation
     from pose_tracking.core.config import validate
     from pose_tracking.core.device import choose_device, computes_bf16
     from pose_tracking.core.threads import use_threads
@@ -70,7 +71,7 @@ def segmentation(
     use_threads(threads)
     bundle = ModelBundle.load(model, require_weights=False)
     config = bundle.config.segmentation
-    if config.backend != "torchvision":
+    if config.backend not in ("torchvision", "depth_segments"):
         raise ConfigError(f"{bundle.path}: its segmenter is {config.backend}: train it with that")
     if depth is not None:
         config = replace(config, depth=depth)
@@ -92,6 +93,8 @@ def segmentation(
     if metrics is None:
         typer.echo(f"stopped; continue with --resume (checkpoints in {run_dir})")
         raise typer.Exit(130)
+    if out is None and use_trained_segmentation(bundle):
+        typer.echo(f"{bundle.path}: the trained detector takes the place of depth segments")
     scores = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
     typer.echo(f"{written}: {written.stat().st_size / 1e6:.1f} MB" + (f"; {scores}" if scores else ""))
 

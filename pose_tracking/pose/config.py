@@ -189,6 +189,12 @@ class PoseConfig:
         "learns from far fewer samples (see `light_network`)",
         choices=("light", "pspnet_resnet18"),
     )
+    proposed_by: str = option(
+        "networks",
+        "what proposes poses: the trained networks, or templates rendered from the meshes",
+        choices=("networks", "templates"),
+    )
+    templates: int = option(24, "templates of an instance that are aligned, where templates propose", range=(1, 1000))
     crop: CropConfig = option(CropConfig(), "crops and point clouds of instances")
     hypotheses: int = option(
         4,

@@ -8,7 +8,7 @@ from pose_tracking.core.config import option
 from pose_tracking.core.errors import ConfigError
 
 BACKBONES = ("efficientnet_lite0", "resnet50")
-BACKENDS = ("torchvision", "detectron2")
+BACKENDS = ("torchvision", "detectron2", "depth_segments")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,29 @@ class Detectron2Config:
 
 
 @dataclass(frozen=True)
+class DepthSegmentsConfig:
+    """Segments of the depth as detections; used with ``backend: depth_segments`` only."""
+
+    plane_area: float = option(
+        1.5,
+        "area in view from which a plane is table, wall or floor and no side of an object, in squares of the largest "
+        "diameter",
+        unit="diameters^2",
+        range=(0.1, 1000.0),
+    )
+    max_planes: int = option(6, "planes taken out at most", range=(0, 30))
+    farthest: float = option(3.0, "nothing is looked for beyond this depth", unit="m", range=(0.1, 100.0))
+    min_pixels: int = option(
+        160, "pixels of a segment at least, for a focal length of 572 px", unit="px", range=(8, 100000)
+    )
+    classes: int = option(3, "objects that one segment is tried as, at most", range=(1, 100))
+    templates: int = option(16, "templates of each that are aligned", range=(1, 1000))
+    slack: float = option(
+        0.12, "how much less alike than the most alike object another one may be to be tried", range=(0.0, 1.0)
+    )
+
+
+@dataclass(frozen=True)
 class SegmentationConfig:
     """Mask R-CNN (He et al., 2017) with a feature pyramid (Lin et al., 2017), sized for two CPU cores.
 
@@ -32,6 +55,7 @@ class SegmentationConfig:
 
     backend: str = option("torchvision", "implementation of the detector", choices=BACKENDS)
     detectron2: Detectron2Config = field(default_factory=Detectron2Config)
+    depth_segments: DepthSegmentsConfig = field(default_factory=DepthSegmentsConfig)
     backbone: str = option("efficientnet_lite0", "feature extractor below the pyramid", choices=BACKBONES)
     depth: bool = option(
         False, "whether the network sees the depth image too (RGB-D), not the colours alone; fixed by its training"

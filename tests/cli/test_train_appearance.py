@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pose_tracking.bundles.bundle import ModelBundle, find_bundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.finding import find_bundle
 from pose_tracking.cli.train_appearance import _report
 from pose_tracking.networks.weights import fingerprint
 from pose_tracking.segmentation.embedding import AppearanceEmbedding

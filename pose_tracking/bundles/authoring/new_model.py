@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from pose_tracking.bundles.bundle import CONFIG_FILE, SCHEMA
 from pose_tracking.bundles.edit import bundle_yaml
+from pose_tracking.bundles.no_training import WITHOUT_NETWORKS
 from pose_tracking.core.errors import ConfigError, OutputError
 from pose_tracking.core.files import atomic_path, write_json, write_text
 from pose_tracking.objects.mesh import UNIT_SCALE, save_mesh
@@ -34,10 +36,12 @@ def new_model(
     overwrite: bool = False,
     write_preview: PreviewWriter | None = None,
     description: str = "",
+    training: bool = True,
 ) -> list[NewObject]:
     """Write a bundle for the meshes of a folder; see ``pose-tracking new-model --help``.
 
-    The bundle has no weights yet. ``new_model.json`` holds everything that was found.
+    The bundle has no weights yet. ``new_model.json`` holds everything that was found. Made without `training` it has
+    templates instead, rendered here (some seconds an object), and works as it is.
 
     Args:
         meshes: folder of PLY, OBJ, STL or GLB files, one object each.
@@ -49,6 +53,7 @@ def new_model(
         overwrite: replace a bundle that is there.
         write_preview: writes pictures of the objects into the folder that it is handed; None: no pictures.
         description: what the bundle is for.
+        training: whether it is to be trained before it is used.
 
     Returns:
         The objects, in the order of their ids.
@@ -80,7 +85,7 @@ def new_model(
                 )
             )  # fmt: skip
     _note_duplicates(objects)
-    _write(objects, out, overwrite, write_preview, description)
+    _write(objects, out, overwrite, write_preview, description, training)
     return objects
 
 
@@ -111,7 +116,12 @@ def _note_duplicates(objects: Sequence[NewObject]) -> None:
 
 
 def _write(
-    objects: Sequence[NewObject], out: Path, overwrite: bool, write_preview: PreviewWriter | None, description: str
+    objects: Sequence[NewObject],
+    out: Path,
+    overwrite: bool,
+    write_preview: PreviewWriter | None,
+    description: str,
+    training: bool,
 ) -> None:
     with atomic_path(out) as folder:
         folder.mkdir()
@@ -120,7 +130,7 @@ def _write(
             save_mesh(new.mesh, folder / "meshes" / f"obj_{new.obj_id:06d}.ply")
         write_json(folder / "models_info.json", {str(n.obj_id): n.models_info() for n in objects})
         write_json(folder / "new_model.json", {"objects": [new.summary() for new in objects]})
-        config = {
+        config: dict[str, Any] = {
             "schema": SCHEMA,
             "name": out.name,
             "description": description or f"Objects of our own: {', '.join(n.name for n in objects)}.",
@@ -132,8 +142,26 @@ def _write(
             },
             "segmentation": {"depth": True},  # as in the shipped bundles
         }
+        if not training:
+            _write_templates(folder, {new.obj_id: new.name for new in objects})
+            for section, options in WITHOUT_NETWORKS.items():
+                config[section] = {**config.get(section, {}), **options}
         write_text(folder / CONFIG_FILE, bundle_yaml(config))
         if write_preview is not None:
             write_preview(objects, folder / "preview")
         if overwrite and out.is_dir():
             shutil.rmtree(out)
+
+
+def _write_templates(folder: Path, names: Mapping[int, str]) -> None:
+    """Render the templates of the meshes that are in a bundle's folder."""
+    from pose_tracking.objects import ObjectSet
+    from pose_tracking.templates.templates import TEMPLATES_FILE, make_templates, save_templates
+
+    objects = ObjectSet.load(folder / "models_info.json", folder / "meshes", names=names)
+    templates = {}
+    with tqdm(objects.items(), unit="object", disable=None) as bar:
+        for obj_id, model in bar:
+            bar.set_description(f"templates of {model.name}")
+            templates[obj_id] = make_templates(model)
+    save_templates(objects, templates, folder / TEMPLATES_FILE)

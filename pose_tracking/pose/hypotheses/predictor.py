@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pose_tracking.core.arrays import Bool, Float, Float32, Int
+from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.core.config import validate
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
@@ -28,28 +27,10 @@ from pose_tracking.pose.networks.network import PoseNet, PoseOutput
 from pose_tracking.pose.networks.refiner import PoseRefineNet, refine
 
 from .crops import CropBatch, choose_points, make_crops
+from .hypotheses import PoseHypotheses
 
 # Crops that go through the encoder together: bounds the memory of a frame crowded with instances.
 CHUNK = 16
-
-
-@dataclass
-class PoseHypotheses:
-    """K pose hypotheses for each of N instances; hypothesis 0 is the most confident one.
-
-    Attributes:
-        poses: (N, K, 4, 4) float64 ``T_camera_object`` in metres after refinement; identity where not valid.
-        raw_poses: (N, K, 4, 4) float64, the same before refinement.
-        confidences: (N, K) float32 of the network, 0 to 1.
-        points: (N, P, 3) float32 points of each instance, metres in the optical frame.
-        valid: (N,) bool, False where an instance has too few pixels with depth.
-    """
-
-    poses: Float
-    raw_poses: Float
-    confidences: Float32
-    points: Float32
-    valid: Bool
 
 
 class PosePredictor:

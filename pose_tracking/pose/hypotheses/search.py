@@ -20,8 +20,9 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, view_rotation
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import SearchConfig
+from pose_tracking.templates.rotations import symmetric_angles
 
-from .templates import Templates, make_templates, symmetric_angles
+from .templates import Templates, make_templates
 
 # Keeps the normal equations of flat or round parts, which leave some directions open, solvable.
 DAMPING = 2e-3

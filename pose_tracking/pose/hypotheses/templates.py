@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from pose_tracking.core.arrays import Float, Float32
@@ -15,6 +14,7 @@ from pose_tracking.core.geometry import make_transform
 from pose_tracking.objects import ObjectModel
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.pose.config import SearchConfig
+from pose_tracking.templates.rotations import even_rotations, without_equivalents
 
 # Templates are seen from so many diameters away: 0.6 to 1.2 m for objects of 10 to 20 cm.
 NOMINAL_DISTANCE = 6.0
@@ -37,23 +37,6 @@ class Templates:
     normals: Tensor
 
 
-def even_rotations(count: int) -> Float:
-    """(count, 3, 3) rotations spread evenly over SO(3), the same every time (super-Fibonacci spirals, Alexa 2022)."""
-    psi = 1.533751168755204288118041  # the positive root of psi^4 = psi + 4
-    s = np.arange(count) + 0.5
-    inner, outer = np.sqrt(s / count), np.sqrt(1 - s / count)
-    alpha, beta = 2 * np.pi * s / np.sqrt(2.0), 2 * np.pi * s / psi
-    quaternions = [inner * np.sin(alpha), inner * np.cos(alpha), outer * np.sin(beta), outer * np.cos(beta)]
-    return np.asarray(Rotation.from_quat(np.stack(quaternions, 1)).as_matrix())
-
-
-def symmetric_angles(rotations: Float, rotation: Float, symmetries: Float) -> Float:
-    """(R,) angles in radians from (R, 3, 3) rotations to one (3, 3), the smallest over (S, 4, 4) symmetries."""
-    equivalent = rotation @ symmetries[:, :3, :3]
-    trace = rotations.reshape(-1, 9) @ equivalent.reshape(-1, 9).T
-    return np.arccos(np.clip((trace.max(1) - 1) / 2, -1.0, 1.0))
-
-
 def make_templates(model: ObjectModel, config: SearchConfig) -> Templates:
     """The templates of one object, at most `rotations` of them: symmetric views count once.
 
@@ -64,7 +47,7 @@ def make_templates(model: ObjectModel, config: SearchConfig) -> Templates:
         raise ValueError(f"object {model.obj_id} has no mesh")
     rotations = even_rotations(config.rotations)
     if model.is_symmetric:
-        rotations = _without_equivalents(rotations, model.symmetries)
+        rotations = without_equivalents(rotations, model.symmetries)
     raycaster = MeshRaycaster(model.mesh)
     focal, middle = IMAGE_SIDE * NOMINAL_DISTANCE * 0.75, (IMAGE_SIDE - 1) / 2
     camera = CameraIntrinsics(IMAGE_SIDE, IMAGE_SIDE, focal, focal, middle, middle)
@@ -102,14 +85,3 @@ def _seen_surface(
     normals = hits.normals[hit]
     away = (normals * seen).sum(1, keepdims=True) > 0
     return (seen - translation) / model.diameter, np.where(away, -normals, normals)
-
-
-def _without_equivalents(rotations: Float, symmetries: Float) -> Float:
-    """The rotations less those that a symmetry maps closer to an earlier one than they are apart on average."""
-    # A ball of angle a holds about a^3 / (6 pi) of SO(3).
-    apart = 0.9 * (6 * np.pi / len(rotations)) ** (1 / 3)
-    kept: list[int] = []
-    for k, rotation in enumerate(rotations):
-        if (symmetric_angles(rotations[kept], rotation, symmetries) > apart).all():
-            kept.append(k)
-    return rotations[kept]

@@ -18,7 +18,7 @@ from pose_tracking.pose.estimator import PoseEstimator
 from pose_tracking.pose.fitting.icp import object_points
 from pose_tracking.pose.hypotheses.predictor import PoseHypotheses
 from pose_tracking.pose.hypotheses.search import RotationSearch
-from pose_tracking.pose.hypotheses.templates import even_rotations, symmetric_angles
+from pose_tracking.templates.rotations import even_rotations, symmetric_angles
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import torch
 import yaml
 from shape_scenes import shape_scene
 
-from pose_tracking.bundles.bundle import ModelBundle, find_bundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.finding import find_bundle
 from pose_tracking.core.errors import BundleError
 from pose_tracking.segmentation.detectron2.files import inference_options, read_config
 from pose_tracking.segmentation.detectron2.segmenter import Detectron2Segmenter, build_config

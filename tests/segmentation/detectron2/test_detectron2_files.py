@@ -16,7 +16,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.bundles.bundle import ModelBundle, find_bundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.finding import find_bundle
 from pose_tracking.core.errors import BundleError, ConfigError
 from pose_tracking.segmentation.detectron2.files import (
     IGNORED,

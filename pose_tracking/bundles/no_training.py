@@ -1,0 +1,78 @@
+"""Bundles that run before anything is trained, and how they change over to networks once these are trained."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .bundle import CONFIG_FILE, BundleConfig, ModelBundle
+from .edit import set_options
+
+# What a new bundle says so that depth segments and templates stand in for the networks. The first two poses of an
+# instance hold nearly every right one, all rotations having been looked at. Segments are of anything, not of what a
+# detector has learnt to know, so that more of them look like an object by chance: the pose has to be surer.
+WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
+    "segmentation": {"backend": "depth_segments"},
+    "pose": {"proposed_by": "templates", "hypotheses": 2, "search": {"enabled": False}},
+    "pipeline": {"min_pose_confidence": 0.5, "min_colorless_score": 0.3},
+}
+_OF_DETECTOR = ("segmentation", "pipeline")
+
+
+def use_trained_segmentation(bundle: ModelBundle) -> bool:
+    """Have a bundle's own detector run from now on, where depth segments have stood in for it; whether they have.
+
+    Raises:
+        BundleError: ``bundle.yaml`` cannot be edited.
+    """
+    if bundle.config.segmentation.backend != "depth_segments":
+        return False
+    _take_back(bundle.path, _OF_DETECTOR)
+    return True
+
+
+def use_trained_pose(bundle: ModelBundle) -> bool:
+    """The same for the pose networks and the templates.
+
+    Raises:
+        BundleError: as above.
+    """
+    if bundle.config.pose.proposed_by != "templates":
+        return False
+    _take_back(bundle.path, ("pose",))
+    return True
+
+
+def _take_back(folder: Path, sections: tuple[str, ...]) -> None:
+    """Set the options of `WITHOUT_NETWORKS` to their defaults where they are what it says."""
+    with _locked(folder):  # both trainings may end at the same time
+        config = ModelBundle.load(folder, require_weights=False).config
+        default = BundleConfig()
+        for section in sections:
+            _reset(folder, (section,), WITHOUT_NETWORKS[section], getattr(config, section), getattr(default, section))
+
+
+def _reset(folder: Path, path: tuple[str, ...], written: Mapping[str, Any], now: Any, default: Any) -> None:
+    values = {}
+    for name, value in written.items():
+        if isinstance(value, Mapping):
+            _reset(folder, (*path, name), value, getattr(now, name), getattr(default, name))
+        elif getattr(now, name) == value:
+            values[name] = getattr(default, name)
+    if values:
+        set_options(folder / CONFIG_FILE, path, values)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for oneself, among the processes that ask."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""A detector without a network, for objects that nothing was trained on."""
