@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,10 @@ class CameraPath:
     sway: float
     phases: Float
     correction: Float
+
+    def turned(self, angle: float) -> CameraPath:
+        """The way of another camera, which stands `angle` (rad) further around the table and sways alike."""
+        return replace(self, azimuth=self.azimuth + angle)
 
     def pose(self, seconds: float) -> Float:
         """(4, 4) ``T_table_camera`` at a time."""

@@ -9,6 +9,7 @@ import numpy as np
 from pose_tracking.core.arrays import Float, Float32
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
+from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.geometry import invert_transform, make_transform
 from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.placement.bodies import PlacedBody
@@ -36,6 +37,15 @@ class SequenceConfig(VideoConfig):
     hidden_below: float = option(0.9, "visibility under which an instance counts as partly hidden", range=(0, 1))
     moving: float = option(1 / 3, "share of the instances that slide or turn", range=(0, 1))
     sway: float = option(24.0, "amplitude of the camera's way around the table", unit="deg", range=(0, 180))
+    view: int = option(
+        0,
+        "which camera sees it: 0 is the sequence's own, the others stand 45 degrees to its left, to its right, 90 to "
+        "its left, ... and see the same world at the same times",
+        range=(0, 7),
+    )
+    room: int = option(
+        0, "which table the things stand on: 0 is the sequence's own, on each other one they stand anew", range=(0, 99)
+    )
 
 
 class SequenceSimulator(VideoSimulator):
@@ -56,7 +66,10 @@ class SequenceSimulator(VideoSimulator):
 
     LAYOUTS = 60
 
+    VIEW_ANGLE = 45.0  # degrees between two cameras
+
     config: SequenceConfig
+    path: CameraPath
     placed: list[PlacedBody[Sliding]]
 
     def __init__(
@@ -67,13 +80,49 @@ class SequenceSimulator(VideoSimulator):
         backgrounds: RecordedBackgrounds | None = None,
     ) -> None:
         self._backgrounds = backgrounds
+        self._things: list[tuple[Shape, int]] | None = None
         super().__init__(objects, config or SequenceConfig(), seed)
+        self._numbers = super()._instances(0.0)
+        if self.config.room:
+            self._move_to(self.config.room)
+        if self.config.view:
+            steps = (self.config.view + 1) // 2 * (1 if self.config.view % 2 else -1)
+            self.path = self.path.turned(np.radians(self.VIEW_ANGLE) * steps)
 
     @property
     def tints(self) -> dict[int, Float32]:
         """(3, 3) colour matrix of every instance's material by instance id: what copies of one object differ in."""
         materials = [m for entry, m in zip(self.placed, self._materials, strict=True) if entry.obj_id]
-        return {number: material.tint for number, material in enumerate(materials, start=1)}
+        return {number: material.tint for number, material in zip(self._numbers, materials, strict=True)}
+
+    def _instances(self, seconds: float) -> list[int]:
+        return self._numbers
+
+    def _noise_key(self, index: int) -> list[int]:
+        key, own = super()._noise_key(index), [self.config.view, self.config.room]
+        return [*key, *own] if any(own) else key
+
+    def _move_to(self, room: int) -> None:
+        """Put the same things, known by the same numbers, anew on the table of another room."""
+        if self._backgrounds is not None:
+            raise ConfigError("room is for tables that are drawn and contradicts recorded backgrounds")
+        rng = np.random.default_rng([self._seed, 3, room])
+        numbers = iter(self._numbers)
+        left = [
+            (entry.shape, entry.obj_id, material, next(numbers) if entry.obj_id else 0)
+            for entry, material in zip(self.placed, self._materials, strict=True)
+        ]
+        self._things = [(shape, obj_id) for shape, obj_id, _, _ in left]
+        self._world = Room(rng, calm=True)
+        self.path, self.placed = self._arrange(None, rng)
+        self._materials, self._numbers = [], []
+        for entry in self.placed:  # those that found a place, in their order
+            thing = next(thing for thing in left if thing[0] is entry.shape)
+            left.remove(thing)
+            self._materials.append(thing[2])
+            if entry.obj_id:
+                self._numbers.append(thing[3])
+        self._hang_lamp(rng)
 
     def _build(self, objects: ObjectSet, rng: np.random.Generator) -> None:
         recorded = None if self._backgrounds is None else RecordedScene(self._backgrounds, rng)
@@ -110,6 +159,8 @@ class SequenceSimulator(VideoSimulator):
 
     def _wanted(self, rng: np.random.Generator) -> list[tuple[Shape, int]]:
         """The shapes of a layout in random order: one class `repeats` times, any others, and distractors."""
+        if self._things is not None:
+            return self._things
         config = self.config
         count = int(rng.integers(config.instances[0], config.instances[1] + 1))
         classes = rng.permutation(list(self._shapes))

@@ -123,15 +123,23 @@ class VideoSimulator(ABC):
         self.placed: Sequence[Entity]
         self._build(objects, rng)
         self._materials = self._paint(rng)
+        self._hang_lamp(rng)
+
+    @abstractmethod
+    def _build(self, objects: ObjectSet, rng: np.random.Generator) -> None:
+        """Set `_world`, `path` and `placed`."""
+
+    def _hang_lamp(self, rng: np.random.Generator) -> None:
+        """Draw where the lamp hangs and what colour its light has."""
         self._key = looking_at(
             np.zeros(3), self.path.azimuth + rng.uniform(-1.3, 1.3), np.radians(rng.uniform(45, 75)), 1.8
         )
         warmth = rng.normal(0, 0.05)
         self._white = np.array([1 + warmth, 1.0, 1 - warmth])
 
-    @abstractmethod
-    def _build(self, objects: ObjectSet, rng: np.random.Generator) -> None:
-        """Set `_world`, `path` and `placed`."""
+    def _noise_key(self, index: int) -> list[int]:
+        """What the noise of a picture depends on."""
+        return [self._seed, 2, index]
 
     def _paint(self, rng: np.random.Generator) -> list[Material]:
         """A material for each of `placed`."""
@@ -156,7 +164,7 @@ class VideoSimulator(ABC):
 
     def render(self, index: int) -> Sample:
         """Frame `index` with its ground truth."""
-        rng = np.random.default_rng([self._seed, 2, index])
+        rng = np.random.default_rng(self._noise_key(index))
         config, camera_pose = self.config, self.path.pose(index / self.config.fps)
         surface, bodies, objects = self._scene(index)
         image = self._light(surface, bodies, camera_pose)

@@ -119,3 +119,32 @@ def test_a_sequence_on_a_recorded_table(demo_objects, data_dir):
     assert poses[0] is not None
     assert poses[1] is not None
     assert np.linalg.norm(poses[0][:3, 3] - poses[1][:3, 3]) > 0.005
+
+
+def test_another_view_sees_the_same_world_from_elsewhere(demo_objects):
+    own, other = (SequenceSimulator(demo_objects, SequenceConfig(frames=40, view=v), seed=1) for v in (0, 1))
+    poses = [s.path.pose(2.0) for s in (own, other)]
+    assert np.linalg.norm(poses[0][:3, 3] - poses[1][:3, 3]) > 0.2
+    first, second = (
+        {t.instance_id: (pose @ t.pose)[:3, 3] for t in s.truth(20)}
+        for s, pose in zip((own, other), poses, strict=True)
+    )
+    common = set(first) & set(second)
+    assert len(common) >= 4
+    for instance in common:
+        np.testing.assert_allclose(first[instance], second[instance], atol=1e-9)
+    pictures = [s.render(20).frame.color for s in (own, other)]
+    assert (pictures[0] != pictures[1]).mean() > 0.5
+    np.testing.assert_array_equal(own._key, other._key)
+
+
+def test_another_room_has_the_same_things_elsewhere(demo_objects):
+    own, other = (SequenceSimulator(demo_objects, SequenceConfig(frames=40, room=r), seed=1) for r in (0, 2))
+    for number, tint in other.tints.items():
+        np.testing.assert_array_equal(tint, own.tints[number])
+    first, second = ({t.instance_id: t for t in s.truth(0)} for s in (own, other))
+    common = set(first) & set(second)
+    assert len(common) >= 4
+    assert [first[n].obj_id for n in common] == [second[n].obj_id for n in common]
+    places = [[(s.path.pose(0) @ t[n].pose)[:3, 3] for n in common] for s, t in ((own, first), (other, second))]
+    assert np.linalg.norm(np.subtract(*places), axis=1).max() > 0.05
