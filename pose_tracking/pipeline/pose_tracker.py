@@ -27,7 +27,7 @@ from .frame_report import FrameReport
 from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
-from .selection import check_given, credible_detections, wanted_instances, with_visible_box
+from .selection import check_given, credible_detections, wanted_instances, with_visible_part
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
@@ -156,7 +156,7 @@ class PoseTracker:
                     )
                     tried = [*detections, *report.rejected_detections]
                     self._camera_check.add_poses(frame, tried, self._depth_tracker.verifier)
-                    detections = [with_visible_box(d, frame, self._depth_tracker) for d in detections]
+                    detections = [with_visible_part(d, frame, self._depth_tracker) for d in detections]
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)
 

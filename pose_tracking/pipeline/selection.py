@@ -90,12 +90,21 @@ def credible_detections(
     return [detection for detection, kept in zip(detections, keep, strict=True) if kept]
 
 
-def with_visible_box(detection: Detection, frame: RGBDFrame, depth_tracker: DepthTracker) -> Detection:
-    """A detection with the box of what is seen of the posed model: the detector's is rough where much is hidden."""
+def with_visible_part(detection: Detection, frame: RGBDFrame, depth_tracker: DepthTracker) -> Detection:
+    """A detection with box and mask of what is seen of the posed model.
+
+    The detector's are rough where much is hidden, and cover a part only of what something before it cuts in two. Where
+    the depth was not read the detector's mask has the word.
+    """
     if detection.pose is None or not depth_tracker.can_track(detection.obj_id):
         return detection
-    box = depth_tracker.visible_box(frame, detection.obj_id, detection.pose.pose)
-    return detection if box is None else replace(detection, box=box)
+    seen = depth_tracker.visible_part(frame, detection.obj_id, detection.pose.pose)
+    if seen is None:
+        return detection
+    box, mask, unread = seen
+    if detection.mask is not None:
+        mask |= unread & detection.mask
+    return replace(detection, box=box, mask=mask)
 
 
 def check_given(detections: Sequence[Detection], objects: ObjectSet) -> None:

@@ -142,10 +142,17 @@ class DepthTracker:
             return MOVED
         return _reason(before, otherwise=None if found is None else SCORE)
 
-    def visible_box(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float | None:
-        """(4,) box in pixels of what is seen of an object at a (4, 4) pose; None where that is hardly anything."""
+    def visible_part(self, frame: RGBDFrame, obj_id: int, pose: Float) -> tuple[Float, Bool, Bool] | None:
+        """What is seen of an object at a (4, 4) pose; None where that is hardly anything.
+
+        Returns:
+            (4,) its box in pixels, (H, W) its mask, and (H, W) where it would be seen but the depth has not been read.
+        """
         compared = self.verifier.compare(frame, obj_id, pose)
-        return compared.box() if compared.agrees.sum() >= self._min_visible_px(frame) else None
+        if compared.agrees.sum() < self._min_visible_px(frame):
+            return None
+        shape = frame.depth.shape
+        return compared.box(), visible_mask(compared, shape), compared.painted(compared.blind, shape)
 
     def _search(
         self,

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, rotation_angle
+from pose_tracking.core.regions import mask_iou
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import IcpConfig, PoseConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
@@ -176,7 +177,7 @@ def test_the_box_ends_at_the_border_of_the_image(depth_tracker: DepthTracker) ->
 
 
 @pytest.mark.parametrize("left", [0, 160])
-def test_the_visible_box_is_that_of_what_is_seen(depth_tracker: DepthTracker, left: int) -> None:
+def test_the_visible_part_is_what_is_seen(depth_tracker: DepthTracker, left: int) -> None:
     """A board before the image up to column `left` hides a part of the object, or nothing."""
     truth = upright()
     frame, masks = render([(STEPS, truth)])
@@ -186,8 +187,12 @@ def test_the_visible_box_is_that_of_what_is_seen(depth_tracker: DepthTracker, le
     rows, cols = np.nonzero(visible)
     expected = [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]
     assert len(rows) > 200
-    box = depth_tracker.visible_box(replace(frame, depth=depth), STEPS, truth)
+    part = depth_tracker.visible_part(replace(frame, depth=depth), STEPS, truth)
+    assert part is not None
+    box, mask, unread = part
     assert box == pytest.approx(expected, abs=3)
+    assert mask_iou(mask, visible) > 0.9
+    assert not unread.any()
 
 
 @pytest.mark.parametrize(
@@ -206,14 +211,14 @@ def test_few_pixels_of_a_camera_with_few_are_enough(
     depth[rows, cols] = frame.depth[rows, cols]
     tracker = depth_tracker_of(depth_tracker.objects)
     tracker.config = replace(tracker.config, min_visible_px=option)
-    box = tracker.visible_box(replace(frame, depth=depth), STEPS, truth)
-    assert (box is not None) == seen
+    part = tracker.visible_part(replace(frame, depth=depth), STEPS, truth)
+    assert (part is not None) == seen
 
 
-def test_what_is_not_seen_has_no_visible_box(depth_tracker: DepthTracker) -> None:
+def test_what_is_not_seen_has_no_visible_part(depth_tracker: DepthTracker) -> None:
     frame, _ = render([])
     near = replace(frame, depth=np.full_like(frame.depth, 0.3))
-    assert depth_tracker.visible_box(near, STEPS, upright()) is None
+    assert depth_tracker.visible_part(near, STEPS, upright()) is None
 
 
 def test_without_mesh_or_icp_nothing_can_be_tracked(
