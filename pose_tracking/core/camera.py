@@ -66,6 +66,11 @@ class CameraIntrinsics:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     @property
+    def pinhole(self) -> Float:
+        """(4,) fx, fy, cx, cy."""
+        return np.array([self.fx, self.fy, self.cx, self.cy])
+
+    @property
     def density(self) -> float:
         """Pixels of a thing in this camera for each one that it has in a camera of `REFERENCE_FOCAL` at its place."""
         across, down = self.fx / REFERENCE_FOCAL, self.fy / REFERENCE_FOCAL

@@ -1,17 +1,25 @@
-"""Ray casting of one posed mesh (Open3D), shared by the simulation and the depth check."""
+"""Ray casting of one posed mesh, shared by the simulation and the depth check: any rays by Open3D, grids of them by
+rasterising."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.core.camera import CameraIntrinsics
-from pose_tracking.core.geometry import invert_transform, transform_points
+from pose_tracking.core.geometry import invert_transform
 
 from .mesh import Mesh
+from .rasterizing import gather_hits, posed_region, rasterize
+
+# Rasterising takes time with the number of faces, Open3D's tree with the number of rays: measured, the former is the
+# faster one up to so many faces, and so many more for each ray.
+FACES_RASTERIZED, FACES_PER_RAY = 8000, 10
 
 
 @dataclass
@@ -37,18 +45,30 @@ class MeshRaycaster:
     """
 
     def __init__(self, mesh: Mesh) -> None:
-        import open3d as o3d
-
         self.mesh = mesh
-        self._scene = o3d.t.geometry.RaycastingScene()
-        self._scene.add_triangles(
-            o3d.core.Tensor(np.ascontiguousarray(mesh.vertices, np.float32)),
-            o3d.core.Tensor(np.ascontiguousarray(mesh.faces, np.uint32)),
-        )
-        low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+        self._vertices = np.ascontiguousarray(mesh.vertices, np.float64)
+        self._faces = np.ascontiguousarray(mesh.faces, np.int32)
+        low, high = self._vertices.min(0), self._vertices.max(0)
         self._corners = np.array(
             [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
         )
+
+    @cached_property
+    def _scene(self) -> Any:
+        import open3d as o3d
+
+        scene = o3d.t.geometry.RaycastingScene()
+        scene.add_triangles(
+            o3d.core.Tensor(np.ascontiguousarray(self.mesh.vertices, np.float32)),
+            o3d.core.Tensor(np.ascontiguousarray(self.mesh.faces, np.uint32)),
+        )
+        return scene
+
+    @cached_property
+    def _face_normals(self) -> Float:
+        corners = self._vertices[self._faces]
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300))
 
     def cast(
         self, pose: Float, intrinsics: CameraIntrinsics, pixels: NDArray[np.floating] | NDArray[np.integer]
@@ -89,18 +109,66 @@ class MeshRaycaster:
         colors[hits.face < 0] = 0
         return colors
 
+    def cast_grid(
+        self, pose: Float, intrinsics: CameraIntrinsics, region: tuple[int, int, int, int], step: int = 1
+    ) -> tuple[Int, Int, RayHits]:
+        """Cast the rays of every `step`-th pixel of a region, row by row, and leave out those that miss.
+
+        Args:
+            pose: (4, 4) ``T_camera_object``.
+            intrinsics: pinhole camera.
+            region: half-open pixel box (x0, y0, x1, y1).
+            step: pixels.
+
+        Returns:
+            (N,) rows and (N,) columns of the pixels whose rays hit, and the N hits.
+        """
+        x0, y0, x1, y1 = region
+        shape = max(-(-(y1 - y0) // step), 0), max(-(-(x1 - x0) // step), 0)
+        if len(self._faces) > FACES_RASTERIZED + FACES_PER_RAY * shape[0] * shape[1]:
+            return self._cast_rays(pose, intrinsics, np.arange(y0, y1, step), np.arange(x0, x1, step))
+        pose = np.ascontiguousarray(pose, np.float64)
+        camera = intrinsics.pinhole
+        corner = np.array(region, np.int64)
+        depth, second, third = np.empty((3, *shape))
+        face = np.empty(shape, np.int32)
+        count = rasterize(self._vertices, self._faces, pose, camera, corner, step, depth, face, second, third)
+        rows, cols, faces = np.empty((3, count), np.int64)
+        hits = RayHits(np.empty(count, np.float32), faces, *np.empty((2, count, 3), np.float32))
+        gather_hits(
+            depth,
+            face,
+            second,
+            third,
+            self._face_normals,
+            pose,
+            corner,
+            step,
+            rows,
+            cols,
+            hits.depth,
+            hits.face,
+            hits.barycentric,
+            hits.normals,
+        )
+        return rows, cols, hits
+
+    def _cast_rays(self, pose: Float, intrinsics: CameraIntrinsics, rows: Int, cols: Int) -> tuple[Int, Int, RayHits]:
+        """`cast_grid` by `cast`."""
+        rows, cols = np.repeat(rows, len(cols)), np.tile(cols, len(rows))
+        hits = self.cast(pose, intrinsics, np.stack([cols, rows], 1))
+        hit = hits.depth > 0
+        hits = RayHits(hits.depth[hit], hits.face[hit], hits.barycentric[hit], hits.normals[hit])
+        return rows[hit], cols[hit], hits
+
     def region(self, pose: Float, intrinsics: CameraIntrinsics) -> tuple[int, int, int, int]:
         """Half-open pixel box (x0, y0, x1, y1) that contains the posed mesh, cut to the image; may be empty."""
-        corners = transform_points(pose, self._corners)
-        if (corners[:, 2] <= 1e-3).all():
-            return 0, 0, 0, 0
-        if (corners[:, 2] <= 1e-3).any():  # reaches behind the camera: no finite projection
-            return 0, 0, intrinsics.width, intrinsics.height
-        uv = intrinsics.project(corners)
-        x0, y0 = (int(low) for low in np.floor(uv.min(0)))
-        x1, y1 = (int(high) + 1 for high in np.ceil(uv.max(0)))
-        width, height = intrinsics.width, intrinsics.height
-        return min(max(x0, 0), width), min(max(y0, 0), height), min(max(x1, 0), width), min(max(y1, 0), height)
+        camera = intrinsics.pinhole
+        region = np.empty(4, np.int64)
+        pose = np.ascontiguousarray(pose, np.float64)
+        posed_region(self._corners, pose, camera, intrinsics.width, intrinsics.height, region)
+        x0, y0, x1, y1 = region.tolist()
+        return x0, y0, x1, y1
 
     def render(
         self, pose: Float, intrinsics: CameraIntrinsics, step: int = 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, Float32, Int, valid_depth
+from pose_tracking.core.arrays import Bool, Float, valid_depth
 from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
@@ -23,6 +23,7 @@ from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.pose.config import VerificationConfig
 
 from .color_comparison import COLOR_UNKNOWN, color_features
+from .comparison_kernels import count_depth, sum_normal_errors
 from .surface_comparison import SurfaceComparison, compare_surface
 
 LOGGER = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ FEATURES = (
 
 # Hidden by less than this share of the diameter counts as sunk into what hides it.
 SUNKEN = 0.2
+_NORMAL_REACH, _NORMAL_STEP = 4, 0.03  # pixels, and metres of depth that are an edge
 _RIM = 3  # pixels by which predicted masks are too large at most
 
 
@@ -139,11 +141,11 @@ class Verifier:
         obj_id: int,
         pose: Float,
         max_rays: int | None = None,
-        pixels: tuple[Int, Int] | None = None,
+        region: tuple[int, int, int, int] | None = None,
     ) -> SurfaceComparison:
         """Compare object `obj_id` at `pose` (4, 4) with the depth of the frame; see `compare_surface`."""
         diameter, raycaster = self.objects[obj_id].diameter, self.raycaster(obj_id)
-        return compare_surface(self.config, self.noise(frame), raycaster, diameter, frame, pose, max_rays, pixels)
+        return compare_surface(self.config, self.noise(frame), raycaster, diameter, frame, pose, max_rays, region)
 
     def verify(self, view: InstanceView, obj_id: int, pose: Float) -> Verification:
         """Score object `obj_id` at `pose` (4, 4) by the frame and the instance's mask."""
@@ -156,14 +158,8 @@ class Verifier:
 
     def _color_features(self, frame: RGBDFrame, obj_id: int, compared: SurfaceComparison) -> dict[str, float]:
         """`color_features` where the surface agrees; those of a mesh without colour say nothing of the frame."""
-        raycaster, agrees = self.raycaster(obj_id), compared.agrees
-        if not raycaster.mesh.colored:
-            return dict(COLOR_UNKNOWN)
-        return color_features(
-            frame.color[compared.rows[agrees], compared.cols[agrees]],
-            raycaster.colors(compared.hits)[agrees],
-            compared.hits.normals[agrees],
-        )
+        mesh = self.raycaster(obj_id).mesh
+        return color_features(frame.color, mesh, compared) if mesh.colored else dict(COLOR_UNKNOWN)
 
 
 def score_features(config: VerificationConfig, features: Mapping[str, float]) -> float:
@@ -190,27 +186,35 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
         view: the instance.
         diameter: of the object, metres.
     """
-    rows, cols, behind = compared.rows, compared.cols, compared.behind
-    inlier, hidden = compared.agrees, compared.hidden
-    drawn = max(len(rows), 1)
-    inliers, violated, blind = (int(what.sum()) for what in (inlier, compared.void, compared.blind))
+    drawn = max(len(compared.rows), 1)
+    counts, sizes = np.empty(6, np.int64), np.empty(2)
+    count_depth(
+        compared.rows,
+        compared.cols,
+        compared.behind,
+        compared.tolerance,
+        np.ascontiguousarray(view.core),
+        SUNKEN * diameter,
+        counts,
+        sizes,
+    )
+    inliers, violated, hidden, blind, sunken, covered = counts.tolist()
     pixels_per_ray = compared.step * compared.step
-    residuals = np.abs(behind[inlier])
     features = {
         "inlier_fraction": inliers / max(inliers + violated, 1),
         "violated_fraction": violated / drawn,
         # Hidden behind something close by: it may be an object that touches this one, but most often it is the
         # table, with a wrong pose sunk into it.
-        "sunken_fraction": (hidden & (behind > -SUNKEN * diameter)).sum() / drawn,
-        "coverage": min(1.0, view.core[rows[inlier], cols[inlier]].sum() / max(view.core_px / pixels_per_ray, 1.0)),
+        "sunken_fraction": sunken / drawn,
+        "coverage": min(1.0, covered / max(view.core_px / pixels_per_ray, 1.0)),
         "blind_fraction": blind / max(inliers + violated + blind, 1),
         "visible_fraction": inliers / drawn,
-        "residual": np.mean(residuals / compared.tolerance[inlier]) if inliers else 1.0,
-        "normal_error": _normal_error(view.frame, rows[inlier], cols[inlier], compared.hits.normals[inlier]),
-        "occluded_fraction": hidden.sum() / drawn,
+        "residual": sizes[0] if inliers else 1.0,
+        "normal_error": _normal_error(view.frame, compared),
+        "occluded_fraction": hidden / drawn,
         "visible_px": inliers * pixels_per_ray,
         "log_visible": np.log10(1 + inliers * pixels_per_ray / view.frame.intrinsics.density),
-        "residual_mm": np.median(residuals) * 1e3 if inliers else np.nan,
+        "residual_mm": sizes[1] * 1e3,
     }
     return {name: float(value) for name, value in features.items()}
 
@@ -238,33 +242,20 @@ def _without_rim(mask: Bool) -> Bool:
     return mask
 
 
-def _normal_error(frame: RGBDFrame, rows: Int, cols: Int, normals: Float32) -> float:
+def _normal_error(frame: RGBDFrame, compared: SurfaceComparison) -> float:
     """Mean 1 - |cosine| between the rendered normals and those of the measured surface; 0.5 where none is known.
 
-    The measured surface is taken over a few pixels (central differences of the back-projected depth): over one, sensor
-    noise drowns the slope.
+    Where the two surfaces agree. The measured one is taken over a few pixels (central differences of the back-projected
+    depth): over one, sensor noise drowns the slope.
     """
-    height, width = frame.depth.shape
-    reach = 4
-    inside = (rows >= reach) & (rows < height - reach) & (cols >= reach) & (cols < width - reach)
-    rows, cols, normals = rows[inside], cols[inside], normals[inside]
-    left, right, up, down = (
-        _points(frame, rows + dr, cols + dc) for dr, dc in ((0, -reach), (0, reach), (-reach, 0), (reach, 0))
+    total, known = sum_normal_errors(
+        np.ascontiguousarray(frame.depth, np.float32),
+        compared.camera,
+        compared.rows,
+        compared.cols,
+        compared.agrees,
+        compared.hits.normals,
+        _NORMAL_REACH,
+        _NORMAL_STEP,
     )
-    cross = np.cross(right - left, down - up)
-    norm = np.linalg.norm(cross, axis=1)
-    # Differences across a depth edge say nothing about the surface.
-    flat = np.abs(np.stack([right - left, down - up])[:, :, 2]).max(0) < 0.03
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(norm) & (norm > 1e-9) & flat
-    if not known.any():
-        return 0.5
-    cosine = np.abs((cross[known] * normals[known]).sum(1)) / norm[known]
-    return float(np.mean(1 - np.minimum(cosine, 1.0)))
-
-
-def _points(frame: RGBDFrame, rows: Int, cols: Int) -> Float:
-    """(P, 3) measured points of pixels, NaN where there is none."""
-    depth = frame.depth[rows, cols].astype(np.float64)
-    depth[~valid_depth(depth)] = np.nan
-    return frame.intrinsics.backproject_pixels(rows, cols, depth)
+    return total / known if known else 0.5

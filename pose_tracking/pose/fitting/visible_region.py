@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, Int
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.frame import RGBDFrame
 
 from .scoring import Verifier
@@ -17,7 +17,7 @@ def exact_box(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, co
     box = coarse.box()
     if coarse.step == 1:
         return box
-    fine = verifier.compare(frame, obj_id, pose, pixels=_margin(box, coarse.step - 1, frame.depth.shape))
+    fine = verifier.compare(frame, obj_id, pose, region=_grown(box, coarse.step - 1, frame.depth.shape))
     if not fine.agrees.any():
         return box
     outer = fine.box()
@@ -34,11 +34,7 @@ def visible_mask(compared: SurfaceComparison, shape: tuple[int, int]) -> Bool:
     return mask
 
 
-def _margin(box: Float, width: int, shape: tuple[int, ...]) -> tuple[Int, Int]:
-    """Rows and columns of the pixels up to `width` outside of a box, within an image of `shape`."""
+def _grown(box: Float, width: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """A box (x0, y0, x1, y1) with the pixels up to `width` outside of it, within an image of `shape`."""
     x0, y0, x1, y1 = (int(side) for side in box)
-    left, top = max(x0 - width, 0), max(y0 - width, 0)
-    outside = np.ones((min(y1 + width, shape[0]) - top, min(x1 + width, shape[1]) - left), bool)
-    outside[y0 - top : y1 - top, x0 - left : x1 - left] = False
-    rows, cols = np.nonzero(outside)
-    return rows + top, cols + left
+    return max(x0 - width, 0), max(y0 - width, 0), min(x1 + width, shape[1]), min(y1 + width, shape[0])
