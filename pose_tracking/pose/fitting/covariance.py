@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
@@ -26,6 +25,7 @@ from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
 
+from .covariance_kernels import sum_of_neighbours
 from .surface_samples import ObjectSurface
 
 # Angle (rad) within which readings may share an error that changes from frame to frame: 15 px at 572 px. Residuals of
@@ -168,14 +168,12 @@ def _residuals(
     surface: ObjectSurface, points: Float, pose: Float, max_distance: float, facing: float
 ) -> tuple[Float, Float, Float]:
     """Normals, point-to-plane residuals and arms (point minus origin), camera frame, of the points that fit."""
-    front, normals = surface.front(pose, facing)
-    if len(front) == 0 or len(points) == 0:
-        return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3))
-    model_points, normals = transform_points(pose, front), normals @ pose[:3, :3].T
-    distance, index = cKDTree(model_points).query(points, distance_upper_bound=max_distance)
-    near = np.isfinite(distance)
-    points, normals, nearest = points[near], normals[index[near]], model_points[index[near]]
-    return normals, ((points - nearest) * normals).sum(1), points - pose[:3, 3]
+    pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
+    match, front, normals = surface.grid.nearest(points, pose, max_distance, facing)
+    near = match >= 0
+    points, nearest, normals = points[near], front[match[near]], normals[match[near]]
+    normals = normals @ pose[:3, :3].T
+    return normals, ((points - transform_points(pose, nearest)) * normals).sum(1), points - pose[:3, 3]
 
 
 def _design_effect(residuals: Float, points: Float) -> float:
@@ -188,12 +186,11 @@ def _design_effect(residuals: Float, points: Float) -> float:
         residuals: (P,) metres, of the points that fit.
         points: (P, 3) those points in the camera frame, metres.
     """
-    across = points[:, :2] / points[:, 2:]
-    near = cdist(across, across, "sqeuclidean") < _SHARING**2
     centred = residuals - np.median(residuals)
     bound = 3 * 1.4826 * float(np.median(np.abs(centred)))
     centred = np.clip(centred, -bound, bound)
-    return max(float(centred @ near @ centred) / max(float(centred @ centred), 1e-12), 1.0)
+    x, y, z = points.T
+    return max(sum_of_neighbours(x / z, y / z, centred, _SHARING) / max(float(centred @ centred), 1e-12), 1.0)
 
 
 def _ignorance(model: ObjectModel) -> Float:
@@ -206,7 +203,7 @@ def _finish(config: CovarianceConfig, covariance: Float, model: ObjectModel, pos
     confidence = float(np.clip(confidence, 0.01, 1.0))
     covariance = covariance * (1 + config.doubt * (1 - confidence) / confidence)
     covariance = np.linalg.inv(np.linalg.inv(covariance) + np.linalg.inv(_ignorance(model)))
-    axis = symmetry_axis(model.symmetries)
+    axis = symmetry_axis(model.symmetries) if model.is_symmetric else None
     if axis is not None:
         direction = pose[:3, :3] @ axis[0]
         offset = -pose[:3, :3] @ axis[1]  # from the axis to the object's origin

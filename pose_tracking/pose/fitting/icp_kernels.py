@@ -61,7 +61,7 @@ def refine_poses(
             continue
         for distance in distances:
             # The visible side is chosen anew in each stage: it changes as the pose turns.
-            count = _facing(pose, samples, normals, starts, least_cosine, front, sides, begins)
+            count = facing_samples(pose, samples, normals, starts, least_cosine, front, sides, begins)
             if count < least_samples:
                 break
             for i in range(3):
@@ -114,7 +114,7 @@ def nearest_samples(
 
 
 @kernel
-def _facing(
+def facing_samples(
     pose: Float,
     samples: Float,
     normals: Float,
@@ -124,7 +124,10 @@ def _facing(
     sides: Float,
     begins: Int,
 ) -> int:
-    """Samples that face the camera, their normals and the grid over them into the last three; returns how many."""
+    """Samples that face the camera, their normals and the grid over them into the last three; returns how many.
+
+    Arguments as those of `refine_poses`, with one (4, 4) pose.
+    """
     camera = np.empty(3)
     for i in range(3):
         camera[i] = -(pose[0, i] * pose[0, 3] + pose[1, i] * pose[1, 3] + pose[2, i] * pose[2, 3])

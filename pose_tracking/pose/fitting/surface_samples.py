@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, Int
+from pose_tracking.core.geometry import invert_transform, transform_points
 from pose_tracking.objects import ObjectModel
+
+from .icp_kernels import facing_samples, nearest_samples
 
 _CELL = 1.2  # side of a cell, in mean distances between neighbouring samples
 _MOST_CELLS = 64  # along an axis
@@ -50,6 +53,27 @@ class SampleGrid:
             cell,
             size,
         )
+
+    def nearest(self, points: Float, pose: Float, distance: float, facing: float = 0.0) -> tuple[Int, Float, Float]:
+        """The samples facing the camera that lie nearest to measured points.
+
+        Args:
+            points: (P, 3) in the camera frame, metres.
+            pose: (4, 4) ``T_camera_object``.
+            distance: metres; what is no nearer has none.
+            facing: see `ObjectSurface.facing`.
+
+        Returns:
+            (P,) number of each point's sample among those that face the camera, -1 where there is none, and the (M, 3)
+            samples and normals that these count; those beyond the facing ones mean nothing.
+        """
+        front, normals = np.empty_like(self.samples), np.empty_like(self.normals)
+        starts, match = np.empty_like(self.starts), np.empty(len(points), np.int64)
+        pose = np.ascontiguousarray(pose, np.float64)
+        facing_samples(pose, self.samples, self.normals, self.starts, float(facing), front, normals, starts)
+        own = np.ascontiguousarray(transform_points(invert_transform(pose), points))
+        nearest_samples(own, front, starts, self.origin, self.cell, self.size, float(distance), match)
+        return match, front, normals
 
 
 class ObjectSurface:
