@@ -23,7 +23,7 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 @functools.cache
-def _core() -> Any:
+def shared_core() -> Any:
     """The OpenVINO runtime: one for the whole process, never let go of.
 
     The CPU plugin of each gives the main thread a stack for signals, and puts back the one before when it goes. Of two
@@ -35,7 +35,18 @@ def _core() -> Any:
 
 def computes_bf16() -> bool:
     """Whether OpenVINO multiplies bfloat16 natively on this CPU."""
-    return "BF16" in _core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in shared_core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
+def properties(precision: str) -> dict[str, Any]:
+    """How graphs are compiled for "fp32" or "bf16": for one frame at a time, with as many threads as PyTorch has."""
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # A thread that is bound to a core waits for whatever else runs there.
+        "ENABLE_CPU_PINNING": False,
+    }
 
 
 class OpenVinoEngine(GraphEngine):
@@ -44,16 +55,7 @@ class OpenVinoEngine(GraphEngine):
     name = "openvino"
 
     def _facts(self) -> tuple[str, ...]:
-        return openvino.get_version(), str(_core().get_property(_DEVICE, "FULL_DEVICE_NAME"))
-
-    def _properties(self, precision: str) -> dict[str, Any]:
-        return {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            # A thread that is bound to a core waits for whatever else runs there.
-            "ENABLE_CPU_PINNING": False,
-        }
+        return openvino.get_version(), str(shared_core().get_property(_DEVICE, "FULL_DEVICE_NAME"))
 
     def _export(self, part: Part, precision: str) -> bytes:
         with _untouched_root_logger():
@@ -63,11 +65,11 @@ class OpenVinoEngine(GraphEngine):
             for tensor, varying in zip(part.example, part.varying, strict=True)
         ]
         graph.reshape(dict(enumerate(shapes)))
-        compiled = _core().compile_model(graph, _DEVICE, self._properties(precision))
+        compiled = shared_core().compile_model(graph, _DEVICE, properties(precision))
         return bytes(compiled.export_model().getvalue())
 
     def _load(self, data: bytes | memoryview, precision: str) -> Run:
-        return _Graph(_core().import_model(io.BytesIO(data), _DEVICE, self._properties(precision)))
+        return _Graph(shared_core().import_model(io.BytesIO(data), _DEVICE, properties(precision)))
 
 
 @contextmanager
