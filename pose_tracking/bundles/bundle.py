@@ -5,7 +5,8 @@ Layout of ``models/<name>/``::
     bundle.yaml               objects, segmentation, pose, tracking, pipeline and inference options
     models_info.json          BOP: diameters, extents, symmetries; not of objects with `geometry: none`
     meshes/obj_NNNNNN.ply     optional; without them `objects` names a folder that has them
-    segmentation.safetensors  Mask R-CNN; with `segmenter: detectron2` its config.yaml and model_final.pth instead
+    segmentation.safetensors  Mask R-CNN; with `segmenter: detectron2` its config.yaml and model_final.pth instead, with
+                              `segmenter: graph` detector.onnx or another graph file
     pose.safetensors          DenseFusion estimator, where an object has a geometry
     refiner.safetensors       DenseFusion refiner, likewise
     appearance.safetensors    optional: identity embedding; without it the detector's pooled features serve
@@ -110,9 +111,12 @@ class ModelBundle:
 
     @property
     def segmentation_weights(self) -> Path:
-        """Mask R-CNN weights file."""
-        if self.config.segmentation.backend == "detectron2":
-            return self.path / self.config.segmentation.detectron2.weights
+        """Weights file of the detector."""
+        segmentation = self.config.segmentation
+        if segmentation.backend == "detectron2":
+            return self.path / segmentation.detectron2.weights
+        if segmentation.backend == "graph":
+            return self.path / segmentation.graph.file
         return self.path / "segmentation.safetensors"
 
     @property
@@ -144,7 +148,7 @@ class ModelBundle:
         return [*files, self.pose_weights, self.refiner_weights]
 
     @cached_property
-    def _template_search(self) -> TemplateSearch:
+    def template_search(self) -> TemplateSearch:
         """The search by templates, one for detector and pose stage."""
         from pose_tracking.templates.search import TemplateSearch
         from pose_tracking.templates.templates import load_templates
@@ -192,27 +196,9 @@ class ModelBundle:
             BundleError: the weights are corrupt or of another network, or the backend is not installed.
             ConfigError: the engine asked for is not there.
         """
-        inference = inference or self.config.inference
-        if self.config.segmentation.backend == "depth_segments":
-            from pose_tracking.segmentation.depth_segments.segmenter import DepthSegmenter
+        from .segmenters import build_segmenter
 
-            if inference.asks_for_more_than_torch:
-                LOGGER.warning("depth segments and templates are no networks: engine and precision do not concern them")
-            return DepthSegmenter(self.config.segmentation, self._template_search, self.config.pose.depth_noise)
-        if self.config.segmentation.backend == "detectron2":
-            from pose_tracking.segmentation.detectron2.segmenter import Detectron2Segmenter
-
-            options, names = self.config.segmentation, {obj_id: model.name for obj_id, model in self.objects.items()}
-            if inference.asks_for_more_than_torch:
-                LOGGER.warning("a detectron2 segmenter cannot be exported: it runs on torch in fp32")
-            file = self.path / options.detectron2.config
-            return Detectron2Segmenter(options, names, file, self.segmentation_weights, device)
-        from pose_tracking.networks.engines.choice import choose_engine
-        from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter
-
-        engine = choose_engine(inference, device)
-        obj_ids = self.config.objects.segmented or tuple(self.objects)  # the pipeline drops those not in the set
-        return TorchvisionSegmenter(self.config.segmentation, obj_ids, self.segmentation_weights, device, engine)
+        return build_segmenter(self, device, inference or self.config.inference)
 
     def build_appearance(self, device: str = "cpu") -> AppearanceEmbedding | None:
         """The identity embedding with its weights on `device`, or None where the bundle has none.
@@ -256,7 +242,7 @@ class ModelBundle:
         if config.proposed_by == "templates":
             from pose_tracking.pose.hypotheses.template_predictor import TemplatePredictor
 
-            predictor: Predictor = TemplatePredictor(config, known, self._template_search)
+            predictor: Predictor = TemplatePredictor(config, known, self.template_search)
         else:
             engine = choose_engine(inference or self.config.inference, device)
             predictor = PosePredictor(config, known, self.pose_weights, self.refiner_weights, device, engine)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import ConfigError
 
+from .external.config import IDENTITIES, GraphConfig, ReidConfig, ZooConfig
+
 BACKBONES = ("efficientnet_lite0", "resnet50")
-BACKENDS = ("torchvision", "detectron2", "depth_segments")
+BACKENDS = ("torchvision", "detectron2", "torchvision_zoo", "graph", "depth_segments")
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,23 @@ class SegmentationConfig:
     far smaller, so that a 640x480 frame takes a fraction of a second without a GPU and the weights fit in 10 MB.
     """
 
-    backend: str = option("torchvision", "implementation of the detector", choices=BACKENDS)
+    backend: str = option(
+        "torchvision",
+        "the detector: torchvision is this package's own network, torchvision_zoo one that torchvision publishes, "
+        "graph one in an ONNX or OpenVINO file, depth_segments none: segments of the depth image and templates",
+        choices=BACKENDS,
+    )
     detectron2: Detectron2Config = field(default_factory=Detectron2Config)
     depth_segments: DepthSegmentsConfig = field(default_factory=DepthSegmentsConfig)
+    zoo: ZooConfig = field(default_factory=ZooConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    identity: str = option(
+        "roi",
+        "what appearance goes by: roi, the detector's own RoIAlign features; reid, a re-identification network; color, "
+        "histograms of the masked crop's colours, for detectors without RoIAlign",
+        choices=IDENTITIES,
+    )
+    reid: ReidConfig = field(default_factory=ReidConfig)
     backbone: str = option("efficientnet_lite0", "feature extractor below the pyramid", choices=BACKBONES)
     depth: bool = option(
         False, "whether the network sees the depth image too (RGB-D), not the colours alone; fixed by its training"

@@ -28,7 +28,7 @@ from pose_tracking.networks.weights import load_weights
 
 from .config import SegmentationConfig
 from .depth import DEPTH_CHANNELS
-from .network_parts import Features, NetworkParts
+from .network_parts import Features, NetworkParts, PartSizes
 from .network_view import NetworkView
 from .pyramid import NORMALIZATION, PyramidBackbone
 
@@ -164,7 +164,7 @@ class TorchvisionSegmenter:
                     module.fuse()
             self.model.to(self.device, memory_format=torch.channels_last)
         self.model.eval()
-        self._parts = NetworkParts(self.model, config, self.engine)
+        self._parts = NetworkParts(self.model, PartSizes.of(config), self.engine)
         if self.engine.has_copies and not isinstance(weights, MaskRCNN):
             self.model.to("meta")  # lets go of weights that nothing computes with
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 
@@ -31,24 +31,58 @@ class Features:
     deltas: list[Tensor]
 
 
+@dataclass(frozen=True)
+class PartSizes:
+    """Sizes of what goes through the parts of a network.
+
+    Attributes:
+        levels: names of the levels of its pyramid, as the trunk gives them.
+        image_channels: of its image.
+        channels: of each level.
+        roi, mask_roi: sides of the RoIAlign grids of the box head and of the mask head.
+        side: of an image that all levels divide.
+    """
+
+    levels: tuple[str, ...]
+    image_channels: int
+    channels: int
+    roi: int
+    mask_roi: int
+    side: int
+
+    @classmethod
+    def of(cls, config: SegmentationConfig) -> PartSizes:
+        """Those of the networks of this package."""
+        strides = config.strides
+        channels = 3 + DEPTH_CHANNELS if config.depth else 3
+        return cls(
+            tuple(map(str, strides)),
+            channels,
+            config.fpn_channels,
+            config.roi_size,
+            config.mask_roi_size,
+            4 * max(strides),
+        )
+
+
 class NetworkParts:
     """A detector's network, its graphs run by an engine.
 
     Args:
-        model: the network with its weights, in evaluation mode.
-        config: its sizes.
+        model: the network with its weights, in evaluation mode; one without masks has no mask head.
+        sizes: of what goes through it.
         engine: what runs the graphs; PyTorch follows weights that change, others do not.
     """
 
-    def __init__(self, model: MaskRCNN, config: SegmentationConfig, engine: Engine) -> None:
-        self._model, self._levels = model, [str(stride) for stride in config.strides]
-        side, channels = 4 * max(config.strides), 3 + DEPTH_CHANNELS if config.depth else 3
-        box_input = torch.rand(2, config.fpn_channels, config.roi_size, config.roi_size)
-        mask_input = torch.rand(2, config.fpn_channels, config.mask_roi_size, config.mask_roi_size)
-        image = torch.rand(1, channels, side, side)
+    def __init__(self, model: GeneralizedRCNN, sizes: PartSizes, engine: Engine) -> None:
+        self._model, self._levels = model, list(sizes.levels)
+        box_input = torch.rand(2, sizes.channels, sizes.roi, sizes.roi)
+        image = torch.rand(1, sizes.image_channels, sizes.side, sizes.side)
         self._trunk: Run = engine.compile(Part("detector's trunk", _Trunk(model), (image,), ((2, 3),)))
         self._box_head: Run = engine.compile(Part("box head", _BoxHead(model), (box_input,), ((0,),)))
-        self._mask_head: Run = engine.compile(Part("mask head", _MaskHead(model), (mask_input,), ((0,),)))
+        if model.roi_heads.has_mask():
+            mask_input = torch.rand(2, sizes.channels, sizes.mask_roi, sizes.mask_roi)
+            self._mask_head: Run = engine.compile(Part("mask head", _MaskHead(model), (mask_input,), ((0,),)))
 
     def features(self, images: Tensor) -> Features:
         """Pyramid and proposal head of (B, C, H, W) images, see `mask_rcnn.to_network_input`."""
@@ -79,7 +113,7 @@ class NetworkParts:
 class _Trunk(nn.Module):
     """Backbone, pyramid and proposal head: the maps, then the logits, then the deltas of all levels."""
 
-    def __init__(self, model: MaskRCNN) -> None:
+    def __init__(self, model: GeneralizedRCNN) -> None:
         super().__init__()
         self.backbone, self.head = model.backbone, model.rpn.head
 
@@ -90,7 +124,7 @@ class _Trunk(nn.Module):
 
 
 class _BoxHead(nn.Module):
-    def __init__(self, model: MaskRCNN) -> None:
+    def __init__(self, model: GeneralizedRCNN) -> None:
         super().__init__()
         self.head, self.predictor = model.roi_heads.box_head, model.roi_heads.box_predictor
 
@@ -99,7 +133,7 @@ class _BoxHead(nn.Module):
 
 
 class _MaskHead(nn.Module):
-    def __init__(self, model: MaskRCNN) -> None:
+    def __init__(self, model: GeneralizedRCNN) -> None:
         super().__init__()
         self.head, self.predictor = model.roi_heads.mask_head, model.roi_heads.mask_predictor
 

@@ -16,7 +16,7 @@ from pose_tracking.networks.engines.config import InferenceConfig
 from pose_tracking.networks.engines.engine import Engine, TorchEngine
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn
-from pose_tracking.segmentation.network_parts import NetworkParts
+from pose_tracking.segmentation.network_parts import NetworkParts, PartSizes
 from pose_tracking.simulation.sequences.plain import SequenceConfig, SequenceSimulator
 
 SIZES = ((128, 160), (480, 640), (96, 96), (128, 160))  # back to one that was there before
@@ -95,11 +95,14 @@ def test_bf16_finds_what_is_there(
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_images_of_any_size_have_the_same_features(name: str, bundle: ModelBundle) -> None:
     model, config = detector(bundle).model, bundle.config.segmentation
-    parts = NetworkParts(model, config, engine_of(name, "fp32"))
+    parts = NetworkParts(model, PartSizes.of(config), engine_of(name, "fp32"))
     for height, width in SIZES:
         images = torch.rand(1, 9, height, width)
         with torch.inference_mode():
-            wanted, found = NetworkParts(model, config, TorchEngine()).features(images), parts.features(images)
+            wanted, found = (
+                NetworkParts(model, PartSizes.of(config), TorchEngine()).features(images),
+                parts.features(images),
+            )
         for stride, maps in wanted.maps.items():
             torch.testing.assert_close(found.maps[stride], maps, atol=2e-3, rtol=1e-3)
         for want, got in zip(wanted.logits + wanted.deltas, found.logits + found.deltas, strict=True):
@@ -111,7 +114,7 @@ def test_proposals_are_those_of_torchvision() -> None:
     torch.manual_seed(1)
     model = build_mask_rcnn(config, 2).eval()
     images = ImageList(torch.rand(1, 3, 96, 128), [(90, 120)])
-    parts = NetworkParts(model, config, TorchEngine())
+    parts = NetworkParts(model, PartSizes.of(config), TorchEngine())
     with torch.inference_mode():
         features = parts.features(images.tensors)
         (found,) = parts.proposals(images, features)
