@@ -1,4 +1,4 @@
-"""`pose-tracking new-model`: a model bundle, ready for training, from a folder of meshes."""
+"""`pose-tracking new-model`: a model bundle from a folder of meshes, ready for training, or from a detector."""
 
 from __future__ import annotations
 
@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pose_tracking.core.errors import ConfigError
+
+from . import detector_options
+
 if TYPE_CHECKING:
     from pose_tracking.bundles.authoring.new_object import NewObject
 
 
 def new_model(
-    meshes: Annotated[Path, typer.Option(help="Folder of PLY, OBJ, STL or GLB files, one object each.")],
-    unit: Annotated[str, typer.Option(help="Unit of the meshes: mm or m.")],
     out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    meshes: Annotated[Path | None, typer.Option(help="Folder of PLY, OBJ, STL or GLB files, one object each.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the meshes: mm or m.")] = None,
+    from_detector: detector_options.FromDetector = None,
+    weights: detector_options.Weights = None,
+    classes: detector_options.Classes = None,
+    reid: detector_options.Reid = None,
     names: Annotated[
         list[str] | None,
-        typer.Option(help="Class names, separated by commas: one for each mesh in order, or FILE=NAME."),
+        typer.Option(
+            help="Class names, separated by commas: one for each mesh in order, or FILE=NAME. With --from-detector: of "
+            "its classes in the order of its training, or a text file with one a line."
+        ),
     ] = None,
     symmetry: Annotated[
         list[str] | None,
@@ -41,11 +52,23 @@ def new_model(
         ),
     ] = True,
 ) -> None:
-    """Make a model bundle from CAD files: check the meshes, propose symmetries, show them, write the folder.
+    """Make a model bundle from CAD files, or from a detector that others have trained.
+
+    From CAD files (--meshes): check them, propose symmetries, show them, write the folder. From a detector
+    (--from-detector): its classes become objects without meshes, which are found, told apart and tracked at once.
 
     Look at BUNDLE/preview/index.html before training: a symmetry that is not there makes poses ambiguous, one that is
     missed makes training fight itself.
     """
+    if from_detector is not None:
+        mesh_only = {"--meshes": meshes, "--unit": unit, "--symmetry": symmetry, "--centre": centre or None}
+        detector_options.refuse(mesh_only, "--from-detector makes objects without meshes")
+        detector_options.make(from_detector, weights, names, classes, reid, out, overwrite, description)
+        return
+    if meshes is None or unit is None:
+        raise ConfigError("--meshes and --unit are missing (or --from-detector: objects without meshes)")
+    detector_only = {"--weights": weights, "--classes": classes, "--reid": reid}
+    detector_options.refuse(detector_only, "it belongs to --from-detector")
     from pose_tracking.bundles.authoring.new_model import new_model as make
     from pose_tracking.bundles.authoring.preview import write_preview
 

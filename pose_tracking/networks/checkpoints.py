@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import collections
 import pickle
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pose_tracking.core.errors import BundleError
@@ -37,3 +40,57 @@ def read_pickle(path: str | Path, fix: str) -> Any:
     except Exception as error:  # the reader fails in many ways on damaged bytes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BundleError(f"{path}: damaged or no PyTorch checkpoint ({reason}); {fix}") from error
+
+
+def read_array_pickle(path: str | Path, fix: str) -> Any:
+    """What a pickle of NumPy arrays holds, as those of detectron2's model zoo are.
+
+    That is arrays, numbers, strings and plain containers. Every other class or function that the file asks for is
+    refused before it is called.
+
+    Args:
+        path: the file.
+        fix: what the user should do where the file is refused, the end of the error's sentence.
+
+    Raises:
+        BundleError: the file is missing, damaged, or wants more than the above.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BundleError(f"{path}: missing: no such checkpoint")
+    try:
+        with path.open("rb") as file:
+            return _ArrayUnpickler(file, encoding="latin1").load()
+    except _RefusedError as error:
+        raise BundleError(f"{path}: refused, nothing of it was run: the pickle asks for {error}; {fix}") from error
+    except Exception as error:  # the reader fails in many ways on damaged bytes
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"{path}: damaged or no pickle ({reason}); {fix}") from error
+
+
+class _RefusedError(Exception):
+    """A class or function that is not allowed, by name."""
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    # NumPy's own functions that make an array or a number of bytes, by the names they had in any version.
+    _ALLOWED = {
+        **{
+            f"{module}.multiarray.{name}": getattr(np._core.multiarray, name)
+            for module in ("numpy.core", "numpy._core")
+            for name in ("_reconstruct", "scalar")
+        },
+        "numpy.core.numeric._frombuffer": np._core.numeric._frombuffer,
+        "numpy._core.numeric._frombuffer": np._core.numeric._frombuffer,
+        "numpy.ndarray": np.ndarray,
+        "numpy.dtype": np.dtype,
+        "collections.OrderedDict": collections.OrderedDict,
+        "_codecs.encode": codecs.encode,  # what Python 2 made of bytes
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class or function called `name`, if it is one of those that make arrays."""
+        wanted = f"{module}.{name}"
+        if wanted not in self._ALLOWED:
+            raise _RefusedError(wanted)
+        return self._ALLOWED[wanted]

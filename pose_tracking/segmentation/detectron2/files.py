@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,16 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from pose_tracking.core.arrays import Int
 from pose_tracking.core.config import from_mapping
 from pose_tracking.core.errors import BundleError
-from pose_tracking.networks.checkpoints import read_pickle
+from pose_tracking.networks.checkpoints import read_array_pickle, read_pickle
 from pose_tracking.segmentation.config import SegmentationConfig
 
 IGNORED = -1
+
+_CONFIG_FIX = "give the config.yaml that training wrote into OUTPUT_DIR, or write cfg.dump() into it"
+_MOST_BASES = 8  # configs that build on each other
+_VERSIONS = "layer_versions"
 
 # Older versions saved these buffers; the network computes them from its config.
 _REBUILT = ("pixel_mean", "pixel_std")
@@ -33,19 +40,53 @@ def read_config(path: str | Path) -> dict[str, Any]:
         BundleError: missing file, no mapping, YAML that would construct Python objects, or a file that is not complete.
     """
     path = Path(path)
-    fix = "give the config.yaml that training wrote into OUTPUT_DIR, or write cfg.dump() into it"
+    values = _read_yaml(path)
+    if not isinstance(values.get("MODEL"), Mapping):
+        raise BundleError(
+            f"{path}: has no section MODEL, so it is no detectron2 config of the yacs kind; {_CONFIG_FIX}"
+        )
+    if "_BASE_" in values:
+        raise BundleError(f"{path}: is not complete, it builds on {values['_BASE_']!r}; {_CONFIG_FIX}")
+    return values
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BundleError(f"{path}: missing detectron2 config; {fix}") from error
+        raise BundleError(f"{path}: missing detectron2 config; {_CONFIG_FIX}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise BundleError(f"{path}: cannot be read ({reason}); {fix}") from error
-    if not isinstance(values, Mapping) or not isinstance(values.get("MODEL"), Mapping):
-        raise BundleError(f"{path}: has no section MODEL, so it is no detectron2 config of the yacs kind; {fix}")
-    if "_BASE_" in values:
-        raise BundleError(f"{path}: is not complete, it builds on {values['_BASE_']!r}; {fix}")
-    return dict(values)
+        raise BundleError(f"{path}: cannot be read ({reason}); {_CONFIG_FIX}") from error
+    return dict(values) if isinstance(values, Mapping) else {}
+
+
+def read_complete_config(path: str | Path, depth: int = 0) -> dict[str, Any]:
+    """The options in a config of the model zoo, with those of the configs that it builds on (``_BASE_``).
+
+    Raises:
+        BundleError: as `read_config`, or the configs build on each other without end.
+    """
+    path = Path(path)
+    values = _read_yaml(path)
+    base = values.pop("_BASE_", None)
+    if base is not None:
+        if not isinstance(base, str) or depth >= _MOST_BASES:
+            raise BundleError(f"{path}: builds on {base!r}, which is no file that could be read; {_CONFIG_FIX}")
+        values = _merged(read_complete_config(path.parent / base, depth + 1), values)
+    if not isinstance(values.get("MODEL"), Mapping):
+        raise BundleError(
+            f"{path}: has no section MODEL, so it is no detectron2 config of the yacs kind; {_CONFIG_FIX}"
+        )
+    return values
+
+
+def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in values.items():
+        known = merged.get(name)
+        merged[name] = _merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def inference_options(path: str | Path) -> dict[str, Any]:
@@ -73,13 +114,16 @@ def read_checkpoint(path: str | Path) -> OrderedDict[str, Tensor]:
     The trainer's own state (optimizer, schedule) is left aside, and so are buffers that the network computes itself.
 
     Raises:
-        BundleError: the file is missing or damaged, or a pickle of more than tensors and plain values.
+        BundleError: the file is missing or damaged, or a pickle of more than tensors, arrays and plain values.
     """
     path = Path(path)
     fix = "if you trust it, load it in detectron2 and torch.save({'model': model.state_dict()}, 'model_final.pth')"
-    if path.suffix in (".pkl", ".pickle"):
-        raise BundleError(f"{path}: refused: .pkl files of the model zoo are pickles of NumPy arrays; {fix}")
-    content = read_pickle(path, fix)
+    if path.suffix == ".safetensors":
+        content: Any = _read_safetensors(path)
+    elif path.suffix in (".pkl", ".pickle"):
+        content = _with_tensors(read_array_pickle(path, fix))
+    else:
+        content = read_pickle(path, fix)
     state = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping) or not state:
         raise BundleError(f"{path}: has no weights by name under 'model'; {fix}")
@@ -96,6 +140,36 @@ def read_checkpoint(path: str | Path) -> OrderedDict[str, Tensor]:
         if not torch.isfinite(value).all():
             raise BundleError(f"{path}: weight {name} is not finite: the training run diverged")
     return weights
+
+
+def save_checkpoint(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Write weights of `read_checkpoint` as safetensors, with the versions of their layers."""
+    versions = {name: entry.get("version") for name, entry in getattr(weights, "_metadata", {}).items()}
+    whole = {name: value.contiguous().clone() for name, value in weights.items()}
+    save_file(whole, path, {_VERSIONS: json.dumps(versions)})
+
+
+def _read_safetensors(path: Path) -> OrderedDict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            versions = json.loads((file.metadata() or {}).get(_VERSIONS, "{}"))
+            weights = OrderedDict((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: missing: no such checkpoint") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise BundleError(f"{path}: damaged or no safetensors file ({str(error).splitlines()[0]})") from error
+    # By these PyTorch converts what layers of older versions have saved.
+    weights._metadata = OrderedDict((name, {"version": v}) for name, v in versions.items())  # type: ignore[attr-defined]
+    return weights
+
+
+def _with_tensors(content: Any) -> Any:
+    """Contents of a model zoo's pickle with tensors in the place of arrays."""
+    if isinstance(content, Mapping):
+        return {name: _with_tensors(value) for name, value in content.items()}
+    if isinstance(content, np.ndarray) and content.dtype.kind in "fiu":
+        return torch.from_numpy(np.array(content, order="C"))
+    return content
 
 
 def class_map(thing_classes: Sequence[str], names: Mapping[int, str], where: str) -> tuple[Int, tuple[str, ...]]:

@@ -24,7 +24,9 @@ from pose_tracking.segmentation.detectron2.files import (
     class_map,
     inference_options,
     read_checkpoint,
+    read_complete_config,
     read_config,
+    save_checkpoint,
 )
 
 CLASSES = ("square", "unknown thing", "disc", "triangle")
@@ -208,13 +210,57 @@ def test_a_pickle_that_wants_more_is_refused_before_anything_runs(tmp_path: Path
     assert "\n" not in str(error.value)
 
 
-def test_pickles_of_the_model_zoo_are_refused_by_name_and_by_content(tmp_path: Path) -> None:
-    content = pickle.dumps({"model": {"w": np.ones(3, np.float32)}, "__author__": "Detectron2 Model Zoo"}, protocol=2)
-    for name, message in (("model_final.pkl", "model zoo are pickles of NumPy arrays"), ("model_final.pth", "refused")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(BundleError, match=message) as error:
-            read_checkpoint(tmp_path / name)
-        assert "state_dict()" in str(error.value)
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_pickles_of_the_model_zoo_are_read_as_arrays(tmp_path: Path, protocol: int) -> None:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    content = {"model": {"w": values, "b": values[:, 1], "n": np.array(3.0)}, "__author__": "Model Zoo"}
+    (tmp_path / "model_final.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    state = read_checkpoint(tmp_path / "model_final.pkl")
+    torch.testing.assert_close(state["w"], torch.from_numpy(values))
+    torch.testing.assert_close(state["b"], torch.tensor([1.0, 4.0]))
+    (tmp_path / "model_final.pth").write_bytes(pickle.dumps(content, protocol=protocol))
+    with pytest.raises(BundleError, match=r"refused|damaged") as error:
+        read_checkpoint(tmp_path / "model_final.pth")
+    assert "state_dict()" in str(error.value)
+
+
+def test_a_pickle_of_arrays_that_wants_more_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    trap, path = tmp_path / "trap", tmp_path / "model_final.pkl"
+    path.write_bytes(pickle.dumps({"model": {"w": np.ones(3)}, "x": Harmful(trap)}))
+    with pytest.raises(BundleError, match=r"refused, nothing of it was run: the pickle asks for pathlib\.\w+") as error:
+        read_checkpoint(path)
+    assert not trap.exists()
+    assert "\n" not in str(error.value)
+    for content in (b"", b"not a pickle"):
+        path.write_bytes(content)
+        with pytest.raises(BundleError, match="damaged or no pickle"):
+            read_checkpoint(path)
+
+
+def test_weights_and_the_versions_of_their_layers_survive_as_safetensors(tmp_path: Path) -> None:
+    layer = torch.nn.BatchNorm2d(3)
+    state = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), layer).state_dict()
+    torch.save({"model": state}, tmp_path / "model_final.pth")
+    read = read_checkpoint(tmp_path / "model_final.pth")
+    save_checkpoint(read, tmp_path / "model_final.safetensors")
+    again = read_checkpoint(tmp_path / "model_final.safetensors")
+    assert set(again) == set(read)
+    assert all(torch.equal(again[name], read[name]) for name in read)
+    assert again._metadata["1"]["version"] == 2  # that of batch norms
+
+
+def test_a_config_of_the_model_zoo_is_read_with_those_it_builds_on(tmp_path: Path) -> None:
+    (tmp_path / "COCO").mkdir()
+    (tmp_path / "Base.yaml").write_text("MODEL: {MASK_ON: false, ROI_HEADS: {NUM_CLASSES: 80}}\nTEST: {X: 1}\n")
+    (tmp_path / "COCO" / "config.yaml").write_text("_BASE_: ../Base.yaml\nMODEL: {MASK_ON: true}\n")
+    values = read_complete_config(tmp_path / "COCO" / "config.yaml")
+    assert values == {"MODEL": {"MASK_ON": True, "ROI_HEADS": {"NUM_CLASSES": 80}}, "TEST": {"X": 1}}
+    (tmp_path / "Base.yaml").write_text("_BASE_: Base.yaml\nMODEL: {}\n")
+    with pytest.raises(BundleError, match="builds on 'Base.yaml', which is no file that could be read"):
+        read_complete_config(tmp_path / "COCO" / "config.yaml")
+    (tmp_path / "Base.yaml").unlink()
+    with pytest.raises(BundleError, match=r"Base.yaml: missing detectron2 config"):
+        read_complete_config(tmp_path / "COCO" / "config.yaml")
 
 
 def test_weights_are_found_in_a_checkpoint_of_the_trainer(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A bundle from a detector that others have trained."""
