@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 import yaml
 from shape_scenes import shape_scene
 
+from pose_tracking.bundles.authoring.from_detector.new_model import new_detector_model
+from pose_tracking.bundles.authoring.from_detector.request import DetectorRequest
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.bundles.finding import find_bundle
 from pose_tracking.core.errors import BundleError
@@ -281,3 +284,33 @@ def test_a_bundle_runs_end_to_end_with_it(trained: Path, tmp_path: Path) -> None
     found = segmenter.segment(shape_scene(1).frame)
     assert len(found) > 0
     assert set(found.obj_ids) <= {1, 2, 3, 4}
+
+
+def test_a_network_of_the_model_zoo_becomes_a_bundle(tmp_path: Path) -> None:
+    """Its config builds on another and its weights are a pickle of arrays, as those that can be downloaded are."""
+    folder = save_training(tmp_path, "fpn-bgr")
+    from detectron2.config import get_cfg
+    from detectron2.engine import DefaultPredictor
+
+    state = torch.load(folder / "model_final.pth", weights_only=True)["model"]
+    zoo = {"model": {name: value.numpy() for name, value in state.items()}, "__author__": "Detectron2 Model Zoo"}
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "model_final_1.pkl").write_bytes(pickle.dumps(zoo, protocol=2))
+    (folder / "config.yaml").rename(tmp_path / "Base.yaml")
+    (tmp_path / "zoo" / "mask_rcnn.yaml").write_text("_BASE_: ../Base.yaml\nMODEL: {MASK_ON: true}\n")
+    request = DetectorRequest("detectron2", tmp_path / "zoo" / "mask_rcnn.yaml", names=[",".join(CLASSES)])
+    names, notes = new_detector_model(replace(request, classes=["disc", "square"]), tmp_path / "bundle")
+    assert sorted(names.values()) == ["disc", "square"]
+    assert any("RoIAlign" in note for note in notes)
+
+    cfg = get_cfg()
+    cfg.merge_from_file(str(tmp_path / "zoo" / "mask_rcnn.yaml"))
+    cfg.MODEL.WEIGHTS = str(tmp_path / "zoo" / "model_final_1.pkl")
+    predictor, segmenter = DefaultPredictor(cfg), ModelBundle.load(tmp_path / "bundle").build_segmenter()
+    frame = shape_scene(1, 320, 240).frame
+    truth, found = predictor(frame.color[:, :, ::-1])["instances"], segmenter.segment(frame)
+    known = np.isin(truth.pred_classes.numpy(), [0, 2])
+    assert known.sum() >= 2
+    np.testing.assert_array_equal(found.scores, truth.scores.numpy()[known])
+    np.testing.assert_array_equal(found.boxes, truth.pred_boxes.tensor.numpy()[known])
+    np.testing.assert_array_equal(found.masks, truth.pred_masks.numpy()[known])
