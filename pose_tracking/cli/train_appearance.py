@@ -35,7 +35,10 @@ def appearance(
     backgrounds: Backgrounds = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Annotated sequences to train on in place of simulated ones; may be given several times."),
+        typer.Option(
+            help="Annotated sequences to train on in place of simulated ones, also in MOTChallenge's layout; may be "
+            "given several times."
+        ),
     ] = None,
     val: Annotated[
         list[Path] | None, typer.Option(help="Sequences to measure on; default: the last fifth of --data.")

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import configparser
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from .mot_rows import UNKNOWN, MotRow, read_rows
 
 INFO, TRUTH, LABELS, DETECTIONS = "seqinfo.ini", "gt/gt.txt", "gt/labels.txt", "det/det.txt"
 PEDESTRIAN = 1
+# A pedestrian of one data set is a person of another.
+PEOPLE = ("pedestrian", "person")
 # Classes of MOTChallenge: all there are, and those on which a track is neither right nor wrong (MOT20 has one more).
 CLASSES = range(1, 14)
 DISTRACTORS, DISTRACTORS_OF_MOT20 = frozenset({2, 7, 8, 12}), frozenset({2, 6, 7, 8, 12})
@@ -92,6 +95,22 @@ class MotSequence:
     def stamp_ns(self, number: int) -> int:
         """Time of frame `number`, counted from 1, in nanoseconds."""
         return round((number - 1) / self.rate * 1e9)
+
+
+def known_classes(names: Mapping[int, str], objects: Mapping[int, str]) -> dict[int, int]:
+    """Which object each class is, by name, whatever its case; classes that are no object are left out.
+
+    Args:
+        names: of the classes by number.
+        objects: of the objects by id.
+    """
+    by_name = {name.lower(): obj_id for obj_id, name in objects.items()}
+    alike = {label: PEOPLE if name.lower() in PEOPLE else (name.lower(),) for label, name in names.items()}
+    return {
+        label: next(by_name[n] for n in names_of_it if n in by_name)
+        for label, names_of_it in alike.items()
+        if any(n in by_name for n in names_of_it)
+    }
 
 
 def is_mot(path: str | Path) -> bool:

@@ -17,7 +17,7 @@ class GroundTruthObject:
 
     Attributes:
         obj_id: BOP object id.
-        pose: (4, 4) ``T_camera_object``, metres.
+        pose: (4, 4) ``T_camera_object``, metres; NaN where boxes alone are annotated.
         visibility: share of the silhouette in view, 0 to 1, or None where unknown.
         box: (4,) (x_min, y_min, x_max, y_max) of the visible part in pixels, or None where unknown or fully hidden;
             x_max and y_max lie one past the last pixel.

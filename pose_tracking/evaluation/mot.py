@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pose_tracking.core.errors import ConfigError, DatasetError
 from pose_tracking.core.results import Detection
-from pose_tracking.datasets.mot import MotSequence
+from pose_tracking.datasets.mot import MotSequence, known_classes
 from pose_tracking.datasets.mot_rows import UNKNOWN, MotRow
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.objects import ObjectModel, ObjectSet
@@ -30,7 +30,6 @@ from .metrics.tracking import IdentifiedBox
 from .trackers.record import TrackingFrame
 
 GIVEN = "det"  # detections of the folder itself
-PEOPLE = ("pedestrian", "person")
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,12 @@ class MotClasses:
         for other in sequences[1:]:
             if other.class_names != names:
                 raise DatasetError(f"{other.folder}: has other classes than {sequences[0].folder}: evaluate them apart")
-        by_name = {m.name.lower(): m for m in model.values()}
+        known = known_classes(names, {m.obj_id: m.name for m in model.values()})
         models: dict[int, ObjectModel] = {}
         ids: dict[int, int] = {}
         free = max(model, default=0) + 1
         for label, name in names.items():
-            alike = PEOPLE if name.lower() in PEOPLE else (name.lower(),)
-            found = next((by_name[n] for n in alike if n in by_name), None)
+            found = model.get(known.get(label, -1))
             if found is None:
                 found = ObjectModel.of_unknown_shape(free, name)
                 free += 1

@@ -94,7 +94,9 @@ def open_graph(path: str | Path, inference: InferenceConfig, device: str | torch
             f"{path}: {path.suffix or 'no suffix'} is no known graph format: .onnx, .xml, .pb and .tflite are"
         )
     if path.suffix.lower() == ".xml" and not path.with_suffix(".bin").is_file():
-        raise BundleError(f"{path.with_suffix('.bin')}: missing: an OpenVINO model is a .xml file and the .bin beside it")
+        raise BundleError(
+            f"{path.with_suffix('.bin')}: missing: an OpenVINO model is a .xml file and the .bin beside it"
+        )
     names = _candidates(path, inference.engine)
     problems = []
     for name in names:

@@ -129,7 +129,7 @@ def _collect_recorded(source: FeatureSource, folder: Path, progress: bool) -> tu
         bar = tqdm(unit="sequence", desc="features", disable=None if progress else True)
         for held_out, paths in ((False, source.data), (True, source.val)):
             for path in paths:
-                for samples in recorded_sequences(path, source.options.frames):
+                for samples in recorded_sequences(path, source.options.frames, source.bundle.objects):
                     number = counts[held_out]
                     rng = np.random.default_rng([source.seed, number, held_out])
                     found = observe(segmenter, samples, source.options, rng, sequence=number)
@@ -141,6 +141,8 @@ def _collect_recorded(source: FeatureSource, folder: Path, progress: bool) -> tu
         write_json(note, counts)
     train, val = json.loads(note.read_text())
     if not source.val:  # the last fifth
+        if train == 1:
+            raise DatasetError(f"{source.data[0]}: a single sequence: name another to measure on with --val")
         jobs = [(number, False) for number in range(train)]
         split = train - max(1, train // 5)
         return _load(folder, jobs[:split], False), _load(folder, jobs[split:], False)

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from pose_tracking.core.arrays import even_indices
+from pose_tracking.core.errors import DatasetError
+from pose_tracking.datasets.mot import PEDESTRIAN, MotSequence, is_mot, known_classes, open_mot
+from pose_tracking.datasets.mot_rows import UNKNOWN
 from pose_tracking.datasets.open import open_source
 from pose_tracking.datasets.packed import PackedDataset
-from pose_tracking.datasets.sample import Sample
+from pose_tracking.datasets.sample import GroundTruthObject, Sample
 from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 from pose_tracking.simulation.sequences.plain import SequenceConfig, SequenceSimulator
@@ -49,11 +52,23 @@ class _Quick(SequenceSimulator):
     LAYOUTS = 4
 
 
-def recorded_sequences(path: str | Path, frames: int) -> Iterator[list[Sample]]:
-    """Sequences of annotated data (any layout `open_source` knows), each thinned evenly to at most `frames` frames.
+def recorded_sequences(path: str | Path, frames: int, objects: ObjectSet) -> Iterator[list[Sample]]:
+    """Sequences of annotated data, each thinned evenly to at most `frames` frames.
 
     A new one begins where the scene changes or time does not go on.
+
+    Args:
+        path: any layout that `open_source` knows, or MOTChallenge's, whose classes go by name.
+        frames: most frames of a sequence.
+        objects: the known objects.
+
+    Raises:
+        DatasetError: the data cannot be read, or have none of the objects.
     """
+    if is_mot(path):
+        for sequence in open_mot(path):
+            yield annotated_frames(sequence, frames, objects)
+        return
     current: list[Sample] = []
     # Frames are kept while a sequence lasts: long ones are thinned as they grow, so that memory does not.
     step, seen = 1, 0
@@ -70,6 +85,32 @@ def recorded_sequences(path: str | Path, frames: int) -> Iterator[list[Sample]]:
         seen += 1
     if current:
         yield [current[i] for i in even_indices(len(current), frames)]
+
+
+def annotated_frames(sequence: MotSequence, frames: int, objects: ObjectSet) -> list[Sample]:
+    """At most `frames` frames of a sequence in MOTChallenge's layout, with the boxes that count there.
+
+    Raises:
+        DatasetError: it is not annotated, has no class that is one of `objects`, or an image cannot be read.
+    """
+    ids = known_classes(sequence.class_names, {m.obj_id: m.name for m in objects.values()})
+    if not ids:
+        raise DatasetError(
+            f"{sequence.folder}: its classes ({', '.join(sequence.class_names.values())}) are none of the model's: "
+            f"{', '.join(m.name for m in objects.values())}"
+        )
+    if not sequence.truths:
+        raise DatasetError(f"{sequence.folder}: has no gt/gt.txt with boxes to learn from")
+    by_frame: dict[int, list[GroundTruthObject]] = {}
+    for row in sequence.truths:
+        obj_id = ids.get(PEDESTRIAN if row.label == UNKNOWN and sequence.labels is None else row.label)
+        if obj_id is not None and row.conf != 0:
+            seen = row.visibility if row.visibility >= 0 else None
+            entry = GroundTruthObject(obj_id, np.full((4, 4), np.nan), seen, row.box, instance_id=row.identity)
+            by_frame.setdefault(row.frame, []).append(entry)
+    numbers = sorted(by_frame)
+    chosen = [numbers[i] for i in even_indices(len(numbers), frames)]
+    return [Sample(sequence.frame(number), by_frame[number]) for number in chosen]
 
 
 def _samples(path: Path) -> Iterator[Sample]:
