@@ -109,7 +109,7 @@ class Collector:
             hypotheses = []
             for each in tried:
                 kind = judge_pose(each.pose, on_instance, truths, self._scorers[obj_id])
-                if kind is not None and each.check.features["visible_px"] >= 1:
+                if kind is not None and each.score > 0:  # 0 is what no weights can change
                     hypotheses.append((each.check.features, kind, each.score))
             if hypotheses:
                 collected.append(hypotheses)

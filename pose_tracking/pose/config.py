@@ -138,6 +138,12 @@ class VerificationConfig:
     shape_tolerance: float = option(
         0.025, "depth difference as a share of the diameter that still agrees (mesh and pose errors)", range=(0.0, 0.5)
     )
+    max_blind: float = option(
+        0.7,
+        "share of what nothing hides of a pose, without any depth reading, from which the pose is not believed at all: "
+        "the few readings at its rim fit many things",
+        range=(0.0, 1.0),
+    )
     # Fitted with `calibration.fit_calibration` on the hypotheses of both bundles for simulated sequences, on those for
     # nine detections of a real frame, and on false detections on a real shelf. The weights of the pattern and of what
     # is sunk were held at -12: real light and sensors are less alike to the model than renders are.

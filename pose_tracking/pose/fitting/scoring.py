@@ -165,14 +165,15 @@ class Verifier:
 def score_features(config: VerificationConfig, features: Mapping[str, float]) -> float:
     """Confidence, 0 to 1: the logistic function of the weighted `FEATURES`.
 
-    0 where nothing of the object is seen, or nothing of the mask is the object.
+    0 where nothing of the object is seen, nothing of the mask is the object, or hardly anything was measured of what
+    nothing hides (`VerificationConfig.max_blind`).
 
     Raises:
         ConfigError: there are not as many weights as features.
     """
     if len(config.weights) != len(FEATURES):
         raise ConfigError(f"verification: weights has {len(config.weights)} entries, expected {len(FEATURES)}")
-    if features["visible_px"] < 1 or features["coverage"] <= 0:
+    if features["visible_px"] < 1 or features["coverage"] <= 0 or features["blind_fraction"] > config.max_blind:
         return 0.0
     logit = config.bias + sum(w * features[name] for w, name in zip(config.weights, FEATURES, strict=True))
     return float(1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))))

@@ -14,6 +14,7 @@ def sample(right: bool, rng: np.random.Generator) -> dict[str, float]:
     row = {name: float(rng.random()) for name in FEATURES}
     row["coverage"] = float(np.clip(rng.normal(0.85 if right else 0.5, 0.12), 0, 1))
     row["chroma_error"] = float(np.clip(rng.normal(0.1 if right else 0.3, 0.08), 0, 1))
+    row["blind_fraction"] *= VerificationConfig().max_blind  # beyond it no weights matter
     return {**row, "visible_px": 500.0}
 
 

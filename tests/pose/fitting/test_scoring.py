@@ -127,6 +127,23 @@ def test_no_depth_at_all_scores_nothing(verifier: Verifier) -> None:
     assert verifier.verify(verifier.view(blind, mask), STEPS, pose).score == 0
 
 
+@pytest.mark.parametrize(("unread", "believed"), [(0.5, True), (0.85, False)])
+def test_what_was_hardly_measured_is_not_believed(verifier: Verifier, unread: float, believed: bool) -> None:
+    """However well the few readings fit: nothing is hidden, and still nothing is known of most of it."""
+    pose = random_pose(np.random.default_rng(5))
+    frame, (mask,) = render([(STEPS, pose)])
+    rows = np.flatnonzero(mask.any(1))
+    depth = frame.depth.copy()
+    depth[: int(np.quantile(np.nonzero(mask)[0], unread))] = 0.0
+    assert rows[0] < np.quantile(np.nonzero(mask)[0], unread) < rows[-1]
+    result = verifier.verify(verifier.view(replace(frame, depth=depth), mask), STEPS, pose)
+    assert result.features["blind_fraction"] == pytest.approx(unread, abs=0.08)
+    assert result.features["inlier_fraction"] > 0.9
+    assert (result.score > 0.5) if believed else (result.score == 0.0)
+    mild = Verifier(replace(verifier.config, max_blind=1.0), verifier.objects)
+    assert mild.verify(mild.view(replace(frame, depth=depth), mask), STEPS, pose).score > 0
+
+
 def test_a_pose_out_of_view_scores_nothing(verifier: Verifier) -> None:
     frame, (mask,) = render([(STEPS, random_pose(np.random.default_rng(6)))])
     view = verifier.view(frame, mask)
