@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_tracking.core.arrays import even_indices
+from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.solid import overlap
+from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 
 MASK_IOU = 0.5
 # Of the smaller one's space. Poses that are wrong by a few mm let neighbours that touch share some of it; from half on
 # they are closer to being in one place than to touching, whatever their size.
 OVERLAP = 0.5
+# Of what is seen of a thing. What another explains as well is no evidence that there are two.
+EXPLAINED = 0.5
+_PIXELS = 500  # compared of what two things share
+
+# Which share of what is seen of the second the first explains as well.
+Explains = Callable[[Detection, Detection], float]
 
 
-def without_duplicates(detections: Sequence[Detection], objects: ObjectSet) -> NDArray[np.bool_]:
+def without_duplicates(
+    detections: Sequence[Detection], objects: ObjectSet, explains: Explains | None = None
+) -> NDArray[np.bool_]:
     """Whether each detection is the best of those that lie in its place, whatever their classes.
 
     Two detections are in one place where their masks overlap by more than `MASK_IOU` or their posed solids by more
     than `OVERLAP`, which two solid things cannot (`objects.solid.overlap`). The better one has the higher product of
     detector score and pose confidence: of look-alike classes the detector is unsure, and the rendered colours and depth
-    of one fit better.
+    of one fit better. With `explains` they are in one place, too, where more than `EXPLAINED` of what is seen of one is
+    explained by the other as well: a second pose of one thing, turned or shifted, may share too little of its space.
 
     Masks that lie apart do not say that there are two things: an object cut in two by another is detected twice. So one
     may be dropped of copies thinner than twice the error of their poses (pens), or stacked in one another: of bowls
@@ -33,6 +45,7 @@ def without_duplicates(detections: Sequence[Detection], objects: ObjectSet) -> N
         detections: of one frame; those without a pose are compared by mask alone, by score alone, and those of unknown
             shape by mask alone, too.
         objects: gives the solids.
+        explains: looks at the frame (`explained_share`).
 
     Returns:
         (N,) bool, what to keep.
@@ -42,15 +55,51 @@ def without_duplicates(detections: Sequence[Detection], objects: ObjectSet) -> N
     keep = np.zeros(len(detections), bool)
     kept: list[Detection] = []
     for i in np.lexsort((-scores, -ranks)):
-        if not is_taken(detections[i], kept, objects):
+        if not is_taken(detections[i], kept, objects, explains):
             keep[i] = True
             kept.append(detections[i])
     return keep
 
 
-def is_taken(detection: Detection, others: Sequence[Detection], objects: ObjectSet) -> bool:
+def is_taken(
+    detection: Detection, others: Sequence[Detection], objects: ObjectSet, explains: Explains | None = None
+) -> bool:
     """Whether one of `others` lies in the place of `detection`."""
-    return any(_same_place(detection, other, objects) for other in others)
+    if any(_same_place(detection, other, objects) for other in others):
+        return True
+    return explains is not None and any(explains(other, detection) > EXPLAINED for other in others)
+
+
+def explained_share(frame: RGBDFrame, depth_tracker: DepthTracker, by: Detection, other: Detection) -> float:
+    """Share, 0 to 1, of the pixels at which `other` is seen that `by` explains as well as it does.
+
+    There the posed surface of `by` is seen, too, and lies no farther from the measured one than that of `other` by more
+    than the noise of the sensor: what lies on something flat explains its own pixels better than that does.
+
+    Args:
+        frame: the frame.
+        depth_tracker: has the meshes.
+        by, other: detections with the masks of what is seen of them. 0 where one has no pose, mask or mesh.
+    """
+    if by.pose is None or other.pose is None or by.mask is None or other.mask is None:
+        return 0.0
+    if not (depth_tracker.can_track(by.obj_id) and depth_tracker.can_track(other.obj_id)):
+        return 0.0
+    rows, cols = np.nonzero(by.mask & other.mask)
+    shared = len(rows) / max(int(np.count_nonzero(other.mask)), 1)
+    if shared <= EXPLAINED:
+        return shared
+    some = even_indices(len(rows), _PIXELS)
+    pixels = rows[some], cols[some]
+    apart = np.full((2, *frame.depth.shape), np.inf)
+    for distance, one in zip(apart, (by, other), strict=True):
+        assert one.pose is not None
+        compared = depth_tracker.verifier.compare(frame, one.obj_id, one.pose.pose, pixels=pixels)
+        distance[compared.rows, compared.cols] = np.nan_to_num(np.abs(compared.behind), nan=np.inf)
+    ours, theirs = apart[0][pixels], apart[1][pixels]
+    noise = depth_tracker.verifier.noise(frame).sigma(frame.depth[pixels])
+    as_well = np.isfinite(ours) & (ours <= theirs + noise)
+    return shared * float(as_well.mean())
 
 
 def _same_place(a: Detection, b: Detection, objects: ObjectSet) -> bool:

@@ -27,7 +27,7 @@ from .frame_report import FrameReport
 from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
-from .selection import check_given, credible_detections, wanted_instances, with_visible_part
+from .selection import check_given, credible_detections, distinct_detections, wanted_instances
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
@@ -154,9 +154,9 @@ class PoseTracker:
                     detections = credible_detections(
                         instances, estimates, features, self.objects, self.config, report, frame.has_depth
                     )
-                    tried = [*detections, *report.rejected_detections]
+                    found, detections = distinct_detections(detections, frame, self._depth_tracker, report)
+                    tried = [*found, *report.rejected_detections]
                     self._camera_check.add_poses(frame, tried, self._depth_tracker.verifier)
-                    detections = [with_visible_part(d, frame, self._depth_tracker) for d in detections]
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)
 

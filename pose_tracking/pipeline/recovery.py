@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection
 from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, DepthTracker
 
-from .duplicates import is_taken
+from .duplicates import explained_share, is_taken
 
 if TYPE_CHECKING:
     from pose_tracking.tracking.config import TrackingConfig
@@ -81,8 +82,9 @@ def recover(
         recovery.needs_detector |= was_seen and outcome in (GONE, MOVED, SCORE)
     support = {i: _support(tracks[i], detection) for i, detection in found.items()}
     placed = list(detections)
+    explains = partial(explained_share, frame, depth_tracker)
     for i in sorted(support, key=lambda i: -support[i]):
-        if is_taken(found[i], placed, depth_tracker.objects):
+        if is_taken(found[i], placed, depth_tracker.objects, explains):
             del found[i]
             recovery.not_found[TAKEN] += 1
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 
-from .duplicates import without_duplicates
+from .duplicates import explained_share, without_duplicates
 from .frame_report import FrameReport
 
 
@@ -53,7 +54,7 @@ def credible_detections(
     report: FrameReport,
     has_depth: bool = True,
 ) -> list[Detection]:
-    """The detections worth tracking: with a pose that is believed, and none twice. The others are counted in `report`.
+    """The detections worth tracking, with a pose that is believed. The others are counted in `report`.
 
     Args:
         instances: N instances.
@@ -84,10 +85,22 @@ def credible_detections(
             report.rejected_detections.append(detection)
         else:
             detections.append(detection)
-    keep = without_duplicates(detections, objects)
+    return detections
+
+
+def distinct_detections(
+    detections: Sequence[Detection], frame: RGBDFrame, depth_tracker: DepthTracker, report: FrameReport
+) -> tuple[list[Detection], list[Detection]]:
+    """The detections that are no other's duplicates: as they were detected, and with box and mask of what is seen.
+
+    Those that are dropped are counted in `report`.
+    """
+    seen = [with_visible_part(detection, frame, depth_tracker) for detection in detections]
+    keep = without_duplicates(seen, depth_tracker.objects, partial(explained_share, frame, depth_tracker))
     if not keep.all():
         report.rejected["duplicate"] += int(np.count_nonzero(~keep))
-    return [detection for detection, kept in zip(detections, keep, strict=True) if kept]
+    chosen = np.flatnonzero(keep).tolist()
+    return [detections[i] for i in chosen], [seen[i] for i in chosen]
 
 
 def with_visible_part(detection: Detection, frame: RGBDFrame, depth_tracker: DepthTracker) -> Detection:
