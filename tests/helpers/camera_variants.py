@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -109,6 +111,17 @@ VARIANTS: dict[str, Callable[[View], View]] = {
 }
 
 
+# Those of the variants that are crossed with noise, holes and brightness.
+SIZES = (
+    "640x480, as recorded",
+    "320x240",
+    "1280x960",
+    "black borders, 1280x720",
+    "pixels not square, 640x360",
+    "portrait, turned to the left",
+)
+
+
 class Outcome(NamedTuple):
     """What came of a variant: ADD of the cat in metres, NaN where it was not found, and how many tracks besides."""
 
@@ -171,10 +184,35 @@ def of_noise(cat: CatFrame, draws: int = 3) -> None:
     cat.set_noise("kinect")
 
 
+def crossed(cat: CatFrame, model: str = "auto") -> None:
+    """Print in how many of all combinations of size, noise, holes and brightness the cat is found, and the failures."""
+    cat.set_noise(model)
+    print("| image | 2 mm, no holes | 2 mm, 60 % | 8 mm, no holes | 8 mm, 60 % |\n|---|---|---|---|---|")
+    missed = []
+    for name in SIZES:
+        cells = []
+        for sigma, holes in itertools.product((0.002, 0.008), (0.0, 0.6)):
+            errors = []
+            for gain in (0.3, 1.0, 2.0):
+                view = lit(noisy(VARIANTS[name](cat.view), sigma, holes, 0), gain)
+                errors.append(cat.look(view).add)
+                if np.isnan(errors[-1]):
+                    missed.append(f"{name}, {1000 * sigma:.0f} mm, {100 * holes:.0f} % holes, brightness {gain:g}")
+            found = [e for e in errors if not np.isnan(e)]
+            worst = f", at most {1000 * max(found):.1f} mm" if found else ""
+            cells.append(f"{len(found)} of {len(errors)}{worst}")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print("not found: " + ("; ".join(missed) or "nowhere"))
+    cat.set_noise("kinect")
+
+
 def main() -> None:
     """Print the tables."""
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     cat = CatFrame(Path(os.environ.get("POSE_TRACKING_DATA", default)))
+    if "--crossed" in sys.argv[1:]:
+        crossed(cat)
+        return
     of_noise(cat)
     cat.seconds(cat.view)  # the first frames take longer
     print("| image | ADD of the cat | network's image | detector |\n|---|---|---|---|")
