@@ -27,6 +27,10 @@ class DatasetError(PoseTrackingError):
     """A dataset or bag is missing, truncated or not in the expected layout."""
 
 
+class StoreError(PoseTrackingError):
+    """A gallery of sightings cannot be read or written, or does not fit what is to go into it."""
+
+
 class OutputError(PoseTrackingError):
     """A result cannot be written (permissions, disk full, path in the way)."""
 

