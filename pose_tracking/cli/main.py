@@ -22,6 +22,7 @@ COMMANDS = {
     "track": ("track", "track"),
     "evaluate": ("evaluate", "evaluate"),
     "compare-trackers": ("compare_trackers", "compare_trackers"),
+    "search": ("search", "search"),
     "new-model": ("new_model", "new_model"),
     "calibrate": ("calibrate", "calibrate"),
     "simulate": ("simulate", "simulate"),
@@ -31,7 +32,7 @@ COMMANDS = {
     "download": ("download", "download"),
     "import-densefusion": ("import_densefusion", "import_densefusion"),
 }
-GROUPS = {"train": ("train", "app")}
+GROUPS = {"train": ("train", "app"), "gallery": ("gallery", "app")}
 
 
 def build(only: str | None = None) -> typer.Typer:
