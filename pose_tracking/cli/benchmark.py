@@ -10,13 +10,16 @@ from typing import Annotated
 import typer
 
 LOGGER = logging.getLogger(__name__)
-SUBJECTS = ("pipeline", "tracking")
+SUBJECTS = ("pipeline", "tracking", "gallery")
 
 
 def benchmark(
     what: Annotated[
         str,
-        typer.Argument(help="pipeline: all stages on rendered frames; tracking: the tracker's update beside others."),
+        typer.Argument(
+            help="pipeline: all stages on rendered frames; tracking: the tracker's update beside others; gallery: "
+            "search beside a scan with NumPy."
+        ),
     ] = "pipeline",
     model: Annotated[str, typer.Option(help="pipeline: model bundle, a name or a folder.")] = "demo",
     objects: Annotated[
@@ -24,11 +27,18 @@ def benchmark(
     ] = None,
     counts: Annotated[
         list[int] | None,
-        typer.Option("--count", min=1, help="Objects in view; default 1, 5, 8, of tracking 5, 20, 50, 100, 200."),
+        typer.Option(
+            "--count",
+            min=1,
+            help="Objects in view; default 1, 5, 8, of tracking 5, 20, 50, 100, 200; sightings of a gallery: 100000.",
+        ),
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Timed frames for each number of objects; default 10, of tracking 30."),
+        typer.Option(
+            min=1,
+            help="Timed frames for each number of objects; default 10, of tracking 30; searches in a gallery: 20.",
+        ),
     ] = None,
     networks: Annotated[
         str | None,
@@ -73,8 +83,11 @@ def benchmark(
         "--precision": precision is not None,
     }
     for_tracking = {"--baselines": baselines is not None, "--soak": soak != 0}
-    check(what, for_tracking if what == "pipeline" else for_pipeline, networks, out)
-    if what == "tracking":
+    foreign = {"pipeline": for_tracking, "tracking": for_pipeline}.get(what, {**for_pipeline, **for_tracking})
+    check(what, foreign, networks, out)
+    if what == "gallery":
+        _gallery(counts, frames, seed, out)
+    elif what == "tracking":
         _tracking(counts, frames, baselines, soak, seed, out)
     else:
         _pipeline(model, objects, counts, frames, networks, device, threads, engine, precision, seed, out)
@@ -96,7 +109,7 @@ def check(what: str, given: Mapping[str, bool], networks: str | None, out: Path 
     from pose_tracking.evaluation.report.files import check_writable
 
     if what not in SUBJECTS:
-        raise ConfigError(f"benchmark {what}: there are only {' and '.join(SUBJECTS)}")
+        raise ConfigError(f"benchmark {what}: there are only {', '.join(SUBJECTS)}")
     for name in [name for name, is_given in given.items() if is_given]:
         raise ConfigError(f"{name} says nothing to `benchmark {what}`: leave it out")
     if networks not in (None, "published"):
@@ -174,3 +187,22 @@ def _tracking(
         with atomic_path(plot) as temporary:
             temporary.write_bytes(plot_tracking(data))
         typer.echo(f"figures: {out}, plot: {plot}")
+
+
+def _gallery(counts: list[int] | None, searches: int | None, seed: int, out: Path | None) -> None:
+    from pose_tracking.benchmarks.gallery import GalleryBenchmarkConfig, format_gallery, run_gallery_benchmark
+    from pose_tracking.core.config import validate
+    from pose_tracking.core.errors import ConfigError
+    from pose_tracking.core.files import write_json
+
+    if counts is not None and len(counts) > 1:
+        raise ConfigError("benchmark gallery: --count is the number of sightings: give it once")
+    config = GalleryBenchmarkConfig(
+        sightings=(counts or [100_000])[0], queries=20 if searches is None else searches, seed=seed
+    )
+    validate(config, "benchmark gallery")
+    data = run_gallery_benchmark(config)
+    typer.echo(format_gallery(data))
+    if out is not None:
+        write_json(out, data)
+        typer.echo(f"figures: {out}")
