@@ -24,7 +24,9 @@ from pose_tracking.segmentation.gating import size_ratio
 # Samples that are looked at together, and the fewest that say anything, from so many frames.
 WINDOW, FEWEST, FEWEST_FRAMES = 60, 15, 5
 MIN_SCORE = 0.5  # of the detector; what it is less sure of is mostly hidden or false
-PER_FRAME = 4  # instances of a frame that are compared with their models, the surest first: each costs a few ms
+# Instances of a frame that are compared with their models, the surest first: each costs a few ms. Once the window is
+# full, so many of them in turn.
+PER_FRAME, IN_TURN = 4, 2
 RAYS = 1000
 # Longer side of a mask in diameters of its object: mostly 0.7 to 1, whatever the view; far off, no pose is looked for.
 FAR_TOO_LARGE, FAR_TOO_SMALL = 1.5, 0.3
@@ -76,7 +78,10 @@ class CameraCheck:
     def add_poses(self, frame: RGBDFrame, detections: Sequence[Detection], verifier: Verifier) -> None:
         """Compare the masks of a frame's detections with their models at the poses found for them, and judge."""
         sure = [d for d in detections if d.score >= MIN_SCORE and d.pose is not None and d.mask is not None]
-        for detection in sorted(sure, key=lambda d: -d.score)[:PER_FRAME]:
+        surest = sorted(sure, key=lambda d: -d.score)[:PER_FRAME]
+        if surest and self._scales.count == WINDOW:
+            surest = [surest[(IN_TURN * self._frames + i) % len(surest)] for i in range(min(IN_TURN, len(surest)))]
+        for detection in surest:
             assert detection.pose is not None
             assert detection.mask is not None
             if _is_cut(detection.mask) or detection.obj_id not in verifier.objects.with_mesh:

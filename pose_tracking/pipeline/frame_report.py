@@ -28,9 +28,11 @@ class FrameReport:
         not_recovered: tracks that were looked for there in vain, by reason (see `pose.fitting.depth_tracking`;
             ``taken``: another is in that place).
         started_at_tracks: number of detections whose pose was found from where a track expected it.
+        followed: number of detections whose pose was found there without the network (`pipeline.network_every`).
         cut_short: number of instances for which more poses would have been tried, had there been time for it
             (`pose.time_budget`); the next frame goes on with them.
         camera_warning: what the detections of late say is wrong with the camera (see `camera_check`); empty: nothing.
+        cpu_seconds: processor time by stage, of all threads of the process together.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -41,12 +43,15 @@ class FrameReport:
     recovered: int = 0
     not_recovered: Counter[str] = field(default_factory=Counter)
     started_at_tracks: int = 0
+    followed: int = 0
     cut_short: int = 0
     camera_warning: str = ""
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the wall time of the block to that of `stage`."""
-        start = time.perf_counter()
+        """Add the wall and processor time of the block to those of `stage`."""
+        start, cpu_start = time.perf_counter(), time.process_time()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        self.cpu_seconds[stage] = self.cpu_seconds.get(stage, 0.0) + time.process_time() - cpu_start

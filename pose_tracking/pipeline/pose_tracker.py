@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
 from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.results import Detection, Instances, PoseEstimate, TrackedObject
-from pose_tracking.objects import ObjectSet
+from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner
 from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.segmentation import gating
-from pose_tracking.segmentation.appearance import descriptors
-from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking import Association, Tracker
 
-from .camera_check import CameraCheck
+from .detecting import Detecting, Gate
 from .frame_report import FrameReport
 from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
-from .selection import check_given, credible_detections, distinct_detections, wanted_instances
+from .selection import check_given
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
@@ -35,9 +31,6 @@ if TYPE_CHECKING:
     from pose_tracking.segmentation.segmenter import Segmenter
 
 LOGGER = logging.getLogger(__name__)
-
-# Instances of a frame -> those that may be what they claim to be, and how many are rejected by reason.
-Gate = Callable[[Instances, RGBDFrame, ObjectSet, SegmentationConfig], tuple[Instances, dict[str, int]]]
 
 
 class PoseTracker:
@@ -97,20 +90,17 @@ class PoseTracker:
             pose = self.estimator.config
             icp = IcpRefiner(pose.icp, bundle.objects)
             checks = icp, Verifier(pose.verification, bundle.objects, pose.depth_noise)
-        # One made for an earlier version is told nothing of the tracks.
-        self._takes_predictions = "predicted" in signature(self.estimator.estimate).parameters
         tracking = bundle.config.tracking
         if self.embedding is not None:
             tracking = replace(tracking, appearance_gate=tracking.embedding_gate, copies_differ=True)
         self.tracker = Tracker(tracking, bundle.objects)
         self.config = bundle.config.pipeline
         self.report = FrameReport()
-        self._gate = gate
         self._depth_tracker = DepthTracker(self.config.depth_tracking, self.estimator.config.covariance, *checks)
+        self._detecting = Detecting(self.segmenter, self.estimator, self.embedding, gate, self._depth_tracker)
         self._obj_ids = list(bundle.objects)
         self._last_stamp_ns: int | None = None
         self._schedule = DetectorSchedule()
-        self._camera_check = CameraCheck()
         self._camera = HandHeldCamera()
 
     @property
@@ -140,23 +130,9 @@ class PoseTracker:
             self._predict(frame, report)
             if is_due:
                 with report.timed("segmentation"):
-                    instances = self.segmenter.segment(frame)
-                    instances = wanted_instances(
-                        instances, self._obj_ids, self.objects, self.config, report, frame.has_depth
-                    )
-                    self._camera_check.add_instances(frame, instances, self.objects)
-                    instances, rejected = self._gate(instances, frame, self.objects, self.segmenter.config)
-                    report.rejected.update(rejected)
+                    instances = self._detecting.segment(frame, self._obj_ids, self.config, report)
                 with report.timed("pose"):
-                    estimates = self._estimate(frame, instances)
-                    report.cut_short = sum(each is not None and each.cut_short for each in estimates)
-                    features = descriptors(instances, self.embedding)
-                    detections = credible_detections(
-                        instances, estimates, features, self.objects, self.config, report, frame.has_depth
-                    )
-                    found, detections = distinct_detections(detections, frame, self._depth_tracker, report)
-                    tried = [*found, *report.rejected_detections]
-                    self._camera_check.add_poses(frame, tried, self._depth_tracker.verifier)
+                    detections = self._detecting.detect(frame, instances, self.tracker, self.config, report)
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)
 
@@ -192,14 +168,6 @@ class PoseTracker:
             motion = self._camera.motion(frame, self.tracker.tracks if self.config.camera_odometry else ())
             self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
 
-    def _estimate(self, frame: RGBDFrame, instances: Instances) -> Sequence[PoseEstimate | None]:
-        """Poses of the instances, begun where their tracks expect them; none can be told without depth."""
-        if not frame.has_depth:
-            return [None] * len(instances)
-        if not self._takes_predictions:
-            return self.estimator.estimate(frame, instances)
-        return self.estimator.estimate(frame, instances, self.tracker.poses())
-
     def _track(self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport) -> list[TrackedObject]:
         """Track the detections of a frame, None where nothing was looked for, and find what they leave on the depth."""
         report.segmented = detections is not None
@@ -207,6 +175,8 @@ class PoseTracker:
         report.started_at_tracks = sum(d.pose is not None and d.pose.origin == "track" for d in report.detections)
         with report.timed("tracking"):
             association = self.tracker.associate(detections)
+        if report.segmented:
+            self._detecting.tracked(association.matches)
         recovery = self._recover(frame, association, report)
         with report.timed("tracking"):
             tracked = self.tracker.commit(association, recovery.found, recovery.in_clear_view)
@@ -238,6 +208,7 @@ class PoseTracker:
     def reset(self) -> None:
         """Forget all tracks and the last stamp; track IDs start from 1 again."""
         self.tracker.reset()
+        self._detecting.reset()
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
         self._last_stamp_ns = None
@@ -294,6 +265,6 @@ class PoseTracker:
 
     def _done(self, frame: RGBDFrame, report: FrameReport, tracked: list[TrackedObject]) -> list[TrackedObject]:
         self._last_stamp_ns = frame.stamp_ns
-        report.camera_warning = self._camera_check.warning
+        report.camera_warning = self._detecting.camera_warning
         self.report = report
         return tracked

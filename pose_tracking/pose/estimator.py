@@ -14,10 +14,12 @@ from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 
 from .attempts import Attempts, Checked, Origin, PutOff, explaining, is_near, resumed
-from .fitting.covariance import depth_covariance, hypotheses_covariance, own_readings
+from .fitting.covariance import hypotheses_covariance
 from .fitting.icp import IcpRefiner, object_points
 from .fitting.scoring import Verifier
+from .following import follow
 from .hypotheses.search import RotationSearch
+from .uncertainty import covariance_on_depth
 
 if TYPE_CHECKING:
     from .config import PoseConfig
@@ -79,6 +81,12 @@ class PoseEstimator:
         self.icp.config = config.icp
         self.verifier.config, self.verifier.depth_noise = config.verification, config.depth_noise
         self.search.config = config.search
+
+    def follow(
+        self, frame: RGBDFrame, instances: Instances, starts: Sequence[Float | None]
+    ) -> list[PoseEstimate | None]:
+        """Poses of instances from where their tracks expect them, without the network; see `following.follow`."""
+        return follow(self.icp, self.verifier, self.config, frame, instances, starts)
 
     def estimate(
         self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, Float] | None = None
@@ -271,18 +279,7 @@ class PoseEstimator:
         if not self.config.icp.enabled:
             around = np.concatenate([best.pose[None], poses])
             return hypotheses_covariance(config, model, around, np.append(1.0, confidences), best.score), None
-        noise = self.verifier.noise(one.view.frame)
-        return depth_covariance(
-            config,
-            model,
-            self.icp.surface(one.obj_id),
-            one.points,
-            best.pose,
-            noise=noise,
-            visible_px=own_readings(config, one.view.frame, one.view.core, best.check.features["visible_px"]),
-            max_distance=self.icp.last_distance(one.obj_id, noise.excess(best.pose[2, 3])),
-            confidence=best.score,
-        )
+        return covariance_on_depth(config, self.icp, self.verifier, one.view, one.obj_id, one.points, best)
 
 
 def _usable(hypotheses: PoseHypotheses, i: int) -> tuple[Float, Float, Float]:

@@ -20,7 +20,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.networks.weights import fingerprint
-from pose_tracking.objects import ObjectSet
+from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.objects.mesh import save_mesh
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pose.config import PoseConfig
@@ -81,8 +81,9 @@ class ToldEstimator(FixedEstimator):
         ]
 
 
-def pipeline(confidences: dict[int, float | None]) -> PoseTracker:
+def pipeline(confidences: dict[int, float | None], models: Mapping[int, ObjectModel] | None = None) -> PoseTracker:
     bundle = ModelBundle.load("demo", require_weights=False)
+    bundle = bundle if models is None else replace(bundle, objects=ObjectSet(models))
     return PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=FixedEstimator(confidences))
 
 
@@ -160,9 +161,8 @@ def test_sparse_depth_is_dropped_unless_asked_for() -> None:
 
 
 def test_without_meshes_nothing_is_dropped_for_its_confidence() -> None:
-    tracker = pipeline({1: 0.9, 4: 0.01})
-    models = {i: replace(model, mesh_path=None) for i, model in tracker.objects.items()}
-    tracker.objects = type(tracker.objects)(models)
+    demo = ModelBundle.load("demo", require_weights=False).objects
+    tracker = pipeline({1: 0.9, 4: 0.01}, {i: replace(model, mesh_path=None) for i, model in demo.items()})
     assert len(tracker.update(frame())) == 2
 
 
@@ -171,7 +171,8 @@ def test_without_meshes_doubtful_detections_are_dropped_and_counted() -> None:
     tracker.config = replace(tracker.config, min_unchecked_score=0.85)
     assert len(tracker.update(frame(1))) == 2
     models = {i: replace(model, mesh_path=None) for i, model in tracker.objects.items()}
-    tracker.objects = type(tracker.objects)(models)
+    tracker = pipeline({1: 0.9, 4: 0.9}, models)
+    tracker.config = replace(tracker.config, min_unchecked_score=0.85)
     assert [t.obj_id for t in tracker.update(frame(2)) if t.is_observed] == [1]
     assert tracker.report.rejected == {"unchecked_score": 1}
 
@@ -184,7 +185,8 @@ def test_objects_whose_meshes_have_no_colour_need_a_surer_detector(tmp_path: Pat
     mesh = present(models[4].mesh)
     save_mesh(replace(mesh, colors=np.full_like(mesh.colors, 200)), tmp_path / "grey.ply")
     models[4] = replace(models[4], mesh_path=tmp_path / "grey.ply")
-    tracker.objects = ObjectSet(models)
+    tracker = pipeline({1: 0.9, 4: 0.9}, models)
+    tracker.config = replace(tracker.config, min_colorless_score=0.85)
     assert [t.obj_id for t in tracker.update(frame(2)) if t.is_observed] == [1]
     assert tracker.report.rejected == {"colorless_score": 1}
 

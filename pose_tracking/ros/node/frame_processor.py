@@ -135,6 +135,7 @@ class FrameProcessor:
     def _count(self, stages: dict[str, float]) -> None:
         report = self._tracker.report
         counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.recovered}
-        counts |= {"poses_from_tracks": report.started_at_tracks, "poses_cut_short": report.cut_short}
+        counts |= {"poses_from_tracks": report.started_at_tracks, "poses_followed": report.followed}
+        counts["poses_cut_short"] = report.cut_short
         counts |= {f"tracks_not_found.{reason}": count for reason, count in report.not_recovered.items()}
         self._monitor.processed(stages, report.rejected, counts, report.camera_warning)

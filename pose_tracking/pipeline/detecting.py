@@ -1,0 +1,146 @@
+"""From a frame to its detections: the detector, then a pose for each instance, by its track or by the pose stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Detection, Instances, PoseEstimate
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pose.fitting.depth_tracking import DepthTracker
+from pose_tracking.segmentation.appearance import descriptors
+from pose_tracking.segmentation.config import SegmentationConfig
+
+from .camera_check import CameraCheck
+from .following import Followed, follow_tracks
+from .frame_report import FrameReport
+from .network_turns import NetworkTurns
+from .refused import RefusedDetections
+from .selection import credible_detections, distinct_detections, wanted_instances
+
+if TYPE_CHECKING:
+    from pose_tracking.pose.stage import PoseStage
+    from pose_tracking.segmentation.embedding import AppearanceEmbedding
+    from pose_tracking.segmentation.segmenter import Segmenter
+    from pose_tracking.tracking import Tracker
+    from pose_tracking.tracking.track import Track
+
+# Instances of a frame -> those that may be what they claim to be, and how many are rejected by reason.
+Gate = Callable[[Instances, RGBDFrame, ObjectSet, SegmentationConfig], tuple[Instances, dict[str, int]]]
+
+
+class Detecting:
+    """Runs segmentation and pose stage, and keeps what they need to know of the frames before.
+
+    Args:
+        segmenter, estimator: the stages.
+        embedding: the identity embedding, or None.
+        gate: decides which instances get a pose.
+        depth_tracker: compares posed objects with the depth.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        estimator: PoseStage,
+        embedding: AppearanceEmbedding | None,
+        gate: Gate,
+        depth_tracker: DepthTracker,
+    ) -> None:
+        self.segmenter, self.estimator, self.embedding = segmenter, estimator, embedding
+        self.objects = depth_tracker.objects
+        self._gate = gate
+        self._depth_tracker = depth_tracker
+        self._camera_check = CameraCheck()
+        # One made for an earlier version is told nothing of the tracks.
+        self._takes_predictions = "predicted" in signature(estimator.estimate).parameters
+        # Nor can it follow them: it looks at every instance of every frame.
+        self._can_follow = hasattr(estimator, "follow")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the tracks and what was refused."""
+        self._turns = NetworkTurns()
+        self._refused = RefusedDetections()
+
+    @property
+    def camera_warning(self) -> str:
+        """What the detections of late say is wrong with the camera; empty: nothing."""
+        return self._camera_check.warning
+
+    def segment(
+        self, frame: RGBDFrame, obj_ids: Sequence[int], config: PipelineConfig, report: FrameReport
+    ) -> Instances:
+        """The instances of a frame that may be what they claim to be, of the classes `obj_ids`."""
+        instances = self.segmenter.segment(frame)
+        instances = wanted_instances(instances, obj_ids, self.objects, config, report, frame.has_depth)
+        self._camera_check.add_instances(frame, instances, self.objects)
+        instances, rejected = self._gate(instances, frame, self.objects, self.segmenter.config)
+        report.rejected.update(rejected)
+        return instances
+
+    def detect(
+        self, frame: RGBDFrame, instances: Instances, tracker: Tracker, config: PipelineConfig, report: FrameReport
+    ) -> list[Detection]:
+        """The detections worth tracking that a frame's instances are, with poses where it has depth.
+
+        Args:
+            frame: the frame.
+            instances: of it, from `segment`.
+            tracker: its tracks are predicted for the frame.
+            config: options.
+            report: gets what is dropped, and what was done.
+        """
+        if frame.has_depth:
+            instances, estimates, looked_at = self._poses(frame, instances, tracker, config, report)
+        else:
+            estimates, looked_at = [None] * len(instances), np.zeros(len(instances), bool)
+        report.cut_short = sum(each is not None and each.cut_short for each in estimates)
+        features = descriptors(instances, self.embedding)
+        detections = credible_detections(instances, estimates, features, self.objects, config, report, frame.has_depth)
+        found, detections = distinct_detections(detections, frame, self._depth_tracker, report)
+        kept = {id(d.pose) for d in detections}
+        refused = looked_at & np.array([id(each) not in kept for each in estimates], bool)
+        self._refused.frame_done(instances.select(refused))
+        tried = [*found, *report.rejected_detections]
+        self._camera_check.add_poses(frame, tried, self._depth_tracker.verifier)
+        return detections
+
+    def tracked(self, matches: Sequence[tuple[Track, Detection]]) -> None:
+        """The detector's frame was tracked: which tracks its detections continue."""
+        self._turns.frame_done(matches)
+
+    def _poses(
+        self, frame: RGBDFrame, instances: Instances, tracker: Tracker, config: PipelineConfig, report: FrameReport
+    ) -> tuple[Instances, list[PoseEstimate | None], np.ndarray]:
+        """The instances that were looked at, their poses, and which of them the whole pose stage has looked at."""
+        count, followed = len(instances), Followed()
+        every = config.network_every if self._can_follow and self.objects.has_meshes else 1
+        if every > 1:
+            tracks = self._turns.followable(tracker.tracks, every)
+            followed = follow_tracks(self.estimator, self._depth_tracker, frame, instances, tracks, self._turns)
+        rest = np.array(followed.rest(count), int)
+        # While nothing is tracked there is nothing to keep up with.
+        likely = instances.scores[rest] >= (self.estimator.config.search.min_score if tracker.tracks else 0.0)
+        passed_over = self._refused.recall(instances.select(rest), every, likely)
+        report.followed = len(followed.estimates)
+        if followed.parts:
+            report.rejected["duplicate"] += len(followed.parts)
+        if passed_over.any():
+            report.rejected["refused_before"] += int(np.count_nonzero(passed_over))
+        rest = rest[~passed_over]
+        estimates = dict(followed.estimates)
+        estimates.update(zip(rest.tolist(), self._estimate(frame, instances.select(rest), tracker), strict=True))
+        looked_at = np.array(sorted(estimates), int)
+        return instances.select(looked_at), [estimates[i] for i in looked_at.tolist()], np.isin(looked_at, rest)
+
+    def _estimate(self, frame: RGBDFrame, instances: Instances, tracker: Tracker) -> Sequence[PoseEstimate | None]:
+        """Poses of instances by the whole pose stage, begun where their tracks expect them."""
+        if not self._takes_predictions:
+            return self.estimator.estimate(frame, instances)
+        return self.estimator.estimate(frame, instances, tracker.poses())

@@ -1,0 +1,70 @@
+"""Which tracked objects the pose network looks at in a frame.
+
+An object that its track follows well needs no network, yet a track must not confirm itself for ever: one that has
+settled on the wrong side of an object, or has changed over to a neighbour, fits well enough to go on. So each is looked
+at in turn, and out of turn where its pose confidence has fallen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pose_tracking.core.results import Detection
+from pose_tracking.tracking.track import Track
+
+# By how much the pose confidence may fall below the highest since the network has last looked. From frame to frame it
+# changes by 0.05.
+FALL = 0.1
+# Below it the network looks in every frame: it is not known well how the object stands.
+LEAST = 0.35
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How the object of a track has fared since the network has last looked at it.
+
+    Attributes:
+        frames: frames with the detector since then.
+        confidence: the highest pose confidence of these frames.
+    """
+
+    frames: int
+    confidence: float
+
+
+class NetworkTurns:
+    """Remembers when the network has looked at each track."""
+
+    def __init__(self) -> None:
+        self._looks: dict[int, _Look] = {}
+
+    def followable(self, tracks: Sequence[Track], every: int) -> list[Track]:
+        """The tracks whose objects need no network in the coming frame if they are where they are expected.
+
+        Args:
+            tracks: the live tracks.
+            every: the network looks at each object in every so many frames with the detector. Of objects whose turn
+                has come at once, some wait a little, so that no frame has to do what others have saved.
+        """
+        known = [t for t in tracks if t.is_confirmed and t.frames_since_seen <= 1 and t.track_id in self._looks]
+        waiting = sorted(known, key=lambda t: -self._looks[t.track_id].frames)
+        most = -(-len(known) // every)
+        due = {t.track_id for t in waiting[:most] if self._looks[t.track_id].frames + 1 >= every}
+        return [t for t in known if t.track_id not in due]
+
+    def least_confidence(self, track: Track) -> float:
+        """Pose confidence from which the object of a `followable` track is where it is expected."""
+        return max(LEAST, self._looks[track.track_id].confidence - FALL)
+
+    def frame_done(self, matches: Iterable[tuple[Track, Detection]]) -> None:
+        """The detector has run; `matches` are the tracks of its frame and the detections that continue them."""
+        before, self._looks = self._looks, {}
+        for track, detection in matches:
+            if detection.pose is None:
+                continue
+            confidence, last = detection.pose.confidence, before.get(track.track_id)
+            if detection.pose.raw_pose is not None:
+                self._looks[track.track_id] = _Look(0, confidence)
+            elif last is not None:
+                self._looks[track.track_id] = _Look(last.frames + 1, max(confidence, last.confidence))

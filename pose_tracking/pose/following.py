@@ -1,0 +1,64 @@
+"""The pose of an object that a track follows: from where the track expects it, refined once and checked once.
+
+No network runs and nothing else is tried. Whether the outcome convinces is for the caller to say, who knows the track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances, PoseEstimate
+
+from .attempts import Checked, Origin
+from .config import PoseConfig
+from .fitting.icp import IcpRefiner, object_points
+from .fitting.scoring import Verifier
+from .uncertainty import covariance_on_depth
+
+
+def follow(
+    icp: IcpRefiner,
+    verifier: Verifier,
+    config: PoseConfig,
+    frame: RGBDFrame,
+    instances: Instances,
+    starts: Sequence[Float | None],
+) -> list[PoseEstimate | None]:
+    """Poses of N instances, each from where a track expects it.
+
+    Args:
+        icp, verifier: those of the pose stage.
+        config: its options.
+        frame: the frame.
+        instances: N instances of objects with meshes.
+        starts: N poses (4, 4) ``T_camera_object``; None for an instance that no track expects.
+
+    Returns:
+        an estimate without the poses of a network; None where there is no start, or too little depth.
+    """
+    estimates: list[PoseEstimate | None] = [None] * len(instances)
+    least = max(config.icp.min_points, config.crop.min_points)
+    for i, start in enumerate(starts):
+        if start is None:
+            continue
+        obj_id, mask = int(instances.obj_ids[i]), instances.masks[i]
+        points = object_points(frame, mask, icp.objects[obj_id].diameter, config.icp)
+        if len(points) < least:
+            continue
+        view, noise = verifier.view(frame, mask), verifier.noise(frame).excess(start[2, 3])
+        pose = np.asarray(icp.refine(obj_id, points, start[None], final=True, noise=noise).poses[0])
+        found = Checked(pose, verifier.verify(view, obj_id, pose), Origin.TRACK)
+        covariance, systematic = covariance_on_depth(config.covariance, icp, verifier, view, obj_id, points, found)
+        estimates[i] = PoseEstimate(
+            pose,
+            found.score,
+            covariance,
+            fit=found.check.features,
+            systematic=systematic,
+            origin=found.origin.value,
+        )
+    return estimates

@@ -1,0 +1,44 @@
+"""The covariance of a pose that was fitted to the depth of one instance."""
+
+from __future__ import annotations
+
+from pose_tracking.core.arrays import Float
+
+from .attempts import Checked
+from .config import CovarianceConfig
+from .fitting.covariance import depth_covariance, own_readings
+from .fitting.icp import IcpRefiner
+from .fitting.scoring import InstanceView, Verifier
+
+
+def covariance_on_depth(
+    config: CovarianceConfig,
+    icp: IcpRefiner,
+    verifier: Verifier,
+    view: InstanceView,
+    obj_id: int,
+    points: Float,
+    best: Checked,
+) -> tuple[Float, Float]:
+    """(6, 6) covariance of a pose, and the part of it that all frames share.
+
+    Args:
+        config: options.
+        icp, verifier: what refined and checked it.
+        view: the frame and the mask of the instance.
+        obj_id: its object.
+        points: (P, 3) its measured points, metres.
+        best: the pose.
+    """
+    noise = verifier.noise(view.frame)
+    return depth_covariance(
+        config,
+        icp.objects[obj_id],
+        icp.surface(obj_id),
+        points,
+        best.pose,
+        noise=noise,
+        visible_px=own_readings(config, view.frame, view.core, best.check.features["visible_px"]),
+        max_distance=icp.last_distance(obj_id, noise.excess(best.pose[2, 3])),
+        confidence=best.score,
+    )
