@@ -5,12 +5,13 @@ Layout of a scene folder (https://github.com/thodan/bop_toolkit/blob/master/docs
     scene_camera.json    {"<image>": {"cam_K", "depth_scale", "cam_R_w2c", "cam_t_w2c", "stamp_ns"}}
     scene_gt.json        {"<image>": [{"cam_R_m2c", "cam_t_m2c", "obj_id", "instance_id"}]}
     scene_gt_info.json   {"<image>": [{"bbox_obj", "bbox_visib", "px_count_all", "px_count_visib", "visib_fract"}]}
+    scene_events.json    {"<image>": [{"kind", "instance_id", "obj_id", "lasted_ns"}]}
     rgb/000000.png (or .jpg), depth/000000.png, mask_visib/000000_000000.png
     stamps.txt           a line "<image> <stamp in ns>" for every image; ``#`` begins a comment
 
 Lengths are millimetres, depth values times ``depth_scale`` are millimetres. ``stamp_ns`` (time of exposure),
-``stamps.txt`` (the same, for scenes whose other files are to stay as published) and ``instance_id`` (identity over the
-frames, from 1) are additions of ours that other readers ignore.
+``stamps.txt`` (the same, for scenes whose other files are to stay as published), ``instance_id`` (identity over the
+frames, from 1) and ``scene_events.json`` (see `event_files`) are additions of ours that other readers ignore.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform, make_transform
 
+from .event_files import SCENE_EVENTS, read_events
 from .image_files import read_color, read_depth, read_mask
 from .sample import GroundTruthObject, Sample, silhouette_box
 
@@ -52,6 +54,7 @@ class _Image:
     camera: Mapping[str, Any]
     entries: list[Any] | None
     infos: list[Any] | None
+    events: list[Any] | None
 
 
 class BopScene:
@@ -107,7 +110,11 @@ class BopScene:
                 for gt_id, entry in enumerate(image.entries)
                 if self.obj_ids is None or entry.get("obj_id") in self.obj_ids
             ]
-        return Sample(frame, objects, scene_id=_scene_id(image.folder), image_id=image.image_id)
+        events = None
+        if image.events is not None:
+            where = f"{image.folder / SCENE_EVENTS}: image {image.image_id}"
+            events = read_events(image.events, image.stamp_ns, where)
+        return Sample(frame, objects, scene_id=_scene_id(image.folder), image_id=image.image_id, events=events)
 
 
 def scene_folders(path: str | Path) -> list[Path]:
@@ -192,6 +199,7 @@ def _list_images(folder: Path) -> list[_Image]:
         raise DatasetError(f"{folder / SCENE_CAMERA}: the scene has no images")
     truth = _read_json(folder / SCENE_GT) if (folder / SCENE_GT).is_file() else {}
     infos = _read_json(folder / SCENE_GT_INFO) if (folder / SCENE_GT_INFO).is_file() else {}
+    events = _read_json(folder / SCENE_EVENTS) if (folder / SCENE_EVENTS).is_file() else None
     stamps = _stamps(folder, cameras)
     images = []
     for image_id, stamp_ns in stamps.items():
@@ -204,7 +212,8 @@ def _list_images(folder: Path) -> list[_Image]:
             depth_scale = float(camera.get("depth_scale", 1.0))
         except (AttributeError, TypeError, ValueError) as error:
             raise DatasetError(f"{folder / SCENE_CAMERA}: image {image_id}: not usable ({error})") from error
-        images.append(_Image(folder, image_id, stamp_ns, depth_scale, camera, entries, info))
+        over = None if events is None else events.get(image_id, [])
+        images.append(_Image(folder, image_id, stamp_ns, depth_scale, camera, entries, info, over))
     return images
 
 

@@ -19,6 +19,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform
 
 from .bop import FOLDERS, SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO
+from .event_files import SCENE_EVENTS, event_entry
 from .sample import GroundTruthObject, Sample
 
 _UNKNOWN_BOX = [-1.0, -1.0, -1.0, -1.0]
@@ -51,7 +52,7 @@ class BopWriter:
                 if not overwrite:
                     raise OutputError(f"{self.path}: the folder is not empty; choose another one or overwrite it")
                 # The file that makes a scene whole goes first.
-                for name in (SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO):
+                for name in (SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO, SCENE_EVENTS):
                     (self.path / name).unlink(missing_ok=True)
                 for name in FOLDERS:
                     shutil.rmtree(self.path / name, ignore_errors=True)
@@ -60,6 +61,7 @@ class BopWriter:
         self._cameras: dict[str, Any] = {}
         self._truth: dict[str, list[Any]] = {}
         self._infos: dict[str, list[Any]] = {}
+        self._events: dict[str, list[Any]] = {}
 
     def __enter__(self) -> BopWriter:
         return self
@@ -88,6 +90,8 @@ class BopWriter:
         if sample.objects is not None:
             self._truth[str(image_id)] = [_truth_entry(item) for item in sample.objects]
             self._infos[str(image_id)] = [_info_entry(item) for item in sample.objects]
+        if sample.events is not None:
+            self._events[str(image_id)] = [event_entry(event) for event in sample.events]
 
     def close(self) -> None:
         """Write the JSON files, which completes the scene."""
@@ -97,6 +101,8 @@ class BopWriter:
         if self._truth:
             write_json(self.path / SCENE_GT, self._truth)
             write_json(self.path / SCENE_GT_INFO, self._infos)
+        if self._events:
+            write_json(self.path / SCENE_EVENTS, self._events)
         write_json(self.path / SCENE_CAMERA, self._cameras)
 
     def _remove_empty(self) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.boxes import mask_box
+from pose_tracking.core.events import Event
 from pose_tracking.core.frame import RGBDFrame
 
 
@@ -48,6 +49,7 @@ class Sample:
         image_id: BOP image number, or None where the source numbers no images.
         complete: whether every known object in view is annotated, so that whatever else is found is wrong. Otherwise
             nothing is said of the classes that are never annotated: real data often annotate one object a frame.
+        events: what has happened to the instances and is over with this frame; None where the source tells no events.
     """
 
     frame: RGBDFrame
@@ -55,6 +57,7 @@ class Sample:
     scene_id: int = 0
     image_id: int | None = None
     complete: bool = False
+    events: list[Event] | None = None
 
 
 def silhouette_box(mask: Bool) -> Float | None:

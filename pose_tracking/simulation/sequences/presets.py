@@ -1,4 +1,4 @@
-"""Kinds of simulated sequences by name: `plain`, a quiet table top, and `stress`, made to mix up identities."""
+"""Kinds of simulated sequences by name: `plain`, a quiet table top, `stress`, made to mix up identities, `actions`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pose_tracking.core.errors import ConfigError
 from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 
+from .actions import ActionsConfig, ActionsSequence
 from .plain import SequenceConfig, SequenceSimulator
 from .stress import StressConfig, StressSequence
 from .trajectories import LOOP
 from .video import VideoConfig, VideoSimulator
 
 LOGGER = logging.getLogger(__name__)
-PRESETS = ("plain", "stress")
+PRESETS = ("plain", "stress", "actions")
 FORMER = {"hard": "stress"}  # names of the version before, still taken, with a warning
 
 
@@ -26,7 +27,7 @@ def preset_config(preset: str, rate: float | None = None, frames: int | None = N
     Args:
         preset: one of `PRESETS`.
         rate: frames a second (Hz); None: 10.
-        frames: number of frames; None: 100, or 20 s for `stress`.
+        frames: number of frames; None: 100, or 20 s for `stress` and 30 s for `actions`.
 
     Raises:
         ConfigError: an unknown preset, or a value out of range.
@@ -39,6 +40,9 @@ def preset_config(preset: str, rate: float | None = None, frames: int | None = N
         fps = StressConfig().fps if rate is None else rate
         length = max(1, round(LOOP * fps)) if frames is None else frames
         config = StressConfig(frames=length, fps=fps)
+    elif preset == "actions":
+        fps = ActionsConfig().fps if rate is None else rate
+        config = ActionsConfig(frames=max(1, round(30 * fps)) if frames is None else frames, fps=fps)
     else:
         config = SequenceConfig(
             frames=SequenceConfig().frames if frames is None else frames,
@@ -56,9 +60,12 @@ def make_simulator(
     Raises:
         ConfigError: no meshes, or backgrounds for a preset that makes its own.
     """
-    if isinstance(config, StressConfig):
+    if isinstance(config, (StressConfig, ActionsConfig)):
         if backgrounds is not None:
-            raise ConfigError("the stress preset draws its own rooms and fits no recorded table: no --backgrounds")
+            name = "stress" if isinstance(config, StressConfig) else "actions"
+            raise ConfigError(f"the {name} preset draws its own rooms and fits no recorded table: no --backgrounds")
+        if isinstance(config, ActionsConfig):
+            return ActionsSequence(objects, config, seed)
         return StressSequence(objects, config, seed)
     if not isinstance(config, SequenceConfig):
         raise ConfigError(f"{type(config).__name__} is the config of no preset")

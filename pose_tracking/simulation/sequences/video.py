@@ -12,6 +12,7 @@ import numpy as np
 from pose_tracking.core.arrays import Float, Float32
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
+from pose_tracking.core.events import Event
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
@@ -173,7 +174,13 @@ class VideoSimulator(ABC):
         depth = measure_depth(surface.depth, self.intrinsics, config.sensor, rng, color=color)
         stamp = START_NS + round(index * 1e9 / config.fps)
         frame = RGBDFrame(color, depth, self.intrinsics, stamp, camera_pose=camera_pose)
-        return Sample(frame, objects)
+        told = self.events()
+        over = None if told is None else [event for event in told if event.end_ns == stamp]
+        return Sample(frame, objects, events=over)
+
+    def events(self) -> list[Event] | None:
+        """What happens, by instance IDs, in the order of time; None where the sequence tells no events."""
+        return None
 
     def truth(self, index: int) -> list[GroundTruthObject]:
         """Ground truth of frame `index` alone, at a fraction of the time a picture takes."""

@@ -38,7 +38,7 @@ def test_the_name_of_the_version_before_is_taken_with_a_warning(demo_objects, ca
     (record,) = caplog.records
     assert "'hard'" in record.message
     assert "'stress'" in record.message
-    assert presets.PRESETS == ("plain", "stress")
+    assert presets.PRESETS == ("plain", "stress", "actions")
 
 
 def test_an_error_of_the_former_name_says_that_of_today():
