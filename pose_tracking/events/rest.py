@@ -1,0 +1,97 @@
+"""Whether an object is at rest: hysteresis between the poses of rest and those of motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose_tracking.core.arrays import Float
+
+from .config import EventConfig
+from .pose_sample import PoseSample, turns_from
+
+# Within this share of the way that is motion an object counts as where it rested.
+NEAR = 0.5
+# Samples that the mean of a place of rest is made of: one that drifts with a camera's pose follows it slowly.
+MEMORY = 50
+# Largest turn (deg) from one frame to the next that a thing makes in its place: beyond, the estimate flips.
+FLIP = 60.0
+
+
+@dataclass(eq=False)
+class Rest:
+    """A place of rest.
+
+    Attributes:
+        sample: a pose there.
+        centre: (3,) mean of the object's middle, metres.
+        since_ns, last_ns: stamps of the first and last frame in which it was seen there.
+    """
+
+    sample: PoseSample
+    centre: Float
+    since_ns: int
+    last_ns: int
+    count: int = 1
+
+    def keep(self, sample: PoseSample) -> None:
+        """Seen there once more."""
+        self.count = min(self.count + 1, MEMORY)
+        self.centre = self.centre + (sample.centre - self.centre) / self.count
+        self.last_ns = sample.stamp_ns
+
+
+def distance_shares(rest: Rest, samples: Sequence[PoseSample], config: EventConfig) -> Float:
+    """(N,) way or turn from a place of rest, the larger of both in units of what counts as motion: from 1 it moves."""
+    ways = np.linalg.norm(np.array([s.centre for s in samples]) - rest.centre, axis=1)
+    smallest = np.maximum(config.move_distance, config.sigmas * np.array([s.position_sigma for s in samples]))
+    angles, sigmas = turns_from(rest.sample, samples)
+    turns = np.minimum(angles / np.radians(config.move_angle), sigmas / config.sigmas)
+    return np.asarray(np.maximum(ways / smallest, turns))
+
+
+def distance_share(rest: Rest, sample: PoseSample, config: EventConfig) -> float:
+    """`distance_shares` of one."""
+    return float(distance_shares(rest, [sample], config)[0])
+
+
+def is_flip(rest: Rest, away: Sequence[PoseSample], config: EventConfig) -> bool:
+    """Whether what has left a place of rest did so by a turn alone and at once, as wrong rotations do."""
+    first = away[0]
+    if float(np.linalg.norm(first.centre - rest.centre)) > config.move_distance:
+        return False
+    return float(turns_from(rest.sample, [first])[0][0]) > np.radians(FLIP)
+
+
+def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
+    """The place of rest that the last samples agree on, or None while they do not, or are too few or too short.
+
+    Args:
+        samples: in the order of time.
+    """
+    if not samples:
+        return None
+    last = samples[-1]
+    # Far enough back for the time, and for the count.
+    start = len(samples) - config.rest_frames
+    while start > 0 and last.seconds - samples[start].seconds < config.rest_seconds - 1e-6:
+        start -= 1
+    if start < 0 or last.seconds - samples[start].seconds < config.rest_seconds - 1e-6:
+        return None
+    window = samples[start:]
+    centre = np.median([s.centre for s in window], axis=0)
+    middle = window[len(window) // 2]
+    rest = Rest(middle, centre, window[0].stamp_ns, last.stamp_ns, len(window))
+    shares = distance_shares(rest, window, config)
+    # A slow slide is no rest, though each of its poses is near the middle one.
+    halves = np.array_split(np.array([s.centre for s in window]), 2)
+    slides = np.linalg.norm(halves[1].mean(0) - halves[0].mean(0)) > NEAR * config.move_distance
+    if slides or shares.max() > NEAR:
+        return None
+    # It came to rest where the samples before begin to be there, too.
+    while start > 0 and distance_share(rest, samples[start - 1], config) < NEAR:
+        start -= 1
+    rest.since_ns = samples[start].stamp_ns
+    return rest

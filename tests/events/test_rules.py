@@ -1,0 +1,204 @@
+"""What the rules tell of exact motions, measured with noise at many rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from event_story import SIZE, kinds, standing, told, turned
+
+from pose_tracking.core.events import Activity, EventKind
+from pose_tracking.events import EventConfig, EventDetector
+from pose_tracking.simulation.sequences.scripted import Carry, Push, PushedOff
+
+BEGIN = 2.0
+
+
+def _scripted(motion, begin=BEGIN):
+    return lambda t: motion.before if t < begin else motion.pose(min(t - begin, motion.seconds))
+
+
+def _fall(height, rate_of_push=0.6):
+    return PushedOff(standing(0, 0, height), standing(0.15, 0, height), standing(0.25, 0, 0), rate_of_push)
+
+
+@pytest.mark.parametrize("rate", [5, 10, 15, 30, 60])
+def test_push_is_moved_and_nothing_else(rate):
+    events = told(_scripted(Push(standing(), standing(0.1, 0.03), 0.8)), rate=rate)
+
+    assert kinds(events) == ["moved"]
+    assert (events[0].onset_ns - 1e9) * 1e-9 == pytest.approx(BEGIN + 0.15, abs=0.2 + 1 / rate)
+    assert (events[0].end_ns - 1e9) * 1e-9 == pytest.approx(BEGIN + 0.75, abs=0.2 + 1 / rate)
+
+
+@pytest.mark.parametrize("rate", [5, 10, 30, 60])
+def test_carry_is_carried_and_placed(rate):
+    events = told(_scripted(Carry(standing(), standing(0.3, 0.1), 2.0, 0.15)), 8, rate)
+
+    assert sorted(kinds(events)) == ["carried", "moved", "placed"]
+
+
+@pytest.mark.parametrize("rate", [10, 15, 30, 60])
+@pytest.mark.parametrize("height", [0.25, 0.5, 1.0])
+def test_fall(rate, height):
+    events = told(_scripted(_fall(height)), rate=rate)
+
+    assert sorted(kinds(events)) == ["fell", "moved"]
+    fell = next(e for e in events if e.kind == EventKind.FELL)
+    duration = np.sqrt(2 * height / 9.81)
+    assert (fell.onset_ns - 1e9) * 1e-9 == pytest.approx(BEGIN + 0.6, abs=0.35 * duration + 1 / rate)
+    assert (fell.end_ns - 1e9) * 1e-9 == pytest.approx(BEGIN + 0.6 + duration, abs=0.25 * duration + 1 / rate)
+
+
+def test_carried_down_as_far_is_no_fall():
+    events = told(_scripted(Carry(standing(0, 0, 0.4), standing(0.3, 0, 0), 2.2, 0.1)), 6, 30)
+
+    assert sorted(kinds(events)) == ["carried", "moved", "placed"]
+
+
+@pytest.mark.parametrize("rate", [1, 2])
+def test_rate_too_low_to_tell_a_fall_says_so(rate):
+    events = told(_scripted(_fall(0.4)), 14, rate)
+
+    assert "fell" not in kinds(events)
+    moved = next(e for e in events if e.kind == EventKind.MOVED)
+    assert "too slow to say" in moved.note
+
+
+def test_lost_in_mid_fall_and_found_below_fell():
+    path = _scripted(_fall(0.6))
+
+    # Nothing is seen of it from the beginning of the fall until it lies.
+    events = told(lambda t: None if BEGIN + 0.55 < t < BEGIN + 0.98 else path(t), rate=10)
+
+    assert "fell" in kinds(events)
+
+
+def test_lost_in_mid_fall_for_good_is_a_fall_only_where_seen_long_enough():
+    path = _scripted(_fall(0.6))
+
+    def ended(at):
+        detector = EventDetector(_objects(), EventConfig())
+        events = told(lambda t: path(t) if t < at else None, at, 30, detector=detector)
+        return kinds(events + detector._ended(set(), _frame(at), np.array([0, 0, 1.0])))
+
+    assert "fell" in ended(BEGIN + 0.6 + 0.3)
+    assert "fell" not in ended(BEGIN + 0.6 + 0.06)
+
+
+def test_knocked_over():
+    def path(t):
+        angle = 90 * np.clip((t - BEGIN) / 0.4, 0, 1) ** 2
+        about = np.radians(angle)
+        # About its lower edge.
+        x, z = SIZE[0] / 2, SIZE[2] / 2
+        pose = turned(standing(), "y", angle)
+        pose[0, 3] = x - x * np.cos(about) + z * np.sin(about)
+        pose[2, 3] = z * np.cos(about) + x * np.sin(about)
+        return pose
+
+    events = told(path, rate=10)
+
+    assert sorted(kinds(events)) == ["knocked_over", "moved"]
+
+
+def test_turned_upside_down_slowly_in_the_hand_is_not_knocked_over():
+    carry = Carry(standing(), turned(standing(0.1), "x", 180), 3.0, 0.15)
+
+    events = told(_scripted(carry), 8, 10)
+
+    assert "knocked_over" not in kinds(events)
+    assert "carried" in kinds(events)
+
+
+def test_still_for_long_tells_nothing():
+    assert told([lambda t: standing(), lambda t: standing(0.2)], 120, 10) == []
+
+
+def test_wrong_rotations_of_single_frames_and_lasting_flips_are_no_motion():
+    def single(t):
+        return turned(standing(), "x", 180) if round(t * 10) % 37 == 5 else standing()
+
+    def lasting(t):
+        return turned(standing(), "x", 180) if 2 < t < 4 else standing()
+
+    assert told(single, 30, 10) == []
+    assert told(lasting, 8, 10) == []
+
+
+def test_gravity_unknown_tells_motion_only():
+    events = told(_scripted(_fall(0.5)), rate=30, config=EventConfig(gravity="unknown"))
+
+    assert kinds(events) == ["moved"]
+    assert "gravity is not known" in events[0].note
+
+
+def test_wrong_gravity_makes_up_no_fall(monkeypatch):
+    from pose_tracking.events import gravity
+
+    monkeypatch.setattr(gravity, "FIXED_UP", np.array([1.0, 0.0, 0.0]))
+
+    events = told(_scripted(_fall(0.5)), rate=30)
+
+    assert "fell" not in kinds(events)
+
+
+def test_hidden_and_seen_again():
+    events = told(lambda t: None if 2 <= t < 4 else standing(), rate=10)
+
+    assert kinds(events) == ["hidden"]
+    assert (events[0].end_ns - events[0].onset_ns) * 1e-9 == pytest.approx(2.0, abs=0.15)
+
+
+def test_moved_while_hidden():
+    def path(t):
+        return None if 2 <= t < 4 else standing(0.2 if t >= 4 else 0)
+
+    assert sorted(kinds(told(path, 8, 10))) == ["hidden", "moved"]
+
+
+def test_changing_rate():
+    rng = np.random.default_rng(3)
+    stamps = np.cumsum(rng.choice([1 / 60, 1 / 30, 1 / 10], 300))
+    carry = Carry(standing(), standing(0.3, 0.1), 2.0, 0.15)
+
+    assert sorted(kinds(told(_scripted(carry), stamps=stamps))) == ["carried", "moved", "placed"]
+
+
+def test_camera_of_unknown_pose_that_is_knocked_tells_nothing():
+    places = [standing(), standing(0.2), standing(0, 0.2), standing(-0.2, 0.1)]
+
+    def knocked(place):
+        return lambda t: place if t < 3 else _shift @ place
+
+    _shift = np.eye(4)
+    _shift[:3, 3] = [0.05, 0.02, 0.0]
+    detector = EventDetector(_objects())
+
+    assert told([knocked(p) for p in places], 8, 10, detector=detector, knows_camera=False) == []
+    assert detector.camera_shifts >= 1
+
+
+def test_activity_while_it_goes_on():
+    detector = EventDetector(_objects())
+    fall = _scripted(_fall(1.0))
+    seen = set()
+    for end in np.arange(0.5, 4.0, 0.1):
+        detector.reset()
+        told(fall, float(end), 30, detector=detector)
+        seen.add(detector.activities[1][0])
+
+    assert {Activity.STILL, Activity.MOVING, Activity.FALLING} <= seen
+
+
+def _objects():
+    from event_story import OBJECTS
+
+    return OBJECTS
+
+
+def _frame(seconds):
+    from event_story import CAMERA, EMPTY, NO_COLOR, VIEW
+
+    from pose_tracking.core.frame import RGBDFrame
+
+    return RGBDFrame(NO_COLOR, EMPTY, CAMERA, round((1 + seconds) * 1e9), camera_pose=VIEW)
