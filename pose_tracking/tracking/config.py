@@ -56,6 +56,14 @@ class TrackingConfig:
     by_place_iou_gate: float = option(
         0.85, "the same as the largest 1 - IoU with the expected box; either will do", range=(0.01, 1.0)
     )
+    sudden_acceleration: float = option(
+        12.0,
+        "the only missing track of a class takes the only new detection of it where this acceleration can have brought "
+        "it since it was last seen (gravity, and a little): what falls gets out of all gates within a frame. Only "
+        "tracks that were not found on the depth either; at most 0.5 s unseen; 0: never",
+        unit="m/s^2",
+        range=(0.0, 1000.0),
+    )
     n_init: int = option(
         2,
         "detections until a track is confirmed, recovered poses not counted; Deep SORT has 3, but two false ones "
@@ -156,6 +164,7 @@ class TrackingConfig:
             motion_weight=0.0,
             motion="box",
             by_place=False,
+            sudden_acceleration=0.0,
             n_init=3,
             max_age=30,
             max_age_seconds=3600.0,

@@ -18,7 +18,7 @@ from pose_tracking.core.geometry import invert_transform
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.objects import ObjectSet
 
-from . import camera_motion, track
+from . import camera_motion, sudden, track
 from .camera_motion import MeasuredMotion
 from .config import TrackingConfig
 from .frame_interval import FrameInterval
@@ -157,6 +157,12 @@ class Tracker:
         self._update(association.matches)
         self._update(found, recovered=True)
         seen = {t.track_id for t, _ in found}
+        missing = [t for t in association.unmatched_tracks if t.track_id not in seen]
+        moved = sudden.sudden_moves(missing, association.unmatched_detections, self.config)
+        for each, detection in moved:
+            sudden.move(each, detection)
+        self._update(moved)
+        seen |= {t.track_id for t, _ in moved}
         for each, _ in found:
             if association.searched and (each.track_id in in_clear_view or not each.is_confirmed):
                 each.deny(self.config)
@@ -165,8 +171,10 @@ class Tracker:
                 each.mark_missed(self.config, searched=association.searched)
                 self._check_view(each, moment)
         self._drop_deleted(moment)
+        continued = {id(detection) for _, detection in moved}
         for detection in association.unmatched_detections:
-            self._begin(detection, moment)
+            if id(detection) not in continued:
+                self._begin(detection, moment)
         self._reidentify([t for t in self.tracks if t.is_confirmed and t.track_id not in confirmed], moment)
         return [each.snapshot() for each in self.tracks]
 
