@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pose_tracking.core.config import option
+from pose_tracking.events.config import EventConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
 
@@ -92,3 +93,4 @@ class PipelineConfig:
     depth_tracking: DepthTrackingConfig = option(
         DepthTrackingConfig(), "how a pose is tracked on the depth", formerly="carrying"
     )
+    events: EventConfig = option(EventConfig(), "what is told of the tracked objects")

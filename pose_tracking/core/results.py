@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Bool, Float, Float32, Int
+from .events import Activity
 
 
 @dataclass
@@ -164,6 +165,7 @@ class TrackedObject:
         hits: number of detections the track is made of.
         mask: (H, W) bool of this frame's detection, or None.
         detection: the detection of this frame, or None while coasting.
+        activity: what the object does, as the rules on events tell it.
     """
 
     track_id: int
@@ -186,6 +188,7 @@ class TrackedObject:
     detection: Detection | None = None
     size_sigma: Float | None = None
     is_scaled: bool = False
+    activity: Activity = Activity.UNKNOWN
 
     @property
     def is_confirmed(self) -> bool:

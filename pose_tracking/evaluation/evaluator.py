@@ -13,6 +13,7 @@ from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
 
+from .metrics.events import EventScorer
 from .metrics.size import SizeScores
 from .metrics.ycbineoat import YcbInEoat
 from .report.files import report_folder, write_report
@@ -63,6 +64,7 @@ def evaluate(
 
     protocol = YcbInEoat(tracker.objects) if ycbineoat else None
     sizes = SizeScores(tracker.bundle.shapes, min_visib)
+    events = EventScorer()
     scorer = Scorer(tracker.objects, min_visib, threshold=tracker.option("min_pose_confidence"))
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
@@ -86,6 +88,7 @@ def evaluate(
         sizes.add(sample, objects)
         if protocol is not None:
             protocol.add(sample, objects)
+        events.add(sample, objects, result.events)
         if on_frame is not None:
             on_frame(sample, result, judged)
     report = scorer.report(source.name, tracker.bundle.name)
@@ -95,6 +98,7 @@ def evaluate(
         "noisy_gt": None if noisy_gt is None else dict(noisy_gt),
         "ycbineoat": None if protocol is None else protocol.result(),
         "size": sizes.result(),
+        "events": events.result(),
         "camera_warning": warning,
         "poses_cut_short": cut_short,
         "engines": tracker.engines,
@@ -111,6 +115,7 @@ def _result(sample: Sample, objects: list[TrackedObject], done: FrameReport) -> 
         done.rejected,
         candidates=[*done.detections, *done.rejected_detections],
         segmented=done.segmented,
+        events=done.events,
     )
 
 

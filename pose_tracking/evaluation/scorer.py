@@ -140,6 +140,7 @@ class Scorer:
                         o.score,
                         o.pose_confidence,
                         o.pose,
+                        o.activity,
                     )  # fmt: skip
                 )
 

@@ -15,6 +15,7 @@ class EventConfig:
     tracks; the defaults leave four standard deviations of the poses of renders between rest and motion.
     """
 
+    enabled: bool = option(True, "whether anything is told at all", runtime=True)
     gravity: str = option(
         "auto",
         "where 'up' comes from: the z axis of the fixed frame (REP 103), the plane that things stand on (support), "

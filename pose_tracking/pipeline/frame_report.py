@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pose_tracking.core.events import Event
 from pose_tracking.core.results import Detection
 
 STAGES = ("segmentation", "pose", "tracking", "total")
@@ -31,6 +32,8 @@ class FrameReport:
         followed: number of detections whose pose was found there without the network (`pipeline.network_every`).
         cut_short: number of instances for which more poses would have been tried, had there been time for it
             (`pose.time_budget`); the next frame goes on with them.
+        events: what has become certain with this frame of what happened to the tracked objects.
+        activity_since: by track ID, stamp (ns) since which each confirmed object does what its `activity` says.
         camera_warning: what the detections of late say is wrong with the camera (see `camera_check`); empty: nothing.
         cpu_seconds: processor time by stage, of all threads of the process together.
     """
@@ -45,6 +48,8 @@ class FrameReport:
     started_at_tracks: int = 0
     followed: int = 0
     cut_short: int = 0
+    events: list[Event] = field(default_factory=list)
+    activity_since: dict[int, int] = field(default_factory=dict)
     camera_warning: str = ""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, TrackedObject
+from pose_tracking.events import EventDetector
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner
 from pose_tracking.pose.fitting.scoring import Verifier
@@ -102,6 +103,7 @@ class PoseTracker:
         self._last_stamp_ns: int | None = None
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
+        self._events = EventDetector(bundle.objects)
 
     @property
     def engines(self) -> dict[str, str]:
@@ -180,9 +182,22 @@ class PoseTracker:
         recovery = self._recover(frame, association, report)
         with report.timed("tracking"):
             tracked = self.tracker.commit(association, recovery.found, recovery.in_clear_view)
+            self._tell_events(frame, tracked, report)
         is_new = any(thing.age_frames == 0 for thing in tracked)
         self._schedule.frame_done(report.segmented, lost=recovery.needs_detector, new=is_new)
         return tracked
+
+    def _tell_events(self, frame: RGBDFrame, tracked: list[TrackedObject], report: FrameReport) -> None:
+        """Say what has happened to the objects, and what they do."""
+        if not self.config.events.enabled:
+            return
+        self._events.config = self.config.events
+        report.events = self._events.update(frame, tracked)
+        activities = self._events.activities
+        report.activity_since = {track_id: since for track_id, (_, since) in activities.items()}
+        for thing in tracked:
+            if thing.track_id in activities:
+                thing.activity = activities[thing.track_id][0]
 
     def _recover(self, frame: RGBDFrame, association: Association, report: FrameReport) -> Recovery:
         # Without meshes or depth nothing could tell an object that is there from an absent one.
@@ -211,6 +226,7 @@ class PoseTracker:
         self._detecting.reset()
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
+        self._events.reset()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:

@@ -195,6 +195,7 @@ def _extra(gathered: Gathered, min_visib: float, threshold: float, tracking_note
         "noisy_gt": None,
         "ycbineoat": None,
         "size": None,
+        "events": None,
         "camera_warning": "",
         "poses_cut_short": 0,
     }

@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.events import Activity
 from pose_tracking.visualization.colors import color_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .results import Report
+    from .results import Report, TrackRow
 
 MAX_TIMELINES = 60
+ACTIVITY_COLORS = {
+    Activity.UNKNOWN: "0.8",
+    Activity.STILL: "tab:green",
+    Activity.MOVING: "tab:blue",
+    Activity.CARRIED: "tab:orange",
+    Activity.FALLING: "tab:red",
+}
+MARKED_EVENTS = ("placed", "fell", "knocked_over", "left", "hidden")  # the others are seen from the colours
 
 
 def add_curves(report: Report) -> bytes | None:
@@ -89,6 +98,39 @@ def track_timelines(report: Report) -> bytes | None:
     axes.set_yticks(range(len(shown)), [names[key] for key in shown], fontsize=7)
     hidden = len(seen) - len(shown)
     axes.set(xlabel="frame" + (f" ({hidden} shorter tracks left out)" if hidden else ""), xlim=(-1, len(frames)))
+    axes.invert_yaxis()
+    return _png(figure)
+
+
+def event_timelines(report: Report) -> bytes | None:
+    """What each confirmed track did over time, a row a track, and the events told of it; None without tracks."""
+    rows: dict[tuple[int, int], list[TrackRow]] = {}
+    for row in report.tracks:
+        rows.setdefault((row.scene_id, row.track_id), []).append(row)
+    if not rows:
+        return None
+    shown = sorted(sorted(rows, key=lambda k: -len(rows[k]))[:MAX_TIMELINES])
+    first = {scene: min(r.stamp_ns for r in report.tracks if r.scene_id == scene) for scene, _ in shown}
+    figure = _figure(11, 1.2 + 0.3 * len(shown))
+    axes = figure.subplots()
+    for activity, color in ACTIVITY_COLORS.items():
+        points = [
+            ((r.stamp_ns - first[key[0]]) * 1e-9, y)
+            for y, key in enumerate(shown)
+            for r in rows[key]
+            if r.activity == activity
+        ]
+        if points:
+            axes.scatter(*zip(*points, strict=True), marker="|", s=60, color=color, label=activity.name.lower())
+    for event in (report.data["extra"].get("events") or {"told": ()})["told"]:
+        key = event["scene_id"], event["identity"]
+        if key in shown and event["kind"] in MARKED_EVENTS:
+            at = (event["end_ns"] - first[key[0]]) * 1e-9, shown.index(key) + 0.3
+            axes.scatter(*at, marker="x", s=18, color="black", linewidths=0.8)
+            axes.annotate(event["kind"].replace("_", " "), at, fontsize=6, rotation=20)
+    axes.set_yticks(range(len(shown)), [f"{rows[k][0].name} #{k[1]}" for k in shown], fontsize=7)
+    axes.set(xlabel="seconds")
+    axes.legend(fontsize=7, loc="upper right", ncols=len(ACTIVITY_COLORS))
     axes.invert_yaxis()
     return _png(figure)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.events import Activity, Event
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import GroundTruthObject
 from pose_tracking.evaluation.metrics.object_counts import ObjectCounts
@@ -26,6 +27,7 @@ class FrameResult:
         rejected: number of detections that were thrown away, by reason.
         candidates: all detections before the pose confidence was asked, or None where only `objects` is known.
         segmented: whether the detector ran in this frame.
+        events: what became certain in it of what happened to the objects.
     """
 
     stamp_ns: int
@@ -34,6 +36,7 @@ class FrameResult:
     rejected: Mapping[str, int] = field(default_factory=dict)
     candidates: Sequence[Detection] | None = None
     segmented: bool = True
+    events: Sequence[Event] = ()
 
     def is_detected(self, thing: TrackedObject) -> bool:
         """Whether the detector found an observed object in this frame, as far as known, and not the depth tracking."""
@@ -105,7 +108,7 @@ class PoseRow:
 
 @dataclass(frozen=True)
 class TrackRow:
-    """One line of ``tracks.csv``: a confirmed track seen in a frame; pose in metres, or None."""
+    """One line of ``tracks.csv``: a confirmed track seen in a frame; pose in metres or None; without its activity."""
 
     scene_id: int
     image_id: int
@@ -117,6 +120,7 @@ class TrackRow:
     score: float
     pose_confidence: float
     pose: Float | None
+    activity: Activity = Activity.UNKNOWN
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 from . import plots
 from .results import Report
 from .schema import STAGES, ReportData
-from .tables import UNKNOWN, Table, count, millimetres, number, percent, size_table, ycbineoat_table
+from .tables import UNKNOWN, Table, count, events_table, millimetres, number, percent, size_table, ycbineoat_table
 
 STAGE_NAMES = {
     "network": "most confident pose",
@@ -240,6 +240,21 @@ def _tracking(report: Report) -> Section | LeftOut:
     return Section("Tracking", [Table(head, [["tracks", *cells]])], drawn, how)
 
 
+def _events(report: Report) -> Section | None:
+    """None where nothing was told and nothing happened."""
+    events = report.data["extra"].get("events")
+    if not events or not (events["told"] or events["happened"]):
+        return None
+    timeline = plots.event_timelines(report)
+    tables = [] if events["kinds"] is None else [events_table(events["kinds"])]
+    note = (
+        "What each track did, by colour; below it what was told of it (crosses at the end of each event). "
+        "An event is right where its track is on that object and the times overlap by an IoU of at least "
+        f"{events['min_iou']:g}, both widened by a frame; the delay is from its end until it was told."
+    )
+    return Section("Events", tables, [] if timeline is None else [timeline], note)
+
+
 def _detections(report: Report) -> Section | LeftOut:
     extra = report.data["extra"]
     seen = {report.counts[int(key)].name: e for key, e in extra["objects"].items() if e["detections"]}
@@ -288,5 +303,5 @@ def _latency(report: Report) -> Section | LeftOut:
 
 
 PARTS: tuple[Callable[[Report], Section | LeftOut | None], ...] = (
-    _poses, _ycbineoat, _sizes, _stages, _masks, _confidence, _covariance, _tracking, _detections, _latency,
+    _poses, _ycbineoat, _sizes, _stages, _masks, _confidence, _covariance, _tracking, _events, _detections, _latency,
 )  # fmt: skip

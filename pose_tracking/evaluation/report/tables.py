@@ -79,6 +79,24 @@ def millimetres(value: float | None) -> str:
     return UNKNOWN if value is None else number(value * 1e3, ".1f")
 
 
+def events_table(kinds: dict[str, Any]) -> Table:
+    """What `metrics.events` gives, kind by kind."""
+    rows = [
+        [
+            kind.replace("_", " "),
+            count(of["happened"]),
+            count(of["told"]),
+            count(of["right"]),
+            percent(of["precision"]),
+            percent(of["recall"]),
+            percent(of["f"]),
+            number(of["median_delay"], ".2f"),
+        ]
+        for kind, of in kinds.items()
+    ]
+    return Table(["event", "happened", "told", "right", "precision", "recall", "F", "delay [s]"], rows)
+
+
 def ycbineoat_table(scores: dict[str, Any]) -> Table:
     """What `metrics.ycbineoat` gives, object by object, then their mean and all frames together."""
     head = [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from .schema import ReportData
-from .tables import Table, count, millimetres, number, percent, size_table, ycbineoat_table
+from .tables import Table, count, events_table, millimetres, number, percent, size_table, ycbineoat_table
 
 # The stages that are told apart in the terminal; the HTML report has them all.
 STAGE_NAMES = {"network": "raw", "refined": "refined", "icp": "ICP", "estimated": "verified"}
@@ -28,6 +29,7 @@ def format_table(data: ReportData) -> str:
         lines += _sizes(extra.get("size"))
         lines += _covariance(extra.get("covariance", {}))
         lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
+    lines += _events(extra.get("events"))
     if extra.get("camera_warning"):
         lines.append(f"warning: {extra['camera_warning']}")
     if extra.get("poses_cut_short"):
@@ -121,6 +123,16 @@ def _ycbineoat(scores: dict[str, Any] | None) -> list[str]:
 def _sizes(scores: dict[str, Any] | None) -> list[str]:
     """How exact measured sizes are; nothing where all are those of meshes."""
     return [] if scores is None else size_table(scores).as_text()
+
+
+def _events(events: dict[str, Any] | None) -> list[str]:
+    """The scores of the events where their truth is known, else how often each kind was told."""
+    if not events:
+        return []
+    if events["kinds"] is not None:
+        return [f"events, temporal IoU {events['min_iou']:g}", *events_table(events["kinds"]).as_text()]
+    told = Counter(event["kind"].replace("_", " ") for event in events["told"])
+    return [f"events    {', '.join(f'{kind} {n}' for kind, n in told.items())}"] if told else []
 
 
 def _covariance(figures: dict[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -10,10 +10,11 @@ from geometry_msgs.msg import Pose, Transform, TransformStamped
 from std_msgs.msg import Header
 
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.events import Event, EventKind
 from pose_tracking.core.geometry import make_transform, quaternion_xyzw, rotation_from_quaternion_xyzw
 from pose_tracking.core.results import TrackedObject, TrackState
+from pose_tracking.msg import TrackActivity, TrackedObjectArray, TrackEvent, TrackEventArray
 from pose_tracking.msg import TrackedObject as TrackedObjectMsg
-from pose_tracking.msg import TrackedObjectArray
 
 _SECONDS = (-(2**31), 2**31 - 1)  # what builtin_interfaces/Time and Duration hold
 
@@ -114,6 +115,55 @@ def from_tracked_object(message: TrackedObjectMsg) -> TrackedObject:
         frames_since_seen=0 if since == 0 and state != TrackState.COASTING else 1,
         seconds_since_seen=since,
         hits=message.hits,
+    )
+
+
+def track_event_array(
+    header: Header, events: Sequence[Event], objects: Sequence[TrackedObject], since: Mapping[int, int]
+) -> TrackEventArray:
+    """The message of ``~/events``.
+
+    Args:
+        header: of the frame.
+        events: what has become certain with it.
+        objects: all tracks after it.
+        since: by track ID, stamp (ns) since which each object does what its `activity` says; the others are left out.
+    """
+    message = TrackEventArray(header=header, events=[track_event(event) for event in events])
+    message.activities = [
+        TrackActivity(track_id=each.track_id, activity=int(each.activity), since=to_time(since[each.track_id]))
+        for each in objects
+        if each.track_id in since
+    ]
+    return message
+
+
+def track_event(event: Event) -> TrackEvent:
+    """One event as a message."""
+    return TrackEvent(
+        kind=event.kind.value,
+        track_id=event.identity,
+        obj_id=event.obj_id,
+        class_name=event.class_name,
+        onset=to_time(event.onset_ns),
+        end=to_time(event.end_ns),
+        confidence=float(event.confidence),
+        note=event.note,
+    )
+
+
+def from_track_event(message: TrackEvent) -> Event:
+    """The event a message of ``~/events`` tells of."""
+    onset_ns, end_ns = (t.sec * 1_000_000_000 + t.nanosec for t in (message.onset, message.end))
+    return Event(
+        EventKind(message.kind),
+        message.track_id,
+        message.obj_id,
+        message.class_name,
+        onset_ns,
+        end_ns,
+        message.confidence,
+        message.note,
     )
 
 

@@ -11,6 +11,7 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from pose_tracking.core.events import Activity
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.objects import ObjectSet
@@ -97,6 +98,8 @@ class MarkerBuilder:
         marker.scale.z = 0.025
         marker.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
         marker.text = f"{thing.class_name} {thing.track_id} ({thing.pose_confidence:.2f})"
+        if thing.activity not in (Activity.UNKNOWN, Activity.STILL):
+            marker.text += f" {thing.activity.name.lower()}"
         return marker
 
     def _trail(self, header: Header, thing: TrackedObject, trail: deque[Point]) -> Marker:

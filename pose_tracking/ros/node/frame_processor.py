@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ class FrameProcessor:
         if not self._is_active():
             self._monitor.dropped("deactivated")
             return
-        self._outputs.publish(frame, tracked, placed, frame_id, time.monotonic() - job.taken)
+        self._outputs.publish(frame, tracked, placed, frame_id, time.monotonic() - job.taken, self._tracker.report)
         done = time.monotonic()
         stages = dict(self._tracker.report.seconds)
         stages.update(
@@ -137,5 +138,6 @@ class FrameProcessor:
         counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.recovered}
         counts |= {"poses_from_tracks": report.started_at_tracks, "poses_followed": report.followed}
         counts["poses_cut_short"] = report.cut_short
+        counts |= Counter(f"events.{event.kind.value}" for event in report.events)
         counts |= {f"tracks_not_found.{reason}": count for reason, count in report.not_recovered.items()}
         self._monitor.processed(stages, report.rejected, counts, report.camera_warning)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovariance
@@ -17,11 +17,20 @@ from visualization_msgs.msg import MarkerArray
 from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject, TrackState
-from pose_tracking.msg import TrackedObjectArray
+from pose_tracking.msg import TrackedObjectArray, TrackEventArray
 from pose_tracking.objects import ObjectSet
-from pose_tracking.ros.messages.conversions import make_header, tracked_object, tracked_object_array, transforms
+from pose_tracking.ros.messages.conversions import (
+    make_header,
+    track_event_array,
+    tracked_object,
+    tracked_object_array,
+    transforms,
+)
 from pose_tracking.ros.messages.markers import MarkerBuilder
 from pose_tracking.visualization.overlay import OverlayPainter
+
+if TYPE_CHECKING:
+    from pose_tracking.pipeline.frame_report import FrameReport
 
 try:
     from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
@@ -51,6 +60,7 @@ class Outputs:
         create = node.create_lifecycle_publisher
         self._publishers = {
             "objects": create(TrackedObjectArray, "~/objects", QUEUE),
+            "events": create(TrackEventArray, "~/events", QUEUE),
             "image": create(Image, "~/image_annotated", 1),
         }
         if values["publish_markers"]:
@@ -82,6 +92,7 @@ class Outputs:
         placed: Sequence[TrackedObject],
         frame_id: str,
         processing_time: float,
+        report: FrameReport,
     ) -> None:
         """Publish one frame.
 
@@ -90,9 +101,13 @@ class Outputs:
             tracked: the tracks in the optical frame (for the overlay).
             placed: the same in frame `frame_id`.
             processing_time: seconds since the frame was taken.
+            report: what else the pipeline says of the frame.
         """
         header = make_header(frame.stamp_ns, frame_id)
         self._publishers["objects"].publish(tracked_object_array(header, placed, processing_time))
+        optical = make_header(frame.stamp_ns, frame.frame_id)
+        events = track_event_array(optical, report.events, tracked, report.activity_since)
+        self._publishers["events"].publish(events)
         if "tf" in self._publishers:
             stamped = transforms(header, placed)
             if stamped:
@@ -103,7 +118,7 @@ class Outputs:
             self._publishers["markers"].publish(self._markers.build(header, placed))
         if self._publishers["image"].get_subscription_count() > 0:
             image = self._painter.draw(frame, tracked)
-            self._publishers["image"].publish(to_image(image, make_header(frame.stamp_ns, frame.frame_id)))
+            self._publishers["image"].publish(to_image(image, optical))
 
 
 def to_image(image: UInt8, header: Header) -> Image:

@@ -24,6 +24,11 @@ PUBLISHED = (
         "every track: class, track ID, pose with covariance, velocity, size, scores, box, state and age",
     ),
     (
+        "`~/events`",
+        "`pose_tracking/TrackEventArray`",
+        "what has become certain with the frame (moved, placed, fell, ...) and what each object does",
+    ),
+    (
         "`~/detections_3d`",
         "`vision_msgs/Detection3DArray`",
         "confirmed objects in view, `id` = track ID; where vision_msgs is installed",

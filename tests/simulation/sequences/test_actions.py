@@ -96,7 +96,8 @@ def test_events_are_over_within_the_sequence_and_come_with_their_frames(objects)
     events = sequence.events()
     by_frame = [sample.events for sample in sequence]
 
-    assert events and sum(map(len, by_frame)) == len(events)
+    assert events
+    assert sum(map(len, by_frame)) == len(events)
     assert all(e.onset_ns <= e.end_ns <= START_NS + round(9.9e9) for e in events)
 
 
