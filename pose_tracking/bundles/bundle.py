@@ -36,7 +36,6 @@ from .objects_config import ObjectsConfig, load_objects
 from .pipeline_config import PipelineConfig
 
 if TYPE_CHECKING:
-    from pose_tracking.pose.estimator import Predictor
     from pose_tracking.pose.stage import OwnStage
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
@@ -211,8 +210,7 @@ class ModelBundle:
         from pose_tracking.networks.weights import fingerprint
         from pose_tracking.segmentation.embedding import load_embedding, trained_for
 
-        embedding = load_embedding(self.appearance_weights, device)
-        detector = trained_for(self.appearance_weights)
+        embedding, detector = load_embedding(self.appearance_weights, device), trained_for(self.appearance_weights)
         if detector and detector != fingerprint(self.segmentation_weights):
             raise BundleError(
                 f"{self.appearance_weights}: was trained on other weights than {self.segmentation_weights.name}: "
@@ -229,27 +227,9 @@ class ModelBundle:
             BundleError: the weights are corrupt, or of another network or number of objects.
             ConfigError: the engine asked for is not there.
         """
-        from pose_tracking.pose.boxes.estimator import BoxEstimator
-        from pose_tracking.pose.by_geometry import ByGeometry
+        from .pose_stages import build_pose_stage
 
-        config, known = self.config.pose, self.objects.with_shape
-        if not known:
-            return BoxEstimator(config, self.objects)
-        from pose_tracking.networks.engines.choice import choose_engine
-        from pose_tracking.pose.estimator import PoseEstimator
-        from pose_tracking.pose.hypotheses.predictor import PosePredictor
-
-        if config.proposed_by == "templates":
-            from pose_tracking.pose.hypotheses.template_predictor import TemplatePredictor
-
-            predictor: Predictor = TemplatePredictor(config, known, self.template_search)
-        else:
-            engine = choose_engine(inference or self.config.inference, device)
-            predictor = PosePredictor(config, known, self.pose_weights, self.refiner_weights, device, engine)
-        estimator = PoseEstimator(config, known, predictor)
-        if len(known) == len(self.objects):
-            return estimator
-        return ByGeometry(estimator, BoxEstimator(config, self.objects), frozenset(known))
+        return build_pose_stage(self, device, inference or self.config.inference)
 
 
 def read_options(values: Mapping[str, Any], path: Path) -> BundleConfig:

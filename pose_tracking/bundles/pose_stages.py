@@ -1,0 +1,52 @@
+"""Builds the pose stage that a bundle states: by networks or templates where shapes are known, boxes elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pose_tracking.networks.engines.config import InferenceConfig
+from pose_tracking.objects import ObjectSet
+
+if TYPE_CHECKING:
+    from pose_tracking.pose.estimator import Predictor
+    from pose_tracking.pose.stage import OwnStage
+
+    from .bundle import ModelBundle
+
+
+def build_pose_stage(bundle: ModelBundle, device: str, inference: InferenceConfig) -> OwnStage:
+    """The pose estimation of a bundle with its weights on `device`.
+
+    Raises:
+        BundleError: the weights are corrupt, or of another network or number of objects.
+        ConfigError: the engine asked for is not there.
+    """
+    from pose_tracking.pose.boxes.estimator import BoxEstimator
+    from pose_tracking.pose.by_geometry import ByGeometry
+
+    config, known = bundle.config.pose, bundle.objects.with_shape
+    if not known:
+        return BoxEstimator(config, bundle.objects)
+    from pose_tracking.pose.estimator import PoseEstimator
+    from pose_tracking.pose.fitting.warm_up import kernels_compiled
+
+    # While the networks are compiled, so are the kernels.
+    with kernels_compiled(config, known):
+        predictor = _predictor(bundle, known, device, inference)
+    estimator = PoseEstimator(config, known, predictor)
+    if len(known) == len(bundle.objects):
+        return estimator
+    return ByGeometry(estimator, BoxEstimator(config, bundle.objects), frozenset(known))
+
+
+def _predictor(bundle: ModelBundle, known: ObjectSet, device: str, inference: InferenceConfig) -> Predictor:
+    config = bundle.config.pose
+    if config.proposed_by == "templates":
+        from pose_tracking.pose.hypotheses.template_predictor import TemplatePredictor
+
+        return TemplatePredictor(config, known, bundle.template_search)
+    from pose_tracking.networks.engines.choice import choose_engine
+    from pose_tracking.pose.hypotheses.predictor import PosePredictor
+
+    engine = choose_engine(inference, device)
+    return PosePredictor(config, known, bundle.pose_weights, bundle.refiner_weights, device, engine)
