@@ -14,11 +14,21 @@ from .edit import set_options
 
 # What a new bundle says so that depth segments and templates stand in for the networks. The first two poses of an
 # instance hold nearly every right one, all rotations having been looked at. Segments are of anything, not of what a
-# detector has learnt to know, so that more of them look like an object by chance: the pose has to be surer.
+# detector has learnt to know, and more of them look like an object by chance: the weights of the pose check are fitted
+# (`fit_calibration`, drawn to the usual ones) to what it sees here, on simulated sequences of coloured objects, on
+# real recordings of ones without colour, and on real scenes without any, and the pose has to be surer.
 WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "segmentation": {"backend": "depth_segments"},
-    "pose": {"proposed_by": "templates", "hypotheses": 2, "search": {"enabled": False}},
-    "pipeline": {"min_pose_confidence": 0.5, "min_colorless_score": 0.3},
+    "pose": {
+        "proposed_by": "templates",
+        "hypotheses": 2,
+        "search": {"enabled": False},
+        "verification": {
+            "bias": -9.5,
+            "weights": (7.4, -16.4, -18.3, 4.9, -4.0, 2.5, -9.6, -2.5, -4.1, -8.6, -3.1, 0.5),
+        },
+    },
+    "pipeline": {"min_pose_confidence": 0.65, "min_colorless_score": 0.0},
 }
 _OF_DETECTOR = ("segmentation", "pipeline")
 
@@ -62,7 +72,8 @@ def _reset(folder: Path, path: tuple[str, ...], written: Mapping[str, Any], now:
         if isinstance(value, Mapping):
             _reset(folder, (*path, name), value, getattr(now, name), getattr(default, name))
         elif getattr(now, name) == value:
-            values[name] = getattr(default, name)
+            usual = getattr(default, name)
+            values[name] = list(usual) if isinstance(usual, tuple) else usual
     if values:
         set_options(folder / CONFIG_FILE, path, values)
 

@@ -95,9 +95,12 @@ def test_odd_sizes_keep_their_place() -> None:
     assert len(found)
 
 
-def test_a_frame_without_depth_has_no_segments() -> None:
+def test_a_frame_without_depth_has_no_segments_which_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     frame, _ = render([(STEPS, at(0, 0, 0.7, 0))])
-    assert len(segmenter().segment(RGBDFrame.of_color(frame.color))) == 0
+    own = segmenter()
+    for _ in range(2):
+        assert len(own.segment(RGBDFrame.of_color(frame.color))) == 0
+    assert caplog.text.count("without depth") == 1
 
 
 def test_bare_walls_and_holes_give_nothing() -> None:

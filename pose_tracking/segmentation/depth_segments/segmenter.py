@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import cv2
 import numpy as np
 
@@ -21,6 +23,8 @@ from .identity import identity_features
 from .planes import dominant_planes
 from .proposals import groups, off_planes, parts
 
+LOGGER = logging.getLogger(__name__)
+
 # Likeness and fit at which the score is 0, and 1.
 LIKENESS, FIT = (0.3, 0.8), (0.5, 1.0)
 
@@ -39,6 +43,7 @@ class DepthSegmenter(Segmenter):
     ) -> None:
         self.config, self.search = config, search
         self.depth_noise = depth_noise or DepthNoiseConfig()
+        self._warned = False
         objects = [search.objects[i] for i in search.templates]
         self._obj_ids = np.array(list(search.templates), np.int64)
         self._diameters = np.array([model.diameter for model in objects])
@@ -50,6 +55,9 @@ class DepthSegmenter(Segmenter):
         """
         height, width = frame.depth.shape
         if not frame.has_depth:
+            if not self._warned:
+                LOGGER.warning("frames without depth: a bundle without a trained detector finds nothing in them")
+                self._warned = True
             return Instances.empty(height, width)
         surface = self.search.surface(frame)
         segments = self.segments(surface, frame)
