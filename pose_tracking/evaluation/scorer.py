@@ -128,21 +128,11 @@ class Scorer:
             if pose is not None:
                 self._gathered.poses.append(PoseRow(sample.scene_id, image, o.obj_id, o.score, pose, total))
             if o.is_confirmed:
-                self._gathered.tracks.append(
-                    TrackRow(
-                        sample.scene_id,
-                        image,
-                        result.stamp_ns,
-                        o.track_id,
-                        o.obj_id,
-                        o.class_name,
-                        np.asarray(o.box, float),
-                        o.score,
-                        o.pose_confidence,
-                        o.pose,
-                        o.activity,
-                    )  # fmt: skip
-                )
+                row = TrackRow(
+                    sample.scene_id, image, result.stamp_ns, o.track_id, o.obj_id, o.class_name,
+                    np.asarray(o.box, float), o.score, o.pose_confidence, o.pose, o.activity,
+                )  # fmt: skip
+                self._gathered.tracks.append(row)
 
     def _count(
         self,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from . import plots
+from .optional_sections import events_section, size_section, ycbineoat_section
 from .results import Report
 from .schema import STAGES, ReportData
-from .tables import UNKNOWN, Table, count, events_table, millimetres, number, percent, size_table, ycbineoat_table
+from .section import LeftOut, Section
+from .tables import UNKNOWN, Table, count, millimetres, number, percent
 
 STAGE_NAMES = {
     "network": "most confident pose",
@@ -24,30 +26,6 @@ TRACKING_NAMES = {
     "ml": "mostly lost",
 }  # fmt: skip
 TRACKING_RATIOS = ("mota", "motp", "idf1", "hota")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report.
-
-    Attributes:
-        title: its heading.
-        tables, plots: what it shows; plots are PNG.
-        note: how to read it.
-    """
-
-    title: str
-    tables: Sequence[Table] = ()
-    plots: Sequence[bytes] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A part that is not in the report, and why."""
-
-    title: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -186,29 +164,6 @@ def _confidence(report: Report) -> Section | LeftOut:
     return Section("Pose confidence", [Table([*head, "precision", "recall"], rows, totals=1).known], note=note)
 
 
-def _ycbineoat(report: Report) -> Section | None:
-    """None where it was not asked for."""
-    scores = report.data["extra"]["ycbineoat"]
-    if scores is None:
-        return None
-    note = (
-        "The pose that the track publishes, in every annotated frame, whatever is seen of the object; a frame without "
-        "one is a failure. ADD and ADD-S AUC up to 0.1 m as that data set's evaluation sums them, both for every "
-        "object. A stretch is of frames on end under one ID; jitter is the root mean square of how much the error of "
-        "the pose changes from one frame to the next."
-    )
-    return Section("Protocol of YCBInEOAT", [ycbineoat_table(scores)], note=note)
-
-
-def _sizes(report: Report) -> Section | None:
-    """None where no size was measured."""
-    scores = report.data["extra"].get("size")
-    if scores is None:
-        return None
-    note = "Relative errors; 90 % of them should be within 1.645 of the standard deviations stated beside the sizes."
-    return Section("Sizes", [size_table(scores)], note=note)
-
-
 def _covariance(report: Report) -> Section | LeftOut:
     found = {stage: of for stage, of in report.data["extra"].get("covariance", {}).items() if of["poses"]}
     if not found:
@@ -238,21 +193,6 @@ def _tracking(report: Report) -> Section | LeftOut:
         "of the matches (1 is best), HOTA the mean over 19 IoU thresholds."
     )
     return Section("Tracking", [Table(head, [["tracks", *cells]])], drawn, how)
-
-
-def _events(report: Report) -> Section | None:
-    """None where nothing was told and nothing happened."""
-    events = report.data["extra"].get("events")
-    if not events or not (events["told"] or events["happened"]):
-        return None
-    timeline = plots.event_timelines(report)
-    tables = [] if events["kinds"] is None else [events_table(events["kinds"])]
-    note = (
-        "What each track did, by colour; below it what was told of it (crosses at the end of each event). "
-        "An event is right where its track is on that object and the times overlap by an IoU of at least "
-        f"{events['min_iou']:g}, both widened by a frame; the delay is from its end until it was told."
-    )
-    return Section("Events", tables, [] if timeline is None else [timeline], note)
 
 
 def _detections(report: Report) -> Section | LeftOut:
@@ -303,5 +243,6 @@ def _latency(report: Report) -> Section | LeftOut:
 
 
 PARTS: tuple[Callable[[Report], Section | LeftOut | None], ...] = (
-    _poses, _ycbineoat, _sizes, _stages, _masks, _confidence, _covariance, _tracking, _events, _detections, _latency,
+    _poses, ycbineoat_section, size_section, _stages, _masks, _confidence, _covariance, _tracking, events_section,
+    _detections, _latency,
 )  # fmt: skip

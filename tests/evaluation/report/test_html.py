@@ -14,7 +14,8 @@ from pose_tracking.evaluation import FrameResult, score, score_to_folder
 from pose_tracking.evaluation.report.html import Picture, Pictures, render_html
 from pose_tracking.evaluation.report.recorder import describe
 from pose_tracking.evaluation.report.results import FrameScore, Report
-from pose_tracking.evaluation.report.sections import LeftOut, figures, sections
+from pose_tracking.evaluation.report.section import LeftOut
+from pose_tracking.evaluation.report.sections import figures, sections
 from pose_tracking.objects import ObjectSet
 
 FRAMES = 4
