@@ -3,7 +3,7 @@
 Layout of a scene folder (https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md)::
 
     scene_camera.json    {"<image>": {"cam_K", "depth_scale", "cam_R_w2c", "cam_t_w2c", "stamp_ns"}}
-    scene_gt.json        {"<image>": [{"cam_R_m2c", "cam_t_m2c", "obj_id", "instance_id"}]}
+    scene_gt.json        {"<image>": [{"cam_R_m2c", "cam_t_m2c", "obj_id", "instance_id", "scale"}]}
     scene_gt_info.json   {"<image>": [{"bbox_obj", "bbox_visib", "px_count_all", "px_count_visib", "visib_fract"}]}
     scene_events.json    {"<image>": [{"kind", "instance_id", "obj_id", "lasted_ns"}]}
     rgb/000000.png (or .jpg), depth/000000.png, mask_visib/000000_000000.png
@@ -11,7 +11,8 @@ Layout of a scene folder (https://github.com/thodan/bop_toolkit/blob/master/docs
 
 Lengths are millimetres, depth values times ``depth_scale`` are millimetres. ``stamp_ns`` (time of exposure),
 ``stamps.txt`` (the same, for scenes whose other files are to stay as published), ``instance_id`` (identity over the
-frames, from 1) and ``scene_events.json`` (see `event_files`) are additions of ours that other readers ignore.
+frames, from 1), ``scale`` (size over that of the mesh, where it is not 1) and ``scene_events.json`` (see `event_files`)
+are additions of ours that other readers ignore.
 """
 
 from __future__ import annotations
@@ -258,6 +259,7 @@ def _read_object(image: _Image, gt_id: int, entry: Mapping[str, Any]) -> GroundT
         obj_id = int(entry["obj_id"])
         pose = _transform_mm(entry["cam_R_m2c"], entry["cam_t_m2c"])
         instance_id = int(entry["instance_id"]) if entry.get("instance_id") is not None else None
+        scale = float(entry.get("scale", 1.0))
         visibility = float(info["visib_fract"]) if info.get("visib_fract", -1) >= 0 else None
         box, amodal_box = _box(info.get("bbox_visib")), _box(info.get("bbox_obj"))
     except KeyError as error:
@@ -266,13 +268,15 @@ def _read_object(image: _Image, gt_id: int, entry: Mapping[str, Any]) -> GroundT
         raise DatasetError(f"{where}: not usable ({error})") from error
     if pose.shape != (4, 4) or not np.isfinite(pose).all():
         raise DatasetError(f"{where}: the pose is not finite")
+    if not 0 < scale < np.inf:
+        raise DatasetError(f"{where}: scale = {scale:g} is not above 0")
     mask = None
     mask_path = image.folder / "mask_visib" / f"{image.image_id:06d}_{gt_id:06d}.png"
     if mask_path.is_file():
         mask = read_mask(mask_path)
         if box is None:
             box = silhouette_box(mask)
-    return GroundTruthObject(obj_id, pose, visibility, box, mask, instance_id, amodal_box)
+    return GroundTruthObject(obj_id, pose, visibility, box, mask, instance_id, amodal_box, scale)
 
 
 def _box(xywh: Any) -> Float | None:

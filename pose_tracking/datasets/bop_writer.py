@@ -146,6 +146,8 @@ def _truth_entry(item: GroundTruthObject) -> dict[str, Any]:
     }
     if item.instance_id is not None:
         entry["instance_id"] = int(item.instance_id)
+    if item.scale != 1.0:
+        entry["scale"] = float(item.scale)
     return entry
 
 

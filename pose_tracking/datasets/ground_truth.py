@@ -55,9 +55,12 @@ def _render(
         if model is None or model.mesh is None:
             return None
         cache[item.obj_id] = MeshRaycaster(model.mesh)
-    (x0, y0, x1, y1), hits = cache[item.obj_id].render(item.pose, frame.intrinsics)
+    # Something larger looks as the mesh does from so much nearer.
+    pose = item.pose.copy()
+    pose[:3, 3] /= item.scale
+    (x0, y0, x1, y1), hits = cache[item.obj_id].render(pose, frame.intrinsics)
     depth = np.zeros(frame.depth.shape, np.float32)
-    depth[y0:y1, x0:x1] = hits.depth.reshape(y1 - y0, x1 - x0)
+    depth[y0:y1, x0:x1] = hits.depth.reshape(y1 - y0, x1 - x0) * item.scale
     return depth
 
 

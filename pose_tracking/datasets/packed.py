@@ -71,6 +71,7 @@ class PackedWriter:
                     "visibility": None if o.visibility is None else float(o.visibility),
                     "box": None if o.box is None else np.asarray(o.box, float).tolist(),
                     "instance_id": o.instance_id,
+                    "scale": o.scale,
                 }
                 for o in objects
             ],
@@ -192,6 +193,7 @@ class PackedDataset:
                 None if entry["box"] is None else np.array(entry["box"]),
                 instances == k,
                 entry["instance_id"],
+                scale=entry.get("scale", 1.0),
             )
             for k, entry in enumerate(meta["objects"], start=1)
         ]

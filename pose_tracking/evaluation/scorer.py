@@ -230,7 +230,7 @@ class Scorer:
             elif id(pose) in known:
                 error = known[id(pose)]
             else:
-                error = known[id(pose)] = self._pose_scorers[truth.obj_id](pose, truth.pose)
+                error = known[id(pose)] = self._pose_scorers[truth.obj_id](pose, truth.pose, truth.scale)
             if error is not None:
                 counts.errors.setdefault(stage, []).append(error)
                 found[stage] = error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -48,6 +48,10 @@ class Mesh:
         corners = self.vertices[self.faces].astype(np.float64)
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         return float(np.linalg.norm(cross, axis=1).sum() / 2)
+
+    def scaled(self, scale: float) -> Mesh:
+        """The same mesh, so many times as large; itself where it is as large."""
+        return self if scale == 1.0 else replace(self, vertices=(self.vertices * np.float32(scale)))
 
     def sample_surface(self, count: int, seed: int = 0) -> tuple[Float32, Float32]:
         """(count, 3) points and unit normals drawn uniformly over the surface, repeatable by `seed`."""

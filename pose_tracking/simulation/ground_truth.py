@@ -21,5 +21,6 @@ def ground_truth(surface: Surface, bodies: list[Body], min_visible: int) -> list
         x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
         box = np.array([x, y, x + width, y + height], float)
         visibility = float(min(1.0, counts[number] / max(surface.silhouettes[number], 1)))
-        out.append(GroundTruthObject(body.obj_id, body.pose, visibility, box, mask, body.instance_id))
+        truth = GroundTruthObject(body.obj_id, body.pose, visibility, box, mask, body.instance_id, scale=body.scale)
+        out.append(truth)
     return out

@@ -297,3 +297,14 @@ def test_a_scene_that_fails_at_once_leaves_no_folder(tmp_path: Path, there: list
     with pytest.raises(OutputError, match="no sample was added"):
         BopWriter(tmp_path / "out" / "000000").close()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_scale_of_an_instance_is_kept(tmp_path):
+    sample = make_sample()
+    scaled = [replace(o, scale=1.25) for o in objects_of(sample)]
+    scene = write_scene(tmp_path / "s", replace(sample, objects=scaled))
+    assert {o.scale for o in objects_of(BopScene(scene)[0])} == {1.25}
+    file = scene / "scene_gt.json"
+    file.write_text(file.read_text().replace("1.25", "-1.25"))
+    with pytest.raises(DatasetError, match=r"scale = -1\.25 is not above 0"):
+        BopScene(scene)[0]

@@ -107,3 +107,11 @@ def test_truncated_and_missing_files_are_clear_errors(tmp_path):
         PackedDataset(tmp_path / "b.zip")
     with pytest.raises(DatasetError, match="nothere"):
         PackedDataset(tmp_path / "nothere.zip")
+
+
+def test_the_scale_of_an_instance_is_kept(tmp_path):
+    wrote = sample()
+    objects_of(wrote)[0].scale = 1.25
+    with PackedWriter(tmp_path / "a.zip", None) as writer:
+        writer.add(wrote)
+    assert [o.scale for o in objects_of(PackedDataset(tmp_path / "a.zip")[0])] == [1.25, 1.0]

@@ -34,7 +34,7 @@ def judge_pose(pose: Float, on_instance: bool, truths: Sequence[GroundTruthObjec
         # Nothing is within a tenth of the diameter whose origin is a diameter away.
         if np.linalg.norm(pose[:3, 3] - truth.pose[:3, 3]) > scorer.model.diameter:
             continue
-        error = scorer(pose, truth.pose)
+        error = scorer(pose, truth.pose, truth.scale)
         if error is None:
             return None
         if error < limit:

@@ -163,10 +163,17 @@ class PoseScorer:
         self.points = None if mesh is None else mesh.vertices.astype(np.float64)
         self._tree = cKDTree(self.points) if self.points is not None and model.is_symmetric else None
 
-    def __call__(self, estimate: Float, truth: Float) -> float | None:
-        """ADD(-S) in metres; None where the object's mesh is not at hand."""
+    def __call__(self, estimate: Float, truth: Float, scale: float = 1.0) -> float | None:
+        """ADD(-S) in metres; None where the object's mesh is not at hand.
+
+        That of an instance `scale` times as large as the mesh is divided by it, so that the same share of the diameter
+        is as right.
+        """
         if self.points is None:
             return None
+        if scale != 1.0:
+            estimate, truth = estimate.copy(), truth.copy()
+            estimate[:3, 3], truth[:3, 3] = estimate[:3, 3] / scale, truth[:3, 3] / scale
         if self._tree is not None:
             return add_s(estimate, truth, self.points, tree=self._tree)
         return add(estimate, truth, self.points)

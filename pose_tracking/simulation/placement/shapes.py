@@ -21,19 +21,21 @@ class Shape:
         caster: renders it.
         radius: half the diagonal of its bounding box (m).
         hull: (K, 3) corners of its convex hull (m), at least `THINNEST` thick.
+        scale: size of the mesh over that of the object it is of.
     """
 
     caster: MeshRaycaster
     radius: float
     hull: Float
+    scale: float = 1.0
 
     @classmethod
-    def of(cls, caster: MeshRaycaster) -> Shape:
-        """The shape of a ray caster's mesh."""
+    def of(cls, caster: MeshRaycaster, scale: float = 1.0) -> Shape:
+        """The shape of a ray caster's mesh, which is `scale` times as large as the object's own."""
         vertices = caster.mesh.vertices.astype(np.float64)
         radius = 0.5 * float(np.linalg.norm(np.ptp(vertices, axis=0)))
         solid = _thickened(vertices)
-        return cls(caster, radius, solid[ConvexHull(solid, qhull_options="QJ").vertices])
+        return cls(caster, radius, solid[ConvexHull(solid, qhull_options="QJ").vertices], scale)
 
     def lowest(self, direction: Float) -> float:
         """Smallest coordinate along `direction` (3,) in the object frame (m)."""

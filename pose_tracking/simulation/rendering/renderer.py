@@ -44,13 +44,14 @@ class Material:
 
 @dataclass
 class Body:
-    """A posed mesh; `obj_id` 0 is clutter, which hides objects but is not ground truth."""
+    """A posed mesh, `scale` times as large as its object's; `obj_id` 0 is clutter, which is not ground truth."""
 
     caster: MeshRaycaster
     pose: Float
     obj_id: int = 0
     instance_id: int | None = None
     material: Material = field(default_factory=Material)
+    scale: float = 1.0
 
 
 @dataclass

@@ -52,6 +52,12 @@ class VideoConfig:
         10, "instances with fewer visible pixels are left out of the truth", unit="px", range=(1, 10000)
     )
     jitter: float = option(0.4, "strength of colour variation between instances", range=(0, 2))
+    scale: tuple[float, float] = option(
+        (1.0, 1.0),
+        "least and largest size of the known objects over that of their meshes; drawn anew for each class, even in "
+        "its logarithm",
+        range=(0.1, 10),
+    )
     sensor: SensorConfig = field(default_factory=SensorConfig)
 
 
@@ -115,7 +121,7 @@ class VideoSimulator(ABC):
         self.config = config
         self._seed = seed
         rng = np.random.default_rng([seed, 1])
-        self._shapes = {i: Shape.of(MeshRaycaster(m.mesh)) for i, m in objects.items() if m.mesh is not None}
+        self._shapes = self._scaled_shapes(objects)
         self.intrinsics = CameraIntrinsics(
             config.width, config.height, config.focal, config.focal, config.width / 2 - 0.5, config.height / 2 - 0.5
         )
@@ -141,6 +147,15 @@ class VideoSimulator(ABC):
     def _noise_key(self, index: int) -> list[int]:
         """What the noise of a picture depends on."""
         return [self._seed, 2, index]
+
+    def _scaled_shapes(self, objects: ObjectSet) -> dict[int, Shape]:
+        """Shapes of the known objects by id, each of a size drawn for this sequence."""
+        rng, shapes = np.random.default_rng([self._seed, 3]), {}
+        for obj_id, model in objects.items():
+            assert model.mesh is not None  # `require_meshes` has made sure
+            scale = float(np.exp(rng.uniform(*np.log(self.config.scale))))
+            shapes[obj_id] = Shape.of(MeshRaycaster(model.mesh.scaled(scale)), scale)
+        return shapes
 
     def _paint(self, rng: np.random.Generator) -> list[Material]:
         """A material for each of `placed`."""
@@ -220,6 +235,7 @@ class VideoSimulator(ABC):
                 entry.obj_id,
                 next(identities) if entry.obj_id else None,
                 material,
+                entry.shape.scale,
             )
             for entry, material in zip(self.placed, self._materials, strict=True)
         ]

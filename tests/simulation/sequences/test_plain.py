@@ -148,3 +148,16 @@ def test_another_room_has_the_same_things_elsewhere(demo_objects):
     assert [first[n].obj_id for n in common] == [second[n].obj_id for n in common]
     places = [[(s.path.pose(0) @ t[n].pose)[:3, 3] for n in common] for s, t in ((own, first), (other, second))]
     assert np.linalg.norm(np.subtract(*places), axis=1).max() > 0.05
+
+
+def test_objects_are_drawn_at_the_scale_that_the_truth_states(demo_objects):
+    same = SequenceSimulator(demo_objects, SequenceConfig(frames=1), seed=0)
+    simulator = SequenceSimulator(demo_objects, SequenceConfig(frames=1, scale=(0.7, 1.4)), seed=0)
+    scales = {truth.obj_id: truth.scale for truth in simulator.truth(0)}
+    assert all(0.7 <= scale <= 1.4 for scale in scales.values())
+    assert len(set(scales.values())) == len(scales) > 1
+    for placed in simulator.placed:
+        if placed.obj_id:
+            extent = np.ptp(placed.shape.caster.mesh.vertices, axis=0)
+            np.testing.assert_allclose(extent, scales[placed.obj_id] * demo_objects[placed.obj_id].size, rtol=1e-3)
+    assert {truth.scale for truth in same.truth(0)} == {1.0}
