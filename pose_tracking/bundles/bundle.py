@@ -225,7 +225,7 @@ class ModelBundle:
 
         Raises:
             BundleError: the weights are corrupt, or of another network or number of objects.
-            ConfigError: the engine asked for is not there.
+            ConfigError: the engine asked for is not there, or scales are to be estimated without meshes.
         """
         from .pose_stages import build_pose_stage
 

@@ -19,21 +19,25 @@ def build_pose_stage(bundle: ModelBundle, device: str, inference: InferenceConfi
 
     Raises:
         BundleError: the weights are corrupt, or of another network or number of objects.
-        ConfigError: the engine asked for is not there.
+        ConfigError: the engine asked for is not there, or scales are to be estimated without meshes.
     """
     from pose_tracking.pose.boxes.estimator import BoxEstimator
     from pose_tracking.pose.by_geometry import ByGeometry
 
     config, known = bundle.config.pose, bundle.objects.with_shape
+    if config.estimate_scale:
+        known.require_meshes("to estimate scales with")
     if not known:
         return BoxEstimator(config, bundle.objects)
     from pose_tracking.pose.estimator import PoseEstimator
     from pose_tracking.pose.fitting.warm_up import kernels_compiled
+    from pose_tracking.pose.scale.estimator import ScaleEstimator
 
     # While the networks are compiled, so are the kernels.
     with kernels_compiled(config, known):
         predictor = _predictor(bundle, known, device, inference)
-    estimator = PoseEstimator(config, known, predictor)
+    plain = PoseEstimator(config, known, predictor)
+    estimator: OwnStage = ScaleEstimator(plain) if config.estimate_scale else plain
     if len(known) == len(bundle.objects):
         return estimator
     return ByGeometry(estimator, BoxEstimator(config, bundle.objects), frozenset(known))

@@ -93,6 +93,7 @@ class PoseEstimate:
             rotations).
         size: what the view tells of the size, of an object whose shape is not known; its `pose` is then that of the
             box of what is seen, the origin in its middle and z up. None for all others.
+        scale: size of the instance over that of its mesh, where it was estimated, or None.
         cut_short: whether more would have been tried, had there been time for it (`pose.time_budget`).
     """
 
@@ -107,6 +108,7 @@ class PoseEstimate:
     origin: str = "network"
     cut_short: bool = False
     size: BoxSize | None = None
+    scale: float | None = None
 
     @property
     def noise(self) -> Float:

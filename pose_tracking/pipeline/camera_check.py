@@ -78,6 +78,8 @@ class CameraCheck:
     def add_poses(self, frame: RGBDFrame, detections: Sequence[Detection], verifier: Verifier) -> None:
         """Compare the masks of a frame's detections with their models at the poses found for them, and judge."""
         sure = [d for d in detections if d.score >= MIN_SCORE and d.pose is not None and d.mask is not None]
+        # Of what may be of any size nothing tells whether it looks too small.
+        sure = [d for d in sure if d.pose is not None and d.pose.scale is None]
         surest = sorted(sure, key=lambda d: -d.score)[:PER_FRAME]
         if surest and self._scales.count == WINDOW:
             surest = [surest[(IN_TURN * self._frames + i) % len(surest)] for i in range(min(IN_TURN, len(surest)))]

@@ -83,6 +83,8 @@ def explained_share(frame: RGBDFrame, depth_tracker: DepthTracker, by: Detection
     """
     if by.pose is None or other.pose is None or by.mask is None or other.mask is None:
         return 0.0
+    if by.pose.scale is not None or other.pose.scale is not None:
+        return 0.0  # meshes of another size: nothing to compare with
     if not (depth_tracker.can_track(by.obj_id) and depth_tracker.can_track(other.obj_id)):
         return 0.0
     rows, cols = np.nonzero(by.mask & other.mask)

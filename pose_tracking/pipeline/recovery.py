@@ -13,6 +13,7 @@ import numpy as np
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection
 from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, DepthTracker
+from pose_tracking.pose.scale.normalising import normalised, rescaled, resized, unscaled
 
 from .duplicates import explained_share, is_taken
 
@@ -114,10 +115,14 @@ def _look_for(
     manoeuvre = 0.0
     if motion is not None and 0 < track.frames_since_seen <= depth_tracker.config.search_frames:
         manoeuvre = track.manoeuvre(motion)
+    if (scale := track.scale) != 1.0:
+        frame, pose = normalised(frame, scale), unscaled(pose, scale)
+        covariance, manoeuvre = resized(covariance, 1 / scale), manoeuvre / scale
     found = depth_tracker.track(frame, track.obj_id, pose, covariance, min_confidence, manoeuvre)
     if isinstance(found, str):
         return found
-    return Detection(track.obj_id, track.score, found.box, None, found.estimate, found.mask)
+    estimate = rescaled(found.estimate, scale) if scale != 1.0 else found.estimate
+    return Detection(track.obj_id, track.score, found.box, None, estimate, found.mask)
 
 
 def _support(track: Track, found: Detection) -> float:

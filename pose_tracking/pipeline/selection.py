@@ -15,6 +15,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
+from pose_tracking.pose.scale.normalising import normalised, unscaled
 
 from .duplicates import explained_share, without_duplicates
 from .frame_report import FrameReport
@@ -111,7 +112,10 @@ def with_visible_part(detection: Detection, frame: RGBDFrame, depth_tracker: Dep
     """
     if detection.pose is None or not depth_tracker.can_track(detection.obj_id):
         return detection
-    seen = depth_tracker.visible_part(frame, detection.obj_id, detection.pose.pose)
+    pose = detection.pose.pose
+    if (scale := detection.pose.scale) is not None:
+        frame, pose = normalised(frame, scale), unscaled(pose, scale)
+    seen = depth_tracker.visible_part(frame, detection.obj_id, pose)
     if seen is None:
         return detection
     box, mask, unread = seen

@@ -242,6 +242,12 @@ class PoseConfig:
         range=(0.0, 60000.0),
         runtime=True,
     )
+    estimate_scale: bool = option(
+        False,
+        "whether the real objects may be 0.7 to 1.4 times as large as their meshes: the scale of each is estimated and "
+        "learned by its track. It takes about five times the time of the stage where something new is seen, twice "
+        "where it is tracked",
+    )
     icp: IcpConfig = option(IcpConfig(), "refining of hypotheses on the measured depth")
     verification: VerificationConfig = option(
         VerificationConfig(), "scoring of hypotheses by rendered depth and colour"

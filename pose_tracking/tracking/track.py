@@ -16,6 +16,7 @@ from . import box_filter, existence, pose_filter
 from .config import TrackingConfig
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
+from .scale_filter import ScaleFilter
 from .size_filter import SizeFilter, anchored, quarter_turns, turned_estimate
 
 # Of an object that nothing is known of, metres.
@@ -55,6 +56,7 @@ class Track:
         self.mean, self.covariance = box_filter.initiate(box_filter.to_xyah(detection.box))
         self.filter: PoseFilter | None = None
         self._size: SizeFilter | None = None
+        self._scale: ScaleFilter | None = None
         detection = self.measured(detection)
         if detection.pose is not None:
             self.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
@@ -83,18 +85,25 @@ class Track:
     @property
     def size(self) -> Float:
         """(3,) extent of the object along its own axes, metres; NaN where it is not known."""
-        return self.model.size if self._size is None else self._size.edges
+        return self.model.size * self.scale if self._size is None else self._size.edges
+
+    @property
+    def scale(self) -> float:
+        """Size of the object over that of its mesh; 1 where it is not estimated."""
+        return 1.0 if self._scale is None else self._scale.scale
 
     @property
     def size_sigma(self) -> Float | None:
         """(3,) standard deviation of `size`, metres; None where the size is that of a mesh, or not known."""
+        if self._scale is not None:
+            return self.size * self._scale.sigma
         return None if self._size is None else self._size.sigma
 
     @property
     def diameter(self) -> float:
         """Largest distance between two of its points, metres; where the size is not known, that of a small thing."""
         if self.model.has_shape:
-            return self.model.diameter
+            return self.model.diameter * self.scale
         return UNKNOWN_DIAMETER if self._size is None else float(np.linalg.norm(self._size.edges))
 
     @property
@@ -150,6 +159,9 @@ class Track:
         Where the shape is not known, the pose measured is that of what is seen, in one of four equal axes.
         """
         estimate = detection.pose
+        if estimate is not None and estimate.scale is not None:
+            self._scale = self._scale or ScaleFilter()
+            self._scale.add(estimate.scale)
         if estimate is None or estimate.size is None:
             return detection
         if self._size is None:
@@ -194,6 +206,8 @@ class Track:
         self.gallery.extend(newer)
         if self._size is not None and lost._size is not None:
             self._size.continue_from(lost._size)
+        if self._scale is not None and lost._scale is not None:
+            self._scale.continue_from(lost._scale)
 
     def snapshot(self) -> TrackedObject:
         """The track after the current frame. A box seen in this frame is given as detected: the filter's lags."""
@@ -212,6 +226,7 @@ class Track:
             velocity=None if pose is None else pose.velocity,
             size=self.size,
             size_sigma=self.size_sigma,
+            is_scaled=self._scale is not None,
             score=self.score,
             pose_confidence=self.pose_confidence,
             box=self.box if detection is None else np.asarray(detection.box, float),

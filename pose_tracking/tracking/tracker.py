@@ -109,11 +109,14 @@ class Tracker:
         self._is_predicted = True
 
     def poses(self) -> dict[int, Float]:
-        """Object ID to the (T, 4, 4) poses of its tracks, where `predict` expects them; those without are left out."""
+        """Object ID to the (T, 4, 4) poses of its tracks, where `predict` expects them; those without are left out.
+
+        Those of tracks whose scale is estimated are similarities: they place the mesh at its size.
+        """
         found: dict[int, list[Float]] = {}
         for one in self.tracks:
             if one.pose is not None:
-                found.setdefault(one.obj_id, []).append(one.pose)
+                found.setdefault(one.obj_id, []).append(one.pose @ np.diag([*[one.scale] * 3, 1.0]))
         return {obj_id: np.array(poses) for obj_id, poses in found.items()}
 
     def associate(self, detections: Sequence[Detection] | None) -> Association:

@@ -27,8 +27,8 @@ def posed(yaw: float) -> np.ndarray:
 
 def tracked(size: np.ndarray, pose: np.ndarray, sigma: float = 0.01, scaled: bool = False) -> TrackedObject:
     return TrackedObject(
-        1, 1, "brick", TrackState.CONFIRMED, pose, np.eye(6) * 1e-4, np.zeros(6), size, 0.9, 0.9, BOX,
-        5, 0.5, 0, 0.0, 5, size_sigma=np.full(3, sigma), is_scaled=scaled,
+        1, 1, "brick", TrackState.CONFIRMED, pose, np.eye(6) * 1e-4, np.zeros(6), size, 0.9, 0.9, BOX, 5, 0.5, 0, 0.0,
+        5, size_sigma=np.full(3, sigma), is_scaled=scaled,
     )  # fmt: skip
 
 
