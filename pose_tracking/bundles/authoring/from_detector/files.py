@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -64,6 +65,8 @@ def copy_graph(source: Path, target: Path) -> None:
     if source.suffix.lower() == ".onnx" and _save_whole(source, target):
         return
     shutil.copyfile(source, target)
+    if source.suffix.lower() != ".onnx" or importlib.util.find_spec("onnx") is not None:
+        return
     try:
         open_graph(target, InferenceConfig())
     except BundleError as error:
