@@ -47,7 +47,7 @@ def list_identities(
     store: Store = DEFAULT,
     limit: Annotated[int, typer.Option(min=1, help="Most identities, and most proposals.")] = 50,
 ) -> None:
-    """Show cameras, identities, last seen first, and what is proposed to be one."""
+    """Show recordings, cameras, identities, last seen first, and what is proposed to be one."""
     from pose_tracking.core.errors import ConfigError
     from pose_tracking.gallery.filters import Filter
     from pose_tracking.gallery.query import moment_of, parse_query
@@ -58,6 +58,12 @@ def list_identities(
         asked = parse_query(query, newest_day(opened))
         if asked.like is not None:
             raise ConfigError("like: orders sightings: use `pose-tracking search`")
+        for recording in opened.recordings():
+            state = "" if recording.is_done else ", cut short: give `gallery ingest` again"
+            typer.echo(
+                f"recording {recording.id}: {recording.name}, camera {recording.camera}, "
+                f"{recording.progress.frames} frames{state}"
+            )
         for camera in opened.cameras():
             place = "place unknown" if camera.pose is None else f"in {camera.map_frame!r}"
             typer.echo(f"camera {camera.name}: {camera.sightings} sightings, {place}")
@@ -69,8 +75,10 @@ def list_identities(
                 f"identity {each.id}: {each.class_name}, {each.sightings} sightings by {', '.join(each.cameras)}; "
                 f"last {moment_of(each.end_ns):%Y-%m-%d %H:%M:%S} by {each.last_camera}, {where}"
             )
-        of = {s.id: s.identity for s in opened.find(Filter())}
-        for proposal in opened.proposals()[:limit]:
+        proposals = opened.proposals()[:limit]
+        concerned = tuple({number for proposal in proposals for number in (proposal.a, proposal.b)})
+        of = {s.id: s.identity for s in opened.find(Filter(ids=concerned))}
+        for proposal in proposals:
             first, second = sorted((of[proposal.a] or 0, of[proposal.b] or 0))
             typer.echo(
                 f"proposed by {proposal.reason}, score {proposal.score:.2f}: {first} and {second} are one "
@@ -131,6 +139,22 @@ def prune(
     with open_store(store) as opened:
         removed = opened.remove(before, None if megabytes is None else round(megabytes * 1e6))
         typer.echo(f"{removed} sightings forgotten; {opened.size / 1e6:.1f} MB in use")
+
+
+@app.command("forget")
+def forget(
+    recording: Annotated[int, typer.Argument(min=1, help="Number of the recording, as `gallery list` shows it.")],
+    store: Store = DEFAULT,
+) -> None:
+    """Forget a recording and its sightings, e.g. to take it in anew with another model or clock offset."""
+    from pose_tracking.core.errors import ConfigError
+    from pose_tracking.gallery.linking.linker import link as link_all
+
+    with open_store(store) as opened:
+        if recording not in {r.id for r in opened.recordings()}:
+            raise ConfigError(f"no recording {recording}: `pose-tracking gallery list` shows them")
+        typer.echo(f"{opened.forget(recording)} sightings forgotten")
+        show(link_all(opened))
 
 
 @app.command("evaluate")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pose_tracking.datasets.sample import Source
     from pose_tracking.gallery.ingest import CameraSettings, IngestReport
     from pose_tracking.gallery.store import Recording
+    from pose_tracking.simulation.sequences.plain import SequenceConfig
 
 SIMULATED = "simulated:"
 
@@ -70,7 +71,7 @@ def ingest(
     A recording that is in the gallery already is left alone, one that was cut short is finished: the same command may
     be given again and again, also after a kill -9. Recordings of one camera must not overlap in time.
     """
-    from pose_tracking.core.errors import ConfigError
+    from pose_tracking.core.errors import ConfigError, DatasetError, FrameError, PoseTrackingError
     from pose_tracking.core.threads import use_threads
     from pose_tracking.gallery.collector import CollectorConfig
     from pose_tracking.gallery.embedding import CropEmbedder
@@ -78,6 +79,7 @@ def ingest(
     from pose_tracking.gallery.linking.linker import link
     from pose_tracking.gallery.sighting import check_camera_name
     from pose_tracking.gallery.sqlite_store import SqliteStore
+    from pose_tracking.networks.weights import fingerprint
     from pose_tracking.pipeline import PoseTracker
 
     from .gallery import show
@@ -88,26 +90,40 @@ def ingest(
     pipeline_settings = [s for s in settings or [] if s.partition(".")[0] not in given]
     bundle = _bundle(model, objects, pipeline_settings)
     config = with_settings(CollectorConfig(), given["gallery"], "--set gallery")
-    opened = [each for text in recordings for each in _open(text, bundle, given["simulated"])]
-    if start is not None and len(opened) > 1:
+    texts = _texts(recordings, given["simulated"])
+    where = _camera(camera_pose, map_frame, clock_offset, start)
+    if start is not None and len(texts) > 1:
         raise ConfigError("--start is the time of one recording: take them in one by one")
-    plans = [
-        (source, _recording(text, source, camera, model, bundle, settings, max_frames),
-         _camera(source, camera_pose, map_frame, clock_offset, start))
-        for text, source in opened
-    ]  # fmt: skip
+    known = {
+        "model": str(Path(model).resolve()) if Path(model).is_dir() else model,
+        "weights": fingerprint(bundle.segmentation_weights),
+        "settings": sorted(settings or []),
+        "max_frames": max_frames,
+        "camera": [camera_pose, map_frame, clock_offset, start],
+    }
+    failed: list[PoseTrackingError] = []
     with SqliteStore(store) as gallery:
         use_threads(threads)
         tracker = PoseTracker(bundle, device)
         embedder = CropEmbedder(bundle, tracker.segmenter, tracker.embedding)
-        for source, recording, where in plans:
-            report = take_in(
-                source, tracker, gallery, embedder, recording, where,
-                config=config, max_frames=max_frames, progress=True,
-            )  # fmt: skip
-            typer.echo(_told(source, recording, report))
+        for text in texts:
+            try:
+                source = _open(text, bundle, given["simulated"])
+                recording = _recording(text, source, camera, known, given["simulated"])
+                report = take_in(
+                    source, tracker, gallery, embedder, recording, _in_map(where, source),
+                    config=config, max_frames=max_frames, progress=True,
+                )  # fmt: skip
+                typer.echo(_told(source, recording, report))
+            except (DatasetError, FrameError) as error:
+                # The others are not to wait for a damaged one.
+                failed.append(error)
+                if len(texts) > 1:
+                    typer.echo(f"error: {error}", err=True)
         if relink:
             show(link(gallery))
+    if failed:
+        raise failed[0] if len(texts) == 1 else DatasetError(f"{len(failed)} of {len(texts)} recordings, see above")
 
 
 def _of_group(settings: list[str] | None, group: str) -> list[str]:
@@ -122,85 +138,91 @@ def _bundle(model: str, objects: Path | None, settings: list[str]) -> ModelBundl
     return make_plan(None, settings, 0).configured(ModelBundle.load(model, objects))
 
 
-def _open(text: str, bundle: ModelBundle, simulated: list[str]) -> list[tuple[str, Source]]:
-    """The recordings of a text: several where it names several seeds."""
-    from pose_tracking.core.errors import ConfigError
-    from pose_tracking.datasets import open_source
+def _texts(recordings: list[str], simulated: list[str]) -> list[str]:
+    """One text a recording; that all exist shows before the networks are loaded."""
+    from pose_tracking.core.errors import ConfigError, DatasetError
+    from pose_tracking.simulation.sequences.source import parse_seeds
 
-    if not text.startswith(SIMULATED):
+    texts: list[str] = []
+    for text in recordings:
+        if text.startswith(SIMULATED):
+            texts += [f"{SIMULATED}{seed}" for seed in parse_seeds(text)]
+            continue
         if simulated:
             raise ConfigError(f"--set simulated...: {text} is not simulated")
-        return [(text, open_source(text))]
-    from pose_tracking.simulation.sequences.presets import preset_config
-    from pose_tracking.simulation.sequences.source import SimulatedSequences, parse_seeds
+        if not Path(text).expanduser().exists():
+            raise DatasetError(f"{text}: no such file or folder")
+        texts.append(text)
+    _sequence(simulated)
+    return texts
+
+
+def _sequence(simulated: list[str]) -> SequenceConfig:
+    from pose_tracking.simulation.sequences.plain import SequenceConfig
 
     from .settings import with_settings
 
-    config = with_settings(preset_config("plain"), simulated, "--set simulated")
-    return [
-        (f"{SIMULATED}{seed} {config}", SimulatedSequences(bundle.objects, [seed], config))
-        for seed in parse_seeds(text)
-    ]
+    return with_settings(SequenceConfig(), simulated, "--set simulated")
 
 
-def _recording(
-    text: str,
-    source: Source,
-    camera: str,
-    model: str,
-    bundle: ModelBundle,
-    settings: list[str] | None,
-    max_frames: int | None,
-) -> Recording:
+def _open(text: str, bundle: ModelBundle, simulated: list[str]) -> Source:
+    from pose_tracking.datasets import open_source
+    from pose_tracking.simulation.sequences.source import SimulatedSequences, parse_seeds
+
+    if not text.startswith(SIMULATED):
+        return open_source(text)
+    return SimulatedSequences(bundle.objects, parse_seeds(text), _sequence(simulated))
+
+
+def _recording(text: str, source: Source, camera: str, known: dict[str, Any], simulated: list[str]) -> Recording:
     from pose_tracking.gallery.recordings import fingerprint_of, fingerprint_of_text
     from pose_tracking.gallery.store import Recording
-    from pose_tracking.networks.weights import fingerprint
 
-    is_simulated = text.startswith(SIMULATED)
-    known: dict[str, Any] = {
-        "model": str(Path(model).resolve()) if Path(model).is_dir() else model,
-        "weights": fingerprint(bundle.segmentation_weights),
-        "settings": sorted(settings or []),
-        "max_frames": max_frames,
-    }
-    name = source.name if is_simulated else text
-    return Recording(camera, name, fingerprint_of_text(text) if is_simulated else fingerprint_of(text), known)
+    if text.startswith(SIMULATED):
+        return Recording(camera, source.name, fingerprint_of_text(f"{text} {_sequence(simulated)}"), known)
+    return Recording(camera, text, fingerprint_of(text), known)
 
 
 def _camera(
-    source: Source, camera_pose: str | None, map_frame: str | None, clock_offset: float, start: str | None
-) -> CameraSettings:
+    camera_pose: str | None, map_frame: str | None, clock_offset: float, start: str | None
+) -> tuple[CameraSettings, bool]:
+    """How frames are to be read, and whether the name of the map depends on the recording."""
     from datetime import datetime
 
     from pose_tracking.core.errors import ConfigError
-    from pose_tracking.datasets.bag.reader import BagReader
     from pose_tracking.gallery.camera_place import read_camera_place
     from pose_tracking.gallery.ingest import CameraSettings
     from pose_tracking.gallery.query import nanoseconds_of
 
-    place = None if camera_pose in (None, "tf") else read_camera_place(camera_pose)
-    named = map_frame or (place.map_frame if place is not None else None)
-    default = "map" if place is not None or isinstance(source, BagReader) else source.name
+    place = None if camera_pose in (None, "tf") else read_camera_place(str(camera_pose))
+    named = map_frame or (None if place is None else place.map_frame)
     start_ns = None
     if start is not None:
         try:
             start_ns = nanoseconds_of(datetime.fromisoformat(start))
         except (ValueError, OverflowError, OSError) as error:
             raise ConfigError(f"--start {start!r}: no time; write 2026-11-29T10:00") from error
-    return CameraSettings(
-        named or default,
-        None if place is None else place.pose,
-        camera_pose == "tf",
-        round(clock_offset * 1e9),
-        start_ns,
-    )
+    pose = None if place is None else place.pose
+    settings = CameraSettings(named or "map", pose, camera_pose == "tf", round(clock_offset * 1e9), start_ns)
+    return settings, named is None and place is None
+
+
+def _in_map(where: tuple[CameraSettings, bool], source: Source) -> CameraSettings:
+    """Data sets have a world of their own each; that of bags is a robot's, unless it is named."""
+    from dataclasses import replace
+
+    from pose_tracking.datasets.bag.reader import BagReader
+
+    settings, is_open = where
+    return replace(settings, map_frame=source.name) if is_open and not isinstance(source, BagReader) else settings
 
 
 def _told(source: Source, recording: Recording, report: IngestReport) -> str:
     """One line on a recording that has been taken in."""
     progress = report.progress
     if report.was_done:
-        return f"{recording.name}: in the gallery already ({progress.frames} frames of camera {recording.camera!r})"
+        told = f"{recording.name}: in the gallery already ({progress.frames} frames of camera {recording.camera!r})"
+        return told + (", with other options: `gallery forget` it first to change them" if report.differs else "")
     dropped = {**getattr(source, "dropped", {}), **{k: v for k, v in progress.dropped.items() if v}}
     text = f"{recording.name}: {progress.frames} frames, {len(report.sightings)} sightings"
     if dropped:

@@ -47,11 +47,18 @@ class CameraSettings:
 
 @dataclass
 class IngestReport:
-    """What came of a recording: the numbers of its sightings, its progress, and whether it had been done before."""
+    """What came of a recording.
+
+    Attributes:
+        sightings: their numbers.
+        progress: how far it was read, and what was dropped.
+        was_done, differs: whether it had been done before, and with other settings.
+    """
 
     sightings: list[int]
     progress: Progress
     was_done: bool = False
+    differs: bool = False
 
 
 def ingest(
@@ -92,7 +99,8 @@ def ingest(
     store.use_embedding(embedder.kind)
     entered = store.begin(recording)
     if entered.is_done:
-        return IngestReport([], entered.progress, was_done=True)
+        differs = dict(entered.settings) != dict(recording.settings)
+        return IngestReport([], entered.progress, was_done=True, differs=differs)
     camera = camera or CameraSettings()
     run = _Run(store, embedder, SightingCollector(recording.camera, camera.map_frame, config), entered.id)
     total = len(source) if max_frames is None else min(max_frames, len(source))

@@ -56,6 +56,10 @@ class SqliteStore(SqliteReader):
         check_camera_name(recording.camera)
         with store_errors(self.path), immediate(self._database):
             there = next((r for r in self.recordings() if r.fingerprint == recording.fingerprint), None)
+            if there is not None and not there.progress.frames:
+                # Refused at its first frame: nothing is held against it.
+                self._database.execute("DELETE FROM recordings WHERE id = ?", (there.id,))
+                there = None
             if there is None:
                 self._database.execute("INSERT OR IGNORE INTO cameras (name) VALUES (?)", (recording.camera,))
                 self._database.execute(
@@ -190,6 +194,15 @@ class SqliteStore(SqliteReader):
             with store_errors(self.path):
                 self._database.execute("PRAGMA incremental_vacuum").fetchall()
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return removed
+
+    def forget(self, recording: int) -> int:
+        """See `GalleryStore`; the decisions on what goes pass to what is left of its identity."""
+        removed = 0
+        while ids := self._ids("WHERE recording_id = ? ORDER BY id", recording):
+            removed += self._remove(ids)
+        with store_errors(self.path), immediate(self._database):
+            self._database.execute("DELETE FROM recordings WHERE id = ?", (recording,))
         return removed
 
     def _ids(self, condition: str, *values: Any) -> list[int]:

@@ -90,6 +90,15 @@ def test_export(store: Path, tmp_path: Path) -> None:
         run("search", "camera:left", "--store", store, "--export", out)
 
 
+def test_forget(store: Path) -> None:
+    assert "recording 1: left.bag, camera left, 100 frames, cut short" in run("gallery", "list", "--store", store)
+    # With the two seen at one time goes what was known of copies.
+    assert "2 sightings forgotten\n2 sightings, 1 identities" in run("gallery", "forget", 1, "--store", store)
+    assert "left.bag" not in run("gallery", "list", "--store", store)
+    with pytest.raises(ConfigError, match="no recording 1"):
+        run("gallery", "forget", 1, "--store", store)
+
+
 def test_prune(store: Path) -> None:
     with pytest.raises(ConfigError, match="give --days"):
         run("gallery", "prune", "--store", store)
@@ -133,7 +142,8 @@ def test_a_simulated_recording_from_end_to_end(tmp_path: Path) -> None:
     settings = ("--set", "simulated.frames=4", "--threads", 1)
     told = run(*command, *settings, "--start", "2026-11-29T10:00")
     assert "simulated 71001: 3 frames, " in told
-    assert "in the gallery already (3 frames of camera 'left')" in run(*command, *settings)
+    again = run(*command, *settings)
+    assert "in the gallery already (3 frames of camera 'left'), with other options" in again
     found = json.loads(run("search", "after:2026-11-29T10:00 before:2026-11-29T10:01", "--store", store, "--json"))
     assert len(found) >= 3
     assert {f["frame"] for f in found} == {"simulated 71001"}

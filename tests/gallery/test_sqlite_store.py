@@ -121,6 +121,15 @@ def test_a_recording_is_of_one_camera_and_one_setting(path: Path) -> None:
     assert (again.is_done, again.progress.frames) == (False, 100)
 
 
+def test_a_recording_that_was_refused_can_be_given_again(path: Path) -> None:
+    store, _ = filled(path, [sighting("left", start=1, end=9)])
+    other = Recording("left", "other.bag", "another", {"model": "m"})
+    with pytest.raises(StoreError, match="camera 'left'"):
+        store.add(store.begin(other).id, [], progress(8, 20))
+    store.add(store.begin(replace(other, camera="right")).id, [], progress(8, 20))
+    assert [(r.camera, r.name) for r in store.recordings()] == [("left", "left.bag"), ("right", "other.bag")]
+
+
 def test_two_cameras_of_one_name_are_refused(path: Path) -> None:
     store, _ = filled(path, [sighting("left", start=1, end=9)])
     other = store.begin(Recording("left", "other.bag", "another", {"model": "m"}))

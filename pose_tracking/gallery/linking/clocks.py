@@ -27,7 +27,8 @@ def clock_notes(sightings: Sequence[StoredSighting]) -> list[str]:
             continue
         notes.append(
             f"cameras {first!r} and {second!r} saw the same things at the same places of the map, {apart:.0f} s apart: "
-            "if that was at one time, their clocks disagree; take one in again with --clock-offset"
+            "if that was at one time, their clocks disagree: `gallery forget` the recordings of one, and take them in "
+            "with --clock-offset"
         )
     return notes
 

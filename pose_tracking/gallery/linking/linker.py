@@ -22,7 +22,15 @@ from .clocks import clock_notes
 from .config import LinkConfig
 from .groups import Groups
 from .looks import are_like_copies, distances_between
-from .places import Comparison, Verdict, compare_at_one_time, compare_one_after_the_other, is_out_of_reach
+from .places import (
+    Comparison,
+    Ends,
+    Verdict,
+    compare_at_one_time,
+    compare_one_after_the_other,
+    is_out_of_reach,
+    may_be_one_place,
+)
 
 PLACE, REST, LOOKS = "place", "rest", "looks"
 
@@ -96,10 +104,12 @@ def _by(sightings: Iterable[StoredSighting], key: Callable[[StoredSighting], Any
 
 def _compared(alike: list[StoredSighting], groups: Groups, config: LinkConfig) -> list[_Pair]:
     """Compare the places of sightings of one class, by rising start, and keep apart what must be."""
-    pairs = []
+    pairs, ends = [], [Ends.of(sighting) for sighting in alike]
     for i, a in enumerate(alike):
-        for b in alike[i + 1 :]:
-            if b.start_ns > a.end_ns + config.rest_seconds * 1e9:
+        size, latest = float(a.size.max()), a.end_ns + config.rest_seconds * 1e9
+        for j in range(i + 1, len(alike)):
+            b = alike[j]
+            if b.start_ns > latest:
                 break
             if a.key == b.key:
                 continue
@@ -111,8 +121,10 @@ def _compared(alike: list[StoredSighting], groups: Groups, config: LinkConfig) -
                 if place is not None and place.verdict is Verdict.APART:
                     groups.keep_apart(a.id, b.id)
             else:
-                if is_out_of_reach(a, b, config):
+                if is_out_of_reach(ends[i], ends[j], (b.start_ns - a.end_ns) * 1e-9, config):
                     groups.keep_apart(a.id, b.id)
+                if not may_be_one_place(ends[i], ends[j], size, config):
+                    continue
                 place, reason = compare_one_after_the_other(a, b, config), REST
             if place is not None and place.verdict is not Verdict.APART:
                 pairs.append(_Pair(a.id, b.id, place, reason))

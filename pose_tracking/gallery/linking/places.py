@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,15 +72,57 @@ def is_left_at_rest(sighting: StoredSighting) -> bool:
     return bool(np.linalg.norm(positions - positions[-1], axis=1).max() <= _REST)
 
 
-def is_out_of_reach(a: StoredSighting, b: StoredSighting, config: LinkConfig) -> bool:
-    """Whether nothing could have gone from the end of `a` to the beginning of `b`, which is later."""
-    if not _share_a_map(a, b):
+@dataclass(frozen=True)
+class Ends:
+    """Where a sighting begins and ends, for a first look that costs next to nothing.
+
+    Attributes:
+        map_frame: None also where there is no path.
+        first, last: (x, y, z) in the map, metres.
+        first_variance, last_variance: traces of the covariances of both positions, m^2.
+        is_left: whether it stood still at the end.
+    """
+
+    map_frame: str | None = None
+    first: tuple[float, ...] = ()
+    last: tuple[float, ...] = ()
+    first_variance: float = 0.0
+    last_variance: float = 0.0
+    is_left: bool = False
+
+    @classmethod
+    def of(cls, sighting: StoredSighting) -> Ends:
+        """Those of a sighting."""
+        path = sighting.path
+        if sighting.map_frame is None or not len(path):
+            return cls()
+        traces = np.trace(path.covariances[[0, -1], :3, :3], axis1=1, axis2=2)
+        first, last = (tuple(float(v) for v in path.positions[i]) for i in (0, -1))
+        return cls(sighting.map_frame, first, last, float(traces[0]), float(traces[1]), is_left_at_rest(sighting))
+
+
+def is_out_of_reach(a: Ends, b: Ends, seconds: float, config: LinkConfig) -> bool:
+    """Whether nothing could have gone from the end of `a` to the beginning of `b`, so many seconds later."""
+    if a.map_frame is None or a.map_frame != b.map_frame:
         return False
-    seconds = max((b.start_ns - a.end_ns) * 1e-9, 0.0)
-    spread = np.trace(a.path.covariances[-1, :3, :3] + b.path.covariances[0, :3, :3])
-    doubt = 4.0 * float(np.sqrt(spread + 6 * config.place_noise**2))
-    way = float(np.linalg.norm(b.path.positions[0] - a.path.positions[-1]))
-    return way > config.max_speed * seconds + doubt
+    doubt = 4.0 * math.sqrt(_variance(a, b, config))
+    return math.dist(a.last, b.first) > config.max_speed * seconds + doubt
+
+
+def may_be_one_place(a: Ends, b: Ends, size: float, config: LinkConfig) -> bool:
+    """Whether the places that `a` was left at and `b` begins at are worth a comparison; else they are two.
+
+    Args:
+        size: largest extent of the things, metres.
+    """
+    if a.map_frame is None or a.map_frame != b.map_frame or not a.is_left:
+        return False
+    # No direction is less certain than all of them together.
+    return math.dist(a.last, b.first) <= max(size, math.sqrt(config.place_gate * _variance(a, b, config)))
+
+
+def _variance(a: Ends, b: Ends, config: LinkConfig) -> float:
+    return a.last_variance + b.first_variance + 6 * config.place_noise**2
 
 
 def _share_a_map(a: StoredSighting, b: StoredSighting) -> bool:
