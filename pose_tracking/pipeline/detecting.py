@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.arrays import Bool, Int
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
@@ -17,7 +18,7 @@ from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import SegmentationConfig
 
 from .camera_check import CameraCheck
-from .following import Followed, follow_tracks
+from .following import Followed, expected_by, follow_tracks
 from .frame_report import FrameReport
 from .network_turns import NetworkTurns
 from .refused import RefusedDetections
@@ -127,7 +128,7 @@ class Detecting:
         rest = np.array(followed.rest(count), int)
         # While nothing is tracked there is nothing to keep up with.
         likely = instances.scores[rest] >= (self.estimator.config.search.min_score if tracker.tracks else 0.0)
-        passed_over = self._refused.recall(instances.select(rest), every, likely)
+        passed_over = self._refused.recall(instances.select(rest), every, likely, self._lost(instances, rest, tracker))
         report.followed = len(followed.estimates)
         if followed.parts:
             report.rejected["duplicate"] += len(followed.parts)
@@ -138,6 +139,12 @@ class Detecting:
         estimates.update(zip(rest.tolist(), self._estimate(frame, instances.select(rest), tracker), strict=True))
         looked_at = np.array(sorted(estimates), int)
         return instances.select(looked_at), [estimates[i] for i in looked_at.tolist()], np.isin(looked_at, rest)
+
+    @staticmethod
+    def _lost(instances: Instances, rest: Int, tracker: Tracker) -> Bool:
+        """(R,) which of the instances `rest` may be those of confirmed tracks that could not be followed."""
+        confirmed = [t for t in tracker.tracks if t.is_confirmed]
+        return np.isin(rest, list(expected_by(instances, confirmed)))
 
     def _estimate(self, frame: RGBDFrame, instances: Instances, tracker: Tracker) -> Sequence[PoseEstimate | None]:
         """Poses of instances by the whole pose stage, begun where their tracks expect them."""

@@ -68,7 +68,7 @@ def follow_tracks(
         tracks: those that are `NetworkTurns.followable`, at their predicted poses.
         turns: says what convinces of each of them.
     """
-    expected = _expected(instances, [t for t in tracks if t.pose is not None and depth_tracker.can_track(t.obj_id)])
+    expected = expected_by(instances, [t for t in tracks if t.pose is not None and depth_tracker.can_track(t.obj_id)])
     if not expected:
         return Followed()
     indices = list(expected)
@@ -84,7 +84,7 @@ def follow_tracks(
     return followed
 
 
-def _expected(instances: Instances, tracks: Sequence[Track]) -> dict[int, Track]:
+def expected_by(instances: Instances, tracks: Sequence[Track]) -> dict[int, Track]:
     """Index of an instance to the track that expects it: of its class, with the most similar box; one each."""
     left, expected = list(tracks), {}
     for i in range(len(instances)):

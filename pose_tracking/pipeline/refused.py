@@ -35,7 +35,7 @@ class RefusedDetections:
         self._last: list[_Refusal] = []
         self._passed_over: list[_Refusal] = []
 
-    def recall(self, instances: Instances, every: int, likely: Bool) -> Bool:
+    def recall(self, instances: Instances, every: int, likely: Bool, expected: Bool) -> Bool:
         """(N,) which of N instances need no look in this frame.
 
         Args:
@@ -43,12 +43,15 @@ class RefusedDetections:
             every: what was refused is looked at again after so many frames. Of those that are not likely, no more are
                 looked at in a frame than it takes for each to have its turn within as many.
             likely: (N,) whether the detector is sure enough of each to look at it at once when it is new.
+            expected: (N,) whether a track expects each: those are looked at in any case.
         """
         waited = [self._waited(instances, i) for i in range(len(instances))]
         wanted = np.array([each is None or each.frames >= every for each in waited], bool)
-        turns = np.flatnonzero(wanted & ~likely)
+        wanted |= expected
+        unlikely = ~likely & ~expected
+        turns = np.flatnonzero(wanted & unlikely)
         order = np.lexsort((-instances.scores[turns], [-_frames(waited[i], every) for i in turns]))
-        wanted[turns[order[-(-np.count_nonzero(~likely) // every) :]]] = False
+        wanted[turns[order[-(-np.count_nonzero(unlikely) // every) :]]] = False
         self._passed_over = [
             waited[i] or _Refusal(int(instances.obj_ids[i]), instances.boxes[i], float(instances.scores[i]), every)
             for i in np.flatnonzero(~wanted)

@@ -226,7 +226,7 @@ def test_what_was_refused_waits_for_its_turn() -> None:
     refused, looks = RefusedDetections(), []
     for k in range(11):
         instances = found(0.6, x=2.0 * k)
-        passed_over = refused.recall(instances, EVERY, np.ones(1, bool))
+        passed_over = refused.recall(instances, EVERY, np.ones(1, bool), np.zeros(1, bool))
         looks.append(not passed_over[0])
         refused.frame_done(instances.select(~passed_over))
     assert np.flatnonzero(looks).tolist() == [0, 5, 10]
@@ -236,15 +236,22 @@ def test_what_was_refused_waits_for_its_turn() -> None:
 def test_what_is_surer_or_elsewhere_is_looked_at_at_once(score: float, x: float) -> None:
     refused = RefusedDetections()
     refused.frame_done(found(0.6))
-    assert refused.recall(found(0.65), EVERY, np.ones(1, bool)).tolist() == [True]
-    assert refused.recall(found(score, x=x), EVERY, np.ones(1, bool)).tolist() == [False]
+    assert refused.recall(found(0.65), EVERY, np.ones(1, bool), np.zeros(1, bool)).tolist() == [True]
+    assert refused.recall(found(score, x=x), EVERY, np.ones(1, bool), np.zeros(1, bool)).tolist() == [False]
+
+
+def test_what_a_track_expects_is_always_looked_at() -> None:
+    refused = RefusedDetections()
+    refused.frame_done(found(0.2, 0.2, 0.2))
+    expected = np.array([False, True, True])
+    assert refused.recall(found(0.2, 0.2, 0.2), EVERY, np.zeros(3, bool), expected).tolist() == [True, False, False]
 
 
 def test_unlikely_ones_share_the_frames() -> None:
     refused, looks = RefusedDetections(), np.zeros((10, 7), bool)
     for k in range(10):
         instances = found(*[0.2] * 7)
-        passed_over = refused.recall(instances, EVERY, np.zeros(7, bool))
+        passed_over = refused.recall(instances, EVERY, np.zeros(7, bool), np.zeros(7, bool))
         looks[k] = ~passed_over
         refused.frame_done(instances.select(~passed_over))
     assert looks.sum(1).max() == 2
