@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pose_tracking.pipeline import PoseTracker
 
 
+# Seconds after its stamp beyond which a frame is not late, but stamped by another clock than the node's: a bag that is
+# played without `use_sim_time`.
+OTHER_CLOCK = 60.0
+
+
 @dataclass(frozen=True)
 class Job:
     """A frame on its way through the node; `taken` is the monotonic time when its last image came."""
@@ -44,6 +49,7 @@ class FrameProcessor:
         is_active: whether results are still wanted.
         on_drop: called with reason and detail of each frame that could not be used.
         on_time_set_back: called when a frame is older than the tracks, before they are reset.
+        now_ns: the node's clock, nanoseconds.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class FrameProcessor:
         is_active: Callable[[], bool],
         on_drop: Callable[[str, str], None],
         on_time_set_back: Callable[[], None],
+        now_ns: Callable[[], int],
     ) -> None:
         self._tracker = tracker
         self._outputs = outputs
@@ -68,6 +75,7 @@ class FrameProcessor:
         self._is_active = is_active
         self._on_drop = on_drop
         self._on_time_set_back = on_time_set_back
+        self._now_ns = now_ns
 
     def process(self, job: Job) -> None:
         """Track a frame and publish what came of it; a frame that cannot be used is dropped with its reason."""
@@ -94,6 +102,9 @@ class FrameProcessor:
         stages.update(
             waiting=started - job.taken, decoding=decoded - started, publishing=done - updated, frame=done - job.taken
         )
+        age = (self._now_ns() - frame.stamp_ns) * 1e-9
+        if 0 <= age < OTHER_CLOCK:
+            stages["since_stamp"] = age
         self._count(stages)
 
     def reset(self, now_ns: int) -> None:

@@ -7,12 +7,21 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 WINDOW_SECONDS = 10.0
 # A detail quotes what came (an encoding, a frame's name), which may be of any length.
 MAX_DETAIL = 300
+
+
+class Latency(NamedTuple):
+    """What a stage took of late, seconds: the median, the 99th percentile and the most."""
+
+    median: float
+    p99: float
+    largest: float
 
 
 @dataclass
@@ -28,7 +37,7 @@ class Snapshot:
             detection continued, jumps of the stamps.
         details: the last message that went with each reason.
         rate: processed frames per second over the last 10 s.
-        latency: stage to (median, largest) seconds over the last 10 s.
+        latency: stage to its latency over the last 10 s.
         received: topic to messages since the start of watching it.
         silence: topic to seconds since its last message, or since `Monitor.watch` where none came.
         topic_rate: topic to messages per second over the last 10 s.
@@ -42,7 +51,7 @@ class Snapshot:
     counts: dict[str, int]
     details: dict[str, str]
     rate: float
-    latency: dict[str, tuple[float, float]]
+    latency: dict[str, Latency]
     received: dict[str, int]
     silence: dict[str, float]
     topic_rate: dict[str, float]
@@ -145,7 +154,7 @@ class Monitor:
             latency = {}
             for stage in stages:
                 values = [frame[stage] for _, frame in self._frames if stage in frame]
-                latency[stage] = (float(np.median(values)), float(max(values)))
+                latency[stage] = Latency(float(np.median(values)), float(np.percentile(values, 99)), max(values))
             recent = {reason: n - self._reported[reason] for reason, n in self._drops.items()}
             self._reported = Counter(self._drops)
             span = min(WINDOW_SECONDS, max(now - self._since, 1e-3))

@@ -128,6 +128,7 @@ class TrackerNode(LifecycleNode):
             is_active=lambda: self._phase == "active",
             on_drop=self._drop,
             on_time_set_back=self._time_went_back,
+            now_ns=lambda: self.get_clock().now().nanoseconds,
         )
         self._worker = LatestWorker(self._processor.process, self._overtaken, self._worker_failed)
         self._phase = "inactive"

@@ -32,7 +32,7 @@ def test_diagnostics_rise_and_fall_with_what_goes_wrong():
     status = levels(monitor)
     assert {s.level for s in status.values()} == {DiagnosticStatus.OK}
     values = {v.key: v.value for v in status["tracking"].values}
-    assert values["latency_ms.pose"] == "250.0"
+    assert [values[f"latency_ms.pose{name}"] for name in ("", ".p99", ".max")] == ["250.0"] * 3
     assert values["detections_rejected.no_pose"] == "3"
     monitor.dropped("overtaken")
     assert levels(monitor)["drops"].level == DiagnosticStatus.OK  # that is how a slow machine keeps up

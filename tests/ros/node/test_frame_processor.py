@@ -47,6 +47,7 @@ class Bench:
         self.active = True
         self.drops: list[tuple[str, str]] = []
         self.times_set_back = 0
+        self.now_ns = 0
         values = {name: parameter.default for name, parameter in PARAMETERS.items()} | parameters
         self.processor = FrameProcessor(
             ball_scene.ball_tracker(),
@@ -57,6 +58,7 @@ class Bench:
             is_active=lambda: self.active,
             on_drop=lambda reason, detail: self.drops.append((reason, detail)),
             on_time_set_back=self._time_set_back,
+            now_ns=lambda: self.now_ns,
         )
 
     def _time_set_back(self) -> None:
@@ -81,6 +83,17 @@ def test_a_frame_is_tracked_published_and_counted():
     assert snapshot.processed == 3
     assert snapshot.counts["frames_segmented"] == 3
     assert {"waiting", "decoding", "publishing", "frame", "total"} <= set(snapshot.latency)
+
+
+@pytest.mark.parametrize(("age_ns", "stated"), [(250_000_000, True), (-1, False), (10**12, False)])
+def test_latency_since_the_stamp_is_told_where_the_clocks_are_one(age_ns, stated):
+    bench = Bench()
+    bench.now_ns = 10**12 + age_ns
+    bench.play(0, 10**12)
+    latency = bench.monitor.snapshot().latency
+    assert ("since_stamp" in latency) == stated
+    if stated:
+        assert latency["since_stamp"].median == pytest.approx(0.25)
 
 
 def test_a_clock_set_back_resets_the_tracks_and_costs_no_frame():

@@ -37,10 +37,17 @@ def test_rate_and_latency_over_the_window(monitor, clock):
     assert snapshot.processed == 30
     assert snapshot.rate == pytest.approx(1.0, abs=0.11)
     assert snapshot.topic_rate["/c"] == pytest.approx(2.0, abs=0.21)
-    assert snapshot.latency["pose"][1] == 0.3
+    assert snapshot.latency["pose"].largest == 0.3
     clock.now += WINDOW_SECONDS + 1
     snapshot = monitor.snapshot()
     assert (snapshot.rate, snapshot.topic_rate["/c"], snapshot.latency) == (0, 0, {})
+
+
+def test_latency_is_given_as_median_percentile_and_maximum(monitor):
+    monitor.watch(["/c"])
+    for index in range(101):
+        monitor.processed({"frame": 0.01 * index})
+    assert monitor.snapshot().latency["frame"] == pytest.approx((0.5, 0.99, 1.0))
 
 
 def test_drops_are_counted_for_good_and_since_the_last_snapshot(monitor):
