@@ -36,6 +36,7 @@ from .objects_config import ObjectsConfig, load_objects
 from .pipeline_config import PipelineConfig
 
 if TYPE_CHECKING:
+    from pose_tracking.pose.estimator import PoseEstimator
     from pose_tracking.pose.stage import OwnStage
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
@@ -218,14 +219,23 @@ class ModelBundle:
             )
         return embedding
 
-    def build_pose_estimator(self, device: str = "cpu", inference: InferenceConfig | None = None) -> OwnStage:
-        """The pose estimation with its weights on `device`, run as `inference` (by default: the bundle's) says.
-
-        Objects with a shape get poses by network, depth and colour, the others boxes by depth.
+    def build_pose_estimator(self, device: str = "cpu", inference: InferenceConfig | None = None) -> PoseEstimator:
+        """The poses of the objects with a shape, by weights on `device` run as `inference` (else: the bundle) says.
 
         Raises:
             BundleError: the weights are corrupt, or of another network or number of objects.
-            ConfigError: the engine asked for is not there, or scales are to be estimated without meshes.
+            ConfigError: the engine asked for is not there.
+        """
+        from .pose_stages import build_pose_estimator
+
+        return build_pose_estimator(self, device, inference or self.config.inference)
+
+    def build_pose_stage(self, device: str = "cpu", inference: InferenceConfig | None = None) -> OwnStage:
+        """The pose stage of all objects: those with a shape get poses, and a scale where asked for, the others boxes.
+
+        Raises:
+            BundleError: as `build_pose_estimator`.
+            ConfigError: as there, or scales are to be estimated without meshes.
         """
         from .pose_stages import build_pose_stage
 

@@ -84,7 +84,7 @@ class PoseTracker:
             LOGGER.warning("engine and precision do not concern the stages that are handed over: they run as they are")
         self.segmenter = segmenter or bundle.build_segmenter(device, inference)
         self.embedding = bundle.build_appearance(device) if segmenter is None else None
-        own = bundle.build_pose_estimator(device, inference) if estimator is None else None
+        own = bundle.build_pose_stage(device, inference) if estimator is None else None
         self.estimator: PoseStage = own or estimator  # type: ignore[assignment]
         checks = None if own is None else own.checks
         if checks is None:

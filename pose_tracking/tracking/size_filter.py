@@ -25,15 +25,16 @@ _ELEVATIONS = np.radians([15.0, 35.0, 60.0])
 _COMMON, _COMMON_SHARE = 0.0015, 0.03
 # Frames of a side that count: more of them say nothing new.
 _MOST = 10.0
-# How much of the slack there is more of the object: mostly this share on average, and anything where the slack is long
-# beside what is seen.
-_HIDDEN_SHARE, _OPEN = 0.12, 0.25
+# How much of the slack there is more of the object: mostly this share on average, and anything where the slack is so
+# many times as long as what is seen, or longer: of a ball before the camera the nearer half.
+_HIDDEN_SHARE, _OPEN = 0.12, 2.0
 # Beyond what averaging can give, metres and share: where an edge ends is a matter of a few pixels and of the shape.
 _LEAST, _LEAST_SHARE = 0.002, np.array([0.07, 0.07, 0.03])
 # Chance of a measurement that is wrong altogether: the mask was, or what was taken for the object.
 _WRONG = 0.03
-# Standard deviation of the logarithm of one horizontal edge over the other, where nothing is known: a weak symmetry.
-_ASPECT = 0.7
+# Standard deviation of the logarithm of one horizontal edge over the other, where nothing else is known: things are
+# about as deep as they are wide.
+_ASPECT = 0.4
 
 
 class _Side:
@@ -150,7 +151,7 @@ def _log_likelihood(side: _Side) -> Float:
     blur = 0.5 * (rate * sigma) ** 2 - rate * longer
     hidden = np.log(rate) + blur + log_ndtr(longer / sigma - rate * sigma)
     anything = np.log(ndtr(longer / sigma) - ndtr((longer - slack) / sigma) + 1e-300) - np.log(slack)
-    chance = slack / (slack + side.edges[:, None] / _OPEN)
+    chance = slack**2 / (slack**2 + (_OPEN * side.edges[:, None]) ** 2)
     likelihood = (1 - chance) * np.exp(hidden) + chance * np.exp(anything)
     flat = 1.0 / (_LENGTHS[None] * np.log(_LENGTHS[-1] / _LENGTHS[0]))
     return np.asarray(np.log((1 - _WRONG) * likelihood + _WRONG * flat))

@@ -228,7 +228,7 @@ def test_objects_without_geometry_need_neither_models_info_nor_meshes_nor_pose_w
         ("mug_red", False, None),
     ]
     assert not bundle.objects.has_meshes
-    assert bundle.build_pose_estimator().checks is None
+    assert bundle.build_pose_stage().checks is None
     with pytest.raises(ConfigError, match="no meshes to render: object 'mug_blue' has geometry: none"):
         bundle.objects.require_meshes("to render")
 

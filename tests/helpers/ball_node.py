@@ -1,4 +1,4 @@
-"""The tracker node with the pipeline of `ball_scene` for model "balls"; any other model is the node's own business."""
+"""The node with the pipelines of `ball_scene` for "balls" and "shapeless balls"; other models are its own business."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ball_scene import ball_tracker
+from ball_scene import ball_tracker, shapeless_tracker
 
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.ros.node.main import main
@@ -15,6 +15,8 @@ from pose_tracking.ros.node.tracker_node import load_tracker
 
 def make_tracker(values: Mapping[str, Any]) -> PoseTracker:
     """The pipeline of parameter ``model``."""
+    if values["model"] == "shapeless balls":
+        return shapeless_tracker()
     return ball_tracker() if values["model"] == "balls" else load_tracker(values)
 
 

@@ -38,6 +38,11 @@ def ball_objects() -> ObjectSet:
     return ObjectSet({i: ObjectModel(i, NAMES[i], 2 * RADIUS, -size / 2, size, np.eye(4)[None]) for i in COLORS})
 
 
+def shapeless_objects() -> ObjectSet:
+    """The same two, of which nothing but the names is known."""
+    return ObjectSet({i: ObjectModel.of_unknown_shape(i, NAMES[i]) for i in COLORS})
+
+
 def positions(index: int) -> dict[int, np.ndarray]:
     """Centre of each ball in frame `index`, metres in the optical frame."""
     return {1: np.array([-0.15 + 0.01 * index, -0.05, 0.6]), 2: np.array([0.12, 0.08 - 0.005 * index, 0.7])}
@@ -117,6 +122,12 @@ class DepthEstimator:
             covariance = np.diag([1e-6, 1e-6, 4e-6, 1e-2, 1e-2, 1e-2])
             estimates.append(PoseEstimate(pose, 0.8, covariance))
         return estimates
+
+
+def shapeless_tracker() -> PoseTracker:
+    """The real pipeline and the real pose stage of objects of unknown shape, on the segmenter of this module."""
+    bundle = ModelBundle(Path("balls"), BundleConfig(name="shapeless balls"), shapeless_objects())
+    return PoseTracker(bundle, segmenter=ColorSegmenter(), estimator=bundle.build_pose_stage())
 
 
 def ball_tracker() -> PoseTracker:

@@ -114,7 +114,7 @@ class TrackerNode(LifecycleNode):
             self._release()
             return FAILURE
         self._notes = []
-        if not tracker.objects.has_meshes:
+        if not tracker.objects.with_shape.has_meshes:  # of other objects there are none to be had
             self._notes.append("no meshes: poses are not checked against the depth image and markers are boxes")
             self.get_logger().warning(f"{self._notes[0]}; give their folder with objects:=PATH")
         self._tracker = tracker
