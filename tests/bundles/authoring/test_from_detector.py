@@ -210,7 +210,7 @@ def test_names_of_labels(tmp_path: Path) -> None:
         parse_names([str(tmp_path / "b.names")])
     assert names_in_metadata({"names": "{0: 'person', 2: 'cup'}"}) == ["person", "", "cup"]
     assert names_in_metadata({"names": "['a', 'b']"}) == ["a", "b"]
-    for odd in ("{0: 1}", "__import__('os')", "{", "{-1: 'a'}", "{99999999999: 'a'}"):
+    for odd in ("{0: 1}", "__import__('os')", "{", "{-1: 'a'}", "{99999999999: 'a'}", "{0: '0', 1: '1'}", "['class0']"):
         assert names_in_metadata({"names": odd}) == []
 
 

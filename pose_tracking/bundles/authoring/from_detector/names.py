@@ -51,6 +51,9 @@ def names_in_metadata(metadata: Mapping[str, str]) -> list[str]:
         value = [value.get(number, "") for number in range(max(value) + 1)]
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
         return []
+    # A network that nobody has named has its numbers for names.
+    if all(name in (str(number), f"class{number}") for number, name in enumerate(value)):
+        return []
     return [name.strip() for name in value]
 
 
