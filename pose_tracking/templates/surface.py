@@ -54,9 +54,9 @@ def surface_of(frame: RGBDFrame) -> Surface:
     normals = np.zeros((3, height, width), np.float32)
     mask = valid.astype(np.float32)
     normals_into(mask / np.where(valid, frame.depth, np.float32(1)), mask, frame.intrinsics, normals)
-    depth = np.where(valid, frame.depth, np.float32(0))[::step, ::step]
+    depth, normals = _first_readings(np.where(valid, frame.depth, np.float32(0)), normals, step)
     size = depth.shape[1], depth.shape[0]
-    # Readings are taken as they are, the first of each cell: means of depth lie between two surfaces.
+    # Readings are taken as they are: means of depth lie between two surfaces.
     camera = frame.intrinsics
     camera = replace(
         camera, width=size[0], height=size[1],
@@ -66,6 +66,20 @@ def surface_of(frame: RGBDFrame) -> Surface:
     y = (np.arange(size[1], dtype=np.float32) - np.float32(camera.cy)) / np.float32(camera.fy)
     points = np.stack([x * depth, y[:, None] * depth, depth], axis=2)
     color = cv2.resize(frame.color, size, interpolation=cv2.INTER_AREA)
-    return Surface(
-        step, camera, color, points, np.ascontiguousarray(np.moveaxis(normals[:, ::step, ::step], 0, 2)), depth > 0
-    )
+    return Surface(step, camera, color, points, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), depth > 0)
+
+
+def _first_readings(depth: Float32, normals: Float32, step: int) -> tuple[Float32, Float32]:
+    """Of each cell of `step` x `step` pixels the first reading there is, and the normal (3, h, w) there.
+
+    Depth with holes all over, as some sensors give it, so hangs together; what is off by less than a cell is not seen.
+    """
+    out, out_normals = depth[::step, ::step].copy(), normals[:, ::step, ::step].copy()
+    for row, col in [divmod(k, step) for k in range(1, step * step)]:
+        other = depth[row::step, col::step]
+        part = slice(0, other.shape[0]), slice(0, other.shape[1])  # the last cells may be cut by the image's edge
+        missing = (out[part] == 0) & (other > 0)
+        if missing.any():
+            out[part][missing] = other[missing]
+            out_normals[:, part[0], part[1]][:, missing] = normals[:, row::step, col::step][:, missing]
+    return out, out_normals

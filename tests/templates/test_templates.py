@@ -10,6 +10,8 @@ from block_scenes import CAMERA, LAMP, POST, STEPS, random_pose, render, write_o
 from safetensors.torch import load_file
 from template_scenes import block_objects, block_search, block_templates
 
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import transform_points
 from pose_tracking.objects import ObjectSet
 from pose_tracking.templates import templates as stored
@@ -116,6 +118,20 @@ def test_points_are_those_of_the_pixels() -> None:
         rows * surface.step, cols * surface.step, frame.depth[rows * surface.step, cols * surface.step]
     )
     np.testing.assert_allclose(surface.points[rows, cols], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [(480, 640), (481, 639)])
+def test_scattered_holes_do_not_take_the_surface_apart(side: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    depth = np.full(side, 0.8, np.float32)
+    depth[rng.random(side) < 0.4] = 0
+    camera = CameraIntrinsics(side[1], side[0], 570.0, 570.0, side[1] / 2, side[0] / 2)
+    surface = surface_of(RGBDFrame(np.zeros((*side, 3), np.uint8), depth, camera))
+    assert surface.step == 2
+    assert surface.valid.shape == depth[::2, ::2].shape == surface.color.shape[:2]  # as masks are thinned
+    assert surface.valid.mean() > 0.95
+    assert surface.has_normal[surface.valid].mean() > 0.95
+    np.testing.assert_allclose(surface.normals[surface.has_normal], [[0, 0, -1]] * surface.has_normal.sum(), atol=0.05)
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------
