@@ -34,26 +34,27 @@ def kernel(function: Function) -> Function:
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     if hasattr(compiled, "enable_caching"):  # not where NUMBA_DISABLE_JIT is set
         _keep(compiled, function)
-    return compiled  # type: ignore[no-any-return]
+    return compiled
 
 
 def _keep(compiled: Any, function: Callable[..., Any]) -> None:
     folder = cache_folder("kernels")
+    settings: Any = numba.config
     with _LOCK:
-        given = numba.config.CACHE_DIR
+        given = settings.CACHE_DIR
         try:
             if not given and folder is not None:
                 with suppress(OSError):
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                numba.config.CACHE_DIR = str(folder)
+                settings.CACHE_DIR = str(folder)
             compiled._cache = _ForgivingCache(function)
         except RuntimeError:  # no folder that can be written
             _say_not_kept(str(folder), "cannot be written")
         finally:
-            numba.config.CACHE_DIR = given
+            settings.CACHE_DIR = given
 
 
-class _ForgivingCache(FunctionCache):  # type: ignore[misc]
+class _ForgivingCache(FunctionCache):
     """A cache that is done without where it is damaged or full, instead of failing the first call of the kernel."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

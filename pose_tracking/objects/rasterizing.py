@@ -16,6 +16,7 @@ from pose_tracking.core.kernels import kernel
 # Of the sum of a face's edge functions: no ray slips between two faces that share an edge.
 _EDGE = 1e-12
 _NEAR = 1e-6  # metres; the projection of vertices nearer to the camera's plane says nothing
+_BEHIND = -1  # marks those
 
 
 @kernel
@@ -52,32 +53,31 @@ def rasterize(
     face[:] = -1
     x0, y0 = float(region[0]), float(region[1])
     moved = np.empty((len(vertices), 3))
-    at = np.empty((len(vertices), 2))  # in steps of the grid
+    before = np.empty((len(vertices), 2), np.int32)  # columns and rows of the grid before it
+    fx, fy = camera[0] / step, camera[1] / step  # of a camera whose pixels are the steps of the grid
+    left_at, top_at = (camera[2] - x0) / step, (camera[3] - y0) / step
     for v in range(len(vertices)):
         for i in range(3):
             moved[v, i] = (
                 pose[i, 0] * vertices[v, 0] + pose[i, 1] * vertices[v, 1] + pose[i, 2] * vertices[v, 2] + pose[i, 3]
             )
         if moved[v, 2] > _NEAR:
-            at[v, 0] = (moved[v, 0] / moved[v, 2] * camera[0] + camera[2] - x0) / step
-            at[v, 1] = (moved[v, 1] / moved[v, 2] * camera[1] + camera[3] - y0) / step
+            near = 1.0 / moved[v, 2]
+            u, w = moved[v, 0] * near * fx + left_at, moved[v, 1] * near * fy + top_at
+            before[v, 0] = int(min(max(np.ceil(u - _NEAR), 0.0), float(cols)))
+            before[v, 1] = int(min(max(np.ceil(w - _NEAR), 0.0), float(rows)))
+        else:
+            before[v, 0] = before[v, 1] = _BEHIND
     hits = 0
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-        if moved[i, 2] > _NEAR and moved[j, 2] > _NEAR and moved[k, 2] > _NEAR:
-            low_x = min(at[i, 0], at[j, 0], at[k, 0])
-            high_x = max(at[i, 0], at[j, 0], at[k, 0])
-            low_y = min(at[i, 1], at[j, 1], at[k, 1])
-            high_y = max(at[i, 1], at[j, 1], at[k, 1])
-            if high_x < -_NEAR or low_x > cols - 1 + _NEAR or high_y < -_NEAR or low_y > rows - 1 + _NEAR:
-                continue
-            left, right = max(int(np.ceil(low_x - _NEAR)), 0), min(int(np.floor(high_x + _NEAR)), cols - 1)
-            top, bottom = max(int(np.ceil(low_y - _NEAR)), 0), min(int(np.floor(high_y + _NEAR)), rows - 1)
-            if left > right or top > bottom:
-                continue
-        elif moved[i, 2] <= _NEAR and moved[j, 2] <= _NEAR and moved[k, 2] <= _NEAR:
+        left = min(before[i, 0], before[j, 0], before[k, 0])
+        right = max(before[i, 0], before[j, 0], before[k, 0]) - 1
+        top = min(before[i, 1], before[j, 1], before[k, 1])
+        bottom = max(before[i, 1], before[j, 1], before[k, 1]) - 1
+        if left > right or top > bottom:  # between the rays, as most faces of a fine mesh
             continue
-        else:
+        if left < 0:
             left, right, top, bottom = 0, cols - 1, 0, rows - 1
         ax, ay, az = moved[i, 0], moved[i, 1], moved[i, 2]
         bx, by, bz = moved[j, 0], moved[j, 1], moved[j, 2]

@@ -19,7 +19,7 @@ from .rasterizing import gather_hits, posed_region, rasterize
 
 # Rasterising takes time with the number of faces, Open3D's tree with the number of rays: measured, the former is the
 # faster one up to so many faces, and so many more for each ray.
-FACES_RASTERIZED, FACES_PER_RAY = 8000, 10
+FACES_RASTERIZED, FACES_PER_RAY = 13000, 10
 
 
 @dataclass
