@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import SegmentationConfig
 
 from .camera_check import CameraCheck
-from .following import Followed, expected_by, follow_tracks
+from .following import Followed, Follower, expected_by, follow_tracks
 from .frame_report import FrameReport
 from .network_turns import NetworkTurns
 from .refused import RefusedDetections
@@ -61,7 +61,7 @@ class Detecting:
         # One made for an earlier version is told nothing of the tracks.
         self._takes_predictions = "predicted" in signature(estimator.estimate).parameters
         # Nor can it follow them: it looks at every instance of every frame.
-        self._can_follow = hasattr(estimator, "follow")
+        self._follower = cast("Follower", estimator) if hasattr(estimator, "follow") else None
         self.reset()
 
     def reset(self) -> None:
@@ -105,8 +105,9 @@ class Detecting:
         features = descriptors(instances, self.embedding)
         detections = credible_detections(instances, estimates, features, self.objects, config, report, frame.has_depth)
         found, detections = distinct_detections(detections, frame, self._depth_tracker, report)
-        kept = {id(d.pose) for d in detections}
-        refused = looked_at & np.array([id(each) not in kept for each in estimates], bool)
+        # What was cut short goes on in the next frame.
+        spared = {id(d.pose) for d in detections} | {id(each) for each in estimates if each and each.cut_short}
+        refused = looked_at & np.array([id(each) not in spared for each in estimates], bool)
         self._refused.frame_done(instances.select(refused))
         tried = [*found, *report.rejected_detections]
         self._camera_check.add_poses(frame, tried, self._depth_tracker.verifier)
@@ -118,13 +119,13 @@ class Detecting:
 
     def _poses(
         self, frame: RGBDFrame, instances: Instances, tracker: Tracker, config: PipelineConfig, report: FrameReport
-    ) -> tuple[Instances, list[PoseEstimate | None], np.ndarray]:
+    ) -> tuple[Instances, list[PoseEstimate | None], Bool]:
         """The instances that were looked at, their poses, and which of them the whole pose stage has looked at."""
         count, followed = len(instances), Followed()
-        every = config.network_every if self._can_follow and self.objects.has_meshes else 1
-        if every > 1:
+        every = config.network_every if self._follower is not None and self.objects.has_meshes else 1
+        if self._follower is not None and every > 1:
             tracks = self._turns.followable(tracker.tracks, every)
-            followed = follow_tracks(self.estimator, self._depth_tracker, frame, instances, tracks, self._turns)
+            followed = follow_tracks(self._follower, self._depth_tracker, frame, instances, tracks, self._turns)
         rest = np.array(followed.rest(count), int)
         # While nothing is tracked there is nothing to keep up with.
         likely = instances.scores[rest] >= (self.estimator.config.search.min_score if tracker.tracks else 0.0)
@@ -135,7 +136,7 @@ class Detecting:
         if passed_over.any():
             report.rejected["refused_before"] += int(np.count_nonzero(passed_over))
         rest = rest[~passed_over]
-        estimates = dict(followed.estimates)
+        estimates: dict[int, PoseEstimate | None] = {**followed.estimates}
         estimates.update(zip(rest.tolist(), self._estimate(frame, instances.select(rest), tracker), strict=True))
         looked_at = np.array(sorted(estimates), int)
         return instances.select(looked_at), [estimates[i] for i in looked_at.tolist()], np.isin(looked_at, rest)

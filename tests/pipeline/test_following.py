@@ -159,6 +159,20 @@ def test_a_fragment_of_a_followed_object_is_dropped_without_a_look(objects: Obje
     assert len(scene.tracker.report.detections) == 2
 
 
+def test_what_was_cut_short_goes_on_in_the_next_frame(objects: ObjectSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused for now, for want of time, and must not wait for that."""
+    scene, calls = Watched(objects), []
+
+    def refuse(frame: RGBDFrame, instances: Instances, predicted: object = None) -> list[PoseEstimate | None]:
+        calls.append(len(instances))
+        return [PoseEstimate(np.eye(4), 0.0, np.eye(6), cut_short=len(calls) < 3)] * len(instances)
+
+    monkeypatch.setattr(scene.tracker.estimator, "estimate", refuse)
+    for _ in range(5):
+        scene.show([(STEPS, at(0.0))])
+    assert calls == [1, 1, 1, 0, 0]
+
+
 def test_reset_forgets_who_was_looked_at(objects: ObjectSet) -> None:
     scene = Watched(objects)
     scene.asked([(STEPS, at(0.0))], 4)
