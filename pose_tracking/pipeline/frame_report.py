@@ -35,7 +35,7 @@ class FrameReport:
         events: what has become certain with this frame of what happened to the tracked objects.
         activity_since: by track ID, stamp (ns) since which each confirmed object does what its `activity` says.
         camera_warning: what the detections of late say is wrong with the camera (see `camera_check`); empty: nothing.
-        cpu_seconds: processor time by stage, of all threads of the process together.
+        cpu_seconds: `seconds` as processor time, of all threads of the process together.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)

@@ -50,7 +50,7 @@ class RefusedDetections:
         wanted |= expected
         unlikely = ~likely & ~expected
         turns = np.flatnonzero(wanted & unlikely)
-        order = np.lexsort((-instances.scores[turns], [-_frames(waited[i], every) for i in turns]))
+        order = np.lexsort((-instances.scores[turns], np.array([-_frames(waited[i], every) for i in turns])))
         wanted[turns[order[-(-np.count_nonzero(unlikely) // every) :]]] = False
         self._passed_over = [
             waited[i] or _Refusal(int(instances.obj_ids[i]), instances.boxes[i], float(instances.scores[i]), every)
