@@ -21,7 +21,7 @@ def build_pose_stage(bundle: ModelBundle, device: str, inference: InferenceConfi
 
     config, known = bundle.config.pose, bundle.objects.with_shape
     if config.estimate_scale:
-        known.require_meshes("to estimate scales with")
+        (known or bundle.objects).require_meshes("to estimate scales with")
     if not known:
         return BoxEstimator(config, bundle.objects)
     plain = build_pose_estimator(bundle, device, inference)

@@ -156,7 +156,7 @@ class ObjectSet(Mapping[int, ObjectModel]):
         shapeless = [model.name for model in self._models.values() if not model.has_shape]
         if shapeless:
             raise ConfigError(f"the model has no meshes {purpose}: object {shapeless[0]!r} has geometry: none")
-        if not self.has_meshes or not self:
+        if not self.has_meshes:
             advice = f" (`pose-tracking download {self._download}` brings them)" if self._download else ""
             raise ConfigError(f"the model has no meshes {purpose}: give their folder with --objects{advice}")
 

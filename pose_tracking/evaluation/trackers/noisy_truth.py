@@ -24,6 +24,7 @@ from pose_tracking.evaluation.metrics.identities import truth_box, visibility_of
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.segmenter import Segmenter
+from pose_tracking.tracking.track import UNKNOWN_DIAMETER
 
 MIN_SIDE = 1.0  # px; a box of no extent has no features
 MIN_SIGMA = 1e-6  # m and rad; a filter cannot take in a measurement without any doubt
@@ -185,7 +186,8 @@ class NoisyTruthDetector:
             model = self._objects[obj_id]
             v, u = divmod(int(rng.choice(measured)), frame.depth.shape[1])
             z = float(frame.depth[v, u])
-            half = rng.uniform(*FALSE_SIDES, 2) * model.diameter / z * np.array([camera.fx, camera.fy]) / 2
+            diameter = model.diameter if model.has_shape else UNKNOWN_DIAMETER
+            half = rng.uniform(*FALSE_SIDES, 2) * diameter / z * np.array([camera.fx, camera.fy]) / 2
             centre = np.array([u, v], float)
             position = np.array([(u - camera.cx) * z / camera.fx, (v - camera.cy) * z / camera.fy, z])
             pose = make_transform(Rotation.from_quat(rng.normal(size=4)).as_matrix(), position)

@@ -65,7 +65,7 @@ def rectangle(points: Float, towards: Float, predicted: float | None = None) -> 
         predicted: an angle (rad) to keep to where the points tell no better one.
     """
     hull = _hull(points)
-    angles = np.arange(STEPS) * (np.pi / 2 / STEPS)
+    angles = np.linspace(0.0, np.pi / 2, STEPS, endpoint=False)
     cost = _cost(angles, hull, points, towards)
     best = int(np.argmin(cost))
     alike = np.count_nonzero(cost <= (1 + DOUBT) * cost[best]) * (np.pi / 2 / STEPS)
