@@ -7,7 +7,7 @@ import collections
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -73,15 +73,16 @@ class _RefusedError(Exception):
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    # NumPy's own functions that make an array or a number of bytes, by the names they had in any version.
-    _ALLOWED = {
-        **{
-            f"{module}.multiarray.{name}": getattr(np._core.multiarray, name)
-            for module in ("numpy.core", "numpy._core")
-            for name in ("_reconstruct", "scalar")
-        },
-        "numpy.core.numeric._frombuffer": np._core.numeric._frombuffer,
-        "numpy._core.numeric._frombuffer": np._core.numeric._frombuffer,
+    # NumPy's own functions that make an array or a number of bytes, by the names they had in any version; taken from
+    # what it does with its own arrays, since their places change.
+    _MAKERS: ClassVar[dict[str, Any]] = {
+        "multiarray._reconstruct": np.zeros(1).__reduce__()[0],
+        "multiarray.scalar": np.float64(0).__reduce__()[0],
+        "numeric._frombuffer": np.zeros(1).__reduce_ex__(5)[0],
+    }
+    _ALLOWED: ClassVar[dict[str, Any]] = {
+        **{f"numpy.core.{name}": maker for name, maker in _MAKERS.items()},
+        **{f"numpy._core.{name}": maker for name, maker in _MAKERS.items()},
         "numpy.ndarray": np.ndarray,
         "numpy.dtype": np.dtype,
         "collections.OrderedDict": collections.OrderedDict,

@@ -31,7 +31,7 @@ class SquareDetector(nn.Module):
         with torch.no_grad():
             # One channel high and the others low: 0.9 - 0.1 - 0.1 there, below 0 on grey.
             self.match.weight[:] = (1.5 * torch.eye(3) - 0.5)[:, :, None, None] * 2
-            self.match.bias[:] = -0.8
+            nn.init.constant_(self.match.bias, -0.8)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         if self.nhwc:

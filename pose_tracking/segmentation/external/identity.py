@@ -173,7 +173,9 @@ def _histogram(hsv: Float32, weights: Float32) -> Float32:
     return np.sqrt(np.maximum(np.concatenate([hues, greys]), 0) / total).astype(np.float32)
 
 
-def _soft(position: Float32, weight: Float32, bins: int, circular: bool) -> NDArray[np.floating]:
+def _soft(
+    position: NDArray[np.floating], weight: NDArray[np.floating], bins: int, circular: bool
+) -> NDArray[np.floating]:
     """(bins,) sums in which each value is shared out between the two bins beside it: light may shift it a little."""
     low = np.floor(position).astype(int)
     share = position - low

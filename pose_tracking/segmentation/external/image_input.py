@@ -63,7 +63,8 @@ def to_array(picture: UInt8, port: Port, mean: Sequence[float], std: Sequence[fl
     """
     array: NDArray[Any] = picture[..., ::-1] if bgr else picture
     if port.dtype != "uint8":
-        array = ((array.astype(np.float32) - np.float32(mean)) / np.float32(std)).astype(port.dtype)
+        scale, offset = np.asarray(std, np.float32), np.asarray(mean, np.float32)
+        array = ((array.astype(np.float32) - offset) / scale).astype(port.dtype)
     if not channels_last(port):
         array = array.transpose(2, 0, 1)
     return np.ascontiguousarray(array[None] if len(port.shape) == 4 else array)

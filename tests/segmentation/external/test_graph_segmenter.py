@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ PLACES = [(60, 50, 0), (300, 200, 2), (480, 330, 0), (90, 320, 1)]
 LAYOUTS = ("yolo", "yolo_objectness", "end_to_end", "torchvision", "tensorflow", "ssd")
 
 
-def segmenter(path: Path, engine: str = "auto", **options: object) -> GraphSegmenter:
+def segmenter(path: Path, engine: str = "auto", **options: Any) -> GraphSegmenter:
     probed = probe_detector(path, None)
     graph = replace(probed.config, labels=NAMES)
     config = SegmentationConfig(backend="graph", graph=graph, score_threshold=0.5, nms_iou=0.2)

@@ -14,8 +14,10 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.networks.engines.config import InferenceConfig
 from pose_tracking.segmentation.appearance import descriptors
+from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.external.config import ReidConfig
 from pose_tracking.segmentation.external.identity import ColorHistogram, ReidNetwork, WithFeatures
+from pose_tracking.segmentation.segmenter import Segmenter
 
 
 def person(rng: np.random.Generator, coat: tuple[int, int, int], legs: tuple[int, int, int]) -> np.ndarray:
@@ -95,10 +97,10 @@ def test_reid_network_gives_the_features(tmp_path: Path, batch: int) -> None:
 def test_features_become_descriptors_of_unit_length(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
 
-    class Whole:
+    class Whole(Segmenter):
         """The whole picture is found."""
 
-        config = None
+        config = SegmentationConfig()
 
         def segment(self, frame: RGBDFrame) -> Instances:
             mask = np.ones((1, *frame.color.shape[:2]), bool)

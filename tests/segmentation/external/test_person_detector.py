@@ -7,16 +7,18 @@ import sys
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
-from matplotlib import cbook
 
 from pose_tracking.bundles.authoring.from_detector.new_model import new_detector_model
 from pose_tracking.bundles.authoring.from_detector.request import DetectorRequest
 from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.boxes import box_iou
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
+from pose_tracking.datasets.image_files import read_color
 from pose_tracking.pipeline import PoseTracker
 
 
@@ -38,11 +40,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     return ModelBundle.load(folder)
 
 
-def picture() -> np.ndarray:
+def picture() -> UInt8:
     """A photograph of one person (Grace Hopper), which Matplotlib brings."""
-    with cbook.get_sample_data("grace_hopper.jpg") as file:
-        data = np.frombuffer(file.read(), np.uint8)
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return read_color(path)
 
 
 def test_no_tensorflow_is_needed(bundle: ModelBundle) -> None:
@@ -55,7 +56,8 @@ def test_boxes_are_those_of_the_packages_own_steps(bundle: ModelBundle) -> None:
     import openvino
 
     rng = np.random.default_rng(0)
-    image = cv2.resize(rng.integers(0, 255, (30, 40, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
+    blurred = cv2.resize(rng.integers(0, 255, (30, 40, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
+    image = np.asarray(blurred, np.uint8)
     compiled = openvino.Core().compile_model(str(graph()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     result = compiled([image[None]])
     by_name = {name: result[port] for port in compiled.outputs for name in port.get_names()}

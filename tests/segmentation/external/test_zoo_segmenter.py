@@ -33,7 +33,7 @@ def network(name: str) -> torch.nn.Module:
 def segmenter(model: torch.nn.Module, engine: Engine | None = None, names: dict[int, str] = EVERYTHING) -> ZooSegmenter:
     found = recognise(model.state_dict())
     assert found is not None
-    zoo = replace(found[0], labels=COCO_91, **SIZES)
+    zoo = replace(found[0], labels=COCO_91, min_size=SIZES["min_size"], max_size=SIZES["max_size"])
     config = SegmentationConfig(
         backend="torchvision_zoo", zoo=zoo, score_threshold=0.05, nms_iou=0.5, max_detections=100
     )

@@ -62,6 +62,7 @@ def test_frames_and_boxes_that_count(tmp_path: Path, bundle: ModelBundle) -> Non
         assert [(entry.obj_id, entry.instance_id) for entry in sample.objects] == [(1, 1), (1, 2), (3, 3)]
     first = parts[0][0].objects
     assert first is not None
+    assert first[0].box is not None
     np.testing.assert_allclose(first[0].box, [80, 48, 176, 144])
 
 
