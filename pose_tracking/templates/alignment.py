@@ -167,10 +167,9 @@ def _fit(surface: Surface, flat: Bool, measured: Float32, hypotheses: Hypotheses
     behind = (surface.points[..., 2].ravel()[index] - points[..., 2]) / scale
     own = flat[hypotheses.segment[:, None], index]
     agrees = within & (np.abs(behind) < AGREE)
-    # A reading before the surface hides it; one behind it, or beside it and of something else, says it is not there.
-    against = within & ((behind >= AGREE) | (~own & (behind > -AGREE)))
-    agrees &= own
-    right, wrong = agrees.sum(1), against.sum(1)
+    # A reading before the surface hides it, one behind it says that it is not there. One that agrees beside the mask
+    # says nothing: it may be a part that the mask lacks, or something else.
+    right, wrong = (agrees & own).sum(1), (within & (behind >= AGREE)).sum(1)
     unexplained = np.empty(len(points), np.float32)
     for n in np.unique(hypotheses.segment).tolist():
         rows = np.flatnonzero(hypotheses.segment == n)

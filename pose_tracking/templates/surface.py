@@ -53,7 +53,8 @@ def surface_of(frame: RGBDFrame) -> Surface:
     valid = valid_depth(frame.depth)
     normals = np.zeros((3, height, width), np.float32)
     mask = valid.astype(np.float32)
-    normals_into(mask / np.where(valid, frame.depth, np.float32(1)), mask, frame.intrinsics, normals)
+    inverse = (mask / np.where(valid, frame.depth, np.float32(1))).astype(np.float32)
+    normals_into(inverse, mask, frame.intrinsics, normals)
     depth, normals = _first_readings(np.where(valid, frame.depth, np.float32(0)), normals, step)
     size = depth.shape[1], depth.shape[0]
     # Readings are taken as they are: means of depth lie between two surfaces.
@@ -65,7 +66,7 @@ def surface_of(frame: RGBDFrame) -> Surface:
     x = (np.arange(size[0], dtype=np.float32) - np.float32(camera.cx)) / np.float32(camera.fx)
     y = (np.arange(size[1], dtype=np.float32) - np.float32(camera.cy)) / np.float32(camera.fy)
     points = np.stack([x * depth, y[:, None] * depth, depth], axis=2)
-    color = cv2.resize(frame.color, size, interpolation=cv2.INTER_AREA)
+    color = np.asarray(cv2.resize(frame.color, size, interpolation=cv2.INTER_AREA), np.uint8)
     return Surface(step, camera, color, points, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), depth > 0)
 
 

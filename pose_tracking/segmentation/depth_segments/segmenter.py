@@ -27,6 +27,7 @@ LOGGER = logging.getLogger(__name__)
 
 # Likeness and fit at which the score is 0, and 1.
 LIKENESS, FIT = (0.3, 0.8), (0.5, 1.0)
+LARGER = 0.4  # score that a segment e times as large may lack
 
 
 class DepthSegmenter(Segmenter):
@@ -67,14 +68,18 @@ class DepthSegmenter(Segmenter):
         # A quarter of the score is colour and shape at a glance, the rest is how well the best template fits.
         glance = (matches.likeness[:, 0] - LIKENESS[0]) / (LIKENESS[1] - LIKENESS[0])
         scores = np.clip(0.25 * glance + 0.75 * (fits - FIT[0]) / (FIT[1] - FIT[0]), 0, 1).astype(np.float32)
+        # Of segments in one place the larger one that fits about as well: a mug rather than its body, which would leave
+        # the side of the handle open.
+        pixels = np.array([np.count_nonzero(segments[i].mask) for i in which])
         kept: list[int] = []
-        for i in np.argsort(-scores, kind="stable"):
-            if len(kept) == self.config.max_detections or scores[i] < self.config.score_threshold:
-                break
+        for i in np.argsort(-(scores + LARGER * np.log(np.maximum(pixels, 1))), kind="stable"):
+            if scores[i] < self.config.score_threshold:
+                continue
             mask = segments[which[i]].mask
             same = [segments[which[k]].mask for k in kept if obj_ids[k] == obj_ids[i]]
             if all(_iou(mask, other) <= self.config.nms_iou for other in same):
                 kept.append(int(i))
+        kept = sorted(kept, key=lambda i: -scores[i])[: self.config.max_detections]
         instances = self._instances(frame, surface, [segments[which[i]] for i in kept], obj_ids[kept], scores[kept])
         for i, obj_id, mask in zip(kept, instances.obj_ids.tolist(), instances.masks, strict=True):
             self.search.remember(obj_id, mask, candidates[i])
