@@ -20,6 +20,14 @@ class PipelineConfig:
         range=(0.0, 1.0),
         runtime=True,
     )
+    begin_confidence: float = option(
+        0.5,
+        "pose confidence from which a detection may begin a track; those between min_pose_confidence and it only "
+        "continue tracks, which say that there is something (as the second threshold of ByteTrack). A calibrated "
+        "confidence is a probability: below 0.5 it is more likely that nothing is there",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
     min_unchecked_score: float = option(
         0.5,
         "detections of a lower detector score are dropped where no mesh lets the frame check their pose; with meshes "

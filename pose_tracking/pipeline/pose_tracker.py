@@ -24,7 +24,7 @@ from .frame_report import FrameReport
 from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
-from .selection import check_given
+from .selection import check_given, credible_beginnings
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
@@ -135,7 +135,7 @@ class PoseTracker:
                     instances = self._detecting.segment(frame, self._obj_ids, self.config, report)
                 with report.timed("pose"):
                     detections = self._detecting.detect(frame, instances, self.tracker, self.config, report)
-            tracked = self._track(frame, detections, report)
+            tracked = self._track(frame, detections, report, self.config.begin_confidence)
         return self._done(frame, report, tracked)
 
     def update_with(self, frame: RGBDFrame, detections: list[Detection] | None) -> list[TrackedObject]:
@@ -158,7 +158,7 @@ class PoseTracker:
         report = FrameReport()
         with report.timed("total"):
             if detections is not None:
-                check_given(detections, self.objects)
+                selection.check_given(detections, self.objects)
                 detections = [d for d in detections if d.obj_id in self._obj_ids]
             self._predict(frame, report)
             tracked = self._track(frame, detections, report)
@@ -170,13 +170,16 @@ class PoseTracker:
             motion = self._camera.motion(frame, self.tracker.tracks if self.config.camera_odometry else ())
             self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
 
-    def _track(self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport) -> list[TrackedObject]:
+    def _track(
+        self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport, begin_confidence: float = 0.0
+    ) -> list[TrackedObject]:
         """Track the detections of a frame, None where nothing was looked for, and find what they leave on the depth."""
         report.segmented = detections is not None
         report.detections = detections or []
         report.started_at_tracks = sum(d.pose is not None and d.pose.origin == "track" for d in report.detections)
         with report.timed("tracking"):
             association = self.tracker.associate(detections)
+            association = credible_beginnings(association, self.objects, begin_confidence, report)
         if report.segmented:
             self._detecting.tracked(association.matches)
         recovery = self._recover(frame, association, report)

@@ -16,6 +16,7 @@ from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.scale.normalising import normalised, unscaled
+from pose_tracking.tracking import Association
 
 from .duplicates import explained_share, without_duplicates
 from .frame_report import FrameReport
@@ -102,6 +103,23 @@ def distinct_detections(
         report.rejected["duplicate"] += int(np.count_nonzero(~keep))
     chosen = np.flatnonzero(keep).tolist()
     return [detections[i] for i in chosen], [seen[i] for i in chosen]
+
+
+def credible_beginnings(association: Association, objects: ObjectSet, least: float, report: FrameReport) -> Association:
+    """Without the detections that continue no track and whose pose confidence is below `least`.
+
+    They may continue a track, which says that there is something; alone they are more likely than not of nothing. Those
+    dropped are counted in `report`, and no longer among its detections. Without meshes nothing has checked the poses.
+    """
+    new = association.unmatched_detections
+    believed = [d for d in new if d.pose is None or not objects.has_meshes or d.pose.confidence >= least]
+    if len(believed) == len(new):
+        return association
+    dropped = [d for d in new if not any(d is kept for kept in believed)]
+    report.rejected["begin_confidence"] += len(dropped)
+    report.rejected_detections += dropped
+    report.detections = [d for d in report.detections if not any(d is each for each in dropped)]
+    return replace(association, unmatched_detections=believed)
 
 
 def with_visible_part(detection: Detection, frame: RGBDFrame, depth_tracker: DepthTracker) -> Detection:

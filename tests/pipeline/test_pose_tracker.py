@@ -152,6 +152,29 @@ def test_doubtful_poses_are_dropped_and_counted() -> None:
     assert tracker.report.rejected == {"pose_confidence": 1}
 
 
+def test_an_unsure_detection_continues_a_track_but_begins_none() -> None:
+    estimator = FixedEstimator({1: 0.9, 4: 0.4})
+    bundle = ModelBundle.load("demo", require_weights=False)
+    tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=estimator)
+    assert [t.obj_id for t in tracker.update(frame(1.0))] == [1]
+    assert tracker.report.rejected == {"begin_confidence": 1}
+    assert [d.obj_id for d in tracker.report.detections] == [1]
+    assert [d.obj_id for d in tracker.report.rejected_detections] == [4]
+    estimator.confidences = {1: 0.4, 4: 0.6}
+    assert [(t.obj_id, t.hits, t.is_observed) for t in tracker.update(frame(1.1))] == [(1, 2, True), (4, 1, True)]
+    estimator.confidences = {1: 0.4, 4: 0.4}
+    assert [(t.obj_id, t.hits, t.is_observed) for t in tracker.update(frame(1.2))] == [(1, 3, True), (4, 2, True)]
+    assert not tracker.report.rejected
+
+
+def test_detections_of_ones_own_begin_tracks_however_unsure() -> None:
+    tracker = pipeline({1: 0.9, 4: 0.8})
+    tracker.update(frame(1.0))
+    unsure = [replace(d, pose=replace(d.pose, confidence=0.1)) for d in tracker.report.detections if d.pose is not None]
+    tracker.reset()
+    assert len(tracker.update_with(frame(1.1), unsure)) == 2
+
+
 def test_sparse_depth_is_dropped_unless_asked_for() -> None:
     tracker = pipeline({1: 0.9, 4: None})
     assert [t.obj_id for t in tracker.update(frame(1))] == [1]
