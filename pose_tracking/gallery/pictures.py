@@ -80,7 +80,7 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) that a picture's header states; None where it is no PNG, JPEG or WebP."""
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
-            return struct.unpack(">II", data[16:24])  # type: ignore[return-value]
+            return struct.unpack(">II", data[16:24])
         if data.startswith(b"\xff\xd8"):
             return _jpeg_size(data)
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":

@@ -46,8 +46,9 @@ def unpack_path(data: bytes) -> Path:
     return Path(points["stamp"].copy(), make_transform(rotations, points["position"]), covariances)
 
 
-def path_comes_near(data: bytes, x: float, y: float, z: float, radius: float) -> int:
-    """Whether a packed path has a point within `radius` (m) of another: an SQL function."""
+def path_comes_near(*given: Any) -> int:
+    """Whether a packed path has a point within a radius of another: an SQL function of path, x, y, z and radius (m)."""
+    data, x, y, z, radius = given
     positions = np.frombuffer(data, _POINT)["position"]
     return int(len(positions) > 0 and bool((((positions - (x, y, z)) ** 2).sum(1) <= radius**2).any()))
 
@@ -131,7 +132,8 @@ def vector_condition(where: Filter) -> tuple[str, list[Any]]:
     Times are asked of the table itself, which reads a fraction of it then; the rest goes by way of the sightings.
     """
     where.check()
-    condition, values = "", []
+    condition = ""
+    values: list[Any] = []
     if where.after_ns is not None:
         condition, values = condition + " AND end_ns >= ?", [*values, where.after_ns]
     if where.before_ns is not None:
