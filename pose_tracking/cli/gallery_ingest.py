@@ -42,7 +42,7 @@ def ingest(
         typer.Option(
             "--map",
             help="Name of the frame that the camera's poses are in: places are compared within one. Default: that of "
-            "the file, `map` for bags, else the name of the recording.",
+            "the file, `map` for bags, else the path of the recording.",
         ),
     ] = None,
     clock_offset: Annotated[
@@ -111,7 +111,7 @@ def ingest(
                 source = _open(text, bundle, given["simulated"])
                 recording = _recording(text, source, camera, known, given["simulated"])
                 report = take_in(
-                    source, tracker, gallery, embedder, recording, _in_map(where, source),
+                    source, tracker, gallery, embedder, recording, _in_map(where, text, source),
                     config=config, max_frames=max_frames, progress=True,
                 )  # fmt: skip
                 typer.echo(_told(source, recording, report))
@@ -207,14 +207,16 @@ def _camera(
     return settings, named is None and place is None
 
 
-def _in_map(where: tuple[CameraSettings, bool], source: Source) -> CameraSettings:
-    """Data sets have a world of their own each; that of bags is a robot's, unless it is named."""
+def _in_map(where: tuple[CameraSettings, bool], text: str, source: Source) -> CameraSettings:
+    """Data sets have a world of their own each, and often a scene 000000; that of bags is a robot's."""
     from dataclasses import replace
 
     from pose_tracking.datasets.bag.reader import BagReader
 
     settings, is_open = where
-    return replace(settings, map_frame=source.name) if is_open and not isinstance(source, BagReader) else settings
+    if not is_open or isinstance(source, BagReader):
+        return settings
+    return replace(settings, map_frame=source.name if text.startswith(SIMULATED) else str(Path(text).resolve()))
 
 
 def _told(source: Source, recording: Recording, report: IngestReport) -> str:

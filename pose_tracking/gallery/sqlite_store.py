@@ -105,7 +105,7 @@ class SqliteStore(SqliteReader):
             for name, start, end, camera in other:
                 raise StoreError(
                     f"camera {camera!r}: {name} has it from {start / 1e9:.3f} s to {end / 1e9:.3f} s, at the same time "
-                    "as this recording: two cameras need two names; where a clock is wrong, give --clock-offset"
+                    "as this recording: two cameras need two names; a wrong clock needs --clock-offset, or --start"
                 )
         self._database.execute(
             "UPDATE recordings SET frames = max(frames, ?), start_ns = min(ifnull(start_ns, ?), ?), "

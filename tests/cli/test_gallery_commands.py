@@ -194,3 +194,27 @@ def test_times_of_day_are_of_the_newest_day(store: Path) -> None:
     of = moment_of(62 * SECOND)
     assert "sighting 4" in run("search", f"after:{of:%H:%M:%S}", "--store", store)
     assert "sighting 1" not in run("search", f"after:{of:%H:%M:%S}", "--store", store)
+
+
+def test_scenes_of_one_name_are_worlds_of_their_own(tmp_path: Path) -> None:
+    """A simulated world in two BOP scenes called 000000: nothing is in one place, though numbers say so."""
+    import numpy as np
+    from synthetic_samples import make_sample
+
+    from pose_tracking.cli.gallery_ingest import _camera, _in_map
+    from pose_tracking.datasets import BopWriter, open_source
+
+    maps = []
+    for folder in ("a", "b"):
+        with BopWriter(tmp_path / folder / "000000") as writer:
+            writer.add(make_sample(0, 10**9))
+        source = open_source(tmp_path / folder / "000000")
+        maps.append(_in_map(_camera(None, None, 0.0, None), str(tmp_path / folder / "000000"), source).map_frame)
+        assert _in_map(_camera(None, "lab", 0.0, None), "x", source).map_frame == "lab"
+    assert maps[0] != maps[1]
+    pose = tmp_path / "camera.yaml"
+    pose.write_text("position: [1, 2, 3]\nquaternion_xyzw: [0, 0, 0, 1]\n")
+    given = _in_map(_camera(str(pose), None, 2.5, None), "x", source)
+    assert (given.map_frame, given.clock_offset_ns) == ("map", 2_500_000_000)
+    assert given.pose is not None
+    np.testing.assert_array_equal(given.pose[:3, 3], [1, 2, 3])
