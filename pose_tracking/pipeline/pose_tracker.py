@@ -158,7 +158,7 @@ class PoseTracker:
         report = FrameReport()
         with report.timed("total"):
             if detections is not None:
-                selection.check_given(detections, self.objects)
+                check_given(detections, self.objects)
                 detections = [d for d in detections if d.obj_id in self._obj_ids]
             self._predict(frame, report)
             tracked = self._track(frame, detections, report)
