@@ -95,7 +95,9 @@ def _line(result: Result) -> str:
         where = f"({x:.2f}, {y:.2f}, {z:.2f}) m in {s.map_frame or 'the camera'!r}"
     looks = "" if result.distance is None else f" distance {result.distance:.3f},"
     start, end = moment_of(s.start_ns), moment_of(s.end_ns)
+    told = ", ".join(f"{e.kind.value} at {moment_of(e.end_ns):%H:%M:%S}" for e in s.events)
     return (
         f"sighting {s.id}:{looks} {s.class_name}, {identity}, camera {s.camera}, {start:%Y-%m-%d %H:%M:%S.%f} to "
         f"{end:%H:%M:%S.%f}, {where}, {result.recording} at {s.start_ns / 1e9:.3f} s"
+        f"{'; ' if told else ''}{told}"
     )

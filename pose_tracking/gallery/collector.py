@@ -10,6 +10,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float, UInt8
 from pose_tracking.core.config import option
+from pose_tracking.core.events import Event, EventKind
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import TrackedObject
@@ -17,6 +18,9 @@ from pose_tracking.core.results import TrackedObject
 from .crops import CropPool, as_crop, cut_out
 from .sighting import Path, Sighting, check_camera_name
 from .store import CROPS_A_SIGHTING
+
+# Reasons for which tracks and events, not frames, are dropped.
+OF_TRACKS = ("tentative", "late_event")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class _Open:
     stamps: list[int] = field(default_factory=list)
     poses: list[Float] = field(default_factory=list)
     covariances: list[Float] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     last: tuple[int, Float, Float] | None = None  # the newest point, kept or not
 
 
@@ -67,7 +72,8 @@ class SightingCollector:
         config: what is kept.
 
     Attributes:
-        dropped: what became no sighting, by reason: ``tentative`` tracks were never confirmed.
+        dropped: what became no sighting, by reason: ``tentative`` tracks were never confirmed; a ``late_event`` was
+            told of a track whose sighting had ended.
 
     Raises:
         ConfigError: the name cannot be that of a camera.
@@ -81,8 +87,8 @@ class SightingCollector:
         self._open: dict[int, _Open] = {}
         self._parts: Counter[int] = Counter()
 
-    def add(self, frame: RGBDFrame, tracked: Sequence[TrackedObject]) -> list[Sighting]:
-        """Take in what the tracker said of a frame; returns the sightings that have ended."""
+    def add(self, frame: RGBDFrame, tracked: Sequence[TrackedObject], events: Sequence[Event] = ()) -> list[Sighting]:
+        """Take in what the tracker said of a frame, and what happened; returns the sightings that have ended."""
         done = []
         for thing in tracked:
             if not thing.is_observed:
@@ -91,6 +97,13 @@ class SightingCollector:
             if there is not None and self._is_over(there, frame):
                 done += self._close(thing.track_id)
             self._see(frame, thing)
+        for event in events:
+            if event.kind == EventKind.APPEARED:
+                continue  # the sighting's beginning says so
+            if event.identity in self._open:
+                self._open[event.identity].events.append(event)
+            else:
+                self.dropped["late_event"] += 1
         alive = {thing.track_id for thing in tracked}
         for track_id, entry in list(self._open.items()):
             gone = frame.stamp_ns - entry.end_ns > self.config.gone_after * 1e9
@@ -180,6 +193,7 @@ class SightingCollector:
                 pose_confidence=entry.confidences / entry.frames,
                 frames=entry.frames,
                 crops=[as_crop(candidate) for candidate in entry.crops.best(self.config.crops)],
+                events=entry.events,
             )
         ]
 

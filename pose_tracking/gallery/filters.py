@@ -23,6 +23,7 @@ class Filter:
 
     Attributes:
         cameras, classes: names, any of them; none: all.
+        events: kinds of events, any of which happened; none: all.
         text: part of the class name, upper and lower case alike.
         after_ns, before_ns: seen at or after, at or before that time (nanoseconds since 1970).
         near: place; only sightings with a path in a map frame have one.
@@ -34,6 +35,7 @@ class Filter:
 
     cameras: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
     text: str = ""
     after_ns: int | None = None
     before_ns: int | None = None

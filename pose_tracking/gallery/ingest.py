@@ -13,7 +13,7 @@ from pose_tracking.core.errors import ConfigError, DatasetError, FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.datasets.sample import Source
 
-from .collector import CollectorConfig, SightingCollector
+from .collector import OF_TRACKS, CollectorConfig, SightingCollector
 from .embedding import CropEmbedder
 from .pictures import decode_crop
 from .sighting import Sighting
@@ -120,12 +120,12 @@ def ingest(
             run.note(frame)
             continue
         run.note(frame)
-        run.keep(run.collector.add(frame, tracked))
+        run.keep(run.collector.add(frame, tracked, tracker.report.events))
         bar.set_postfix_str(f"{len(run.sightings)} sightings", refresh=False)
     run.keep(run.collector.finish())
     if run.progress.frames == 0:
         raise DatasetError(f"{recording.name}: has no frames")
-    if sum(n for reason, n in run.progress.dropped.items() if reason != "tentative") >= run.progress.frames:
+    if sum(n for reason, n in run.progress.dropped.items() if reason not in OF_TRACKS) >= run.progress.frames:
         reason, count = run.progress.dropped.most_common(1)[0]
         raise DatasetError(f"{recording.name}: not one of {run.progress.frames} frames can be used ({reason}: {count})")
     store.end(entered.id, run.progress)
@@ -178,7 +178,8 @@ class _Run:
 
     def keep(self, ended: Sequence[Sighting]) -> None:
         """Describe the crops of sightings and add them to the store."""
-        self.progress.dropped["tentative"] = self.collector.dropped["tentative"]
+        for reason, count in self.collector.dropped.items():
+            self.progress.dropped[reason] = count
         if ended:
             described = [self._described(sighting) for sighting in ended]
             self.sightings += self.store.add(self.recording, described, self.progress)

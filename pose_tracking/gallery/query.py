@@ -1,4 +1,4 @@
-"""The language of a search: ``class:mug_red camera:2 after:10:00 near:0.4,0.1,0,0.2 like:17``.
+"""The language of a search: ``class:mug_red camera:2 event:fell after:10:00 near:0.4,0.1,0,0.2 like:17``.
 
 Terms are separated by spaces and all have to hold. A term is FIELD:VALUE, or a word that is part of the class name.
 Values with spaces stand in double quotes, in which ``\\"`` is a quote and ``\\\\`` a backslash.
@@ -8,6 +8,7 @@ field       value
 ==========  ==========================================================================================================
 class       class name; several with commas between them, or several terms: any of them
 camera      name of a camera, likewise
+event       kind of what happened to it (moved, carried, placed, fell, knocked_over, hidden, left), likewise
 after       seen at that time or later: a time of day (10:00, 10:00:30; of the newest day in the store), a day
             (2026-11-29), both (2026-11-29T10:00), seconds since 1970, or so long ago (-30s, -10m, -2h, -1d)
 before      seen at that time or earlier
@@ -28,12 +29,14 @@ from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.events import EventKind
 
 from .filters import Filter, Near
 
-FIELDS = ("class", "camera", "after", "before", "near", "map", "identity", "like")
+FIELDS = ("class", "camera", "event", "after", "before", "near", "map", "identity", "like")
 MAX_LENGTH = 2000
-_LISTS = ("class", "camera")
+_LISTS = ("class", "camera", "event")
+_EVENTS = tuple(kind.value for kind in EventKind if kind != EventKind.APPEARED)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _AGO = re.compile(r"-(\d{1,9}(?:\.\d{1,9})?)([smhd])")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
@@ -61,7 +64,7 @@ def parse_query(text: str, day: date | None = None, now_ns: int | None = None) -
     """
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"the query has {len(text)} characters; at most {MAX_LENGTH} are read")
-    lists: dict[str, list[str]] = {"class": [], "camera": []}
+    lists: dict[str, list[str]] = {field: [] for field in _LISTS}
     single: dict[str, str] = {}
     words: list[str] = []
     for field, value, term in _terms(text):
@@ -79,10 +82,14 @@ def parse_query(text: str, day: date | None = None, now_ns: int | None = None) -
             single[field] = value
     if len(words) > 1:
         raise ConfigError(f'{" ".join(words)!r}: one word at most is searched for in class names; quote several: "..."')
+    for kind in lists["event"]:
+        if kind not in _EVENTS:
+            raise ConfigError(f"'event:{kind}': there is no such event; events: {', '.join(_EVENTS)}")
     clock = _Clock(day or date.today(), time.time_ns() if now_ns is None else now_ns)
     where = Filter(
         cameras=tuple(dict.fromkeys(lists["camera"])),
         classes=tuple(dict.fromkeys(lists["class"])),
+        events=tuple(dict.fromkeys(lists["event"])),
         text=words[0] if words else "",
         after_ns=clock.read("after", single["after"]) if "after" in single else None,
         before_ns=clock.read("before", single["before"]) if "before" in single else None,

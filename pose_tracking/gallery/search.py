@@ -38,6 +38,16 @@ class Result:
             "end_s": s.end_ns / 1e9,
             "frame": s.map_frame or "camera",
             "position": place,
+            "events": [
+                {
+                    "kind": e.kind.value,
+                    "onset_s": e.onset_ns / 1e9,
+                    "end_s": e.end_ns / 1e9,
+                    "confidence": round(e.confidence, 4),
+                    "note": e.note,
+                }
+                for e in s.events
+            ],
             "score": round(s.score, 4),
             "frames": s.frames,
             "track": s.track_id,

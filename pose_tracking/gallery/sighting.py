@@ -9,6 +9,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.events import Event
 
 _CAMERA_NAME = re.compile(r"[^\W_][\w .\-]{0,63}", re.ASCII)
 
@@ -100,6 +101,7 @@ class Sighting:
         pose_confidence: mean pose confidence, 0 to 1.
         frames: number of frames it was seen in.
         crops: a few pictures of it, best first.
+        events: what happened to it meanwhile, in the order in which it was told.
     """
 
     camera: str
@@ -117,6 +119,7 @@ class Sighting:
     pose_confidence: float
     frames: int
     crops: list[Crop] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
 
 @dataclass(eq=False)

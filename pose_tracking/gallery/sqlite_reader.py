@@ -13,6 +13,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float32
 from pose_tracking.core.errors import StoreError
+from pose_tracking.core.events import Event, EventKind
 
 from .filters import Filter
 from .sighting import Crop, StoredSighting
@@ -137,7 +138,20 @@ class SqliteReader:
             f"SELECT {COLUMNS} FROM {FROM} WHERE {condition} ORDER BY s.end_ns DESC, s.id DESC LIMIT ? OFFSET ?",
             [*values, -1 if limit is None else limit, offset],
         )
-        return [read_sighting(row) for row in found]
+        return self._with_events([read_sighting(row) for row in found])
+
+    def _with_events(self, sightings: list[StoredSighting]) -> list[StoredSighting]:
+        """The same with what happened to each."""
+        for sighting in sightings:
+            told = self._rows(
+                "SELECT kind, onset_ns, end_ns, confidence, note FROM events WHERE sighting_id = ? ORDER BY id",
+                (sighting.id,),
+            )
+            sighting.events = [
+                Event(EventKind(kind), sighting.track_id, sighting.obj_id, sighting.class_name, *rest)
+                for kind, *rest in told
+            ]
+        return sightings
 
     def nearest(self, embeddings: Float32, where: Filter, limit: int = 10) -> list[Match]:
         """See `GalleryStore`."""

@@ -99,6 +99,9 @@ def where_clause(where: Filter) -> tuple[str, list[Any]]:
         among("c.name", where.cameras)
     if where.classes:
         among("s.class_name", where.classes)
+    if where.events:
+        kinds = ", ".join("?" * len(where.events))
+        add(f"s.id IN (SELECT sighting_id FROM events WHERE kind IN ({kinds}))", *where.events)
     if where.text:
         add("instr(lower(s.class_name), lower(?)) > 0", where.text)
     if where.after_ns is not None:

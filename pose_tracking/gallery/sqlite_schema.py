@@ -41,6 +41,11 @@ CREATE TABLE crops (
   stamp_ns INTEGER NOT NULL, image BLOB NOT NULL, x_min REAL, y_min REAL, x_max REAL, y_max REAL,
   area INTEGER NOT NULL, sharpness REAL NOT NULL);
 CREATE INDEX crops_by_sighting ON crops (sighting_id);
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY, sighting_id INTEGER NOT NULL REFERENCES sightings(id) ON DELETE CASCADE,
+  kind TEXT NOT NULL, onset_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, confidence REAL NOT NULL, note TEXT NOT NULL);
+CREATE INDEX events_by_sighting ON events (sighting_id);
+CREATE INDEX events_by_kind ON events (kind, end_ns);
 CREATE TABLE proposals (a INTEGER NOT NULL, b INTEGER NOT NULL, score REAL NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE decisions (
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK (kind IN ('same', 'different')),

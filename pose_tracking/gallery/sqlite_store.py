@@ -132,6 +132,11 @@ class SqliteStore(SqliteReader):
             low, high = sighting.path.positions.min(0), sighting.path.positions.max(0)
             limits = [float(v) for pair in zip(low, high, strict=True) for v in pair]
             database.execute("INSERT INTO places VALUES (?, ?, ?, ?, ?, ?, ?)", (id, *limits))
+        for event in sighting.events:
+            database.execute(
+                "INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+                (id, event.kind.value, event.onset_ns, event.end_ns, float(event.confidence), event.note),
+            )
         for crop in sighting.crops:
             box = [float(v) for v in crop.box]
             database.execute(

@@ -56,7 +56,7 @@ def test_a_time_with_a_zone() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour:red", r"'colour:red': there is no field 'colour'; fields: class, camera, after"),
+        ("colour:red", r"'colour:red': there is no field 'colour'; fields: class, camera, event, after"),
         ("class:", "class: needs a value"),
         ("class:a,,b", "an empty name between the commas"),
         ("after:noon", r"'after:noon': no time; write 10:00"),
