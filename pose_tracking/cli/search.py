@@ -13,7 +13,7 @@ from . import evaluation_options as options
 if TYPE_CHECKING:
     from pose_tracking.core.arrays import Float32
     from pose_tracking.gallery.search import Result
-    from pose_tracking.gallery.store import GalleryStore
+    from pose_tracking.gallery.store import GalleryReader
 
 
 def search(
@@ -60,7 +60,7 @@ def search(
             typer.echo(f"{export}: {len(found)} sightings, {count} pictures", err=True)
 
 
-def _looks_of(picture: Path, store: GalleryStore, model: str | None, objects: Path | None, device: str) -> Float32:
+def _looks_of(picture: Path, store: GalleryReader, model: str | None, objects: Path | None, device: str) -> Float32:
     """(1, D) embedding of a picture, of the kind that the gallery holds."""
     from pose_tracking.gallery.pictures import read_picture
 

@@ -68,7 +68,9 @@ class CropEmbedder:
         Raises:
             ConfigError: a crop is transparent all over.
         """
-        return np.stack([self._embed(crop) for crop in crops]) if crops else np.zeros((0, self.kind.dimensions))
+        if not crops:
+            return np.zeros((0, self.kind.dimensions), np.float32)
+        return np.stack([self._embed(crop) for crop in crops])
 
     def _embed(self, crop: UInt8) -> Float32:
         opaque = crop[..., 3] > 127
@@ -79,11 +81,11 @@ class CropEmbedder:
         scale = SHOWN / max(part.shape[:2])
         size = [max(1, round(side * scale)) for side in part.shape[1::-1]]
         color = np.where(part[..., 3:] > 127, part[..., :3], GREY).astype(np.uint8)
-        color = cv2.resize(color, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        shown = cv2.resize(color, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         inside = cv2.resize((part[..., 3] > 127).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         canvas, mask = np.full((CANVAS, CANVAS, 3), GREY, np.uint8), np.zeros((CANVAS, CANVAS), bool)
-        (height, width), x, y = color.shape[:2], (CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2
-        canvas[y : y + height, x : x + width], mask[y : y + height, x : x + width] = color, inside
+        (height, width), x, y = shown.shape[:2], (CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2
+        canvas[y : y + height, x : x + width], mask[y : y + height, x : x + width] = shown, inside
         # Of the focal length that the detector was trained at: pictures of others are scaled.
         focal, middle = self._segmenter.config.focal_length, CANVAS / 2 - 0.5
         camera = CameraIntrinsics(CANVAS, CANVAS, focal, focal, middle, middle)

@@ -13,10 +13,10 @@ from pose_tracking.core.files import atomic_path, write_json
 
 from .pictures import decode_crop
 from .search import Result
-from .store import GalleryStore
+from .store import GalleryReader
 
 
-def export(store: GalleryStore, results: Sequence[Result], folder: str | Path) -> int:
+def export(store: GalleryReader, results: Sequence[Result], folder: str | Path) -> int:
     """Write results to a new folder: ``crops/``, ``sightings.json`` and ``coco.json``; returns the number of crops.
 
     The names of files are made of numbers alone, whatever cameras and classes are called.

@@ -12,7 +12,7 @@ from pose_tracking.core.errors import ConfigError
 from .filters import Filter
 from .query import Query, moment_of
 from .sighting import StoredSighting
-from .store import GalleryStore
+from .store import GalleryReader
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Result:
         }
 
 
-def newest_day(store: GalleryStore) -> date | None:
+def newest_day(store: GalleryReader) -> date | None:
     """The day of the newest sighting, which times of day in a query are of."""
     newest = store.find(Filter(), limit=1)
     return moment_of(newest[0].end_ns).date() if newest else None
 
 
-def search(store: GalleryStore, query: Query, like: Float32 | None = None, limit: int = 20) -> list[Result]:
+def search(store: GalleryReader, query: Query, like: Float32 | None = None, limit: int = 20) -> list[Result]:
     """Sightings that a query lets through: newest first, or by their looks where it asks for these.
 
     Args:
@@ -98,7 +98,7 @@ def of_identity(query: Query, identity: int) -> Query:
     return replace(query, where=replace(query.where, identity=identity))
 
 
-def _looks_of(store: GalleryStore, sighting: int) -> Float32:
+def _looks_of(store: GalleryReader, sighting: int) -> Float32:
     if not store.find(Filter(ids=(sighting,)), limit=1):
         raise ConfigError(f"like:{sighting}: there is no such sighting")
     found = store.embeddings([sighting])

@@ -45,7 +45,7 @@ Reader = TypeVar("Reader", bound="SqliteReader")
 
 
 class SqliteReader:
-    """The reading half of `GalleryStore` in one file. It never waits for a writer, nor a writer for it.
+    """`GalleryReader` in one file. It never waits for a writer, nor a writer for it.
 
     Args:
         path: the file.
@@ -73,7 +73,7 @@ class SqliteReader:
 
     @property
     def embedding(self) -> EmbeddingKind | None:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         with store_errors(self.path):
             found = self._database.execute("SELECT value FROM meta WHERE key = 'embedding'").get
         return None if found is None else EmbeddingKind(**json.loads(found))
@@ -86,7 +86,7 @@ class SqliteReader:
         return int(page * (pages - free))
 
     def recordings(self) -> list[Recording]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         found = self._rows(
             "SELECT c.name, r.name, r.fingerprint, r.settings, r.id, r.is_done, r.frames, r.start_ns, r.end_ns, "
             "r.dropped, r.without_map FROM recordings r JOIN cameras c ON c.id = r.camera_id ORDER BY r.id"
@@ -100,7 +100,7 @@ class SqliteReader:
         ]  # fmt: skip
 
     def cameras(self) -> list[CameraEntry]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         found = self._rows(
             "SELECT c.name, c.map_frame, c.pose, count(s.id), min(s.start_ns), max(s.end_ns) FROM cameras c "
             "LEFT JOIN sightings s ON s.camera_id = c.id GROUP BY c.id ORDER BY c.name"
@@ -108,7 +108,7 @@ class SqliteReader:
         return [CameraEntry(name, frame, unpack_pose(pose), *rest) for name, frame, pose, *rest in found]
 
     def identities(self, where: Filter, limit: int = 100, offset: int = 0) -> list[IdentityEntry]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         condition, values = where_clause(where)
         found = self._rows(
             f"SELECT s.identity, max(s.end_ns) AS last FROM {FROM} WHERE s.identity IS NOT NULL AND {condition} "
@@ -132,7 +132,7 @@ class SqliteReader:
         return IdentityEntry(number, last[1], cameras, len(members), start, last[4], last[2], place, map_frame)
 
     def find(self, where: Filter, limit: int | None = None, offset: int = 0) -> list[StoredSighting]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         condition, values = where_clause(where)
         found = self._rows(
             f"SELECT {COLUMNS} FROM {FROM} WHERE {condition} ORDER BY s.end_ns DESC, s.id DESC LIMIT ? OFFSET ?",
@@ -154,7 +154,7 @@ class SqliteReader:
         return sightings
 
     def nearest(self, embeddings: Float32, where: Filter, limit: int = 10) -> list[Match]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         kind = self.embedding
         if kind is None:
             return []
@@ -179,7 +179,7 @@ class SqliteReader:
         return [Match(read[sighting], *best[sighting]) for sighting in order]
 
     def crops(self, sighting: int) -> list[Crop]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         found = self._rows(
             "SELECT stamp_ns, image, x_min, y_min, x_max, y_max, area, sharpness FROM crops WHERE sighting_id = ? "
             "ORDER BY id",
@@ -188,7 +188,7 @@ class SqliteReader:
         return [Crop(stamp, image, np.array(box), area, sharp) for stamp, image, *box, area, sharp in found]
 
     def embeddings(self, sightings: Iterable[int]) -> dict[int, Float32]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         if self.embedding is None:
             return {}
         out = {}
@@ -204,16 +204,16 @@ class SqliteReader:
 
     @property
     def last_identity(self) -> int:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         found = self._rows("SELECT value FROM meta WHERE key = 'last_identity'")
         return int(found[0][0]) if found else 0
 
     def proposals(self) -> list[Proposal]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         return [Proposal(*row) for row in self._rows("SELECT a, b, score, reason FROM proposals ORDER BY score DESC")]
 
     def decisions(self) -> list[Decision]:
-        """See `GalleryStore`."""
+        """See `GalleryReader`."""
         found = self._rows("SELECT kind, a, b, at_ns, decided_by FROM decisions WHERE NOT is_superseded ORDER BY id")
         return [Decision(*row) for row in found]
 

@@ -132,35 +132,15 @@ class Proposal:
     reason: str
 
 
-class GalleryStore(Protocol):
-    """Keeps sightings for good: what a call has returned from is on the disk.
+class GalleryReader(Protocol):
+    """What can be asked of sightings that are kept.
 
-    Every method raises `StoreError` where the store cannot be read or written.
+    Every method raises `StoreError` where the store cannot be read.
     """
 
     @property
     def embedding(self) -> EmbeddingKind | None:
         """What the embeddings are; None while there are none."""
-        ...
-
-    def use_embedding(self, kind: EmbeddingKind) -> None:
-        """Say what the embeddings to come are; a `StoreError` where the store holds those of another kind."""
-        ...
-
-    def begin(self, recording: Recording) -> Recording:
-        """Enter a recording, or find it where it has been begun; a `StoreError` where it contradicts what is there."""
-        ...
-
-    def add(self, recording: int, sightings: Sequence[Sighting], progress: Progress) -> list[int]:
-        """Add sightings and note the progress, both or neither; one that is there already keeps its number."""
-        ...
-
-    def end(self, recording: int, progress: Progress) -> None:
-        """Mark a recording as done."""
-        ...
-
-    def place_camera(self, camera: str, map_frame: str, pose: Float, stamp_ns: int) -> None:
-        """Note where a camera is: (4, 4) ``T_map_camera``."""
         ...
 
     def recordings(self) -> list[Recording]: ...
@@ -192,20 +172,49 @@ class GalleryStore(Protocol):
         """The largest number that an identity ever had; 0 before the first."""
         ...
 
-    def link(self, identities: Mapping[int, int], proposals: Sequence[Proposal]) -> None:
-        """Write the identity of each sighting and the proposals, in place of all earlier ones."""
-        ...
-
     def proposals(self) -> list[Proposal]:
         """Best first."""
         ...
 
-    def decide(self, decisions: Sequence[Decision], instead_of: Iterable[tuple[int, int]] = ()) -> None:
-        """Keep what a person has decided, in place of the decisions on these pairs of sightings."""
-        ...
-
     def decisions(self) -> list[Decision]:
         """Those that count, oldest first."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class GalleryStore(GalleryReader, Protocol):
+    """Keeps sightings for good: what a call has returned from is on the disk.
+
+    Every method raises `StoreError` where the store cannot be read or written.
+    """
+
+    def use_embedding(self, kind: EmbeddingKind) -> None:
+        """Say what the embeddings to come are; a `StoreError` where the store holds those of another kind."""
+        ...
+
+    def begin(self, recording: Recording) -> Recording:
+        """Enter a recording, or find it where it has been begun; a `StoreError` where it contradicts what is there."""
+        ...
+
+    def add(self, recording: int, sightings: Sequence[Sighting], progress: Progress) -> list[int]:
+        """Add sightings and note the progress, both or neither; one that is there already keeps its number."""
+        ...
+
+    def end(self, recording: int, progress: Progress) -> None:
+        """Mark a recording as done."""
+        ...
+
+    def place_camera(self, camera: str, map_frame: str, pose: Float, stamp_ns: int) -> None:
+        """Note where a camera is: (4, 4) ``T_map_camera``."""
+        ...
+
+    def link(self, identities: Mapping[int, int], proposals: Sequence[Proposal]) -> None:
+        """Write the identity of each sighting and the proposals, in place of all earlier ones."""
+        ...
+
+    def decide(self, decisions: Sequence[Decision], instead_of: Iterable[tuple[int, int]] = ()) -> None:
+        """Keep what a person has decided, in place of the decisions on these pairs of sightings."""
         ...
 
     def remove(self, before_ns: int | None = None, max_bytes: int | None = None) -> int:
@@ -215,5 +224,3 @@ class GalleryStore(Protocol):
     def forget(self, recording: int) -> int:
         """Forget a recording and all its sightings, so that it can be taken in anew; how many went."""
         ...
-
-    def close(self) -> None: ...

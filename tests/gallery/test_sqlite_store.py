@@ -40,7 +40,8 @@ def test_what_goes_in_comes_out(path: Path) -> None:
         np.testing.assert_allclose(found.path.poses, given.path.poses, atol=1e-6)
         np.testing.assert_allclose(found.path.covariances, given.path.covariances, rtol=1e-6)
         assert [c.image for c in reader.crops(number)] == [b"picture"] * 2
-        np.testing.assert_allclose(reader.embeddings([number])[number], [c.embedding for c in given.crops])
+        expected = np.array([c.embedding for c in given.crops], np.float32)
+        np.testing.assert_allclose(reader.embeddings([number])[number], expected)
         assert reader.embedding == KIND
 
 

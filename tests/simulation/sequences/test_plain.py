@@ -146,8 +146,10 @@ def test_another_room_has_the_same_things_elsewhere(demo_objects):
     common = set(first) & set(second)
     assert len(common) >= 4
     assert [first[n].obj_id for n in common] == [second[n].obj_id for n in common]
-    places = [[(s.path.pose(0) @ t[n].pose)[:3, 3] for n in common] for s, t in ((own, first), (other, second))]
-    assert np.linalg.norm(np.subtract(*places), axis=1).max() > 0.05
+    here, there = (
+        np.array([(s.path.pose(0) @ t[n].pose)[:3, 3] for n in common]) for s, t in ((own, first), (other, second))
+    )
+    assert np.linalg.norm(here - there, axis=1).max() > 0.05
 
 
 def test_objects_are_drawn_at_the_scale_that_the_truth_states(demo_objects):
