@@ -2,6 +2,7 @@
 #   make demo    the whole chain over ROS 2 topics, scored against ground truth; results in out/demo
 #   make test    the tests (PYTEST_ARGS="tests/pose -k icp" for some of them)
 #   make soak    hours of malformed messages, restarts and frames (docs/soak.md); reports in out/soak
+#   make benchmark  time of the pipeline beside that of docs/benchmark.json; says what has changed by more than 20 %
 #   make lint    ruff, mypy, the layers of the packages, the links of the documentation
 #   make docs    the documentation as a site, in out/docs
 #   make setup   the set-up alone
@@ -42,7 +43,7 @@ SOURCES := setup.py pyproject.toml CMakeLists.txt package.xml $(shell find \
 TF2_MSGS := $(shell find interfaces/tf2_msgs -maxdepth 2 -type f -not -path '*/build/*' -not -path '*.egg-info/*') \
   $(wildcard cmake/*)
 
-.PHONY: help demo test soak lint docs setup clean
+.PHONY: help demo test soak benchmark lint docs setup clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -55,6 +56,9 @@ test: setup
 
 soak: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/soak $(SOAK_ARGS)
+
+benchmark: setup
+	OMP_WAIT_POLICY=passive $(BIN)/pose-tracking benchmark --compare docs/benchmark.json --out out/benchmark.json
 
 lint: $(STAMPS)/environment
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from pose_tracking.evaluation.report.schema import STAGES
 from pose_tracking.networks.engines.config import ENGINES, PRECISIONS
 from pose_tracking.objects import ObjectSet
 
-SCENES = 2  # different frames per number of objects
+from .frames import INDEPENDENT, SEQUENCE, WARM_UP, render_sequence, render_stills
+
 WORKER = f"{__package__}.worker"
 
 
@@ -35,34 +36,19 @@ class BenchmarkConfig:
     model: str = option("demo", "model bundle: a name or a folder")
     objects: str | None = option(None, "folder with the meshes, for bundles that do not ship them")
     counts: tuple[int, ...] = option((1, 5, 8), "numbers of objects in view", range=(1, 100))
-    frames: int = option(10, "timed frames for each number of objects", range=(1, 100000))
+    scenes: str = option(
+        SEQUENCE,
+        "what is shown: a moving sequence, in which tracks help, or independent stills, in which they do not",
+        choices=(SEQUENCE, INDEPENDENT),
+    )
+    frames: int = option(60, "timed frames for each number of objects", range=(1, 100000))
+    segment_every: int | None = option(None, "as the pipeline's option; null: what the bundle says", range=(1, 1000))
     device: str = option("auto", "torch device; auto takes a GPU where there is one")
     threads: int = option(0, "CPU threads; 0 takes the cores that the process may use", range=(0, 1024))
     engine: str | None = option(None, "what runs the networks; null: what the bundle says", choices=(None, *ENGINES))
     precision: str | None = option(None, "their arithmetic; null: what the bundle says", choices=(None, *PRECISIONS))
     seed: int = option(0, "seed of the frames", range=(0, 2**31 - 1))
     networks: bool = option(False, "compare the pose stage with the published networks, batched and one by one")
-
-
-def render_frames(objects: ObjectSet, counts: tuple[int, ...], seed: int) -> dict[int, list[Sample]]:
-    """`SCENES` frames of 640x480 for each number of objects, with exactly so many instances in view."""
-    from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig, RandomScenes
-
-    frames: dict[int, list[Sample]] = {}
-    for count in counts:
-        config = replace(RandomSceneConfig(), instances=(count, count), clutter=(2, 4), distance=(0.5, 1.1))
-        scenes = RandomScenes(objects, config)
-        found: list[Sample] = []
-        for index in range(200):
-            sample = scenes.render(seed, index)
-            if len(sample.objects or ()) == count:
-                found.append(sample)
-            if len(found) == SCENES:
-                break
-        if len(found) < SCENES:
-            raise PoseTrackingError(f"no frames with {count} objects in view could be rendered: ask for fewer")
-        frames[count] = found
-    return frames
 
 
 def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
@@ -75,14 +61,14 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
     from pose_tracking.datasets.packed import PackedWriter
 
     bundle = ModelBundle.load(config.model, config.objects)
-    frames = render_frames(bundle.objects, config.counts, config.seed)
+    frames = {count: _render(config, bundle.objects, count) for count in config.counts}
     with tempfile.TemporaryDirectory(prefix="pose-tracking-benchmark-") as folder:
         packed, result = Path(folder) / "frames.zip", Path(folder) / "result.json"
         with PackedWriter(packed) as writer:
             for count in config.counts:
                 for sample in frames[count]:
                     writer.add(sample)
-        job = asdict(config) | {"packed": str(packed), "result": str(result), "scenes": SCENES, "started": time.time()}
+        job = asdict(config) | {"packed": str(packed), "result": str(result), "started": time.time()}
         environment = {**os.environ, **wait_variables()}
         if config.threads:
             environment["OMP_NUM_THREADS"] = str(config.threads)
@@ -95,12 +81,20 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
         return dict(json.loads(result.read_text()))
 
 
+def _render(config: BenchmarkConfig, objects: ObjectSet, count: int) -> list[Sample]:
+    if config.scenes == INDEPENDENT:
+        return render_stills(objects, count, config.seed)
+    return render_sequence(objects, count, WARM_UP[SEQUENCE] + config.frames, config.seed)
+
+
 def format_benchmark(data: dict[str, Any]) -> str:
     """The result as a table for the terminal."""
     machine = data["machine"]
     lines = [
         f"{data['model']} on {machine['device']}: {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['threads']} threads, {data['frames']} frames of {data['image']}",
+        f"{machine['threads']} threads, {data['frames']} frames of {data['image']}, "
+        + ("a moving sequence" if data["scenes"] == SEQUENCE else "independent stills")
+        + (f", the detector on every {data['segment_every']} frames" if data["segment_every"] > 1 else ""),
         ", ".join(f"{stage} on {engine}" for stage, engine in data["engines"].items()),
         f"{'objects':>7} " + " ".join(f"{stage + ' ms':>16}" for stage in STAGES) + f" {'frames/s':>9}",
     ]
@@ -108,6 +102,16 @@ def format_benchmark(data: dict[str, Any]) -> str:
         cells = (f"{entry['latency_ms'][s]['median']:.0f} ({entry['latency_ms'][s]['p99']:.0f})" for s in STAGES)
         lines.append(f"{count:>7} " + " ".join(f"{cell:>16}" for cell in cells) + f" {entry['fps']:>9.2f}")
     lines.append("median, in brackets the 99th percentile")
+    lines.append(
+        f"{'objects':>7} " + " ".join(f"{stage + ' cpu ms':>19}" for stage in STAGES) + "  p99/median  tracked"
+    )
+    for count, entry in data["objects"].items():
+        cells = (f"{entry['cpu_ms'][stage]:.0f}" for stage in STAGES)
+        tail = f"{entry['p99_over_median']:>11.2f} {entry['tracked']:>8.1f}"
+        lines.append(f"{count:>7} " + " ".join(f"{cell:>19}" for cell in cells) + tail)
+    followed = ", ".join(f"{entry['followed']:.0%} at {count}" for count, entry in data["objects"].items())
+    lines.append(f"mean processor time of a frame; the reference work took {data['reference_ms']:.0f} ms of it")
+    lines.append(f"detections that needed no pose network: {followed}")
     filled = {count: entry["from_truth"] for count, entry in data["objects"].items() if entry["from_truth"]}
     if filled:
         shares = ", ".join(f"{share:.0%} at {count}" for count, share in filled.items())

@@ -25,12 +25,16 @@ from pose_tracking.core.threads import use_threads
 from pose_tracking.datasets.sample import GroundTruthObject, Sample
 from pose_tracking.evaluation.metrics.matching import match_frame
 from pose_tracking.evaluation.report.results import latency_entry
+from pose_tracking.evaluation.report.schema import STAGES
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.gating import gate
 
-WARM_UP = 2  # frames before the clock counts: allocators and kernels settle
+from .frames import SEQUENCE, WARM_UP
+from .reference_work import reference_ms
+
+SCHEMA = 2
 
 
 class ExactCount:
@@ -94,8 +98,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline on packed frames.
 
     Args:
-        job: the fields of `BenchmarkConfig`, the packed file, the number of scenes for each number of objects, and
-            the wall time the process was started at.
+        job: the fields of `BenchmarkConfig`, the packed file, and the wall time the process was started at.
     """
     import torch
 
@@ -104,8 +107,12 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     use_threads(job["threads"])
     device = choose_device(job["device"])
     bundle = ModelBundle.load(job["model"], job["objects"])
-    exact = ExactCount()
-    tracker = PoseTracker(bundle, str(device), engine=job["engine"], precision=job["precision"], gate=exact)
+    is_sequence, exact = job["scenes"] == SEQUENCE, ExactCount()
+    tracker = PoseTracker(
+        bundle, str(device), engine=job["engine"], precision=job["precision"], gate=gate if is_sequence else exact
+    )
+    if job["segment_every"] is not None:
+        tracker.configure(segment_every=job["segment_every"])
     packed = PackedDataset(job["packed"])
     samples = [packed[i] for i in range(len(packed))]
     frames = dict(zip(job["counts"], np.array_split(np.arange(len(samples)), len(job["counts"])), strict=True))
@@ -114,10 +121,15 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     tracker.update(samples[0].frame)
     first_output = time.time() - job["started"]
 
-    objects = {
-        str(count): _measure_count(tracker, exact, [samples[i] for i in index], job["frames"])
-        for count, index in frames.items()
-    }
+    objects, references = {}, [reference_ms()]
+    for count, index in frames.items():
+        shown = [samples[i] for i in index]
+        measured = _measure_sequence(tracker, shown) if is_sequence else _measure_stills(tracker, exact, shown, job)
+        references.append(reference_ms())
+        objects[str(count)] = measured
+    reference = float(np.median(references))
+    for entry in objects.values():
+        entry["cpu_over_reference"] = {stage: entry["cpu_ms"][stage] / reference for stage in STAGES}
     peak = peak_memory_mb()
     gpu = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
     networks = None
@@ -128,10 +140,13 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         networks = compare_networks(bundle, most.frame, _instances(most), str(device))
     height, width = samples[0].frame.depth.shape
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "model": bundle.name,
         "image": f"{width}x{height}",
+        "scenes": job["scenes"],
+        "segment_every": tracker.option("segment_every"),
         "frames": job["frames"],
+        "reference_ms": reference,
         "machine": {
             "cpu": cpu_name(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -149,25 +164,65 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measure_count(tracker: PoseTracker, exact: ExactCount, samples: Sequence[Sample], frames: int) -> dict[str, Any]:
-    """Time `frames` frames: each scene is shown several times in a row, as to a camera at rest."""
+def _measure_sequence(tracker: PoseTracker, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Time the frames of a sequence after the first ones, in which its tracks begin."""
     tracker.reset()
-    times: dict[str, list[float]] = {}
-    shown = np.sort(np.arange(WARM_UP + frames) % len(samples))
+    times = _Times()
+    for number, sample in enumerate(samples):
+        tracked = tracker.update(sample.frame)
+        if number >= WARM_UP[SEQUENCE]:
+            times.add(tracker, sum(thing.is_confirmed and thing.is_observed for thing in tracked))
+    return times.entry() | {"from_truth": 0.0}
+
+
+def _measure_stills(
+    tracker: PoseTracker, exact: ExactCount, samples: Sequence[Sample], job: dict[str, Any]
+) -> dict[str, Any]:
+    """Time stills, each shown several times in a row, as to a camera at rest."""
+    tracker.reset()
+    times, warm_up = _Times(), WARM_UP[job["scenes"]]
+    shown = np.sort(np.arange(warm_up + job["frames"]) % len(samples))
     for number, index in enumerate(shown):
         sample = samples[index]
         exact.truth = sample.objects or ()
-        tracker.update(replace(sample.frame, stamp_ns=(number + 1) * 100_000_000))
-        if number == WARM_UP - 1:
+        tracked = tracker.update(replace(sample.frame, stamp_ns=(number + 1) * 100_000_000))
+        if number == warm_up - 1:
             exact.added = 0
-        if number >= WARM_UP:
-            for stage, seconds in tracker.report.seconds.items():
-                times.setdefault(stage, []).append(seconds)
-    return {
-        "latency_ms": latency_entry(times),
-        "fps": frames / sum(times["total"]),
-        "from_truth": exact.added / (frames * len(samples[0].objects or ())),
-    }
+        if number >= warm_up:
+            times.add(tracker, sum(thing.is_confirmed and thing.is_observed for thing in tracked))
+    return times.entry() | {"from_truth": exact.added / (job["frames"] * len(samples[0].objects or ()))}
+
+
+class _Times:
+    """What the frames of one number of objects took."""
+
+    def __init__(self) -> None:
+        self._wall: dict[str, list[float]] = {}
+        self._cpu = dict.fromkeys(STAGES, 0.0)
+        self._frames = self._tracked = self._followed = self._detections = 0
+
+    def add(self, tracker: PoseTracker, tracked: int) -> None:
+        """Take in the last frame of `tracker`, in which so many objects were tracked."""
+        report = tracker.report
+        for stage, seconds in report.seconds.items():
+            self._wall.setdefault(stage, []).append(seconds)
+            self._cpu[stage] += report.cpu_seconds[stage]
+        self._frames += 1
+        self._tracked += tracked
+        self._followed += report.followed
+        self._detections += len(report.detections)
+
+    def entry(self) -> dict[str, Any]:
+        """As it stands in the result."""
+        total = np.array(self._wall["total"])
+        return {
+            "latency_ms": latency_entry(self._wall),
+            "cpu_ms": {stage: seconds * 1e3 / self._frames for stage, seconds in self._cpu.items()},
+            "p99_over_median": float(np.percentile(total, 99) / np.median(total)),
+            "fps": self._frames / float(total.sum()),
+            "tracked": self._tracked / self._frames,
+            "followed": self._followed / max(self._detections, 1),
+        }
 
 
 def _instances(sample: Sample) -> Instances:

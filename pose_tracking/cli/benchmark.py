@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pose_tracking.benchmarks.pipeline import BenchmarkConfig
 
 LOGGER = logging.getLogger(__name__)
 SUBJECTS = ("pipeline", "tracking", "gallery")
@@ -37,7 +40,24 @@ def benchmark(
         int | None,
         typer.Option(
             min=1,
-            help="Timed frames for each number of objects; default 10, of tracking 30; searches in a gallery: 20.",
+            help="Timed frames for each number of objects; default 60, of stills 10, of tracking 30, of gallery 20.",
+        ),
+    ] = None,
+    scenes: Annotated[
+        str,
+        typer.Option(
+            metavar="sequence|independent",
+            help="pipeline: a moving sequence, or independent stills, in which no track helps.",
+        ),
+    ] = "sequence",
+    segment_every: Annotated[
+        int | None, typer.Option(min=1, help="pipeline: the detector on every n-th frame; default: as the bundle says.")
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            help="pipeline: a file that an earlier --out has written; says what is slower or faster than there by more "
+            "than 20 %, measured by a fixed work timed beside it, and ends with 1 where anything is slower."
         ),
     ] = None,
     networks: Annotated[
@@ -65,7 +85,7 @@ def benchmark(
         Path | None, typer.Option(help="JSON file to write the figures to; of tracking, also a plot beside it.")
     ] = None,
 ) -> None:
-    """Time each stage at 1, 5 and 8 objects on rendered 640x480 frames, and measure the peak memory.
+    """Time each stage at 1, 5 and 8 objects on rendered 640x480 sequences, and measure the peak memory.
 
     The pipeline runs in a process of its own. `tracking` times the tracker's update alone, beside other trackers on the
     same made-up detections. Ratios are only comparable within one run.
@@ -81,6 +101,9 @@ def benchmark(
         "--threads": threads != 0,
         "--engine": engine is not None,
         "--precision": precision is not None,
+        "--scenes": scenes != "sequence",
+        "--segment-every": segment_every is not None,
+        "--compare": compare is not None,
     }
     for_tracking = {"--baselines": baselines is not None, "--soak": soak != 0}
     foreign = {"pipeline": for_tracking, "tracking": for_pipeline}.get(what, {**for_pipeline, **for_tracking})
@@ -90,7 +113,23 @@ def benchmark(
     elif what == "tracking":
         _tracking(counts, frames, baselines, soak, seed, out)
     else:
-        _pipeline(model, objects, counts, frames, networks, device, threads, engine, precision, seed, out)
+        from pose_tracking.benchmarks.pipeline import BenchmarkConfig
+
+        config = BenchmarkConfig(
+            model=model,
+            objects=None if objects is None else str(objects),
+            counts=tuple(sorted(set(counts or (1, 5, 8)))),
+            scenes=scenes,
+            frames=frames or (60 if scenes == "sequence" else 10),
+            segment_every=segment_every,
+            device=device,
+            threads=threads,
+            engine=engine,
+            precision=precision,
+            seed=seed,
+            networks=networks is not None,
+        )
+        _pipeline(config, compare, out)
 
 
 def check(what: str, given: Mapping[str, bool], networks: str | None, out: Path | None) -> None:
@@ -122,41 +161,25 @@ def check(what: str, given: Mapping[str, bool], networks: str | None, out: Path 
             raise OutputError(f"{out}: name the JSON file to write; the plot gets its name with .png")
 
 
-def _pipeline(
-    model: str,
-    objects: Path | None,
-    counts: list[int] | None,
-    frames: int | None,
-    networks: str | None,
-    device: str,
-    threads: int,
-    engine: str | None,
-    precision: str | None,
-    seed: int,
-    out: Path | None,
-) -> None:
-    from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, run_benchmark
+def _pipeline(config: BenchmarkConfig, earlier: Path | None, out: Path | None) -> None:
+    from pose_tracking.benchmarks.pipeline import format_benchmark, run_benchmark
+    from pose_tracking.benchmarks.regression import MARGIN, compare, load_benchmark
     from pose_tracking.core.config import validate
     from pose_tracking.core.files import write_json
 
-    config = BenchmarkConfig(
-        model=model,
-        objects=None if objects is None else str(objects),
-        counts=tuple(sorted(set(counts or (1, 5, 8)))),
-        frames=10 if frames is None else frames,
-        device=device,
-        threads=threads,
-        engine=engine,
-        precision=precision,
-        seed=seed,
-        networks=networks is not None,
-    )
     validate(config, "benchmark")
+    before = None if earlier is None else load_benchmark(earlier)
     data = run_benchmark(config)
     typer.echo(format_benchmark(data))
     if out is not None:
         write_json(out, data)
         typer.echo(f"figures: {out}")
+    if before is None:
+        return
+    lines, is_slower = compare(data, before)
+    typer.echo("\n".join([f"\nbeside {earlier}, changes of more than {MARGIN:.0%}:", *(lines or ["none"])]))
+    if is_slower:
+        raise typer.Exit(1)
 
 
 def _tracking(

@@ -13,9 +13,9 @@ from evaluation_cases import CAMERA, NAMES, box_at, make_objects, mask_of, truth
 from presence import objects_of
 from safetensors.torch import save_file
 
-from pose_tracking.benchmarks import pipeline as benchmark
+from pose_tracking.benchmarks.frames import INDEPENDENT, SEQUENCE, render_sequence, render_stills
 from pose_tracking.benchmarks.networks import PUBLISHED, predict_one_by_one, published_forward, random_predictor
-from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, render_frames, run_benchmark
+from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, run_benchmark
 from pose_tracking.benchmarks.worker import ExactCount, add_truth, peak_memory_mb
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import BundleError, ConfigError, OutputError, PoseTrackingError
@@ -125,21 +125,35 @@ def test_peak_memory_follows_what_is_used():
     assert peak_memory_mb() > block.nbytes / 1e6
 
 
-def test_rendered_frames_hold_the_number_asked_for(objects):
-    frames = render_frames(objects, (1, 3), seed=0)
-    assert {count: [len(objects_of(s)) for s in samples] for count, samples in frames.items()} == {1: [1, 1], 3: [3, 3]}
-    assert frames[1][0].frame.depth.shape == (480, 640)
+def test_stills_hold_the_number_asked_for(objects):
+    for count in (1, 3):
+        samples = render_stills(objects, count, seed=0)
+        assert [len(objects_of(s)) for s in samples] == [count, count]
+        assert samples[0].frame.depth.shape == (480, 640)
 
 
-def test_a_run_in_its_own_process(random_bundle):
-    data = run_benchmark(BenchmarkConfig(model=str(random_bundle), counts=(2,), frames=1, threads=1))
-    assert data["model"] == "random"
+@pytest.mark.parametrize("count", [1, 4])
+def test_sequences_hold_the_number_asked_for_and_move(objects, count):
+    samples = render_sequence(objects, count, 3, seed=0)
+    assert [len(objects_of(s)) for s in samples] == [count] * 3
+    assert [s.frame.camera_pose for s in samples] == [None] * 3
+    assert np.diff([s.frame.stamp_ns for s in samples]).tolist() == [100_000_000] * 2
+    assert not np.allclose(objects_of(samples[0])[0].pose, objects_of(samples[2])[0].pose)
+
+
+@pytest.mark.parametrize("scenes", [SEQUENCE, INDEPENDENT])
+def test_a_run_in_its_own_process(random_bundle, scenes):
+    data = run_benchmark(BenchmarkConfig(model=str(random_bundle), counts=(2,), frames=2, threads=1, scenes=scenes))
+    assert (data["model"], data["scenes"]) == ("random", scenes)
     assert set(data["objects"]) == {"2"}
     entry = data["objects"]["2"]
     assert 0 <= entry["from_truth"] <= 1
-    parts = [entry["latency_ms"][stage]["median"] for stage in ("segmentation", "pose", "tracking")]
-    assert sum(parts) == pytest.approx(entry["latency_ms"]["total"]["median"], rel=0.05)
+    parts = [entry["cpu_ms"][stage] for stage in ("segmentation", "pose", "tracking")]
+    assert sum(parts) == pytest.approx(entry["cpu_ms"]["total"], rel=0.05)
+    assert entry["cpu_over_reference"]["total"] == pytest.approx(entry["cpu_ms"]["total"] / data["reference_ms"])
+    # Of two frames the median is the mean.
     assert entry["fps"] == pytest.approx(1000 / entry["latency_ms"]["total"]["median"], rel=1e-6)
+    assert entry["p99_over_median"] >= 1
     assert 200 < data["peak_memory_mb"] < 4000
     assert data["first_output_s"] > entry["latency_ms"]["total"]["median"] / 1000
     text = format_benchmark(data)
@@ -147,15 +161,15 @@ def test_a_run_in_its_own_process(random_bundle):
     assert ("instances of the ground truth" in text) == (entry["from_truth"] > 0)
 
 
-def test_errors_are_one_line(random_bundle, tmp_path, monkeypatch):
+def test_errors_are_one_line(random_bundle, tmp_path):
     with pytest.raises(BundleError, match="unknown model 'nonesuch'"):
         run_benchmark(BenchmarkConfig(model="nonesuch"))
     broken = tmp_path / "broken"
     shutil.copytree(random_bundle, broken)
     (broken / "pose.safetensors").write_bytes(b"no weights")
-    monkeypatch.setattr(benchmark, "SCENES", 1)
+    config = BenchmarkConfig(model=str(broken), counts=(1,), frames=1, threads=1, scenes=INDEPENDENT)
     with pytest.raises(PoseTrackingError, match=r"ended with 2: .*pose\.safetensors: corrupt weight file") as caught:
-        run_benchmark(BenchmarkConfig(model=str(broken), counts=(1,), frames=1, threads=1))
+        run_benchmark(config)
     assert "\n" not in str(caught.value)
 
 

@@ -36,6 +36,7 @@ class SequenceConfig(VideoConfig):
     hidden: float = option(1 / 3, "share of the instances that are partly hidden at any time", range=(0, 1))
     hidden_below: float = option(0.9, "visibility under which an instance counts as partly hidden", range=(0, 1))
     moving: float = option(1 / 3, "share of the instances that slide or turn", range=(0, 1))
+    spread: float = option(0.24, "radius of the disc that things stand on", unit="m", range=(0.05, 3))
     sway: float = option(24.0, "amplitude of the camera's way around the table", unit="deg", range=(0, 180))
     view: int = option(
         0,
@@ -143,8 +144,8 @@ class SequenceSimulator(VideoSimulator):
             away = np.array([np.cos(path.azimuth), np.sin(path.azimuth)])
             layout = SlidingLayout(
                 times,
-                sample=_disc if recorded is None else recorded.sample,
-                is_free=_on_disc if recorded is None else recorded.is_free,
+                sample=self._disc if recorded is None else recorded.sample,
+                is_free=self._on_disc if recorded is None else recorded.is_free,
                 towards_camera=away,
                 moving=config.moving,
             )
@@ -229,11 +230,9 @@ class SequenceSimulator(VideoSimulator):
         penalty += float((np.mean(seen, axis=0) < 0.2).sum())
         return -penalty
 
+    def _disc(self, rng: np.random.Generator) -> Float:
+        radius, angle = self.config.spread * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
+        return np.array([radius * np.cos(angle), radius * np.sin(angle)])
 
-def _disc(rng: np.random.Generator) -> Float:
-    radius, angle = 0.24 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
-    return np.array([radius * np.cos(angle), radius * np.sin(angle)])
-
-
-def _on_disc(points: Float) -> bool:
-    return bool((np.linalg.norm(points, axis=1) < 0.36).all())
+    def _on_disc(self, points: Float) -> bool:
+        return bool((np.linalg.norm(points, axis=1) < 1.5 * self.config.spread).all())
