@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # Standard deviation of the logarithm of one measured scale, and of what all measurements of a track share.
-_NOISE, _SHARED = 0.03, 0.012
+_NOISE, _SHARED = 0.03, 0.016
 # Measurements kept: the scale of a thing does not change.
 _MOST = 60
 

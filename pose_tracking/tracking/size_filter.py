@@ -29,7 +29,7 @@ _MOST = 10.0
 # many times as long as what is seen, or longer: of a ball before the camera the nearer half.
 _HIDDEN_SHARE, _OPEN = 0.12, 2.0
 # Beyond what averaging can give, metres and share: where an edge ends is a matter of a few pixels and of the shape.
-_LEAST, _LEAST_SHARE = 0.002, np.array([0.10, 0.10, 0.03])
+_LEAST, _LEAST_SHARE = 0.002, np.array([0.12, 0.12, 0.045])
 # Chance of a measurement that is wrong altogether: the mask was, or what was taken for the object.
 _WRONG = 0.03
 # Standard deviation of the logarithm of one horizontal edge over the other, where nothing else is known: things are
