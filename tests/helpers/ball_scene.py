@@ -127,7 +127,7 @@ class DepthEstimator:
 def shapeless_tracker() -> PoseTracker:
     """The real pipeline and the real pose stage of objects of unknown shape, on the segmenter of this module."""
     bundle = ModelBundle(Path("balls"), BundleConfig(name="shapeless balls"), shapeless_objects())
-    return PoseTracker(bundle, segmenter=ColorSegmenter(), estimator=bundle.build_pose_stage())
+    return PoseTracker(bundle, segmenter=ColorSegmenter(), estimator=bundle.build_pose_stage())  # type: ignore[arg-type]
 
 
 def ball_tracker() -> PoseTracker:

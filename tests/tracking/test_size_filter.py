@@ -77,7 +77,7 @@ def test_one_wrong_view_is_outvoted() -> None:
 @pytest.mark.parametrize("quarters", range(4))
 def test_equal_axes_are_found_and_undone(quarters: int) -> None:
     turn = Rotation.from_euler("xyz", [20, -30, 40], degrees=True)
-    size = seen([1, 2, 3], np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]))
+    size = seen(np.array([1.0, 2, 3]), np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]))
     pose = make_transform(turn.as_matrix(), [0, 0, 1])
     turned = turned_estimate(estimate(size, pose), quarters)
     assert turned.size is not None
@@ -116,6 +116,7 @@ def test_a_track_keeps_its_axes_where_a_detection_has_them_exchanged() -> None:
         box = np.array([100.0, 100, 200, 180])
         (thing,) = tracker.update([Detection(1, 0.9, box, None, measured)], 0.1 * i)
     assert thing.size_sigma is not None
+    assert thing.pose is not None
     np.testing.assert_allclose(thing.size, TRUE, rtol=0.02)
     np.testing.assert_allclose(thing.pose, pose, atol=1e-6)
     assert thing.track_id == 1

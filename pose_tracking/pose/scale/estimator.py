@@ -81,7 +81,9 @@ class ScaleEstimator:
         # What is hardly an object, frame after frame, is not worth all of them at once.
         one_scale = SCALES[self._turn % len(SCALES) :][:1]
         for some, scales in ((new & likely, SCALES), (new & ~likely, one_scale)):
-            for i, best in zip(np.flatnonzero(some), self._best(frame, instances.select(some), scales), strict=True):
+            for i, best in zip(
+                np.flatnonzero(some).tolist(), self._best(frame, instances.select(some), scales), strict=True
+            ):
                 estimates[i] = best
         for i, start in enumerate(starts):
             if start is not None:
