@@ -213,5 +213,6 @@ def run_graph(graph: GraphFile, inputs: Sequence[NDArray[Any]], path: Path) -> l
 def _reason(error: BaseException) -> str:
     """The line of an engine's message that says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Exception from", "Check ", "While ", "Summary"))]
+    openings = ("Exception from", "Check ", "While ", "Summary")
+    told = [line for line in lines if not line.startswith(openings) and not line.endswith(":")]
     return (told or lines or [type(error).__name__])[0][:200]
