@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,10 @@ def save_templates(objects: ObjectSet, templates: Mapping[int, Templates], path:
             tensors[f"{obj_id}.{name}"] = tensor.half().contiguous()
         metadata[f"mesh.{obj_id}"] = mesh_fingerprint(objects[obj_id])
     with atomic_path(Path(path)) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(tensors, temporary, metadata)
+        temporary.chmod(mode)  # safetensors' own is for the owner alone
 
 
 def load_templates(objects: ObjectSet, path: str | Path) -> dict[int, Templates]:
@@ -109,8 +112,8 @@ def load_templates(objects: ObjectSet, path: str | Path) -> dict[int, Templates]
             if metadata.get("version") == VERSION:
                 for i in objects:
                     if metadata.get(f"mesh.{i}") == mesh_fingerprint(objects[i]):
-                        names = Templates.__dataclass_fields__
-                        found[i] = Templates(*(file.get_tensor(f"{i}.{name}").float() for name in names))
+                        parts = [each.name for each in fields(Templates)]
+                        found[i] = Templates(*(file.get_tensor(f"{i}.{part}").float() for part in parts))
     except FileNotFoundError:
         pass
     except (OSError, SafetensorError) as error:

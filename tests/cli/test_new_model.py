@@ -52,6 +52,16 @@ def make(meshes: Path, out: Path, *more: object) -> ModelBundle:
     return ModelBundle.load(out, require_weights=False)
 
 
+def test_without_training_no_weights_are_missed(meshes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "parts"
+    text = run("--meshes", meshes, "--unit", "mm", "--out", out, "--no-training", "--no-preview")
+    assert "works without training" in text
+    assert (out / "templates.safetensors").stat().st_mode & 0o777 == (out / "bundle.yaml").stat().st_mode & 0o777
+    bundle = ModelBundle.load(out)  # raises where weights are missing
+    assert bundle.config.segmentation.backend == "depth_segments"
+    assert bundle.config.pose.proposed_by == "templates"
+
+
 def test_a_folder_of_meshes_becomes_a_bundle(meshes: Path, tmp_path: Path) -> None:
     out = tmp_path / "parts"
     text = run("--meshes", meshes, "--unit", "mm", "--out", out)

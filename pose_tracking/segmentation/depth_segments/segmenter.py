@@ -148,8 +148,8 @@ class DepthSegmenter(Segmenter):
 
 
 def _iou(a: Bool, b: Bool) -> float:
-    common = np.count_nonzero(a & b)
-    return common / max(np.count_nonzero(a) + np.count_nonzero(b) - common, 1)
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / union if union else 0.0
 
 
 def _enlarged(mask: Bool, step: int, height: int, width: int) -> Bool:
