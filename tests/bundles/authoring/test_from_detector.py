@@ -92,7 +92,7 @@ def test_torchvision_weights_become_safetensors(tmp_path: Path, weights: Path) -
     assert "3 classes (cup, plate, fork)" in told
     assert sorted(path.name for path in out.iterdir()) == ["bundle.yaml", "segmentation.safetensors"]
     segmenter = ModelBundle.load(out).build_segmenter()
-    frame, _ = square_frame([(60, 50, 0), (300, 200, 2)])
+    frame, _ = square_frame([(64, 48, 0), (288, 208, 2)])
     found = segmenter.segment(frame)
     assert len(found) > 0
     assert found.roi_features.shape[1:] == (256, 7, 7)
@@ -114,7 +114,7 @@ def test_reid_network_is_taken_along(tmp_path: Path) -> None:
     assert (config.segmentation.identity, config.segmentation.reid.width, config.segmentation.reid.height) == (
         "reid", 48, 96,
     )  # fmt: skip
-    found = ModelBundle.load(out).build_segmenter().segment(square_frame([(60, 50, 0)])[0])
+    found = ModelBundle.load(out).build_segmenter().segment(square_frame([(64, 48, 0)])[0])
     assert found.roi_features.shape[1:] == (48, 1, 1)
     with pytest.raises(BundleError, match="is no .onnx file"):
         run("--from-detector", "onnx", path, "--reid", tmp_path / "who.xml", "--out", tmp_path / "c")
@@ -130,7 +130,7 @@ def test_weights_beside_an_onnx_file_are_joined_with_it(tmp_path: Path) -> None:
     out = tmp_path / "b"
     run("--from-detector", "onnx", path, "--out", out)
     (tmp_path / "split" / "squares.data").unlink()
-    assert len(ModelBundle.load(out).build_segmenter().segment(square_frame([(60, 50, 0)])[0])) >= 1
+    assert len(ModelBundle.load(out).build_segmenter().segment(square_frame([(64, 48, 0)])[0])) >= 1
     with pytest.raises(BundleError, match=r"squares.onnx: cannot be loaded"):
         run("--from-detector", "onnx", path, "--out", tmp_path / "c")
 

@@ -23,7 +23,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 OBJECTS = {5: "blue", 7: "red"}  # green is not asked for
-PLACES = [(60, 50, 0), (300, 200, 2), (480, 330, 0), (90, 320, 1)]
+PLACES = [(64, 48, 0), (288, 208, 2), (480, 336, 0), (96, 304, 1)]  # on the cells of the network
 LAYOUTS = ("yolo", "yolo_objectness", "end_to_end", "torchvision", "tensorflow", "ssd")
 
 
@@ -102,7 +102,7 @@ def test_mask_of_a_box_is_what_stands_there_with_depth(tmp_path: Path) -> None:
     path = export(tmp_path / "detector.onnx", "yolo")
     picture, boxes = squares(PLACES[:1])
     depth = np.full(picture.shape[:2], 2.0, np.float32)
-    depth[50:146, 60:156] = 1.0
+    depth[48:144, 64:160] = 1.0
     frame = RGBDFrame(picture, depth, CameraIntrinsics.of_view(640, 480, 60))
     found = segmenter(path).segment(frame)
     assert len(found) == 1
