@@ -17,7 +17,7 @@ from pose_tracking.tracking.track import Track
 # changes by 0.05.
 FALL = 0.1
 # Below it the network looks in every frame: it is not known well how the object stands.
-LEAST = 0.35
+LEAST = 0.5
 
 
 @dataclass(frozen=True)
