@@ -64,24 +64,16 @@ def refine_poses(
             count = facing_samples(pose, samples, normals, starts, least_cosine, front, sides, begins)
             if count < least_samples:
                 break
-            for i in range(3):
-                for j in range(3):
-                    into_object[i, j] = pose[j, i]
-                into_object[i, 3] = -(pose[0, i] * pose[0, 3] + pose[1, i] * pose[1, 3] + pose[2, i] * pose[2, 3])
-            for p in range(len(points)):
-                for i in range(3):
-                    moved[p, i] = (
-                        into_object[i, 0] * points[p, 0]
-                        + into_object[i, 1] * points[p, 1]
-                        + into_object[i, 2] * points[p, 2]
-                        + into_object[i, 3]
-                    )
+            _invert(pose, into_object)
+            moved[:] = points
+            _move(into_object, moved)
             match[:] = -1
             matched, error = _match(moved, front, begins, origin, cell, size, distance, match)
             for _ in range(iterations):
                 if matched > 0:
                     _step(moved, front, sides, match, distance, step)
-                    _apply(step, into_object, moved)
+                    _compose(step, into_object)
+                    _move(step, moved)
                 before, error_before = matched, error
                 matched, error = _match(moved, front, begins, origin, cell, size, distance, match)
                 if abs(matched - before) < same_fitness * len(points) and abs(error - error_before) < same_rmse:
@@ -89,13 +81,7 @@ def refine_poses(
             if matched < 6 or not np.isfinite(into_object).all():
                 break
             _orthonormalize(into_object)
-            for i in range(3):
-                for j in range(3):
-                    pose[i, j] = into_object[j, i]
-            for i in range(3):
-                pose[i, 3] = -(
-                    pose[i, 0] * into_object[0, 3] + pose[i, 1] * into_object[1, 3] + pose[i, 2] * into_object[2, 3]
-                )
+            _invert(into_object, pose)
             fitness[k] = matched / len(points)
             rmse[k] = error
 
@@ -124,10 +110,7 @@ def facing_samples(
     sides: Float,
     begins: Int,
 ) -> int:
-    """Samples that face the camera, their normals and the grid over them into the last three; returns how many.
-
-    Arguments as those of `refine_poses`, with one (4, 4) pose.
-    """
+    """Samples that face the camera, their normals and their grid into the last three; returns how many."""
     camera = np.empty(3)
     for i in range(3):
         camera[i] = -(pose[0, i] * pose[0, 3] + pose[1, i] * pose[1, 3] + pose[2, i] * pose[2, 3])
@@ -166,7 +149,7 @@ def _match(
             apart = dx * dx + dy * dy + dz * dz
             if apart < best:
                 best, nearest = apart, guess
-        best, nearest = _search(x, y, z, np.sqrt(best), samples, starts, origin, cell, size, best, nearest)
+        best, nearest = _search(points[p], np.sqrt(best), samples, starts, origin, cell, size, best, nearest)
         match[p] = nearest
         if nearest >= 0:
             matched += 1
@@ -177,19 +160,10 @@ def _match(
 
 @kernel
 def _search(
-    x: float,
-    y: float,
-    z: float,
-    reach: float,
-    samples: Float,
-    starts: Int,
-    origin: Float,
-    cell: float,
-    size: Int,
-    best: float,
-    nearest: int,
+    at: Float, reach: float, samples: Float, starts: Int, origin: Float, cell: float, size: Int, best: float, which: int
 ) -> tuple[float, int]:
     """Squared distance and number of the nearest sample in the cells up to `reach` from a point, if below `best`."""
+    x, y, z = at[0], at[1], at[2]
     scale = 1.0 / cell
     low_x = max(int(np.floor((x - reach - origin[0]) * scale)), 0)
     low_y = max(int(np.floor((y - reach - origin[1]) * scale)), 0)
@@ -198,7 +172,7 @@ def _search(
     high_y = min(int(np.floor((y + reach - origin[1]) * scale)), size[1] - 1)
     high_z = min(int(np.floor((z + reach - origin[2]) * scale)), size[2] - 1)
     if low_x > high_x:
-        return best, nearest
+        return best, which
     for layer in range(low_z, high_z + 1):
         edge = origin[2] + layer * cell
         away_z = max(edge - z, z - edge - cell, 0.0)
@@ -212,8 +186,8 @@ def _search(
                 dx, dy, dz = x - samples[m, 0], y - samples[m, 1], z - samples[m, 2]
                 apart = dx * dx + dy * dy + dz * dz
                 if apart < best:
-                    best, nearest = apart, m
-    return best, nearest
+                    best, which = apart, m
+    return best, which
 
 
 @kernel
@@ -284,13 +258,28 @@ def _solve(system: Float, right: Float) -> None:
 
 
 @kernel
-def _apply(step: Float, transform: Float, points: Float) -> None:
-    """Move (P, 3) points by a (3, 4) step, and take it into the (3, 4) transform that has brought them here."""
+def _invert(transform: Float, inverse: Float) -> None:
+    """The upper three rows of the inverse of a rigid transform, given by its own."""
+    t = transform
+    for i in range(3):
+        for j in range(3):
+            inverse[i, j] = t[j, i]
+        inverse[i, 3] = -(t[0, i] * t[0, 3] + t[1, i] * t[1, 3] + t[2, i] * t[2, 3])
+
+
+@kernel
+def _compose(step: Float, transform: Float) -> None:
+    """Put a (3, 4) step after a (3, 4) transform, in place."""
     before = transform.copy()
     for i in range(3):
         for j in range(4):
             transform[i, j] = step[i, 0] * before[0, j] + step[i, 1] * before[1, j] + step[i, 2] * before[2, j]
         transform[i, 3] += step[i, 3]
+
+
+@kernel
+def _move(step: Float, points: Float) -> None:
+    """Move (P, 3) points by a (3, 4) step, in place."""
     for p in range(len(points)):
         x, y, z = points[p, 0], points[p, 1], points[p, 2]
         for i in range(3):
