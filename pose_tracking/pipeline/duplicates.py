@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import even_indices
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection
 from pose_tracking.objects import ObjectSet
@@ -20,7 +19,7 @@ MASK_IOU = 0.5
 OVERLAP = 0.5
 # Of what is seen of a thing. What another explains as well is no evidence that there are two.
 EXPLAINED = 0.5
-_PIXELS = 500  # compared of what two things share
+_RAYS = 1000  # rays into the region of the picture that two things share
 
 # Which share of what is seen of the second the first explains as well.
 Explains = Callable[[Detection, Detection], float]
@@ -91,13 +90,18 @@ def explained_share(frame: RGBDFrame, depth_tracker: DepthTracker, by: Detection
     shared = len(rows) / max(int(np.count_nonzero(other.mask)), 1)
     if shared <= EXPLAINED:
         return shared
-    some = even_indices(len(rows), _PIXELS)
-    pixels = rows[some], cols[some]
-    apart = np.full((2, *frame.depth.shape), np.inf)
+    region = int(cols.min()), int(rows.min()), int(cols.max()) + 1, int(rows.max()) + 1
+    apart, step = np.full((2, *frame.depth.shape), np.inf), 1
     for distance, one in zip(apart, (by, other), strict=True):
         assert one.pose is not None
-        compared = depth_tracker.verifier.compare(frame, one.obj_id, one.pose.pose, pixels=pixels)
+        compared = depth_tracker.verifier.compare(frame, one.obj_id, one.pose.pose, _RAYS, region)
         distance[compared.rows, compared.cols] = np.nan_to_num(np.abs(compared.behind), nan=np.inf)
+        step = compared.step
+    # Of both the same pixels are looked at: every `step`-th of the region.
+    looked_at = ((rows - region[1]) % step == 0) & ((cols - region[0]) % step == 0)
+    if not looked_at.any():
+        return 0.0
+    pixels = rows[looked_at], cols[looked_at]
     ours, theirs = apart[0][pixels], apart[1][pixels]
     noise = depth_tracker.verifier.noise(frame).sigma(frame.depth[pixels])
     as_well = np.isfinite(ours) & (ours <= theirs + noise)

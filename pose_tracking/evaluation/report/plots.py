@@ -121,7 +121,8 @@ def event_timelines(report: Report) -> bytes | None:
             if r.activity == activity
         ]
         if points:
-            axes.scatter(*zip(*points, strict=True), marker="|", s=60, color=color, label=activity.name.lower())
+            seconds, heights = np.transpose(points)
+            axes.scatter(seconds, heights, marker="|", s=60, color=color, label=activity.name.lower())
     for event in (report.data["extra"].get("events") or {"told": ()})["told"]:
         key = event["scene_id"], event["identity"]
         if key in shown and event["kind"] in MARKED_EVENTS:
