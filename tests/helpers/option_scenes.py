@@ -133,7 +133,8 @@ class Running:
         else:
             things = self.tracker.update_with(frame, self.given[self.count - 1])
         report = self.tracker.report
-        numbers = [float(report.segmented), float(report.recovered), *report.rejected.values()]
+        numbers = [float(report.segmented), float(report.recovered), *report.rejected.values(), len(report.events)]
+        numbers += [float(since) for since in report.activity_since.values()]
         for thing in things:
             numbers += [thing.track_id, thing.obj_id, thing.hits, thing.state, *thing.box]
             if thing.pose is not None and thing.covariance is not None:

@@ -31,6 +31,7 @@ class KnownTrack:
     is_confirmed = True
     frames_since_seen = 1
     score = 0.9
+    scale = 1.0
 
     def __init__(self, obj_id: int, pose: np.ndarray | None, spread: float = 0.004, track_id: int = 1) -> None:
         self.obj_id, self.pose, self.pose_covariance = obj_id, pose, np.diag([spread**2] * 3 + [1e-3] * 3)

@@ -98,9 +98,11 @@ CASES = {
     "min_colorless_score": Case(lambda s: s.grey(score=0.6), 0.9),
     "keep_without_pose": Case(lambda s: s.believed(None), True),
     "segment_every": Case(lambda s: s.checked(TRUTH), 5, frames=2),
+    "network_every": Case(lambda s: s.checked(TRUTH), 1, frames=4),
     "recover_missed": Case(lambda s: s.checked(TRUTH), False, before=blind),
     "camera_odometry": Case(Scenes.jerked, False),
     "recovery_confidence": Case(lambda s: s.checked(TRUTH), 1.0, before=blind),
+    "pipeline.events.enabled": Case(lambda s: s.checked(TRUTH), False),
 }
 
 
