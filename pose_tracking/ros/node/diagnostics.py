@@ -132,8 +132,8 @@ def diagnostic_array(
     tracking = DiagnosticStatus(name=f"{name}: tracking", hardware_id=name, level=DiagnosticStatus.OK)
     tracking.values = [KeyValue(key="state", value=state), KeyValue(key="rate_hz", value=f"{snapshot.rate:.2f}")]
     for stage, latency in snapshot.latency.items():
-        for name, seconds in (("", latency.median), (".p99", latency.p99), (".max", latency.largest)):
-            tracking.values.append(KeyValue(key=f"latency_ms.{stage}{name}", value=f"{seconds * 1e3:.1f}"))
+        for suffix, seconds in (("", latency.median), (".p99", latency.p99), (".max", latency.largest)):
+            tracking.values.append(KeyValue(key=f"latency_ms.{stage}{suffix}", value=f"{seconds * 1e3:.1f}"))
     tracking.values += [KeyValue(key=f"engine.{stage}", value=text) for stage, text in (engines or {}).items()]
     tracking.values.append(KeyValue(key="frames_processed", value=str(snapshot.processed)))
     for reason, count in sorted(snapshot.rejected.items()):

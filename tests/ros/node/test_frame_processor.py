@@ -29,7 +29,9 @@ class Listener:
         self.published: list[tuple[list[Any], list[Any], str]] = []
         self.cleared = 0
 
-    def publish(self, frame: Any, tracked: list[Any], placed: list[Any], frame_id: str, seconds: float) -> None:
+    def publish(
+        self, frame: Any, tracked: list[Any], placed: list[Any], frame_id: str, seconds: float, report: Any
+    ) -> None:
         """Take note."""
         self.published.append((tracked, placed, frame_id))
 
