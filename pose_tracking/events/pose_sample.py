@@ -42,7 +42,7 @@ class PoseSample:
     @cached_property
     def position_sigma(self) -> float:
         """Standard deviation (m) along the direction in which the position is known worst."""
-        return float(np.sqrt(np.linalg.eigvalsh(self.covariance[:3, :3])[-1]))
+        return float(np.sqrt(max(np.linalg.eigvalsh(self.covariance[:3, :3])[-1], 0.0)))
 
     @classmethod
     def of(
@@ -64,8 +64,14 @@ class PoseSample:
         if before is not None:
             pose = nearest_equivalent(pose, before.pose, model.symmetries)
         turn = np.kron(np.eye(2), camera_pose[:3, :3])
-        centre = pose[:3, :3] @ (model.box_min + model.size / 2) + pose[:3, 3]
+        centre = pose[:3, :3] @ middle_of(model) + pose[:3, 3]
         return cls(stamp_ns, pose, centre, turn @ estimate.covariance @ turn.T, estimate.confidence)
+
+
+def middle_of(model: ObjectModel) -> Float:
+    """(3,) middle of an object's bounding box in its own frame, metres; poses of unknown shapes are of their middle."""
+    middle = model.box_min + model.size / 2
+    return middle if np.isfinite(middle).all() else np.zeros(3)
 
 
 def turns_from(a: PoseSample, others: Sequence[PoseSample]) -> tuple[Float, Float]:
@@ -93,6 +99,8 @@ class Extent:
     def __init__(self, model: ObjectModel) -> None:
         corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
         self._points = model.box_min + corners * model.size
+        if not np.isfinite(self._points).all():  # of unknown shape: its middle will do
+            self._points = np.zeros((1, 3))
         if model.mesh is not None:
             try:
                 hull = ConvexHull(model.mesh.vertices.astype(float))

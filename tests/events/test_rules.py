@@ -202,3 +202,15 @@ def _frame(seconds):
     from pose_tracking.core.frame import RGBDFrame
 
     return RGBDFrame(NO_COLOR, EMPTY, CAMERA, round((1 + seconds) * 1e9), camera_pose=VIEW)
+
+
+def test_things_of_unknown_shape_are_told_of_too():
+    from event_story import BOX
+
+    from pose_tracking.objects import ObjectModel, ObjectSet
+
+    unknown = np.full(3, np.nan)
+    shapeless = ObjectModel(1, "box", BOX.diameter, unknown, unknown, BOX.symmetries)
+    detector = EventDetector(ObjectSet({1: shapeless}))
+
+    assert sorted(kinds(told(_scripted(_fall(0.5)), rate=30, detector=detector))) == ["fell", "moved"]
