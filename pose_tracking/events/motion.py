@@ -130,6 +130,8 @@ class Motion:
         if not falls and after is not None and self.before is not None and up is not None:
             fall, note = self._unseen_fall(after, up, config, surely)
             falls = [] if fall is None else [fall]
+            if self._carried:
+                note = ""  # it was seen to be held
         fell_last = bool(falls) and (not self._carried or falls[-1].end_ns >= self._carried[1])
         found += [Finding(EventKind.FELL, f.onset_ns, f.end_ns, surely * f.confidence) for f in falls]
         if self._carried and not (fell_last and self._carried[0] >= falls[0].onset_ns):
