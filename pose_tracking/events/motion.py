@@ -128,7 +128,7 @@ class Motion:
         if up is None:
             note = "gravity is not known: nothing is said of falling, carrying or knocking over"
         if not falls and after is not None and self.before is not None and up is not None:
-            fall, note = self._unseen_fall(after, up, config, surely)
+            fall, note = self._unseen_fall(after, up, config)
             falls = [] if fall is None else [fall]
             if self._carried:
                 note = ""  # it was seen to be held
@@ -147,15 +147,16 @@ class Motion:
             found.append(Finding(EventKind.MOVED, self.onset_ns, end_ns, surely, note))
         return sorted(found, key=lambda each: (each.onset_ns, each.end_ns))
 
-    def _unseen_fall(self, after: Rest, up: Float, config: EventConfig, surely: float) -> tuple[Fall | None, str]:
+    def _unseen_fall(self, after: Rest, up: Float, config: EventConfig) -> tuple[Fall | None, str]:
         """A fall of which too few frames were seen, by the places before and after; and what is to be said of it."""
         assert self.before is not None
-        drop = self.extent.bottom(self.before.sample.pose, up) - self.extent.bottom(after.sample.pose, up)
+        start = self.extent.bottom(self.before.sample.pose, up)
+        drop = start - self.extent.bottom(after.sample.pose, up)
         if drop < config.fall_drop:
             return None, ""
         stamps = [s.seconds for s in self.samples]
         interval = float(np.median(np.diff(stamps))) if len(stamps) > 1 else config.rest_seconds
-        top = self.extent.bottom(self.before.sample.pose, up) - config.lift
+        top = start - config.lift
         above = [s.stamp_ns for s in self.samples if self.extent.bottom(s.pose, up) > top]
         begun_ns = max([self.before.last_ns, *(stamp for stamp in above if stamp < after.since_ns)])
         fell = fell_between((after.since_ns - begun_ns) * 1e-9, drop, interval, config)

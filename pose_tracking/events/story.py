@@ -119,17 +119,18 @@ class Story:
     def _now(self) -> Activity:
         if self._rest is not None:
             return Activity.STILL
-        if self._motion is None or self._motion.before is None and self._motion.activity == Activity.MOVING:
-            return Activity.UNKNOWN if self._motion is None else self._first_seen()
+        if self._motion is None:
+            return Activity.UNKNOWN
+        if self._motion.before is None and self._motion.activity == Activity.MOVING:
+            return _first_seen(self._motion)
         return self._motion.activity
-
-    def _first_seen(self) -> Activity:
-        """What a thing does that was never seen at rest: moving where its poses differ, else not known yet."""
-        assert self._motion is not None
-        samples = self._motion.samples
-        way = float(abs(samples[-1].centre - samples[0].centre).max())
-        return Activity.MOVING if way > 0.05 else Activity.UNKNOWN
 
     def _be(self, activity: Activity, stamp_ns: int) -> None:
         if activity != self.activity:
             self.activity, self.since_ns = activity, stamp_ns
+
+
+def _first_seen(motion: Motion) -> Activity:
+    """What a thing does that was never seen at rest: moving where its poses differ, else not known yet."""
+    way = float(abs(motion.samples[-1].centre - motion.samples[0].centre).max())
+    return Activity.MOVING if way > 0.05 else Activity.UNKNOWN

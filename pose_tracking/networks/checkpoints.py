@@ -28,9 +28,7 @@ def read_pickle(path: str | Path, fix: str) -> Any:
     Raises:
         BundleError: the file is missing, damaged, or wants more than the above.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BundleError(f"{path}: missing: no such checkpoint")
+    path = _existing(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -38,8 +36,7 @@ def read_pickle(path: str | Path, fix: str) -> Any:
         reason = f"asks for {wanted[1]}" if wanted else "holds more than tensors and plain values, or is damaged"
         raise BundleError(f"{path}: refused, nothing of it was run: the pickle {reason}; {fix}") from error
     except Exception as error:  # the reader fails in many ways on damaged bytes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BundleError(f"{path}: damaged or no PyTorch checkpoint ({reason}); {fix}") from error
+        raise BundleError(f"{path}: damaged or no PyTorch checkpoint ({_reason(error)}); {fix}") from error
 
 
 def read_array_pickle(path: str | Path, fix: str) -> Any:
@@ -55,17 +52,26 @@ def read_array_pickle(path: str | Path, fix: str) -> Any:
     Raises:
         BundleError: the file is missing, damaged, or wants more than the above.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BundleError(f"{path}: missing: no such checkpoint")
+    path = _existing(path)
     try:
         with path.open("rb") as file:
             return _ArrayUnpickler(file, encoding="latin1").load()
     except _RefusedError as error:
         raise BundleError(f"{path}: refused, nothing of it was run: the pickle asks for {error}; {fix}") from error
     except Exception as error:  # the reader fails in many ways on damaged bytes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BundleError(f"{path}: damaged or no pickle ({reason}); {fix}") from error
+        raise BundleError(f"{path}: damaged or no pickle ({_reason(error)}); {fix}") from error
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise BundleError(f"{path}: missing: no such checkpoint")
+    return path
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what a reader says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class _RefusedError(Exception):

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from .network_turns import NetworkTurns
 
 SAME_BOX = 0.4  # IoU of a detection's box with the expected one from which on it may be that object
-EXPLAINED = (
-    0.8  # share of an instance's depth that lies on the surface of another object from which on it is part of it
-)
+# Share of an instance's depth that lies on the surface of another object from which on it is part of it.
+EXPLAINED = 0.8
 
 
 class Follower(Protocol):

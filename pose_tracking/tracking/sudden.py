@@ -47,14 +47,18 @@ def sudden_moves(
 def _can_be(track: Track, detection: Detection, config: TrackingConfig) -> bool:
     if track.filter is None or detection.pose is None or not 0 < track.filter.unmeasured <= _LONGEST:
         return False
-    seconds, expected = track.filter.unmeasured, track.filter.position
-    last = expected - track.filter.velocity[:3] * seconds
+    seconds = track.filter.unmeasured
     sigma = np.sqrt(np.linalg.eigvalsh(detection.pose.noise[:3, :3] + track.filter.covariance[:3, :3])[-1])
     # A filter that knows the mean velocity of the last interval is off by a t^2, half of it by that mean; where it has
     # followed a beginning fall its velocity lags behind.
     reach = config.sudden_acceleration * seconds * (seconds + _LAG) + _SIGMAS * float(sigma)
     # It may have been stopped on its way.
-    return _distance_to_segment(detection.pose.pose[:3, 3], last, expected) <= reach
+    return _distance_to_segment(detection.pose.pose[:3, 3], _last_place(track.filter), track.filter.position) <= reach
+
+
+def _last_place(predicted: PoseFilter) -> Float:
+    """(3,) where a predicted filter was when it was last measured, metres."""
+    return np.asarray(predicted.position - predicted.velocity[:3] * predicted.unmeasured)
 
 
 def _distance_to_segment(point: Float, start: Float, end: Float) -> float:
@@ -68,7 +72,6 @@ def move(track: Track, detection: Detection) -> None:
     before = track.filter
     assert before is not None
     assert detection.pose is not None
-    last = before.position - before.velocity[:3] * before.unmeasured
     started = PoseFilter.start(detection.pose.pose, detection.pose.noise)
-    started.velocity[:3] = (started.position - last) / before.unmeasured
+    started.velocity[:3] = (started.position - _last_place(before)) / before.unmeasured
     track.filter = started
