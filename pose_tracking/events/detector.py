@@ -57,6 +57,7 @@ class EventDetector:
         self.gravity = Gravity()
         self.camera_shifts = 0
         self._followed: dict[int, _Followed] = {}
+        self._in_fixed_frame: bool | None = None
 
     @property
     def activities(self) -> dict[int, tuple[Activity, int]]:
@@ -72,6 +73,12 @@ class EventDetector:
         """
         config, stamp = self.config, frame.stamp_ns
         camera_pose = np.eye(4) if frame.camera_pose is None else frame.camera_pose
+        if self._in_fixed_frame != (frame.camera_pose is not None):
+            # Poses are in another frame from here on: what was known of the places in the one before says nothing.
+            self._in_fixed_frame = frame.camera_pose is not None
+            self.gravity = Gravity()
+            for followed in self._followed.values():
+                followed.story.shift_rest()
         confirmed = {thing.track_id: thing for thing in tracked if thing.is_confirmed and thing.obj_id in self.objects}
         self.gravity.look(frame, list(confirmed.values()), config)
         up = self.gravity.up

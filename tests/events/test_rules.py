@@ -214,3 +214,14 @@ def test_things_of_unknown_shape_are_told_of_too():
     detector = EventDetector(ObjectSet({1: shapeless}))
 
     assert sorted(kinds(told(_scripted(_fall(0.5)), rate=30, detector=detector))) == ["fell", "moved"]
+
+
+def test_a_camera_whose_pose_is_lost_or_found_moves_nothing():
+    detector = EventDetector(_objects())
+    first = told(lambda t: standing(), 2, 10, detector=detector)
+    stamps = np.arange(20, 40) / 10
+    second = told(lambda t: standing(), detector=detector, knows_camera=False, stamps=stamps)
+    third = told(lambda t: standing(), detector=detector, stamps=stamps + 2)
+
+    assert first + second + third == []
+    assert detector.activities[1][0] == Activity.STILL
