@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from pose_tracking.bundles.settings import GROUPS as BUNDLE_GROUPS
+from pose_tracking.bundles.settings import with_bundle_settings, with_group
 from pose_tracking.core.errors import ConfigError
 
 from .evaluation_options import GIVEN, MIN_VISIB, NOISY_GT
-from .settings import with_settings
 from .sources import SourceOptions
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from pose_tracking.evaluation.trackers.record import Detect, TrackingFrame
     from pose_tracking.pipeline import PoseTracker
 
-T = TypeVar("T")
 # Options of the bundle, and of the noise, that `--set` changes.
-GROUPS = ("objects", "pose", "tracking", "pipeline", "inference", "noisy_gt")
+GROUPS = (*BUNDLE_GROUPS, "noisy_gt")
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,13 @@ class Plan:
 
     def configured(self, bundle: ModelBundle) -> ModelBundle:
         """The bundle with what the command line changes in its options."""
-        config = bundle.config
-        tracking = _changed(config.tracking, self.settings, "tracking")
+        changed = with_bundle_settings(bundle, [text for text in self.settings if not text.startswith("noisy_gt.")])
+        tracking = changed.config.tracking
         if self.motion is not None:
             tracking = replace(tracking, motion=self.motion)
         if self.motion_weight is not None:
             tracking = replace(tracking, motion_weight=self.motion_weight)
-        pose = _changed(config.pose, self.settings, "pose")
-        groups = ("objects", "pipeline", "inference")
-        others = {name: _changed(getattr(config, name), self.settings, name) for name in groups}
-        return bundle.with_config(replace(config, pose=pose, tracking=tracking, **others))
+        return changed.with_config(replace(changed.config, tracking=tracking))
 
     def detector(
         self, tracker: PoseTracker, kept: list[TrackingFrame] | None = None, min_visib: float = MIN_VISIB
@@ -168,7 +165,7 @@ def make_plan(
         if detections is None:
             raise ConfigError(f"--covariance-scale needs --detections {NOISY_GT}: it is that of its noise")
         changes.append(f"noisy_gt.covariance_scale={covariance_scale}")
-    noise = None if detections is None else _changed(NoisyTruthConfig(seed=seed), changes, "noisy_gt")
+    noise = None if detections is None else with_group(NoisyTruthConfig(seed=seed), changes, "noisy_gt")
     return Plan(noise, changes, motion, motion_weight)
 
 
@@ -196,9 +193,3 @@ def recordings_of(sources: Sequence[str]) -> list[Path]:
     if files and len(files) < len(sources):
         raise ConfigError("recorded detections (.npz) cannot be pooled with anything else: give such files only")
     return [Path(text) for text in files]
-
-
-def _changed(config: T, settings: Sequence[str], group: str) -> T:
-    """`config` with the settings of its group."""
-    own = [text.partition(".")[2] for text in settings if text.startswith(f"{group}.")]
-    return with_settings(config, own, f"--set {group}")

@@ -34,7 +34,7 @@ def link(store: Store = DEFAULT, settings: LinkSettings = None) -> None:
     from pose_tracking.gallery.linking.config import LinkConfig
     from pose_tracking.gallery.linking.linker import link as link_all
 
-    from .settings import with_settings
+    from pose_tracking.core.settings import with_settings
 
     config = with_settings(LinkConfig(), settings or [])
     with open_store(store) as opened:

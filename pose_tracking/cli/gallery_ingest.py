@@ -83,7 +83,7 @@ def ingest(
     from pose_tracking.pipeline import PoseTracker
 
     from .gallery import show
-    from .settings import with_settings
+    from pose_tracking.core.settings import with_settings
 
     check_camera_name(camera)
     given = {group: _of_group(settings, group) for group in ("gallery", "simulated")}
@@ -160,7 +160,7 @@ def _texts(recordings: list[str], simulated: list[str]) -> list[str]:
 def _sequence(simulated: list[str]) -> SequenceConfig:
     from pose_tracking.simulation.sequences.plain import SequenceConfig
 
-    from .settings import with_settings
+    from pose_tracking.core.settings import with_settings
 
     return with_settings(SequenceConfig(), simulated, "--set simulated")
 

@@ -135,10 +135,9 @@ def _scene(
     random: bool, preset: str, rate: float | None, frames: int | None, settings: list[str]
 ) -> tuple[RandomSceneConfig | VideoConfig, int]:
     """What the frames look like, and how many there are."""
+    from pose_tracking.core.settings import with_settings
     from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
     from pose_tracking.simulation.sequences.presets import preset_config
-
-    from .settings import with_settings
 
     if random:
         return with_settings(RandomSceneConfig(), settings), 100 if frames is None else frames

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pose_tracking.bundles.bundle import BundleConfig
-from pose_tracking.cli.settings import with_settings
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.settings import with_settings
 from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
 
 

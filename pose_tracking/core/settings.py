@@ -1,4 +1,4 @@
-"""`--set NAME=VALUE`: options of a config changed on the command line."""
+"""`NAME=VALUE`: options of a config changed by texts, as `--set` gives them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 
 import yaml
 
-from pose_tracking.core.config import current_name, from_mapping
-from pose_tracking.core.errors import ConfigError
+from .config import current_name, from_mapping
+from .errors import ConfigError
 
 T = TypeVar("T")
 
