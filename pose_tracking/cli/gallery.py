@@ -13,13 +13,13 @@ from .gallery_ingest import ingest
 
 if TYPE_CHECKING:
     from pose_tracking.gallery.linking.linker import LinkReport
-    from pose_tracking.gallery.sqlite_store import SqliteStore
+    from pose_tracking.gallery.store import GalleryStore
 
 app = typer.Typer(help="Remember what several cameras see, and link it into identities.", no_args_is_help=True)
 app.command("ingest")(ingest)
 
-Store = Annotated[Path, typer.Option(help="File of the gallery.")]
-DEFAULT = Path("gallery.db")
+Store = Annotated[str, typer.Option(help="File of the gallery, or postgresql://USER@HOST/NAME.")]
+DEFAULT = "gallery.db"
 First = Annotated[int, typer.Argument(min=1, metavar="IDENTITY", help="Number of an identity.")]
 Second = Annotated[int, typer.Argument(min=1, metavar="IDENTITY", help="Number of another one.")]
 LinkSettings = Annotated[
@@ -31,10 +31,10 @@ LinkSettings = Annotated[
 @app.command("link")
 def link(store: Store = DEFAULT, settings: LinkSettings = None) -> None:
     """Link all sightings into identities anew, by place, time and looks; what people have decided stays."""
+    from pose_tracking.core.settings import with_settings
     from pose_tracking.gallery.linking.config import LinkConfig
     from pose_tracking.gallery.linking.linker import link as link_all
-
-    from pose_tracking.core.settings import with_settings
+    from pose_tracking.gallery.stores import open_store
 
     config = with_settings(LinkConfig(), settings or [])
     with open_store(store) as opened:
@@ -52,9 +52,9 @@ def list_identities(
     from pose_tracking.gallery.filters import Filter
     from pose_tracking.gallery.query import moment_of, parse_query
     from pose_tracking.gallery.search import newest_day
-    from pose_tracking.gallery.sqlite_reader import SqliteReader
+    from pose_tracking.gallery.stores import open_reader
 
-    with SqliteReader(store) as opened:
+    with open_reader(store) as opened:
         asked = parse_query(query, newest_day(opened))
         if asked.like is not None:
             raise ConfigError("like: orders sightings: use `pose-tracking search`")
@@ -132,6 +132,7 @@ def prune(
     import time
 
     from pose_tracking.core.errors import ConfigError
+    from pose_tracking.gallery.stores import open_store
 
     if days is None and megabytes is None:
         raise ConfigError("gallery prune: give --days, --megabytes or both")
@@ -149,6 +150,7 @@ def forget(
     """Forget a recording and its sightings, e.g. to take it in anew with another model or clock offset."""
     from pose_tracking.core.errors import ConfigError
     from pose_tracking.gallery.linking.linker import link as link_all
+    from pose_tracking.gallery.stores import open_store
 
     with open_store(store) as opened:
         if recording not in {r.id for r in opened.recordings()}:
@@ -183,16 +185,6 @@ def evaluate_cameras(
         write_json(out, scores)
 
 
-def open_store(path: Path) -> SqliteStore:
-    """The gallery at `path`, which has to be there, to write to."""
-    from pose_tracking.core.errors import StoreError
-    from pose_tracking.gallery.sqlite_store import SqliteStore
-
-    if not path.exists():
-        raise StoreError(f"{path}: no such gallery; `pose-tracking gallery ingest` makes one")
-    return SqliteStore(path)
-
-
 def show(report: LinkReport) -> None:
     """Print what linking has come to."""
     links = ", ".join(f"{count} by {reason}" for reason, count in sorted(report.links.items()) if count) or "none"
@@ -202,6 +194,8 @@ def show(report: LinkReport) -> None:
         typer.echo(f"note: {note}", err=True)
 
 
-def _decide(store: Path, decide: Callable[[SqliteStore], LinkReport]) -> None:
+def _decide(store: str, decide: Callable[[GalleryStore], LinkReport]) -> None:
+    from pose_tracking.gallery.stores import open_store
+
     with open_store(store) as opened:
         show(decide(opened))

@@ -25,7 +25,9 @@ def ingest(
         list[str], typer.Argument(help=f"{SOURCE_HELP} Each becomes a recording.", metavar="RECORDING...")
     ],
     camera: Annotated[str, typer.Option(help="Name of the camera that all of them are of.")],
-    store: Annotated[Path, typer.Option(help="File of the gallery; made where needed.")] = Path("gallery.db"),
+    store: Annotated[
+        str, typer.Option(help="File of the gallery, or postgresql://USER@HOST/NAME; made where needed.")
+    ] = "gallery.db",
     model: options.Model = "demo",
     objects: options.Objects = None,
     camera_pose: Annotated[
@@ -78,7 +80,7 @@ def ingest(
     from pose_tracking.gallery.ingest import ingest as take_in
     from pose_tracking.gallery.linking.linker import link
     from pose_tracking.gallery.sighting import check_camera_name
-    from pose_tracking.gallery.sqlite_store import SqliteStore
+    from pose_tracking.gallery.stores import open_store
     from pose_tracking.networks.weights import fingerprint
     from pose_tracking.pipeline import PoseTracker
 
@@ -102,7 +104,7 @@ def ingest(
         "camera": [camera_pose, map_frame, clock_offset, start],
     }
     failed: list[PoseTrackingError] = []
-    with SqliteStore(store) as gallery:
+    with open_store(store, make=True) as gallery:
         use_threads(threads)
         tracker = PoseTracker(bundle, device)
         embedder = CropEmbedder(bundle, tracker.segmenter, tracker.embedding)

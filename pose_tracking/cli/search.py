@@ -24,7 +24,7 @@ def search(
             "fields: class, camera, after, before, near, map, identity, like. See docs/gallery.md."
         ),
     ] = "",
-    store: Annotated[Path, typer.Option(help="File of the gallery.")] = Path("gallery.db"),
+    store: Annotated[str, typer.Option(help="File of the gallery, or postgresql://USER@HOST/NAME.")] = "gallery.db",
     like: Annotated[
         Path | None, typer.Option(help="Picture (PNG, JPEG, WebP) that shows one thing: what looks like it.")
     ] = None,
@@ -42,9 +42,9 @@ def search(
     from pose_tracking.gallery.query import parse_query
     from pose_tracking.gallery.search import newest_day
     from pose_tracking.gallery.search import search as find
-    from pose_tracking.gallery.sqlite_reader import SqliteReader
+    from pose_tracking.gallery.stores import open_reader
 
-    with SqliteReader(store) as opened:
+    with open_reader(store) as opened:
         asked = parse_query(query, newest_day(opened))
         looks = None if like is None else _looks_of(like, opened, model, objects, device)
         found = find(opened, asked, looks, limit)

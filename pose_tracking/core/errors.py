@@ -31,6 +31,14 @@ class StoreError(PoseTrackingError):
     """A gallery of sightings cannot be read or written, or does not fit what is to go into it."""
 
 
+class RecordingError(StoreError):
+    """A recording contradicts what a gallery has of it, of its camera or of its model; others can still go into it."""
+
+
+class OverlapError(RecordingError):
+    """A recording has a camera at a time at which another recording has it already."""
+
+
 class OutputError(PoseTrackingError):
     """A result cannot be written (permissions, disk full, path in the way)."""
 

@@ -22,7 +22,7 @@ from pose_tracking.gallery.linking.linker import link
 from pose_tracking.gallery.recordings import fingerprint_of_text
 from pose_tracking.gallery.sighting import StoredSighting
 from pose_tracking.gallery.sqlite_store import SqliteStore
-from pose_tracking.gallery.store import Recording
+from pose_tracking.gallery.store import GalleryStore, Recording
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.simulation.sequences.plain import SequenceConfig
@@ -118,7 +118,7 @@ def evaluate_cameras(
 
 
 def _take_in(
-    store: SqliteStore, tracker: PoseTracker, embedder: CropEmbedder, seed: int, views: int, rooms: int, frames: int
+    store: GalleryStore, tracker: PoseTracker, embedder: CropEmbedder, seed: int, views: int, rooms: int, frames: int
 ) -> dict[int, Truth]:
     """Fill a store with what all cameras see of a world; who each sighting is of."""
     truth: dict[int, Truth] = {}
@@ -157,7 +157,7 @@ def _truth_of(
     return (seed, best) if best else None
 
 
-def _count(store: SqliteStore, truth: dict[int, Truth], counts: Counts) -> None:
+def _count(store: GalleryStore, truth: dict[int, Truth], counts: Counts) -> None:
     sightings = sorted(store.find(Filter()), key=lambda s: s.id)
     identity = {s.id: s.identity for s in sightings}
     proposed = {frozenset((identity[p.a], identity[p.b])) for p in store.proposals()}
@@ -180,7 +180,7 @@ def _count(store: SqliteStore, truth: dict[int, Truth], counts: Counts) -> None:
     _search(store, sightings, truth, counts)
 
 
-def _search(store: SqliteStore, sightings: Sequence[StoredSighting], truth: dict[int, Truth], counts: Counts) -> None:
+def _search(store: GalleryStore, sightings: Sequence[StoredSighting], truth: dict[int, Truth], counts: Counts) -> None:
     """Search the first room for what is seen in each other one, by looks alone."""
     first = [s for s in sightings if s.camera.startswith("0-")]
     cameras = tuple(sorted({s.camera for s in first}))

@@ -5,53 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path as FilePath
-from typing import Any
 
 import apsw
 
 from pose_tracking.core.errors import ConfigError, StoreError
 
-VERSION = 1
-APPLICATION_ID = 0x706F7367  # "posg": tells a gallery from every other database
-BUSY_MS = 10_000  # how long to wait for another writer
+from .sql_database import BUSY_S, CHECKED, VERSION, tables
 
-TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE cameras (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, map_frame TEXT, pose BLOB, placed_ns INTEGER);
-CREATE TABLE recordings (
-  id INTEGER PRIMARY KEY, camera_id INTEGER NOT NULL REFERENCES cameras(id), name TEXT NOT NULL,
-  fingerprint TEXT NOT NULL UNIQUE, settings TEXT NOT NULL, is_done INTEGER NOT NULL DEFAULT 0,
-  frames INTEGER NOT NULL DEFAULT 0, start_ns INTEGER, end_ns INTEGER,
-  without_map INTEGER NOT NULL DEFAULT 0, dropped TEXT NOT NULL DEFAULT '{}');
-CREATE TABLE sightings (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, recording_id INTEGER NOT NULL REFERENCES recordings(id),
-  camera_id INTEGER NOT NULL REFERENCES cameras(id), epoch INTEGER NOT NULL, track_id INTEGER NOT NULL,
-  part INTEGER NOT NULL, obj_id INTEGER NOT NULL, class_name TEXT NOT NULL,
-  start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, map_frame TEXT, path BLOB NOT NULL,
-  size_x REAL, size_y REAL, size_z REAL, score REAL, pose_confidence REAL, frames INTEGER NOT NULL,
-  identity INTEGER, UNIQUE (recording_id, epoch, track_id, part));
-CREATE INDEX sightings_by_camera ON sightings (camera_id, start_ns, end_ns);
-CREATE INDEX sightings_by_time ON sightings (end_ns, start_ns);
-CREATE INDEX sightings_by_class ON sightings (class_name, end_ns);
-CREATE INDEX sightings_by_identity ON sightings (identity, end_ns);
-CREATE VIRTUAL TABLE places USING rtree (id, x_min, x_max, y_min, y_max, z_min, z_max);
-CREATE TABLE crops (
-  id INTEGER PRIMARY KEY, sighting_id INTEGER NOT NULL REFERENCES sightings(id) ON DELETE CASCADE,
-  stamp_ns INTEGER NOT NULL, image BLOB NOT NULL, x_min REAL, y_min REAL, x_max REAL, y_max REAL,
-  area INTEGER NOT NULL, sharpness REAL NOT NULL);
-CREATE INDEX crops_by_sighting ON crops (sighting_id);
-CREATE TABLE events (
-  id INTEGER PRIMARY KEY, sighting_id INTEGER NOT NULL REFERENCES sightings(id) ON DELETE CASCADE,
-  kind TEXT NOT NULL, onset_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, confidence REAL NOT NULL, note TEXT NOT NULL);
-CREATE INDEX events_by_sighting ON events (sighting_id);
-CREATE INDEX events_by_kind ON events (kind, end_ns);
-CREATE TABLE proposals (a INTEGER NOT NULL, b INTEGER NOT NULL, score REAL NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE decisions (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK (kind IN ('same', 'different')),
-  a INTEGER NOT NULL, b INTEGER NOT NULL, at_ns INTEGER NOT NULL, decided_by TEXT NOT NULL,
-  is_superseded INTEGER NOT NULL DEFAULT 0);
-"""
+APPLICATION_ID = 0x706F7367  # "posg": tells a gallery from every other database
+_ID = "INTEGER PRIMARY KEY"
+TABLES = tables("INTEGER", "REAL", "BLOB", _ID, f"{_ID} AUTOINCREMENT") + (
+    "CREATE VIRTUAL TABLE places USING rtree (id, x_min, x_max, y_min, y_max, z_min, z_max);"
+)
 
 
 @contextmanager
@@ -70,7 +35,7 @@ def store_errors(path: FilePath | str) -> Iterator[None]:
     except apsw.ReadOnlyError as error:
         raise StoreError(f"{path}: is read-only: it can be searched but not written") from error
     except apsw.BusyError as error:
-        raise StoreError(f"{path}: another process has been writing for {BUSY_MS // 1000} s: try again") from error
+        raise StoreError(f"{path}: another process has been writing for {BUSY_S} s: try again") from error
     except (apsw.CantOpenError, apsw.PermissionsError) as error:
         raise StoreError(f"{path}: cannot be opened: check folder and permissions") from error
     except apsw.IOError as error:
@@ -103,7 +68,7 @@ def connect(path: FilePath, read_only: bool) -> apsw.Connection:
 
 
 def _prepare(database: apsw.Connection, path: FilePath, read_only: bool) -> None:
-    database.set_busy_timeout(BUSY_MS)
+    database.set_busy_timeout(1000 * BUSY_S)
     if not _is_made(database, path):
         if read_only:
             raise StoreError(f"{path}: holds nothing yet: its making was cut short; `gallery ingest` finishes it")
@@ -111,7 +76,7 @@ def _prepare(database: apsw.Connection, path: FilePath, read_only: bool) -> None
     _load_vectors(database)
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA synchronous = FULL")
-    for table in ("recordings", "sightings", "crops", "decisions"):
+    for table in CHECKED:
         database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall()
 
 
@@ -186,16 +151,3 @@ def _check_length(path: FilePath) -> None:
         raise StoreError(
             f"{path}: damaged or cut off ({size} of {length} bytes): restore a copy, or ingest into a new store"
         )
-
-
-def vector_table(dimensions: int) -> str:
-    """SQL of the table of embeddings, whose key is that of the crop; those of each camera lie together."""
-    return (
-        "CREATE VIRTUAL TABLE vectors USING vec0 (crop_id INTEGER PRIMARY KEY, camera_id INTEGER PARTITION KEY, "
-        f"embedding FLOAT[{int(dimensions)}] DISTANCE_METRIC=cosine, start_ns INTEGER, end_ns INTEGER)"
-    )
-
-
-def rows(database: apsw.Connection, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
-    """All rows of a query."""
-    return list(database.execute(sql, values))

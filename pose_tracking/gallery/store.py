@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pose_tracking.core.arrays import Float, Float32
+from pose_tracking.core.errors import RecordingError
 
 from .filters import Filter
 from .sighting import Crop, Sighting, StoredSighting
@@ -34,6 +35,18 @@ class EmbeddingKind:
 
     def __str__(self) -> str:
         return f"{self.name}, {self.dimensions} numbers, weights {self.weights}"
+
+    def check_same(self, other: EmbeddingKind, store: str) -> None:
+        """Check that the embeddings to come are those that a store holds.
+
+        Raises:
+            RecordingError: they are others; `store` is what it is called.
+        """
+        if (self.name, self.dimensions, self.weights) != (other.name, other.dimensions, other.weights):
+            raise RecordingError(
+                f"{store}: holds embeddings of another kind ({self}) than this model's ({other}), and the two cannot "
+                "be compared: take the model of the store, or another store"
+            )
 
 
 @dataclass
@@ -190,11 +203,11 @@ class GalleryStore(GalleryReader, Protocol):
     """
 
     def use_embedding(self, kind: EmbeddingKind) -> None:
-        """Say what the embeddings to come are; a `StoreError` where the store holds those of another kind."""
+        """Say what the embeddings to come are; a `RecordingError` where the store holds those of another kind."""
         ...
 
     def begin(self, recording: Recording) -> Recording:
-        """Enter a recording, or find it where it has been begun; a `StoreError` where it contradicts what is there."""
+        """Enter a recording, or find it where it has been begun; a `RecordingError` where the two differ."""
         ...
 
     def add(self, recording: int, sightings: Sequence[Sighting], progress: Progress) -> list[int]:

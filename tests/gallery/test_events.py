@@ -20,10 +20,10 @@ MOVED = Event(EventKind.MOVED, 2, 1, "mug", SECOND, 2 * SECOND)
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(place):
     fallen, moved, quiet = sighting(), sighting(track=2, start=4, end=6, thing=1), sighting(track=3, start=7, end=9)
     fallen.events, moved.events = [FELL], [MOVED]
-    opened, _ = filled(tmp_path / "g.db", [fallen, moved, quiet])
+    opened, _ = filled(place, [fallen, moved, quiet])
     with opened:
         yield opened
 
@@ -53,9 +53,9 @@ def test_unknown_kind_is_named():
 
 
 def test_forgotten_with_their_sighting(store):
-    store._database.execute("DELETE FROM sightings")
+    store._database.rows("DELETE FROM sightings")
 
-    assert store._database.execute("SELECT count(*) FROM events").get == 0
+    assert store._database.rows("SELECT count(*) FROM events") == [(0,)]
 
 
 def test_collector_gives_events_to_the_sighting_of_their_track():

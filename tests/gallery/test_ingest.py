@@ -26,14 +26,15 @@ from pose_tracking.gallery.ingest import CameraSettings, IngestReport, ingest
 from pose_tracking.gallery.linking.linker import link
 from pose_tracking.gallery.pictures import decode_crop
 from pose_tracking.gallery.sighting import Sighting
-from pose_tracking.gallery.sqlite_store import SqliteStore
+from pose_tracking.gallery.sql_store import SqlStore
 from pose_tracking.gallery.store import Progress, Recording
+from pose_tracking.gallery.stores import open_store
 
 # The camera looks along the map's x axis from one metre above its origin.
 POSE = make_transform([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], [0, 0, 1])
 
 
-def take_in(store: SqliteStore, source: BallRecording, camera: str = "left", **options: Any) -> IngestReport:
+def take_in(store: SqlStore, source: BallRecording, camera: str = "left", **options: Any) -> IngestReport:
     recording = Recording(camera, f"{camera}.bag", f"{camera} {source.first}", {"model": "balls"})
     settings = options.pop("settings", None)
     embedder: Any = MeanColor()
@@ -41,11 +42,11 @@ def take_in(store: SqliteStore, source: BallRecording, camera: str = "left", **o
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
-    return SqliteStore(tmp_path / "gallery.db")
+def store(place: str) -> SqlStore:
+    return open_store(place, make=True)
 
 
-def test_sightings_of_a_recording(store: SqliteStore) -> None:
+def test_sightings_of_a_recording(store: SqlStore) -> None:
     report = take_in(store, BallRecording(12, POSE))
     assert len(report.sightings) == 2
     assert (report.progress.frames, report.progress.without_map) == (12, 0)
@@ -71,7 +72,7 @@ def test_sightings_of_a_recording(store: SqliteStore) -> None:
     np.testing.assert_array_equal(camera.pose, POSE)
 
 
-def test_without_the_pose_of_the_camera(store: SqliteStore) -> None:
+def test_without_the_pose_of_the_camera(store: SqlStore) -> None:
     report = take_in(store, BallRecording(5))
     assert report.progress.without_map == 5
     assert {s.map_frame for s in store.find(Filter())} == {None}
@@ -79,7 +80,7 @@ def test_without_the_pose_of_the_camera(store: SqliteStore) -> None:
         take_in(store, BallRecording(5, first=50), settings=CameraSettings(needs_pose=True))
 
 
-def test_scenes_do_not_run_into_each_other_and_long_tracks_are_cut(store: SqliteStore) -> None:
+def test_scenes_do_not_run_into_each_other_and_long_tracks_are_cut(store: SqlStore) -> None:
     take_in(store, BallRecording(12, POSE, scene=6))
     found = store.find(Filter())
     assert sorted((s.epoch, s.frames) for s in found) == [(0, 6), (0, 6), (1, 6), (1, 6)]
@@ -90,7 +91,7 @@ def test_scenes_do_not_run_into_each_other_and_long_tracks_are_cut(store: Sqlite
     assert len({s.identity for s in store.find(Filter(source=2))}) == 2
 
 
-def test_two_cameras_see_one_thing(store: SqliteStore) -> None:
+def test_two_cameras_see_one_thing(store: SqlStore) -> None:
     """The second camera is the first one's, turned and shifted: the same places of the map."""
     take_in(store, BallRecording(12, POSE))
     take_in(store, BallRecording(12, POSE), "right")
@@ -100,7 +101,7 @@ def test_two_cameras_see_one_thing(store: SqliteStore) -> None:
     assert len(set(of.values())) == 2
 
 
-def test_again_is_nothing_new(store: SqliteStore) -> None:
+def test_again_is_nothing_new(store: SqlStore) -> None:
     first = take_in(store, BallRecording(12, POSE))
     again = take_in(store, BallRecording(12, POSE))
     assert again.was_done
@@ -108,7 +109,7 @@ def test_again_is_nothing_new(store: SqliteStore) -> None:
     assert len(store.find(Filter())) == len(first.sightings)
 
 
-def test_clocks(store: SqliteStore) -> None:
+def test_clocks(store: SqlStore) -> None:
     take_in(store, BallRecording(5, POSE))
     with pytest.raises(StoreError, match="two cameras need two names"):
         take_in(store, BallRecording(5, POSE, first=3))
@@ -134,7 +135,7 @@ class Spoiled(BallRecording):
             yield sample
 
 
-def test_frames_that_cannot_be_used_are_counted(store: SqliteStore) -> None:
+def test_frames_that_cannot_be_used_are_counted(store: SqlStore) -> None:
     report = take_in(store, Spoiled(12, 8))
     assert report.progress.dropped["depth_empty"] == 4
     assert store.recordings()[0].progress.dropped["depth_empty"] == 4
@@ -144,7 +145,7 @@ def test_frames_that_cannot_be_used_are_counted(store: SqliteStore) -> None:
         take_in(store, BallRecording(0), "third")
 
 
-def test_embeddings_of_another_model_are_refused(store: SqliteStore) -> None:
+def test_embeddings_of_another_model_are_refused(store: SqlStore) -> None:
     take_in(store, BallRecording(5, POSE))
 
     class Other(MeanColor):
@@ -155,19 +156,21 @@ def test_embeddings_of_another_model_are_refused(store: SqliteStore) -> None:
         ingest(BallRecording(5), ball_tracker(), store, embedder, Recording("right", "r", "r", {}))
 
 
-class Telling(SqliteStore):
-    """Writes the numbers of sightings to a pipe once they are acknowledged."""
+def telling(store: SqlStore, pipe: int) -> SqlStore:
+    """The same store, which writes the numbers of sightings to a pipe once they are acknowledged."""
+    add = store.add
 
-    pipe = 0
-
-    def add(self, recording: int, sightings: Sequence[Sighting], progress: Progress) -> list[int]:
-        ids = super().add(recording, sightings, progress)
+    def told(recording: int, sightings: Sequence[Sighting], progress: Progress) -> list[int]:
+        ids = add(recording, sightings, progress)
         if ids:
-            os.write(self.pipe, (" ".join(map(str, ids)) + "\n").encode())
+            os.write(pipe, (" ".join(map(str, ids)) + "\n").encode())
         return ids
 
+    store.add = told  # type: ignore[method-assign]
+    return store
 
-def ingest_until_killed(path: Path, source: BallRecording, after: int, wait: float) -> set[int]:
+
+def ingest_until_killed(place: str, source: BallRecording, after: int, wait: float) -> set[int]:
     """Kill the process that takes a recording in, `wait` seconds after its `after`-th acknowledgement; what it told."""
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -175,8 +178,7 @@ def ingest_until_killed(path: Path, source: BallRecording, after: int, wait: flo
         try:
             # The progress bar's lock is shared with this process: a child must not die with it.
             tqdm.set_lock(threading.RLock())
-            Telling.pipe = write_end
-            take_in(Telling(path), source)
+            take_in(telling(open_store(place, make=True), write_end), source)
         finally:
             os._exit(1)
     os.close(write_end)
@@ -190,26 +192,26 @@ def ingest_until_killed(path: Path, source: BallRecording, after: int, wait: flo
     return {int(number) for line in told for number in line.split()}
 
 
-def test_killed_at_any_moment_it_is_finished_by_the_same_command(tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_is_finished_by_the_same_command(place: str, tmp_path: Path) -> None:
     """30 scenes, killed 20 times: what was acknowledged stays, and in the end nothing is missing or double."""
-    path, rng, acknowledged = tmp_path / "gallery.db", random.Random(4), set[int]()
+    rng, acknowledged = random.Random(4), set[int]()
     source = BallRecording(90, POSE, scene=3)
-    with SqliteStore(tmp_path / "whole.db") as whole:
+    with open_store(tmp_path / "whole.db", make=True) as whole:
         take_in(whole, source)
         expected = sorted((s.epoch, s.class_name, s.start_ns, s.end_ns) for s in whole.find(Filter()))
     assert len(expected) == 60
     there: set[tuple[int, int, int]] = set()
     for _ in range(20):
-        acknowledged |= ingest_until_killed(path, source, rng.randint(0, 8), rng.uniform(0, 0.02))
+        acknowledged |= ingest_until_killed(place, source, rng.randint(0, 8), rng.uniform(0, 0.02))
         if not acknowledged:
             continue
-        with SqliteStore(path) as opened:
+        with open_store(place) as opened:
             now = {(s.id, s.epoch, s.start_ns) for s in opened.find(Filter())}
         assert there <= now
         assert acknowledged <= {number for number, _, _ in now}
         there = now
     assert 4 < len(acknowledged) < 60
-    with SqliteStore(path) as opened:
+    with open_store(place) as opened:
         take_in(opened, source)
         assert sorted((s.epoch, s.class_name, s.start_ns, s.end_ns) for s in opened.find(Filter())) == expected
         assert opened.recordings()[0].is_done

@@ -8,8 +8,9 @@ import numpy as np
 
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.gallery.sighting import Crop, Path, Sighting
-from pose_tracking.gallery.sqlite_store import SqliteStore
+from pose_tracking.gallery.sql_store import SqlStore
 from pose_tracking.gallery.store import EmbeddingKind, Progress, Recording
+from pose_tracking.gallery.stores import open_store
 
 SECOND = 1_000_000_000
 DIMENSIONS = 16
@@ -62,9 +63,9 @@ def progress(start: float = 0.0, end: float = 10.0, frames: int = 100) -> Progre
     return Progress(frames, round(start * SECOND), round(end * SECOND))
 
 
-def filled(path: FilePath, sightings: list[Sighting]) -> tuple[SqliteStore, list[int]]:
+def filled(path: str | FilePath, sightings: list[Sighting]) -> tuple[SqlStore, list[int]]:
     """A store with one recording for each camera among the sightings, and their numbers in it."""
-    store = SqliteStore(path)
+    store = open_store(path, make=True)
     store.use_embedding(KIND)
     recordings = {
         camera: store.begin(Recording(camera, f"{camera}.bag", f"print of {camera}", {"model": "m"})).id

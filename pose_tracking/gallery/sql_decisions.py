@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import apsw
+from .sql_database import SqlDatabase
 
 
-def hand_over(database: apsw.Connection, ids: list[int]) -> None:
+def hand_over(database: SqlDatabase, ids: list[int]) -> None:
     """Move the decisions on sightings that are about to go to the oldest that stays of the same identity.
 
     Where none stays there is nothing left that the decision could be about.
     """
     going = set(ids)
     for id in ids:
-        concerned = list(
-            database.execute(
-                "SELECT id, a, b FROM decisions WHERE NOT is_superseded AND (a = ?1 OR b = ?1) ORDER BY id", (id,)
-            )
+        concerned = database.rows(
+            "SELECT id, a, b FROM decisions WHERE is_superseded = 0 AND ? IN (a, b) ORDER BY id", (id,)
         )
         if not concerned:
             continue
-        members = database.execute(
+        members = database.rows(
             "SELECT o.id FROM sightings s JOIN sightings o ON o.identity = s.identity WHERE s.id = ? ORDER BY o.id",
             (id,),
         )
@@ -27,6 +25,6 @@ def hand_over(database: apsw.Connection, ids: list[int]) -> None:
         for decision, a, b in concerned:
             other = b if a == id else a
             if heir is None or heir == other:
-                database.execute("UPDATE decisions SET is_superseded = 1 WHERE id = ?", (decision,))
+                database.rows("UPDATE decisions SET is_superseded = 1 WHERE id = ?", (decision,))
             else:
-                database.execute("UPDATE decisions SET a = ?, b = ? WHERE id = ?", (heir, other, decision))
+                database.rows("UPDATE decisions SET a = ?, b = ? WHERE id = ?", (heir, other, decision))

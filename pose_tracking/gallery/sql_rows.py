@@ -1,4 +1,4 @@
-"""Sightings and filters as SQLite holds and asks them."""
+"""Sightings and filters as tables hold and are asked for them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from pose_tracking.core.geometry import make_transform, quaternion_xyzw, rotatio
 
 from .filters import Filter
 from .sighting import Path, Sighting, StoredSighting
+from .sql_database import SqlDatabase
 
 # Of a symmetric matrix the upper triangle.
 _UPPER = np.triu_indices(6)
-_POINT = np.dtype([("stamp", "<i8"), ("position", "<f8", 3), ("quaternion", "<f4", 4), ("covariance", "<f4", 21)])
+POINT = np.dtype([("stamp", "<i8"), ("position", "<f8", 3), ("quaternion", "<f4", 4), ("covariance", "<f4", 21)])
 
 COLUMNS = (
     "s.id, s.recording_id, c.name, s.epoch, s.track_id, s.part, s.obj_id, s.class_name, s.start_ns, s.end_ns, "
     "s.map_frame, s.path, s.size_x, s.size_y, s.size_z, s.score, s.pose_confidence, s.frames, s.identity"
+)
+# Of the table, in the order of `sighting_values`.
+SIGHTING_COLUMNS = (
+    "recording_id, camera_id, epoch, track_id, part, obj_id, class_name, start_ns, end_ns, map_frame, path, "
+    "size_x, size_y, size_z, score, pose_confidence, frames"
 )
 FROM = "sightings s JOIN cameras c ON c.id = s.camera_id"
 
 
 def pack_path(path: Path) -> bytes:
     """A path as bytes, 132 a point."""
-    points = np.zeros(len(path), _POINT)
+    points = np.zeros(len(path), POINT)
     if len(path):
         points["stamp"], points["position"] = path.stamps_ns, path.positions
         points["quaternion"] = quaternion_xyzw(path.poses[:, :3, :3])
@@ -36,7 +42,7 @@ def pack_path(path: Path) -> bytes:
 
 def unpack_path(data: bytes) -> Path:
     """The path that `pack_path` has packed."""
-    points = np.frombuffer(data, _POINT)
+    points = np.frombuffer(data, POINT)
     if not len(points):
         return Path.empty()
     covariances = np.zeros((len(points), 6, 6))
@@ -44,13 +50,6 @@ def unpack_path(data: bytes) -> Path:
     covariances[:, _UPPER[1], _UPPER[0]] = points["covariance"]
     rotations = rotation_from_quaternion_xyzw(points["quaternion"])
     return Path(points["stamp"].copy(), make_transform(rotations, points["position"]), covariances)
-
-
-def path_comes_near(*given: Any) -> int:
-    """Whether a packed path has a point within a radius of another: an SQL function of path, x, y, z and radius (m)."""
-    data, x, y, z, radius = given
-    positions = np.frombuffer(data, _POINT)["position"]
-    return int(len(positions) > 0 and bool((((positions - (x, y, z)) ** 2).sum(1) <= radius**2).any()))
 
 
 def pack_pose(pose: Float) -> bytes:
@@ -64,7 +63,7 @@ def unpack_pose(data: bytes | None) -> Float | None:
 
 
 def sighting_values(sighting: Sighting, recording: int, camera: int) -> tuple[Any, ...]:
-    """Values of the columns of ``sightings`` but for the first and the last."""
+    """Values of `SIGHTING_COLUMNS`."""
     return (
         recording, camera, sighting.epoch, sighting.track_id, sighting.part, sighting.obj_id, sighting.class_name,
         sighting.start_ns, sighting.end_ns, sighting.map_frame, pack_path(sighting.path),
@@ -82,7 +81,7 @@ def read_sighting(row: tuple[Any, ...]) -> StoredSighting:
     )  # fmt: skip
 
 
-def where_clause(where: Filter) -> tuple[str, list[Any]]:
+def where_clause(where: Filter, database: SqlDatabase) -> tuple[str, list[Any]]:
     """SQL condition on `FROM`, and its values: nothing that a user wrote becomes part of the text."""
     where.check()
     conditions: list[str] = []
@@ -93,7 +92,8 @@ def where_clause(where: Filter) -> tuple[str, list[Any]]:
         values.extend(given)
 
     def among(column: str, given: tuple[Any, ...]) -> None:
-        add(f"{column} IN ({', '.join('?' * len(given))})", *given)
+        # Of no value at all nothing is one.
+        add(f"{column} IN ({', '.join('?' * len(given)) or 'NULL'})", *given)
 
     if where.cameras:
         among("c.name", where.cameras)
@@ -103,7 +103,8 @@ def where_clause(where: Filter) -> tuple[str, list[Any]]:
         kinds = ", ".join("?" * len(where.events))
         add(f"s.id IN (SELECT sighting_id FROM events WHERE kind IN ({kinds}))", *where.events)
     if where.text:
-        add("instr(lower(s.class_name), lower(?)) > 0", where.text)
+        # LIKE would have wildcards.
+        add("replace(lower(s.class_name), lower(?), '') <> lower(s.class_name)", where.text)
     if where.after_ns is not None:
         add("s.end_ns >= ?", where.after_ns)
     if where.before_ns is not None:
@@ -117,19 +118,12 @@ def where_clause(where: Filter) -> tuple[str, list[Any]]:
     if where.ids is not None:
         among("s.id", where.ids)
     if where.near is not None:
-        near = where.near
-        point = (near.x, near.y, near.z)
-        reach = near.radius * (1 + 1e-5) + 1e-5  # the tree holds single precision
-        limits = [limit for v in point for limit in (v - reach, v + reach)]
-        add(
-            "s.map_frame IS NOT NULL AND s.id IN (SELECT id FROM places WHERE x_max >= ? AND x_min <= ? "
-            "AND y_max >= ? AND y_min <= ? AND z_max >= ? AND z_min <= ?) AND path_comes_near(s.path, ?, ?, ?, ?)",
-            *limits, *point, near.radius,
-        )  # fmt: skip
-    return " AND ".join(conditions) or "1", values
+        condition, given = database.near(where.near)
+        add(f"s.map_frame IS NOT NULL AND {condition}", *given)
+    return " AND ".join(conditions) or "1 = 1", values
 
 
-def vector_condition(where: Filter) -> tuple[str, list[Any]]:
+def vector_condition(where: Filter, database: SqlDatabase) -> tuple[str, list[Any]]:
     """SQL condition on the table of embeddings but for the cameras, and its values.
 
     Times are asked of the table itself, which reads a fraction of it then; the rest goes by way of the sightings.
@@ -142,7 +136,7 @@ def vector_condition(where: Filter) -> tuple[str, list[Any]]:
     if where.before_ns is not None:
         condition, values = condition + " AND start_ns <= ?", [*values, where.before_ns]
     if replace(where, cameras=(), after_ns=None, before_ns=None) != Filter():
-        chosen, more = where_clause(where)
+        chosen, more = where_clause(where, database)
         condition += f" AND crop_id IN (SELECT k.id FROM {FROM} JOIN crops k ON k.sighting_id = s.id WHERE {chosen})"
         values = [*values, *more]
     return condition, values
