@@ -66,22 +66,9 @@ def _looks_of(picture: Path, store: GalleryReader, model: str | None, objects: P
 
     pixels = read_picture(picture)  # before the networks are loaded
 
-    from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.core.device import choose_device
-    from pose_tracking.core.errors import StoreError
-    from pose_tracking.gallery.embedding import CropEmbedder
+    from pose_tracking.gallery.embedder_of_store import embedder_of
 
-    there, used = store.embedding, [str(recording.settings.get("model", "")) for recording in store.recordings()]
-    if there is None or not used:
-        raise StoreError("the gallery holds nothing yet: `pose-tracking gallery ingest` fills it")
-    bundle, chosen = ModelBundle.load(model or used[-1], objects), str(choose_device(device))
-    embedder = CropEmbedder(bundle, bundle.build_segmenter(chosen), bundle.build_appearance(chosen))
-    if (embedder.kind.name, embedder.kind.weights) != (there.name, there.weights):
-        raise StoreError(
-            f"the gallery holds embeddings of another kind ({there}) than model {bundle.name!r} gives "
-            f"({embedder.kind}): name the model it was ingested with, --model"
-        )
-    return embedder.embed([pixels])
+    return embedder_of(store, model, objects, device).embed([pixels])
 
 
 def _line(result: Result) -> str:

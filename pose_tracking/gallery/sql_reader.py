@@ -94,6 +94,10 @@ class SqlReader:
         entries = [CameraEntry(name, frame, unpack_pose(pose), *rest) for name, frame, pose, *rest in found]
         return sorted(entries, key=lambda camera: camera.name)
 
+    def classes(self) -> dict[str, int]:
+        """See `GalleryReader`."""
+        return dict(sorted(self._rows("SELECT class_name, count(*) FROM sightings GROUP BY class_name")))
+
     def identities(self, where: Filter, limit: int = 100, offset: int = 0) -> list[IdentityEntry]:
         """See `GalleryReader`."""
         condition, values = where_clause(where, self._database)

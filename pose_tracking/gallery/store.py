@@ -160,6 +160,10 @@ class GalleryReader(Protocol):
 
     def cameras(self) -> list[CameraEntry]: ...
 
+    def classes(self) -> dict[str, int]:
+        """Number of sightings of each class, by its name, in the order of the names."""
+        ...
+
     def identities(self, where: Filter, limit: int = 100, offset: int = 0) -> list[IdentityEntry]:
         """Identities with a sighting that the filter lets through, last seen first."""
         ...

@@ -1,8 +1,11 @@
-"""What people decide about identities: each decision is kept, and all is linked anew after it."""
+"""What people decide about identities: each decision is kept, and all is linked anew after it.
+
+A caller that cannot wait until all is linked, such as a web page, hands in a `relink` of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 from pose_tracking.core.errors import ConfigError
@@ -12,18 +15,24 @@ from pose_tracking.gallery.store import DIFFERENT, SAME, Decision, GalleryStore,
 from .config import LinkConfig
 from .linker import LinkReport, link
 
+Relink = Callable[[GalleryStore, LinkConfig | None], LinkReport]
 
-def confirm(store: GalleryStore, a: int, b: int, config: LinkConfig | None = None, by: str = "") -> LinkReport:
+
+def confirm(
+    store: GalleryStore, a: int, b: int, config: LinkConfig | None = None, by: str = "", relink: Relink = link
+) -> LinkReport:
     """Accept the proposal between two identities.
 
     Raises:
         ConfigError: there is none, or an identity does not exist.
     """
     proposal_between(store, a, b)
-    return merge(store, a, b, config, by)
+    return merge(store, a, b, config, by, relink)
 
 
-def reject(store: GalleryStore, a: int, b: int, config: LinkConfig | None = None, by: str = "") -> LinkReport:
+def reject(
+    store: GalleryStore, a: int, b: int, config: LinkConfig | None = None, by: str = "", relink: Relink = link
+) -> LinkReport:
     """Say that two identities are two things.
 
     Raises:
@@ -32,10 +41,12 @@ def reject(store: GalleryStore, a: int, b: int, config: LinkConfig | None = None
     first, second = _two(store, a, b)
     # Each of one with each of the other: whatever may link them, none of it is to do so.
     store.decide([Decision(DIFFERENT, x, y, by=by) for x, y in product(first, second)])
-    return link(store, config)
+    return relink(store, config)
 
 
-def merge(store: GalleryStore, a: int, b: int, config: LinkConfig | None = None, by: str = "") -> LinkReport:
+def merge(
+    store: GalleryStore, a: int, b: int, config: LinkConfig | None = None, by: str = "", relink: Relink = link
+) -> LinkReport:
     """Make one identity of two, whatever was decided on them before; it keeps the older number.
 
     Raises:
@@ -48,11 +59,16 @@ def merge(store: GalleryStore, a: int, b: int, config: LinkConfig | None = None,
     # All of them: evidence against some must not take these out again.
     head, *others = sorted([*first, *second])
     store.decide([Decision(SAME, head, other, by=by) for other in others], _decided_between(store, first, second))
-    return link(store, config)
+    return relink(store, config)
 
 
 def split(
-    store: GalleryStore, identity: int, sightings: Sequence[int], config: LinkConfig | None = None, by: str = ""
+    store: GalleryStore,
+    identity: int,
+    sightings: Sequence[int],
+    config: LinkConfig | None = None,
+    by: str = "",
+    relink: Relink = link,
 ) -> LinkReport:
     """Take sightings out of an identity; together they are another one from now on.
 
@@ -69,7 +85,7 @@ def split(
     decisions = [Decision(DIFFERENT, a, b, by=by) for a, b in product(out, stay)]
     decisions += [Decision(SAME, out[0], other, by=by) for other in out[1:]]
     store.decide(decisions)
-    return link(store, config)
+    return relink(store, config)
 
 
 def proposal_between(store: GalleryStore, a: int, b: int) -> Proposal:
