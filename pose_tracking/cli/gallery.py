@@ -75,7 +75,7 @@ def list_identities(
                 f"identity {each.id}: {each.class_name}, {each.sightings} sightings by {', '.join(each.cameras)}; "
                 f"last {moment_of(each.end_ns):%Y-%m-%d %H:%M:%S} by {each.last_camera}, {where}"
             )
-        proposals = opened.proposals()[:limit]
+        proposals = opened.proposals(limit)
         concerned = tuple({number for proposal in proposals for number in (proposal.a, proposal.b)})
         of = {s.id: s.identity for s in opened.find(Filter(ids=concerned))}
         for proposal in proposals:

@@ -15,6 +15,7 @@ from pose_tracking.core.arrays import Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances
 from pose_tracking.segmentation.appearance import descriptors
 
 from .store import EmbeddingKind
@@ -73,24 +74,33 @@ class CropEmbedder:
         return np.stack([self._embed(crop) for crop in crops])
 
     def _embed(self, crop: UInt8) -> Float32:
-        opaque = crop[..., 3] > 127
-        if opaque.mean() < MIN_COVER:
-            raise ConfigError("the picture is transparent all over: nothing shows")
-        rows, columns = np.flatnonzero(opaque.any(1)), np.flatnonzero(opaque.any(0))
-        part = crop[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        scale = SHOWN / max(part.shape[:2])
-        size = [max(1, round(side * scale)) for side in part.shape[1::-1]]
-        color = np.where(part[..., 3:] > 127, part[..., :3], GREY).astype(np.uint8)
-        shown = cv2.resize(color, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        inside = cv2.resize((part[..., 3] > 127).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-        canvas, mask = np.full((CANVAS, CANVAS, 3), GREY, np.uint8), np.zeros((CANVAS, CANVAS), bool)
-        (height, width), x, y = shown.shape[:2], (CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2
-        canvas[y : y + height, x : x + width], mask[y : y + height, x : x + width] = shown, inside
-        # Of the focal length that the detector was trained at: pictures of others are scaled.
-        focal, middle = self._segmenter.config.focal_length, CANVAS / 2 - 0.5
-        camera = CameraIntrinsics(CANVAS, CANVAS, focal, focal, middle, middle)
-        frame = RGBDFrame.of_color(canvas, intrinsics=camera)
-        box = np.array([[x, y, x + width, y + height]], float)
-        found = self._segmenter.instances_at(frame, box, np.array([self._obj_id]))
-        found.masks[0] = mask
-        return descriptors(found, self._embedding)[0]
+        return descriptors(shown_alone(self._segmenter, self._obj_id, crop), self._embedding)[0]
+
+
+def shown_alone(segmenter: Segmenter, obj_id: int, crop: UInt8) -> Instances:
+    """What a detector says of a crop, (h, w, 4) RGBA, that it is shown alone before grey: one instance of its mask.
+
+    Raises:
+        ConfigError: the crop is transparent all over.
+    """
+    opaque = crop[..., 3] > 127
+    if opaque.mean() < MIN_COVER:
+        raise ConfigError("the picture is transparent all over: nothing shows")
+    rows, columns = np.flatnonzero(opaque.any(1)), np.flatnonzero(opaque.any(0))
+    part = crop[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = SHOWN / max(part.shape[:2])
+    size = [max(1, round(side * scale)) for side in part.shape[1::-1]]
+    color = np.where(part[..., 3:] > 127, part[..., :3], GREY).astype(np.uint8)
+    shown = cv2.resize(color, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    inside = cv2.resize((part[..., 3] > 127).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    canvas, mask = np.full((CANVAS, CANVAS, 3), GREY, np.uint8), np.zeros((CANVAS, CANVAS), bool)
+    (height, width), x, y = shown.shape[:2], (CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2
+    canvas[y : y + height, x : x + width], mask[y : y + height, x : x + width] = shown, inside
+    # Of the focal length that the detector was trained at: pictures of others are scaled.
+    focal, middle = segmenter.config.focal_length, CANVAS / 2 - 0.5
+    camera = CameraIntrinsics(CANVAS, CANVAS, focal, focal, middle, middle)
+    frame = RGBDFrame.of_color(canvas, intrinsics=camera)
+    box = np.array([[x, y, x + width, y + height]], float)
+    found = segmenter.instances_at(frame, box, np.array([obj_id]))
+    found.masks[0] = mask
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 from pose_tracking.core.arrays import Float32
 
 from .filters import Filter, Near
-from .postgres_schema import connect, display_name, lock_writers, store_errors
+from .postgres_schema import SCHEMA, TYPES, connect, display_name, lock_writers, store_errors
 from .sighting import Path
 from .sql_rows import vector_condition
 
@@ -30,6 +30,8 @@ class PostgresDatabase:
     Raises:
         ConfigError, StoreError: see `postgres_schema.connect`.
     """
+
+    types = TYPES
 
     def __init__(self, url: str, read_only: bool) -> None:
         self.name = display_name(url)
@@ -51,16 +53,22 @@ class PostgresDatabase:
             cursor.executemany(_translated(sql), [tuple(each) for each in values])
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, durable: bool = True) -> Iterator[None]:
         """See `SqlDatabase`."""
         self._reconnect()
         with store_errors(self.name), self._connection.transaction():
             lock_writers(self._connection)
+            if not durable:
+                self._connection.execute("SET LOCAL synchronous_commit = off")
             self._in_transaction = True
             try:
                 yield
             finally:
                 self._in_transaction = False
+
+    def has_table(self, name: str) -> bool:
+        """See `SqlDatabase`."""
+        return self.rows("SELECT to_regclass(?)", (f"{SCHEMA}.{name}",))[0][0] is not None
 
     def _reconnect(self) -> None:
         # Not within a transaction: its first half would be missing.
@@ -82,7 +90,7 @@ class PostgresDatabase:
     def compact(self) -> None:
         """See `SqlDatabase`: for further sightings; VACUUM FULL would give it to other programs."""
         self.rows("VACUUM (ANALYZE) sightings, crops, places, events")
-        if self.rows("SELECT to_regclass('vectors')")[0][0] is not None:
+        if self.has_table("vectors"):
             self.rows("VACUUM (ANALYZE) vectors")
 
     def near(self, near: Near) -> tuple[str, list[Any]]:

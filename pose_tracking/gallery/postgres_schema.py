@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pose_tracking.core.errors import ConfigError, StoreError
 
-from .sql_database import BUSY_S, CHECKED, VERSION, tables
+from .sql_database import BUSY_S, CHECKED, VERSION, SqlTypes, tables
 
 if TYPE_CHECKING:
     import psycopg
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 SCHEMA = "pose_tracking_gallery"  # the data base may hold other programs' tables, too
 CONNECT_S = 10
 _ID = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-TABLES = tables("BIGINT", "DOUBLE PRECISION", "BYTEA", _ID, _ID) + (
+TYPES = SqlTypes("BIGINT", "DOUBLE PRECISION", "BYTEA", _ID, _ID)
+TABLES = tables(TYPES) + (
     "CREATE TABLE places (id BIGINT PRIMARY KEY REFERENCES sightings(id) ON DELETE CASCADE, bounds BOX NOT NULL, "
     "z_min DOUBLE PRECISION NOT NULL, z_max DOUBLE PRECISION NOT NULL, x DOUBLE PRECISION[] NOT NULL, "
     "y DOUBLE PRECISION[] NOT NULL, z DOUBLE PRECISION[] NOT NULL);"

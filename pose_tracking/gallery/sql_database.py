@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pose_tracking.core.arrays import Float32
@@ -57,15 +58,30 @@ CREATE TABLE decisions (
 CHECKED = ("recordings", "sightings", "crops", "decisions")
 
 
-def tables(integer: str, real: str, data: str, id: str, unique_id: str) -> str:
-    """SQL that makes the shared tables.
+@dataclass(frozen=True)
+class SqlTypes:
+    """What a data base calls its types.
 
-    Args:
-        integer, real, data: types of 64-bit integers, double precision and bytes.
-        id: of a primary key that is counted up.
-        unique_id: of one whose values are never used twice.
+    Attributes:
+        integer, real, bytes: 64-bit integers, double precision and bytes.
+        id: a primary key that is counted up.
+        unique_id: one whose values are never used twice.
     """
-    return _TABLES.format(integer=integer, real=real, bytes=data, id=id, unique_id=unique_id)
+
+    integer: str
+    real: str
+    bytes: str
+    id: str
+    unique_id: str
+
+    def written(self, sql: str) -> str:
+        """SQL with types in place of their names in braces."""
+        return sql.format(**vars(self))
+
+
+def tables(types: SqlTypes) -> str:
+    """SQL that makes the shared tables."""
+    return types.written(_TABLES)
 
 
 class SqlDatabase(Protocol):
@@ -75,9 +91,11 @@ class SqlDatabase(Protocol):
 
     Attributes:
         name: what the gallery is called, for people; without a password.
+        types: what it calls its types.
     """
 
     name: str
+    types: SqlTypes
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
@@ -87,8 +105,15 @@ class SqlDatabase(Protocol):
         """Run a statement once for each of several rows of values."""
         ...
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Hold the one lock of all writers from the start: what follows is committed whole, or not at all."""
+    def transaction(self, durable: bool = True) -> AbstractContextManager[None]:
+        """Hold the one lock of all writers from the start: what follows is committed whole, or not at all.
+
+        Without `durable` it does not wait for the disk: a power cut may take it.
+        """
+        ...
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of that name."""
         ...
 
     @property

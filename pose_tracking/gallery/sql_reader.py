@@ -14,8 +14,10 @@ from pose_tracking.core.errors import StoreError
 from pose_tracking.core.events import Event, EventKind
 
 from .filters import Filter
+from .live import LiveCamera
 from .sighting import Crop, StoredSighting
 from .sql_database import SqlDatabase
+from .sql_live import live_cameras
 from .sql_rows import COLUMNS, FROM, read_sighting, unpack_path, unpack_pose, where_clause
 from .store import (
     CROPS_A_SIGHTING,
@@ -184,14 +186,22 @@ class SqlReader:
         found = self._rows("SELECT value FROM meta WHERE key = 'last_identity'")
         return int(found[0][0]) if found else 0
 
-    def proposals(self) -> list[Proposal]:
+    def proposals(self, limit: int | None = None) -> list[Proposal]:
         """See `GalleryReader`."""
-        return [Proposal(*row) for row in self._rows("SELECT a, b, score, reason FROM proposals ORDER BY score DESC")]
+        found = self._rows(
+            "SELECT a, b, score, reason FROM proposals ORDER BY score DESC, a, b LIMIT ?",
+            (_ALL if limit is None else limit,),
+        )
+        return [Proposal(*row) for row in found]
 
     def decisions(self) -> list[Decision]:
         """See `GalleryReader`."""
         found = self._rows("SELECT kind, a, b, at_ns, decided_by FROM decisions WHERE is_superseded = 0 ORDER BY id")
         return [Decision(*row) for row in found]
+
+    def live_cameras(self) -> list[LiveCamera]:
+        """See `GalleryReader`."""
+        return live_cameras(self._database)
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._database.rows(sql, values)

@@ -10,8 +10,10 @@ from typing import Any
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import ConfigError, OverlapError, RecordingError
 
+from .live import LiveCamera
 from .sighting import Sighting, check_camera_name
 from .sql_decisions import hand_over
+from .sql_live import write_live
 from .sql_reader import SqlReader
 from .sql_rows import SIGHTING_COLUMNS, pack_pose, sighting_values
 from .store import CROPS_A_SIGHTING, Decision, EmbeddingKind, Progress, Proposal, Recording
@@ -142,6 +144,10 @@ class SqlStore(SqlReader):
                 "WHERE name = ? AND coalesce(placed_ns, ?) <= ?",
                 (map_frame, pack_pose(pose), stamp_ns, camera, stamp_ns, stamp_ns),
             )
+
+    def write_live(self, live: LiveCamera) -> None:
+        """See `GalleryStore`."""
+        write_live(self._database, live)
 
     def link(self, identities: Mapping[int, int], proposals: Sequence[Proposal]) -> None:
         """See `GalleryStore`."""

@@ -14,7 +14,7 @@ from pose_tracking.core.arrays import Float32
 from .filters import Filter, Near
 from .sighting import Path
 from .sql_rows import POINT, vector_condition
-from .sqlite_schema import connect, immediate, store_errors
+from .sqlite_schema import TYPES, connect, immediate, store_errors
 
 MOST_NEIGHBOURS = 4096  # sqlite-vec gives no more at once
 
@@ -30,6 +30,8 @@ class SqliteDatabase:
         ConfigError: sqlite-vec is not installed.
         StoreError: see `sqlite_schema.connect`.
     """
+
+    types = TYPES
 
     def __init__(self, path: str | FilePath, read_only: bool) -> None:
         self.path = FilePath(path).expanduser()
@@ -48,10 +50,21 @@ class SqliteDatabase:
             self.connection.executemany(sql, [tuple(each) for each in values])
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, durable: bool = True) -> Iterator[None]:
         """See `SqlDatabase`."""
-        with store_errors(self.path), immediate(self.connection):
-            yield
+        with store_errors(self.path):
+            if not durable:
+                self.connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with immediate(self.connection):
+                    yield
+            finally:
+                if not durable:
+                    self.connection.execute("PRAGMA synchronous = FULL")
+
+    def has_table(self, name: str) -> bool:
+        """See `SqlDatabase`."""
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)))
 
     @property
     def size(self) -> int:

@@ -10,13 +10,11 @@ import apsw
 
 from pose_tracking.core.errors import ConfigError, StoreError
 
-from .sql_database import BUSY_S, CHECKED, VERSION, tables
+from .sql_database import BUSY_S, CHECKED, VERSION, SqlTypes, tables
 
 APPLICATION_ID = 0x706F7367  # "posg": tells a gallery from every other database
-_ID = "INTEGER PRIMARY KEY"
-TABLES = tables("INTEGER", "REAL", "BLOB", _ID, f"{_ID} AUTOINCREMENT") + (
-    "CREATE VIRTUAL TABLE places USING rtree (id, x_min, x_max, y_min, y_max, z_min, z_max);"
-)
+TYPES = SqlTypes("INTEGER", "REAL", "BLOB", "INTEGER PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT")
+TABLES = tables(TYPES) + ("CREATE VIRTUAL TABLE places USING rtree (id, x_min, x_max, y_min, y_max, z_min, z_max);")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pose_tracking.core.arrays import Float, Float32
 from pose_tracking.core.errors import RecordingError
 
 from .filters import Filter
+from .live import LiveCamera
 from .sighting import Crop, Sighting, StoredSighting
 
 SAME, DIFFERENT = "same", "different"
@@ -189,12 +190,16 @@ class GalleryReader(Protocol):
         """The largest number that an identity ever had; 0 before the first."""
         ...
 
-    def proposals(self) -> list[Proposal]:
-        """Best first."""
+    def proposals(self, limit: int | None = None) -> list[Proposal]:
+        """At most so many, best first."""
         ...
 
     def decisions(self) -> list[Decision]:
         """Those that count, oldest first."""
+        ...
+
+    def live_cameras(self) -> list[LiveCamera]:
+        """What each camera that ever was live showed last, by name."""
         ...
 
     def close(self) -> None: ...
@@ -232,6 +237,10 @@ class GalleryStore(GalleryReader, Protocol):
 
     def decide(self, decisions: Sequence[Decision], instead_of: Iterable[tuple[int, int]] = ()) -> None:
         """Keep what a person has decided, in place of the decisions on these pairs of sightings."""
+        ...
+
+    def write_live(self, live: LiveCamera) -> None:
+        """Write over what a camera showed before; the one thing that a power cut may take."""
         ...
 
     def remove(self, before_ns: int | None = None, max_bytes: int | None = None) -> int:
