@@ -94,11 +94,20 @@ class BopScene:
         """Image numbers in the order of the samples; those of different scenes may be equal."""
         return [image.image_id for image in self._images]
 
+    @property
+    def stamps_ns(self) -> list[int]:
+        """Stamp of each sample."""
+        return [image.stamp_ns for image in self._images]
+
     def __len__(self) -> int:
         return len(self._images)
 
     def __iter__(self) -> Iterator[Sample]:
-        for index in range(len(self)):
+        return self.take(0, len(self))
+
+    def take(self, first: int, last: int) -> Iterator[Sample]:
+        """Samples from number `first` to before number `last`."""
+        for index in range(first, last):
             yield self[index]
 
     def __getitem__(self, index: int) -> Sample:

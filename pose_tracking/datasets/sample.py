@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.boxes import mask_box
@@ -74,3 +74,13 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
+
+
+@runtime_checkable
+class TimedSource(Source, Protocol):
+    """A source whose times are known before its images are read: a recording that can be played from anywhere."""
+
+    @property
+    def stamps_ns(self) -> list[int]: ...
+
+    def take(self, first: int, last: int) -> Iterator[Sample]: ...

@@ -147,14 +147,25 @@ class BagReader:
         return len(self._pairs)
 
     def __iter__(self) -> Iterator[Sample]:
+        return self.take(0, len(self))
+
+    @property
+    def stamps_ns(self) -> list[int]:
+        """Stamp of each sample."""
+        return [self._index.color_stamps[color] for color, _ in self._pairs]
+
+    def take(self, first: int, last: int) -> Iterator[Sample]:
+        """Samples from number `first` to before number `last`; no image of another one is decoded."""
         color_of = {depth: color for color, depth in self._pairs}
-        wanted = {color: index for index, (color, _) in enumerate(self._pairs)}
+        wanted = {color: index for index, (color, _) in enumerate(self._pairs) if first <= index < last}
         halves: dict[int, dict[str, Any]] = {}
         ready: dict[int, Sample] = {}
-        following = 0
+        following = first
         with open_bag(self.path) as bag:
             counts = {self.topics.color: -1, self.topics.depth: -1}
             for connection, raw in self._messages(bag, tuple(counts)):
+                if following >= last:
+                    return
                 counts[connection.topic] += 1
                 number = counts[connection.topic]
                 is_color = connection.topic == self.topics.color
