@@ -31,19 +31,36 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=500, help="Most results.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     export: Annotated[
-        Path | None, typer.Option(help="Folder to write the results to: pictures, sightings.json, coco.json.")
+        Path | None, typer.Option(help="Folder to write the results to; it must not be there yet.")
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--export-format",
+            metavar="folder|coco|fiftyone",
+            help="folder (default): pictures, sightings.json, coco.json; coco, fiftyone: data/ and labels.json.",
+        ),
+    ] = None,
+    frames: Annotated[
+        bool,
+        typer.Option(
+            "--frames", help="Export whole frames of the recordings, which have to be there, with their boxes."
+        ),
+    ] = False,
     model: Annotated[str | None, typer.Option(help="--like: model of the gallery; default: as ingested.")] = None,
     objects: options.Objects = None,
     device: options.Device = "auto",
 ) -> None:
     """Find sightings: newest first, or by their looks, nearest first."""
+    from pose_tracking.core.errors import ConfigError
     from pose_tracking.gallery.export import export as write
     from pose_tracking.gallery.query import parse_query
     from pose_tracking.gallery.search import newest_day
     from pose_tracking.gallery.search import search as find
     from pose_tracking.gallery.stores import open_reader
 
+    if export is None and (layout is not None or frames):
+        raise ConfigError(f"{'--frames' if frames else '--export-format'} needs --export FOLDER")
     with open_reader(store) as opened:
         asked = parse_query(query, newest_day(opened))
         looks = None if like is None else _looks_of(like, opened, model, objects, device)
@@ -56,8 +73,10 @@ def search(
             for result in found:
                 typer.echo(_line(result))
         if export is not None:
-            count = write(opened, found, export)
-            typer.echo(f"{export}: {len(found)} sightings, {count} pictures", err=True)
+            report = write(opened, found, export, layout or "folder", frames)
+            for note in report.notes:
+                typer.echo(f"note: {note}", err=True)
+            typer.echo(f"{export}: {len(found)} sightings, {report.pictures} pictures", err=True)
 
 
 def _looks_of(picture: Path, store: GalleryReader, model: str | None, objects: Path | None, device: str) -> Float32:

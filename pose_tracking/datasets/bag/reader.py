@@ -154,6 +154,10 @@ class BagReader:
         """Stamp of each sample."""
         return [self._index.color_stamps[color] for color, _ in self._pairs]
 
+    def color_message(self, number: int) -> int:
+        """Number, from 0 on the colour topic, of the message that a sample has its picture from."""
+        return self._pairs[number][0]
+
     def take(self, first: int, last: int) -> Iterator[Sample]:
         """Samples from number `first` to before number `last`; no image of another one is decoded."""
         color_of = {depth: color for color, depth in self._pairs}
