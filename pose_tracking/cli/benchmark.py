@@ -81,6 +81,12 @@ def benchmark(
         int, typer.Option(min=0, help="tracking: also measure the memory over so many frames; 0: not.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the frames.")] = 0,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="gallery: a PostgreSQL data base without a gallery, in place of a file; it is left as it was."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="JSON file to write the figures to; of tracking, also a plot beside it.")
     ] = None,
@@ -106,10 +112,14 @@ def benchmark(
         "--compare": compare is not None,
     }
     for_tracking = {"--baselines": baselines is not None, "--soak": soak != 0}
-    foreign = {"pipeline": for_tracking, "tracking": for_pipeline}.get(what, {**for_pipeline, **for_tracking})
+    for_gallery = {"--store": store is not None}
+    foreign = {
+        "pipeline": {**for_tracking, **for_gallery},
+        "tracking": {**for_pipeline, **for_gallery},
+    }.get(what, {**for_pipeline, **for_tracking})
     check(what, foreign, networks, out)
     if what == "gallery":
-        _gallery(counts, frames, seed, out)
+        _gallery(counts, frames, seed, store, out)
     elif what == "tracking":
         _tracking(counts, frames, baselines, soak, seed, out)
     else:
@@ -212,11 +222,12 @@ def _tracking(
         typer.echo(f"figures: {out}, plot: {plot}")
 
 
-def _gallery(counts: list[int] | None, searches: int | None, seed: int, out: Path | None) -> None:
+def _gallery(counts: list[int] | None, searches: int | None, seed: int, store: str | None, out: Path | None) -> None:
     from pose_tracking.benchmarks.gallery import GalleryBenchmarkConfig, format_gallery, run_gallery_benchmark
     from pose_tracking.core.config import validate
     from pose_tracking.core.errors import ConfigError
     from pose_tracking.core.files import write_json
+    from pose_tracking.gallery.postgres_schema import is_postgres
 
     if counts is not None and len(counts) > 1:
         raise ConfigError("benchmark gallery: --count is the number of sightings: give it once")
@@ -224,7 +235,9 @@ def _gallery(counts: list[int] | None, searches: int | None, seed: int, out: Pat
         sightings=(counts or [100_000])[0], queries=20 if searches is None else searches, seed=seed
     )
     validate(config, "benchmark gallery")
-    data = run_gallery_benchmark(config)
+    if store is not None and not is_postgres(store):
+        raise ConfigError("--store: a file is benchmarked without it; expected postgresql://USER@HOST/NAME")
+    data = run_gallery_benchmark(config, store)
     typer.echo(format_gallery(data))
     if out is not None:
         write_json(out, data)

@@ -1,9 +1,9 @@
-"""`pose-tracking gallery ingest`: recordings of one camera into a gallery."""
+"""`pose-tracking gallery ingest`: recordings into a gallery."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,20 +11,25 @@ from . import evaluation_options as options
 from .sources import SOURCE_HELP
 
 if TYPE_CHECKING:
-    from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.datasets.sample import Source
-    from pose_tracking.gallery.ingest import CameraSettings, IngestReport
-    from pose_tracking.gallery.store import Recording
-    from pose_tracking.simulation.sequences.plain import SequenceConfig
+    from pose_tracking.gallery.batch import Engine, Work
+    from pose_tracking.gallery.jobs import IngestJob
+    from pose_tracking.gallery.sql_store import SqlStore
 
-SIMULATED = "simulated:"
+MANY = "A list of recordings"  # panel of the help
 
 
 def ingest(
     recordings: Annotated[
-        list[str], typer.Argument(help=f"{SOURCE_HELP} Each becomes a recording.", metavar="RECORDING...")
+        list[str],
+        typer.Argument(
+            help=f"{SOURCE_HELP} Each becomes a recording. Or a list of recordings: one .yaml or .csv file, see "
+            "docs/gallery.md.",
+            metavar="RECORDING...|MANIFEST",
+        ),
     ],
-    camera: Annotated[str, typer.Option(help="Name of the camera that all of them are of.")],
+    camera: Annotated[
+        str | None, typer.Option(help="Name of the camera that all of them are of; a list says it itself.")
+    ] = None,
     store: Annotated[
         str, typer.Option(help="File of the gallery, or postgresql://USER@HOST/NAME; made where needed.")
     ] = "gallery.db",
@@ -67,170 +72,193 @@ def ingest(
         ),
     ] = None,
     relink: Annotated[bool, typer.Option("--link/--no-link", help="Link all identities anew at the end.")] = True,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="local|ray", help="Where a list is worked on; default: local.", rich_help_panel=MANY),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Recordings at one time; default: half the cores (local), what the cluster has room for (ray).",
+            rich_help_panel=MANY,
+        ),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="How often a recording is tried again whose worker was killed; default: 3.",
+            rich_help_panel=MANY,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster, HOST:PORT; default: RAY_ADDRESS, else this machine alone.", rich_help_panel=MANY
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Take only every N-th recording of a list, from the I-th (from 0): for N machines that each run the "
+            "command, into a PostgreSQL store.",
+            rich_help_panel=MANY,
+        ),
+    ] = None,
 ) -> None:
-    """Track recordings of one camera and keep what was seen.
+    """Track recordings and keep what was seen: those of one camera, or a list of recordings of many.
 
     A recording that is in the gallery already is left alone, one that was cut short is finished: the same command may
     be given again and again, also after a kill -9. Recordings of one camera must not overlap in time.
     """
+    from pose_tracking.core.errors import ConfigError
+    from pose_tracking.gallery.jobs import IngestJob
+    from pose_tracking.gallery.manifest import is_manifest
+
+    job = IngestJob(
+        "", camera or "", model, None if objects is None else str(objects), camera_pose, map_frame, clock_offset, start,
+        tuple(settings or ()), max_frames,
+    )  # fmt: skip
+    if len(recordings) == 1 and is_manifest(recordings[0]):
+        for name, value in (("camera-pose", camera_pose), ("start", start), ("clock-offset", clock_offset or None)):
+            if value is not None:
+                raise ConfigError(f"--{name} is of one recording: a list says it for each")
+        _ingest_list(
+            recordings[0], job, store, relink, device, threads, engine or "local", workers,
+            3 if retries is None else retries, address, part,
+        )  # fmt: skip
+        return
+    given = {"engine": engine, "workers": workers, "retries": retries, "address": address, "part": part}
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(f"--{name} is for a list of recordings: give one .yaml or .csv file")
+    if camera is None:
+        raise ConfigError("--camera NAME is missing: which camera are the recordings of?")
+    _ingest_one_by_one(recordings, job, store, relink, device, threads)
+
+
+def _ingest_one_by_one(
+    recordings: list[str], common: IngestJob, store: str, relink: bool, device: str, threads: int
+) -> None:
+    """Recordings of one camera, in this process."""
     from pose_tracking.core.errors import ConfigError, DatasetError, FrameError, PoseTrackingError
-    from pose_tracking.core.threads import use_threads
-    from pose_tracking.gallery.collector import CollectorConfig
-    from pose_tracking.gallery.embedding import CropEmbedder
-    from pose_tracking.gallery.ingest import ingest as take_in
+    from pose_tracking.gallery.job_runner import JobRunner
     from pose_tracking.gallery.linking.linker import link
-    from pose_tracking.gallery.sighting import check_camera_name
     from pose_tracking.gallery.stores import open_store
-    from pose_tracking.networks.weights import fingerprint
-    from pose_tracking.pipeline import PoseTracker
 
     from .gallery import show
-    from pose_tracking.core.settings import with_settings
 
-    check_camera_name(camera)
-    given = {group: _of_group(settings, group) for group in ("gallery", "simulated")}
-    pipeline_settings = [s for s in settings or [] if s.partition(".")[0] not in given]
-    bundle = _bundle(model, objects, pipeline_settings)
-    config = with_settings(CollectorConfig(), given["gallery"], "--set gallery")
-    texts = _texts(recordings, given["simulated"])
-    where = _camera(camera_pose, map_frame, clock_offset, start)
-    if start is not None and len(texts) > 1:
+    jobs = _jobs(recordings, common)
+    if common.start is not None and len(jobs) > 1:
         raise ConfigError("--start is the time of one recording: take them in one by one")
-    known = {
-        "model": str(Path(model).resolve()) if Path(model).is_dir() else model,
-        "weights": fingerprint(bundle.segmentation_weights),
-        "settings": sorted(settings or []),
-        "max_frames": max_frames,
-        "camera": [camera_pose, map_frame, clock_offset, start],
-    }
+    runner = JobRunner(device, threads, progress=True)
     failed: list[PoseTrackingError] = []
+    runner.load(jobs[0])  # before a store is made
     with open_store(store, make=True) as gallery:
-        use_threads(threads)
-        tracker = PoseTracker(bundle, device)
-        embedder = CropEmbedder(bundle, tracker.segmenter, tracker.embedding)
-        for text in texts:
+        for job in jobs:
             try:
-                source = _open(text, bundle, given["simulated"])
-                recording = _recording(text, source, camera, known, given["simulated"])
-                report = take_in(
-                    source, tracker, gallery, embedder, recording, _in_map(where, text, source),
-                    config=config, max_frames=max_frames, progress=True,
-                )  # fmt: skip
-                typer.echo(_told(source, recording, report))
+                typer.echo(runner.run(job, gallery))
             except (DatasetError, FrameError) as error:
                 # The others are not to wait for a damaged one.
                 failed.append(error)
-                if len(texts) > 1:
+                if len(jobs) > 1:
                     typer.echo(f"error: {error}", err=True)
         if relink:
             show(link(gallery))
     if failed:
-        raise failed[0] if len(texts) == 1 else DatasetError(f"{len(failed)} of {len(texts)} recordings, see above")
+        raise failed[0] if len(jobs) == 1 else DatasetError(f"{len(failed)} of {len(jobs)} recordings, see above")
 
 
-def _of_group(settings: list[str] | None, group: str) -> list[str]:
-    return [s.partition(".")[2] for s in settings or [] if s.startswith(f"{group}.")]
-
-
-def _bundle(model: str, objects: Path | None, settings: list[str]) -> ModelBundle:
-    from pose_tracking.bundles.bundle import ModelBundle
-
-    from .evaluation_plan import make_plan
-
-    return make_plan(None, settings, 0).configured(ModelBundle.load(model, objects))
-
-
-def _texts(recordings: list[str], simulated: list[str]) -> list[str]:
-    """One text a recording; that all exist shows before the networks are loaded."""
-    from pose_tracking.core.errors import ConfigError, DatasetError
-    from pose_tracking.simulation.sequences.source import parse_seeds
-
-    texts: list[str] = []
-    for text in recordings:
-        if text.startswith(SIMULATED):
-            texts += [f"{SIMULATED}{seed}" for seed in parse_seeds(text)]
-            continue
-        if simulated:
-            raise ConfigError(f"--set simulated...: {text} is not simulated")
-        if not Path(text).expanduser().exists():
-            raise DatasetError(f"{text}: no such file or folder")
-        texts.append(text)
-    _sequence(simulated)
-    return texts
-
-
-def _sequence(simulated: list[str]) -> SequenceConfig:
-    from pose_tracking.simulation.sequences.plain import SequenceConfig
-
-    from pose_tracking.core.settings import with_settings
-
-    return with_settings(SequenceConfig(), simulated, "--set simulated")
-
-
-def _open(text: str, bundle: ModelBundle, simulated: list[str]) -> Source:
-    from pose_tracking.datasets import open_source
-    from pose_tracking.simulation.sequences.source import SimulatedSequences, parse_seeds
-
-    if not text.startswith(SIMULATED):
-        return open_source(text)
-    return SimulatedSequences(bundle.objects, parse_seeds(text), _sequence(simulated))
-
-
-def _recording(text: str, source: Source, camera: str, known: dict[str, Any], simulated: list[str]) -> Recording:
-    from pose_tracking.gallery.recordings import fingerprint_of, fingerprint_of_text
-    from pose_tracking.gallery.store import Recording
-
-    if text.startswith(SIMULATED):
-        return Recording(camera, source.name, fingerprint_of_text(f"{text} {_sequence(simulated)}"), known)
-    return Recording(camera, text, fingerprint_of(text), known)
-
-
-def _camera(
-    camera_pose: str | None, map_frame: str | None, clock_offset: float, start: str | None
-) -> tuple[CameraSettings, bool]:
-    """How frames are to be read, and whether the name of the map depends on the recording."""
-    from datetime import datetime
-
-    from pose_tracking.core.errors import ConfigError
-    from pose_tracking.gallery.camera_place import read_camera_place
-    from pose_tracking.gallery.ingest import CameraSettings
-    from pose_tracking.gallery.query import nanoseconds_of
-
-    place = None if camera_pose in (None, "tf") else read_camera_place(str(camera_pose))
-    named = map_frame or (None if place is None else place.map_frame)
-    start_ns = None
-    if start is not None:
-        try:
-            start_ns = nanoseconds_of(datetime.fromisoformat(start))
-        except (ValueError, OverflowError, OSError) as error:
-            raise ConfigError(f"--start {start!r}: no time; write 2026-11-29T10:00") from error
-    pose = None if place is None else place.pose
-    settings = CameraSettings(named or "map", pose, camera_pose == "tf", round(clock_offset * 1e9), start_ns)
-    return settings, named is None and place is None
-
-
-def _in_map(where: tuple[CameraSettings, bool], text: str, source: Source) -> CameraSettings:
-    """Data sets have a world of their own each, and often a scene 000000; that of bags is a robot's."""
+def _jobs(recordings: list[str], common: IngestJob) -> list[IngestJob]:
+    """A job for each recording; that all exist shows before the networks are loaded."""
     from dataclasses import replace
 
-    from pose_tracking.datasets.bag.reader import BagReader
+    from pose_tracking.core.errors import DatasetError
+    from pose_tracking.gallery.jobs import SIMULATED
+    from pose_tracking.simulation.sequences.source import parse_seeds
 
-    settings, is_open = where
-    if not is_open or isinstance(source, BagReader):
-        return settings
-    return replace(settings, map_frame=source.name if text.startswith(SIMULATED) else str(Path(text).resolve()))
+    jobs: list[IngestJob] = []
+    for text in recordings:
+        if text.startswith(SIMULATED):
+            jobs += [replace(common, recording=f"{SIMULATED}{seed}") for seed in parse_seeds(text)]
+            continue
+        if not Path(text).expanduser().exists():
+            raise DatasetError(f"{text}: no such file or folder")
+        jobs.append(replace(common, recording=text))
+    for job in jobs:
+        job.check()
+    return jobs
 
 
-def _told(source: Source, recording: Recording, report: IngestReport) -> str:
-    """One line on a recording that has been taken in."""
-    progress = report.progress
-    if report.was_done:
-        told = f"{recording.name}: in the gallery already ({progress.frames} frames of camera {recording.camera!r})"
-        return told + (", with other options: `gallery forget` it first to change them" if report.differs else "")
-    dropped = {**getattr(source, "dropped", {}), **{k: v for k, v in progress.dropped.items() if v}}
-    text = f"{recording.name}: {progress.frames} frames, {len(report.sightings)} sightings"
-    if dropped:
-        text += "; dropped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-    if progress.without_map:
-        text += f"; {progress.without_map} frames without the camera's pose: places are in its own frame"
-    return text
+def _ingest_list(
+    manifest: str, common: IngestJob, store: str, relink: bool, device: str, threads: int, engine: str,
+    workers: int | None, retries: int, address: str | None, part: str | None,
+) -> None:  # fmt: skip
+    """A list of recordings, by other processes."""
+    from pose_tracking.core.errors import ConfigError, DatasetError
+    from pose_tracking.core.threads import free_cores
+    from pose_tracking.gallery.batch import ingest_batch
+    from pose_tracking.gallery.linking.linker import link
+    from pose_tracking.gallery.manifest import read_manifest
+    from pose_tracking.gallery.stores import open_store
+
+    from .gallery import show
+
+    jobs = read_manifest(manifest, common)
+    if part is not None:
+        jobs = _part(jobs, part, store)
+    if engine == "local":
+        workers = workers or max(1, free_cores() // 2)
+        threads = threads or max(1, free_cores() // workers)
+    elif engine == "ray":
+        threads = threads or 1
+    else:
+        raise ConfigError(f"--engine {engine}: expected local or ray")
+    runs = _engine(engine, workers, retries, address, threads, device)
+    with open_store(store, make=True) as gallery:
+        report = ingest_batch(jobs, gallery, runs, _work(gallery, store, device, threads), typer.echo)
+        typer.echo(f"{report.taken_in} taken in, {report.before} there before, {len(report.failed)} failed")
+        if relink:
+            show(link(gallery))
+    if report.failed:
+        raise DatasetError(f"{len(report.failed)} of {len(jobs)} recordings, see above")
+
+
+def _engine(engine: str, workers: int | None, retries: int, address: str | None, threads: int, device: str) -> Engine:
+    from pose_tracking.core.errors import ConfigError
+
+    if engine == "ray":
+        from pose_tracking.gallery.ray_engine import RayEngine
+
+        return RayEngine(address, workers, retries, threads, int(device.startswith("cuda")))
+    from pose_tracking.gallery.local_engine import LocalEngine
+
+    if address is not None:
+        raise ConfigError("--address is that of a Ray cluster: add --engine ray")
+    return LocalEngine(workers or 1, retries)
+
+
+def _work(gallery: SqlStore, store: str, device: str, threads: int) -> Work:
+    """What a worker does: on a server it writes by itself, a file is written by this process alone."""
+    from pose_tracking.gallery.batch import collecting_work, writing_work
+    from pose_tracking.gallery.postgres_schema import is_postgres
+
+    if is_postgres(store):
+        return writing_work(store, device, threads)
+    return collecting_work(gallery, gallery.name, device, threads)
+
+
+def _part(jobs: list[IngestJob], part: str, store: str) -> list[IngestJob]:
+    import re
+
+    from pose_tracking.core.errors import ConfigError
+    from pose_tracking.gallery.postgres_schema import is_postgres
+
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part)
+    if found is None or int(found[1]) >= int(found[2]):
+        raise ConfigError(f"--part {part}: expected I/N with I from 0 to N - 1, such as 0/8")
+    if not is_postgres(store):
+        raise ConfigError("--part is for several machines, and a file has one writer: give --store postgresql://...")
+    return jobs[int(found[1]) :: int(found[2])]

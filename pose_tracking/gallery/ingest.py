@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import ConfigError, DatasetError, FrameError
@@ -17,13 +17,27 @@ from .collector import OF_TRACKS, CollectorConfig, SightingCollector
 from .embedding import CropEmbedder
 from .pictures import decode_crop
 from .sighting import Sighting
-from .store import GalleryStore, Progress, Recording
+from .store import EmbeddingKind, Progress, Recording
 
 if TYPE_CHECKING:
     from pose_tracking.pipeline import PoseTracker
 
 _REPORT_EVERY = 2.0  # seconds between two notes of the progress in the store
 _NANOSECONDS = 1_000_000_000
+
+
+class IngestTarget(Protocol):
+    """Where to a recording is taken: the methods of `GalleryStore` that it takes, which is such a target."""
+
+    def use_embedding(self, kind: EmbeddingKind) -> None: ...
+
+    def begin(self, recording: Recording) -> Recording: ...
+
+    def add(self, recording: int, sightings: Sequence[Sighting], progress: Progress) -> list[int]: ...
+
+    def place_camera(self, camera: str, map_frame: str, pose: Float, stamp_ns: int) -> None: ...
+
+    def end(self, recording: int, progress: Progress) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ class IngestReport:
 def ingest(
     source: Source,
     tracker: PoseTracker,
-    store: GalleryStore,
+    store: IngestTarget,
     embedder: CropEmbedder,
     recording: Recording,
     camera: CameraSettings | None = None,
@@ -136,7 +150,7 @@ class _Run:
     """One recording on its way into a store."""
 
     def __init__(
-        self, store: GalleryStore, embedder: CropEmbedder, collector: SightingCollector, recording: int
+        self, store: IngestTarget, embedder: CropEmbedder, collector: SightingCollector, recording: int
     ) -> None:
         self.store, self.embedder, self.collector, self.recording = store, embedder, collector, recording
         self.progress, self.sightings = Progress(), list[int]()

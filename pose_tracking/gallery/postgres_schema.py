@@ -179,7 +179,7 @@ def _make(connection: psycopg.Connection[Any], name: str) -> None:
             ) from error
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
         _set_search_path(connection)
-        connection.execute(TABLES)  # type: ignore[arg-type]
+        connection.execute(TABLES)
         connection.execute("INSERT INTO meta VALUES ('version', %s)", (str(VERSION),))
 
 

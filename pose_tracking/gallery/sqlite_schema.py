@@ -26,7 +26,10 @@ def store_errors(path: FilePath | str) -> Iterator[None]:
         raise StoreError(f"{path}: not a gallery (it is no SQLite database): name another file") from error
     except apsw.CorruptError as error:
         raise StoreError(f"{path}: damaged or cut off ({error}): restore a copy, or ingest into a new store") from error
-    except apsw.FullError as error:
+    except (apsw.FullError, apsw.SQLError) as error:
+        # sqlite-vec's tables have one code for whatever is wrong.
+        if isinstance(error, apsw.SQLError) and "disk is full" not in str(error):
+            raise
         raise StoreError(
             f"{path}: the disk is full: make room and repeat the command; all that was acknowledged is kept"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,14 +126,55 @@ def test_no_gallery(place: str, command: tuple[str, ...]) -> None:
         (("simulated:1", "--camera", "a", "--set", "gallery.crops=99"), ConfigError, "crops = 99"),
         (("simulated:1", "--camera", "a", "--set", "simulated.view=99"), ConfigError, "view = 99"),
         (("simulated:x", "--camera", "a"), ConfigError, "expected simulated:SEED"),
+        (("simulated:1",), ConfigError, "--camera NAME is missing"),
+        (("simulated:1", "--camera", "a", "--engine", "local"), ConfigError, "--engine is for a list of recordings"),
+        (("simulated:1", "--camera", "a", "--part", "0/2"), ConfigError, "--part is for a list of recordings"),
+        (("none.yaml",), ConfigError, "none.yaml: cannot be read as a list of recordings"),
+        (("LIST", "--engine", "dask"), ConfigError, "--engine dask: expected local or ray"),
+        (("LIST", "--address", "h:1"), ConfigError, "add --engine ray"),
+        (("LIST", "--part", "2/2"), ConfigError, "--part 2/2: expected I/N with I from 0 to N - 1"),
+        (("LIST", "--part", "0/2"), ConfigError, "a file has one writer: give --store postgresql"),
+        (("LIST", "--start", "2026-01-01"), ConfigError, "--start is of one recording: a list says it for each"),
+        (("LIST", "--camera", "../x"), ConfigError, "recording 1: camera name '../x'"),
     ],
 )
 def test_what_cannot_be_ingested(
     tmp_path: Path, arguments: tuple[str, ...], error: type[Exception], message: str
 ) -> None:
+    manifest = tmp_path / "list.yaml"
+    manifest.write_text("recordings: ['simulated:1']\n")
+    given = [str(manifest) if text == "LIST" else text for text in arguments]
     with pytest.raises(error, match=message):
-        run("gallery", "ingest", *arguments, "--store", tmp_path / "gallery.db")
+        run("gallery", "ingest", *given, "--store", tmp_path / "gallery.db")
     assert not (tmp_path / "gallery.db").exists()
+
+
+def test_a_list_from_end_to_end(place: str, tmp_path: Path) -> None:
+    """The shipped model on two recordings, in another process; the third is not there."""
+    manifest = tmp_path / "list.yaml"
+    manifest.write_text(
+        "defaults: {max_frames: 3, set: [simulated.frames=4], map: lab}\n"
+        "recordings:\n"
+        "- {recording: 'simulated:71001', camera: left, start: 2026-11-29T10:00:00}\n"
+        "- {recording: 'simulated:71001', camera: right, start: 2026-11-29T10:00:00, set: [simulated.view=1]}\n"
+        "- {recording: none, camera: door}\n"
+    )
+    command = ["gallery", "ingest", str(manifest), "--store", place, "--workers", "1", "--threads", "1"]
+    result = CliRunner().invoke(build("gallery"), command)
+    assert isinstance(result.exception, DatasetError)
+    assert str(result.exception) == "1 of 3 recordings, see above"
+    assert "error: " in result.output
+    assert "/none: no such file or folder" in result.output
+    assert "2 taken in, 0 there before, 1 failed" in result.output
+    found = json.loads(run("search", "after:2026-11-29T10:00 map:lab", "--store", place, "--json"))
+    assert {f["camera"] for f in found} == {"left", "right"}
+    assert all(f["identity"] for f in found)
+    again = CliRunner().invoke(build("gallery"), command)
+    assert "0 taken in, 2 there before, 1 failed" in again.output
+    # What was taken in one by one is known to a list, too, and the other way round.
+    single = ("gallery", "ingest", "simulated:71001", "--camera", "left", "--store", place, "--max-frames", 3)
+    told = run(*single, "--set", "simulated.frames=4", "--map", "lab", "--start", "2026-11-29T10:00:00", "--threads", 1)
+    assert "in the gallery already (3 frames of camera 'left')\n" in told
 
 
 def test_a_simulated_recording_from_end_to_end(tmp_path: Path) -> None:
@@ -201,20 +243,21 @@ def test_scenes_of_one_name_are_worlds_of_their_own(tmp_path: Path) -> None:
     import numpy as np
     from synthetic_samples import make_sample
 
-    from pose_tracking.cli.gallery_ingest import _camera, _in_map
     from pose_tracking.datasets import BopWriter, open_source
+    from pose_tracking.gallery.jobs import IngestJob, camera_settings
 
     maps = []
     for folder in ("a", "b"):
         with BopWriter(tmp_path / folder / "000000") as writer:
             writer.add(make_sample(0, 10**9))
         source = open_source(tmp_path / folder / "000000")
-        maps.append(_in_map(_camera(None, None, 0.0, None), str(tmp_path / folder / "000000"), source).map_frame)
-        assert _in_map(_camera(None, "lab", 0.0, None), "x", source).map_frame == "lab"
+        job = IngestJob(str(tmp_path / folder / "000000"), "left")
+        maps.append(camera_settings(job, source).map_frame)
+        assert camera_settings(replace(job, map_frame="lab"), source).map_frame == "lab"
     assert maps[0] != maps[1]
     pose = tmp_path / "camera.yaml"
     pose.write_text("position: [1, 2, 3]\nquaternion_xyzw: [0, 0, 0, 1]\n")
-    given = _in_map(_camera(str(pose), None, 2.5, None), "x", source)
+    given = camera_settings(IngestJob("x", "left", camera_pose=str(pose), clock_offset=2.5), source)
     assert (given.map_frame, given.clock_offset_ns) == ("map", 2_500_000_000)
     assert given.pose is not None
     np.testing.assert_array_equal(given.pose[:3, 3], [1, 2, 3])

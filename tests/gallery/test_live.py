@@ -28,6 +28,8 @@ def test_live_cameras_are_written_over(place):
         np.testing.assert_array_equal(left.pose, at(0.5))
         first, second = left.objects
         assert (first.class_name, first.track_id, first.confidence) == ("mug_red", 3, 0.75)
+        assert first.pose is not None
+        assert first.size is not None
         np.testing.assert_allclose(first.pose, at(1, 2, 3))
         np.testing.assert_allclose(first.size, [0.1, 0.08, 0.12])
         assert second.pose is None

@@ -23,14 +23,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_full_disk_is_one_line_and_loses_nothing(path: Path) -> None:
     store, (number,) = filled(path, [sighting("left", 1)])
-    pages = store._database.connection.pragma("page_count")
-    store._database.connection.pragma("max_page_count", pages + 2)
+    ((pages,),) = store._rows("PRAGMA page_count")
+    store._rows(f"PRAGMA max_page_count = {pages + 2}")
     large = sighting("left", 2, 4, 5)
     large.crops = [replace(crop, image=os.urandom(200_000)) for crop in large.crops]
     with pytest.raises(StoreError, match=r"the disk is full: make room"):
         store.add(1, [large], progress(0, 5))
     assert [s.id for s in store.find(Filter())] == [number]
-    store._database.connection.pragma("max_page_count", 10**6)
+    store._rows("PRAGMA max_page_count = 1000000")
     assert len(store.add(1, [large], progress(0, 5))) == 1
 
 

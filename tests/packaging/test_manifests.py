@@ -138,7 +138,7 @@ def test_every_message_field_is_documented(path: Path) -> None:
 def test_imports_of_the_core_are_declared(pyproject: dict[str, Any]) -> None:
     project = pyproject["project"]
     declared = names(project["dependencies"])
-    for extra in ("train", "benchmark", "openvino", "onnxruntime", "gallery", "postgres"):
+    for extra in ("train", "benchmark", "openvino", "onnxruntime", "gallery", "postgres", "ray"):
         declared |= names(project["optional-dependencies"][extra])
     needed = {DISTRIBUTIONS.get(module, module) for module in imported_modules(PACKAGE) if not is_ros(module)}
     assert needed - declared == BY_HAND
