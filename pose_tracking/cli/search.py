@@ -12,6 +12,7 @@ from . import evaluation_options as options
 
 if TYPE_CHECKING:
     from pose_tracking.core.arrays import Float32
+    from pose_tracking.gallery.filters import Filter
     from pose_tracking.gallery.search import Result
     from pose_tracking.gallery.store import GalleryReader
 
@@ -68,7 +69,7 @@ def search(
         if as_json:
             typer.echo(json.dumps([result.as_dict() for result in found], indent=1))
         elif not found:
-            typer.echo("nothing found")
+            typer.echo(_nothing(opened, asked.where))
         else:
             for result in found:
                 typer.echo(_line(result))
@@ -88,6 +89,15 @@ def _looks_of(picture: Path, store: GalleryReader, model: str | None, objects: P
     from pose_tracking.gallery.embedder_of_store import embedder_of
 
     return embedder_of(store, model, objects, device).embed([pixels])
+
+
+def _nothing(store: GalleryReader, where: Filter) -> str:
+    """That nothing was found; of a class that the gallery does not know, which ones it does."""
+    known = store.classes()
+    unknown = [name for name in where.classes if name not in known]
+    if not unknown:
+        return "nothing found"
+    return f"nothing found: there is no class {unknown[0]!r}; classes: {', '.join(known) or 'none yet'}"
 
 
 def _line(result: Result) -> str:

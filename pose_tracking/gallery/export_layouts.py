@@ -62,7 +62,8 @@ def coco_content(pictures: Sequence[Picture]) -> dict[str, Any]:
     from pycocotools import mask as coco_mask
 
     names = _classes(pictures)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, picture in enumerate(pictures, 1):
         height, width = picture.shape[:2]
         images.append({"id": number, "file_name": _file(picture), "width": width, "height": height, **picture.origin})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.errors import ConfigError, PoseTrackingError
 
 from .batch import Outcome, Work
 from .jobs import IngestJob
@@ -81,7 +81,12 @@ class RayEngine:
             try:
                 outcome = ray.get(done)
             except RayTaskError as error:
-                raise error.cause from None
+                if isinstance(error.cause, PoseTrackingError):
+                    raise error.cause from None
+                reason = str(error.cause).strip().splitlines()[0]
+                raise ConfigError(
+                    f"a machine of the cluster cannot run it ({reason}): is the same version there?"
+                ) from error
             except RayError as error:
                 lines = str(error).strip().splitlines() or [""]
                 reason = f"{type(error).__name__}: {lines[0]}"

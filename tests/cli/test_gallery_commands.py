@@ -67,7 +67,8 @@ def test_search(store: str, tmp_path: Path) -> None:
     assert {f["sighting"] for f in like} == {2, 3, 4}
     assert all(f["distance"] == 0 for f in like)
     assert "place unknown" in run("search", "camera:door", "--store", store)
-    assert "nothing found" in run("search", "class:top", "--store", store)
+    assert "nothing found: there is no class 'top'; classes: mug" in run("search", "class:top", "--store", store)
+    assert run("search", "class:mug after:-1s", "--store", store) == "nothing found\n"
     for query, message in (("camera:roof", "cameras: door, left, right"), ("like:99", "no such sighting")):
         with pytest.raises(ConfigError, match=message):
             run("search", query, "--store", store)
@@ -130,10 +131,10 @@ def test_no_gallery(place: str, command: tuple[str, ...]) -> None:
         (("simulated:1", "--camera", "a", "--engine", "local"), ConfigError, "--engine is for a list of recordings"),
         (("simulated:1", "--camera", "a", "--part", "0/2"), ConfigError, "--part is for a list of recordings"),
         (("none.yaml",), ConfigError, "none.yaml: cannot be read as a list of recordings"),
-        (("LIST", "--engine", "dask"), ConfigError, "--engine dask: expected local or ray"),
-        (("LIST", "--address", "h:1"), ConfigError, "add --engine ray"),
-        (("LIST", "--part", "2/2"), ConfigError, "--part 2/2: expected I/N with I from 0 to N - 1"),
-        (("LIST", "--part", "0/2"), ConfigError, "a file has one writer: give --store postgresql"),
+        (("LIST", "--camera", "a", "--engine", "dask"), ConfigError, "--engine dask: expected local or ray"),
+        (("LIST", "--camera", "a", "--address", "h:1"), ConfigError, "add --engine ray"),
+        (("LIST", "--camera", "a", "--part", "2/2"), ConfigError, "--part 2/2: expected I/N with I from 0 to N - 1"),
+        (("LIST", "--camera", "a", "--part", "0/2"), ConfigError, "a file has one writer: give --store postgresql"),
         (("LIST", "--start", "2026-01-01"), ConfigError, "--start is of one recording: a list says it for each"),
         (("LIST", "--camera", "../x"), ConfigError, "recording 1: camera name '../x'"),
     ],
@@ -153,10 +154,10 @@ def test_a_list_from_end_to_end(place: str, tmp_path: Path) -> None:
     """The shipped model on two recordings, in another process; the third is not there."""
     manifest = tmp_path / "list.yaml"
     manifest.write_text(
-        "defaults: {max_frames: 3, set: [simulated.frames=4], map: lab}\n"
+        "defaults: {max_frames: 3, map: lab, start: 2026-11-29T10:00:00}\n"
         "recordings:\n"
-        "- {recording: 'simulated:71001', camera: left, start: 2026-11-29T10:00:00}\n"
-        "- {recording: 'simulated:71001', camera: right, start: 2026-11-29T10:00:00, set: [simulated.view=1]}\n"
+        "- {recording: 'simulated:71001', camera: left, set: [simulated.frames=4]}\n"
+        "- {recording: 'simulated:71001', camera: right, set: [simulated.frames=4, simulated.view=1]}\n"
         "- {recording: none, camera: door}\n"
     )
     command = ["gallery", "ingest", str(manifest), "--store", place, "--workers", "1", "--threads", "1"]

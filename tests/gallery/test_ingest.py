@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from pose_tracking.gallery.linking.linker import link
 from pose_tracking.gallery.pictures import decode_crop
 from pose_tracking.gallery.sighting import Sighting
 from pose_tracking.gallery.sql_store import SqlStore
+from pose_tracking.gallery.sqlite_store import SqliteStore
 from pose_tracking.gallery.store import Progress, Recording
 from pose_tracking.gallery.stores import open_store
 
@@ -154,6 +156,37 @@ def test_embeddings_of_another_model_are_refused(store: SqlStore) -> None:
     embedder: Any = Other()
     with pytest.raises(StoreError, match="the two cannot be compared"):
         ingest(BallRecording(5), ball_tracker(), store, embedder, Recording("right", "r", "r", {}))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", folder], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_ends_it_with_a_line_and_the_same_command_goes_on(small_disk: Path) -> None:
+    """Other files fill the disk while a recording is taken in."""
+    path, source = small_disk / "gallery.db", BallRecording(90, POSE, scene=3)
+    filler = small_disk / "filler"
+    with SqliteStore(path) as store:
+        take_in(store, BallRecording(3, POSE, first=1000), "other")
+        with pytest.raises(OSError, match="No space left"):
+            filler.write_bytes(bytes(12 * 2**20))
+        with pytest.raises(StoreError, match="the disk is full: make room and repeat the command"):
+            take_in(store, source)
+    filler.unlink()
+    with SqliteStore(path) as store:
+        there = {(s.id, s.camera, s.epoch, s.start_ns) for s in store.find(Filter())}
+        assert any(camera == "other" for _, camera, _, _ in there)
+        take_in(store, source)
+        found = store.find(Filter(cameras=("left",)))
+        assert len(found) == len({(s.epoch, s.track_id) for s in found}) == 60
+        assert there <= {(s.id, s.camera, s.epoch, s.start_ns) for s in store.find(Filter())}
 
 
 def telling(store: SqlStore, pipe: int) -> SqlStore:
