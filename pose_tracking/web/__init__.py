@@ -1,0 +1,1 @@
+"""The gallery as a web page and as REST."""
