@@ -32,7 +32,7 @@ COMMANDS = {
     "download": ("download", "download"),
     "import-densefusion": ("import_densefusion", "import_densefusion"),
 }
-GROUPS = {"train": ("train", "app"), "gallery": ("gallery", "app")}
+GROUPS = {"train": ("train", "app"), "gallery": ("gallery", "app"), "web": ("web", "app")}
 
 
 def build(only: str | None = None) -> typer.Typer:
