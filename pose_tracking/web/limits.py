@@ -30,7 +30,7 @@ class BodyLimit:
         if not stated.isdigit() or int(stated) > most:
             await _refuse(send, most)
             return
-        count, has_begun = 0, False
+        count, is_refused = 0, False
 
         async def counted() -> Message:
             nonlocal count
@@ -40,15 +40,19 @@ class BodyLimit:
                 raise TooLarge
             return message
 
-        async def noted(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
+        async def answered(message: Message) -> None:
+            # Whatever the application makes of a body that broke off: the reason is its length.
+            nonlocal is_refused
+            if count <= most:
+                await send(message)
+            elif not is_refused:
+                is_refused = True
+                await _refuse(send, most)
 
         try:
-            await self._app(scope, counted, noted)
+            await self._app(scope, counted, answered)
         except TooLarge:
-            if not has_begun:
+            if not is_refused:
                 await _refuse(send, most)
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.gallery.live import LiveCamera
 from pose_tracking.gallery.store import CameraEntry, GalleryReader
 
@@ -20,6 +21,11 @@ class CameraState:
     live: LiveCamera | None
     is_live: bool
     silent_seconds: float | None
+
+    @property
+    def position(self) -> Float | None:
+        """(3,) in its map, metres; None where it is not known."""
+        return None if self.entry.pose is None else self.entry.pose[:3, 3]
 
 
 def camera_states(store: GalleryReader, now_ns: int | None = None) -> list[CameraState]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,6 @@ from pose_tracking.gallery.store import EmbeddingKind
 
 from .access import Gallery
 from .config import WebConfig
-
 
 KEPT = 200
 MIN_BOX = 8  # px
@@ -47,10 +47,12 @@ class Looks:
     Args:
         gallery: what is searched.
         config: which model.
+        load: gives what describes pictures, in place of that model.
     """
 
-    def __init__(self, gallery: Gallery, config: WebConfig) -> None:
+    def __init__(self, gallery: Gallery, config: WebConfig, load: Callable[[], Embedder] | None = None) -> None:
         self._gallery, self._config = gallery, config
+        self._load = load or self._load_model
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
         self._asked: OrderedDict[str, Asked] = OrderedDict()
@@ -88,7 +90,7 @@ class Looks:
             self._asked.move_to_end(word)
             return self._asked[word]
 
-    def _load(self) -> Embedder:
+    def _load_model(self) -> Embedder:
         from pose_tracking.gallery.embedder_of_store import embedder_of
 
         with self._gallery.reader() as store:

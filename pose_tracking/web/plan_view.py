@@ -11,10 +11,10 @@ from pose_tracking.core.arrays import Float, even_indices
 from pose_tracking.gallery.sighting import StoredSighting
 from pose_tracking.gallery.store import CameraEntry
 
-WIDTH, HEIGHT, PAD = 640.0, 420.0, 36.0  # px
+WIDTH, HEIGHT, PAD = 960.0, 420.0, 44.0  # px
 SMALLEST = 0.5  # m: no map shows less
 MOST_POINTS = 200  # of one path
-FIELD = 34.0  # px, how far a camera's field of view is drawn
+FIELD = 64.0  # px, how far a camera's field of view is drawn
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ class PlanView:
     height: float = HEIGHT
 
 
-def plan_view(
-    map_frame: str, sightings: Sequence[StoredSighting], cameras: Iterable[CameraEntry]
-) -> PlanView | None:
+def plan_view(map_frame: str, sightings: Sequence[StoredSighting], cameras: Iterable[CameraEntry]) -> PlanView | None:
     """The map of what lies in one map frame; None where nothing does."""
     paths = [(s, _thinned(s.path.positions)) for s in sightings if s.map_frame == map_frame and len(s.path)]
     placed = [(c.name, c.pose) for c in cameras if c.map_frame == map_frame and c.pose is not None]
@@ -106,11 +104,11 @@ def _svg(points: Float) -> str:
 
 def _viewpoint(name: str, pose: Float, at: Float) -> Viewpoint:
     """A camera whose axis points straight down has no direction from above: it is shown without a field."""
-    ahead, aside = pose[:2, 2] * (1, -1), pose[:2, 0] * (1, -1)
+    ahead = pose[:2, 2] * (1, -1)
     if np.linalg.norm(ahead) < 0.05:
         return Viewpoint(name, float(at[0]), float(at[1]), "")
     ahead = ahead / np.linalg.norm(ahead)
-    aside = np.array([-ahead[1], ahead[0]]) * np.sign(np.cross(ahead, aside) or 1.0)
+    aside = np.array([-ahead[1], ahead[0]])
     corners = [at, at + FIELD * (ahead + 0.55 * aside), at + FIELD * (ahead - 0.55 * aside)]
     return Viewpoint(name, float(at[0]), float(at[1]), _svg(np.array(corners)))
 
@@ -125,4 +123,4 @@ def _step(scale: float) -> float:
 def _grid(origin: float, length: float, scale: float, step: float, sign: int) -> tuple[tuple[float, float], ...]:
     ends = sorted(((0 - origin) / scale * sign, (length - origin) / scale * sign))
     numbers = np.arange(np.ceil(ends[0] / step), np.floor(ends[1] / step) + 1)
-    return tuple((round(float(origin + sign * n * step * scale), 1), round(float(n * step), 6)) for n in numbers)
+    return tuple((round(float(origin + sign * n * step * scale), 1), round(float(n * step), 6) + 0.0) for n in numbers)

@@ -91,9 +91,7 @@ class Playback:
                 return self._clips[sighting.id]
             source = self._open(recording)
             stamps = np.array(source.stamps_ns, np.int64) + _shift(recording, source)
-            inside = np.flatnonzero(
-                (stamps >= sighting.start_ns - BEFORE_NS) & (stamps <= sighting.end_ns + AFTER_NS)
-            )
+            inside = np.flatnonzero((stamps >= sighting.start_ns - BEFORE_NS) & (stamps <= sighting.end_ns + AFTER_NS))
             if not len(inside):
                 raise DatasetError(f"{recording.name}: has no pictures at the time of this sighting")
             first, last = int(inside[0]), int(inside[-1]) + 1

@@ -61,7 +61,8 @@ def ago(ns: int, now_ns: int | None = None) -> str:
 
 def place(position: Float | None) -> str:
     """A position in metres, or nothing."""
-    return "" if position is None else "{:.2f}, {:.2f}, {:.2f} m".format(*position)
+    # Adding 0 takes the sign off what is rounded to -0.
+    return "" if position is None else "{:.2f}, {:.2f}, {:.2f} m".format(*(position.round(2) + 0.0))
 
 
 def words(name: str) -> str:

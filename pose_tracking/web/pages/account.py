@@ -89,7 +89,11 @@ def account(request: Request) -> Response:
 
 @router.post("/account")
 def change_password(
-    request: Request, session: Annotated[Session, Depends(changing)], current: Text = "", new: Text = "", again: Text = ""
+    request: Request,
+    session: Annotated[Session, Depends(changing)],
+    current: Text = "",
+    new: Text = "",
+    again: Text = "",
 ) -> Response:
     """Take another password; all sessions of the user end, and this browser gets a new one."""
     state = state_of(request)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, UploadFile
 from starlette.responses import JSONResponse, Response
 
+from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.linking import curation
 from pose_tracking.gallery.pictures import MAX_BYTES, decode_picture
-from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.query import parse_query
 from pose_tracking.gallery.search import Result, newest_day
 from pose_tracking.gallery.search import search as find
@@ -40,7 +40,9 @@ from .identity import Editor, deciding, name_of
 public = APIRouter(prefix="/api", tags=["session"])
 router = APIRouter(prefix="/api")
 Viewer = Annotated[Session, Depends(viewer)]
-Text = Annotated[str, Query(max_length=4000, description='as of search: class:mug_red camera:left after:-2h "two words"')]
+Text = Annotated[
+    str, Query(max_length=4000, description='as of search: class:mug_red camera:left after:-2h "two words"')
+]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 
@@ -147,7 +149,9 @@ def proposals(request: Request, limit: Limit = 100) -> list[ProposalOut]:
         numbers = tuple({n for p in found for n in (p.a, p.b)})
         of = {s.id: s.identity for s in store.find(Filter(ids=numbers))} if numbers else {}
     return [
-        ProposalOut(first=of.get(p.a), other=of.get(p.b), sightings=[p.a, p.b], score=round(p.score, 4), reason=p.reason)
+        ProposalOut(
+            first=of.get(p.a), other=of.get(p.b), sightings=[p.a, p.b], score=round(p.score, 4), reason=p.reason
+        )
         for p in found
     ]
 
@@ -184,9 +188,7 @@ def crop(request: Request, number: Number, crop: int) -> Response:
 
 
 @router.post("/search/picture", tags=["sightings"])
-def by_picture(
-    request: Request, session: Annotated[Session, Depends(changing)], picture: UploadFile
-) -> dict[str, str]:
+def by_picture(request: Request, session: Annotated[Session, Depends(changing)], picture: UploadFile) -> dict[str, str]:
     """Send a PNG, JPEG or WebP that shows one thing; the answer's `picture` is a parameter of GET /api/sightings."""
     data = picture.file.read(MAX_BYTES + 1)
     return {"picture": state_of(request).looks.ask(decode_picture(data))}

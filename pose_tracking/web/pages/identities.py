@@ -86,5 +86,3 @@ def _nothing() -> Response:
         '<circle cx="58" cy="40" r="3"/></g></svg>'
     )
     return Response(drawing, media_type="image/svg+xml", headers=SHORTLY)
-
-

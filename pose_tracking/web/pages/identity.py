@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from pose_tracking.core.errors import ConfigError
@@ -45,9 +45,16 @@ def identity(request: Request, number: Number) -> Response:
 
 @router.get("/identities/{number}/matches")
 def matches(
-    request: Request, number: Number, camera: Names = [], near: Field = "", after: Field = "", before: Field = ""  # noqa: B006
+    request: Request,
+    number: Number,
+    camera: Names = None,
+    near: Field = "",
+    after: Field = "",
+    before: Field = "",
 ) -> Response:
     """Re-identify: other identities that look like this one, within cameras, an area and a time."""
+    if camera is None:
+        camera = []
     error, found = "", []
     with state_of(request).gallery.reader() as store:
         members = members_of(store, number)
@@ -146,17 +153,19 @@ def name_of(session: Session) -> str:
 
 
 def _after(request: Request, number: int, back: str, told: str) -> Response:
-    """Back to where it was decided, or to the page of the identity, whatever its number is by now."""
-    target = local_path(back, "")
-    if not target:
-        with state_of(request).gallery.reader() as store:
-            sighting = request.state.sighting
-            target = f"/identities/{number if sighting is None else sighting_of(store, sighting).identity}"
-    return see(with_word(target, told))
+    """Back to where it was decided, under whatever number the identity has by now."""
+    with state_of(request).gallery.reader() as store:
+        sighting = request.state.sighting
+        now = number if sighting is None else sighting_of(store, sighting).identity or number
+    page = f"/identities/{number}"
+    parts = urlsplit(local_path(back, page))
+    path = parts.path.replace(page, f"/identities/{now}", 1) if parts.path in (page, f"{page}/matches") else parts.path
+    return see(with_word(f"{path}?{parts.query}", told))
 
 
 def with_word(target: str, told: str) -> str:
     """A path that tells what was done, in place of what it told before."""
     parts = urlsplit(target)
     kept = [(k, v) for k, v in parse_qsl(parts.query) if k != "told"]
-    return f"{parts.path}?{urlencode([*kept, ('told', told)])}"
+    section = "#reidentify" if parts.path.endswith("/matches") else ""
+    return f"{parts.path}?{urlencode([*kept, ('told', told)])}{section}"

@@ -78,9 +78,7 @@ def by_frame(
 
 
 @router.post("/search/camera/{name}")
-def by_camera(
-    request: Request, session: Changing, name: str, x0: Share, y0: Share, x1: Share, y1: Share
-) -> Response:
+def by_camera(request: Request, session: Changing, name: str, x0: Share, y0: Share, x1: Share, y1: Share) -> Response:
     """Take what a box in the last picture of a camera shows."""
     return _by_box(request, picture_of(request, name), (x0, y0, x1, y1))
 

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.gallery.search import Result
 from pose_tracking.web.guard import state_of
-from pose_tracking.web.playback import Clip
 from pose_tracking.web.plan_view import plan_view
+from pose_tracking.web.playback import Clip
 
 from .common import FOREVER, Number, render, sighting_of
 
@@ -31,7 +31,7 @@ def sighting(request: Request, number: Number) -> Response:
         error = str(refused)
     start = clip.nearest(crops[0].stamp_ns if crops else found.start_ns) if clip else 0
     return render(
-        request, "sighting.html", active="search", sighting=found, recording=recording, crops=crops, plan=view,
+        request, "sighting.html", active="identities", sighting=found, recording=recording, crops=crops, plan=view,
         clip=clip, start=start, error=error, facts=Result(found, recording.name).as_dict(),
     )  # fmt: skip
 

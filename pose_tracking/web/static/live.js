@@ -90,7 +90,11 @@ function drawObject({ object }) {
   }
   context.globalAlpha = 1;
   for (const [a, b] of EDGES) line([corners[a], corners[b]], colors.accent, 1.5);
-  label(at(object.pose, [0, 0, 0]), object.class.replaceAll("_", " "), colors.text);
+}
+
+function nameObject({ object }) {
+  const reach = Math.max(...(object.size ?? [0.05])) / 2, [x, y, z] = at(object.pose, [0, 0, 0]);
+  label([x, y, z + reach], object.class.replaceAll("_", " "), colors.text);
 }
 
 function draw() {
@@ -109,6 +113,7 @@ function draw() {
   const objects = cameras.flatMap((camera) => camera.objects.filter((o) => o.pose).map((object) => ({ camera, object })));
   const depth = ({ object }) => project(at(object.pose, [0, 0, 0]))?.[2] ?? 0;
   for (const each of objects.sort((a, b) => depth(b) - depth(a))) drawObject(each);
+  for (const each of objects) nameObject(each);
   for (const camera of cameras) drawCamera(camera);
 }
 
@@ -118,7 +123,7 @@ function showAll() {
   if (!points.length) return;
   const low = [0, 1, 2].map((i) => Math.min(...points.map((p) => p[i]))), high = [0, 1, 2].map((i) => Math.max(...points.map((p) => p[i])));
   view.middle = low.map((v, i) => (v + high[i]) / 2);
-  view.distance = Math.max(0.8, 1.5 * Math.hypot(...low.map((v, i) => high[i] - v)));
+  view.distance = Math.max(0.5, 1.15 * Math.hypot(...low.map((v, i) => high[i] - v)));
   view.isPlaced = true;
 }
 
