@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_tracking.core.arrays import Float, even_indices
+from pose_tracking.gallery.filters import Near
 from pose_tracking.gallery.sighting import StoredSighting
 from pose_tracking.gallery.store import CameraEntry
 
@@ -19,13 +20,14 @@ FIELD = 64.0  # px, how far a camera's field of view is drawn
 
 @dataclass(frozen=True)
 class Trail:
-    """The path of a sighting: points as SVG has them, and where it ends."""
+    """The path of a sighting, or of another one that it is compared with: points as SVG has them, and where it ends."""
 
     sighting: StoredSighting
     points: str
     x: float
     y: float
     is_last: bool
+    is_other: bool
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,30 @@ class PlanView:
     height: float = HEIGHT
 
 
-def plan_view(map_frame: str, sightings: Sequence[StoredSighting], cameras: Iterable[CameraEntry]) -> PlanView | None:
-    """The map of what lies in one map frame; None where nothing does."""
+def plan_view(
+    map_frame: str,
+    sightings: Sequence[StoredSighting],
+    cameras: Iterable[CameraEntry],
+    others: Sequence[StoredSighting] = (),
+    area: Near | None = None,
+) -> PlanView | None:
+    """The map of what lies in one map frame; None where nothing does.
+
+    Args:
+        map_frame: its name.
+        sightings: whose paths are drawn.
+        cameras: that are drawn.
+        others: what the sightings are compared with, drawn fainter.
+        area: has to lie on the map.
+    """
     paths = [(s, _thinned(s.path.positions)) for s in sightings if s.map_frame == map_frame and len(s.path)]
+    compared = [(s, _thinned(s.path.positions)) for s in others if s.map_frame == map_frame and len(s.path)]
     placed = [(c.name, c.pose) for c in cameras if c.map_frame == map_frame and c.pose is not None]
-    points = [p[:, :2] for _, p in paths] + [pose[None, :2, 3] for _, pose in placed]
+    points = [p[:, :2] for _, p in [*paths, *compared]] + [pose[None, :2, 3] for _, pose in placed]
+    if area is not None:
+        points.append(
+            np.array([[area.x - area.radius, area.y - area.radius], [area.x + area.radius, area.y + area.radius]])
+        )
     if not points:
         return None
     low, high = np.concatenate(points).min(0), np.concatenate(points).max(0)
@@ -81,10 +102,9 @@ def plan_view(map_frame: str, sightings: Sequence[StoredSighting], cameras: Iter
     def pixels(xy: Float) -> Float:
         return np.column_stack([origin[0] + scale * xy[:, 0], origin[1] - scale * xy[:, 1]]).round(1)
 
-    trails = []
+    trails = [_trail(s, pixels(positions), False, True) for s, positions in compared]
     for number, (s, positions) in enumerate(sorted(paths, key=lambda pair: pair[0].end_ns)):
-        drawn = pixels(positions)
-        trails.append(Trail(s, _svg(drawn), float(drawn[-1, 0]), float(drawn[-1, 1]), number == len(paths) - 1))
+        trails.append(_trail(s, pixels(positions), number == len(paths) - 1, False))
     viewpoints = [_viewpoint(name, pose, pixels(pose[None, :2, 3])[0]) for name, pose in placed]
     step = _step(scale)
     heights = [float(p[:, 2].mean()) for _, p in paths]
@@ -96,6 +116,10 @@ def plan_view(map_frame: str, sightings: Sequence[StoredSighting], cameras: Iter
 
 def _thinned(positions: Float) -> Float:
     return positions[even_indices(len(positions), MOST_POINTS)]
+
+
+def _trail(sighting: StoredSighting, drawn: Float, is_last: bool, is_other: bool) -> Trail:
+    return Trail(sighting, _svg(drawn), float(drawn[-1, 0]), float(drawn[-1, 1]), is_last, is_other)
 
 
 def _svg(points: Float) -> str:

@@ -57,7 +57,7 @@ def all_routes(app: Any) -> list[tuple[str, str]]:
         for route in routes:
             if isinstance(route, APIRoute):
                 path = re.sub(r"\{[^}]*\}", "1", prefix + route.path)
-                found.extend((method, path) for method in route.methods)
+                found.extend((method, path) for method in route.methods or ())
             else:
                 inner = getattr(route, "original_router", None) or getattr(route, "router", None)
                 if inner is not None:

@@ -96,7 +96,7 @@ def identities(request: Request, q: Text = "", limit: Limit = 50, offset: Offset
 def matches(
     request: Request,
     number: Number,
-    camera: Names = [],  # noqa: B006
+    camera: Names,
     near: Annotated[str, Query(max_length=200, description="x,y,z,r in metres of the map")] = "",
     map: Field = "",
     after: Field = "",

@@ -16,7 +16,7 @@ from pose_tracking.web.guard import state_of
 from .common import FOREVER, PAGE, SHORTLY, Number, render, see, sighting_of
 
 router = APIRouter(include_in_schema=False)
-Names = Annotated[list[str], Query(max_length=50)]
+Names = Annotated[list[str], Query(max_length=50, default_factory=list)]
 Field = Annotated[str, Query(max_length=500)]
 MOST_LOOKED_AT = 20  # sightings of an identity in which a picture is looked for
 
@@ -30,8 +30,8 @@ def home() -> Response:
 @router.get("/identities")
 def identities(
     request: Request,
-    class_: Annotated[list[str], Query(alias="class", max_length=50)] = [],  # noqa: B006
-    camera: Names = [],  # noqa: B006
+    class_: Annotated[list[str], Query(alias="class", max_length=50, default_factory=list)],
+    camera: Names,
     text: Field = "",
     after: Field = "",
     before: Field = "",

@@ -47,14 +47,12 @@ def identity(request: Request, number: Number) -> Response:
 def matches(
     request: Request,
     number: Number,
-    camera: Names = None,
+    camera: Names,
     near: Field = "",
     after: Field = "",
     before: Field = "",
 ) -> Response:
     """Re-identify: other identities that look like this one, within cameras, an area and a time."""
-    if camera is None:
-        camera = []
     error, found = "", []
     with state_of(request).gallery.reader() as store:
         members = members_of(store, number)
@@ -63,10 +61,13 @@ def matches(
         asked = {"camera": [c for c in camera if c], "near": near, "after": after, "before": before}
         try:
             where = where_of(
-                newest_day(store), cameras=asked["camera"], near=near, after=after, before=before,  # type: ignore[arg-type]
+                newest_day(store), cameras=asked["camera"], near=near, after=after, before=before,
                 map_frame=view.map_frame if near.strip() and view is not None else "",
             )  # fmt: skip
             found = candidates(store, members, where)
+            if view is not None:
+                others = [c.sighting for c in found]
+                described["plan"] = plan_view(view.map_frame, members, store.cameras(), others, where.near)
         except ConfigError as refused:
             error = str(refused)
         has_looks = bool(store.embeddings([m.id for m in members]))
@@ -125,7 +126,7 @@ def split(
     request: Request,
     session: Editor,
     number: Number,
-    sighting: Annotated[list[int], Form(max_length=MOST_MEMBERS)] = [],  # noqa: B006
+    sighting: Annotated[list[int], Form(max_length=MOST_MEMBERS, default_factory=list)],
 ) -> Response:
     """Take sightings out of an identity; together they are another one."""
     if not sighting:

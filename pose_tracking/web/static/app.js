@@ -53,6 +53,7 @@ for (const figure of document.querySelectorAll("[data-area]")) {
   if (given.length === 4 && given.every(Number.isFinite)) draw(x + given[0] * scale, y - given[1] * scale, given[3] * scale);
   const at = (event) => new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
   let middle = null;
+  svg.addEventListener("dragstart", (event) => event.preventDefault()); // of a link, which a path is
   svg.addEventListener("pointerdown", (event) => { middle = at(event); svg.setPointerCapture(event.pointerId); event.preventDefault(); });
   svg.addEventListener("pointermove", (event) => {
     if (!middle) return;
