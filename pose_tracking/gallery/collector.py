@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pose_tracking.core.arrays import Float, UInt8
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.config import option
 from pose_tracking.core.events import Event, EventKind
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import TrackedObject
 
-from .crops import CropPool, as_crop, cut_out
+from .crops import CropCandidate, CropPool, as_crop, cut_out
 from .sighting import Path, Sighting, check_camera_name
 from .store import CROPS_A_SIGHTING
 
@@ -89,14 +89,55 @@ class SightingCollector:
 
     def add(self, frame: RGBDFrame, tracked: Sequence[TrackedObject], events: Sequence[Event] = ()) -> list[Sighting]:
         """Take in what the tracker said of a frame, and what happened; returns the sightings that have ended."""
+        done = self.see(frame.stamp_ns, frame.camera_pose, tracked, events)
+        for thing in tracked:
+            if thing.is_observed and thing.mask is not None:
+                view = None if thing.pose is None else thing.pose[:3, :3]
+                candidate = cut_out(frame.color, thing.mask, frame.stamp_ns, view)
+                if candidate is not None and candidate.area >= self.config.min_crop:
+                    self.add_crop(thing.track_id, candidate)
+        return done
+
+    def add_crop(self, track_id: int, candidate: CropCandidate) -> bool:
+        """Hold a view of a track for its sighting; False where none goes on that it could belong to."""
+        entry = self._open.get(track_id)
+        if entry is None or candidate.stamp_ns < entry.start_ns:
+            return False
+        entry.crops.add(candidate)
+        return True
+
+    def see(
+        self,
+        stamp_ns: int,
+        camera_pose: Float | None,
+        tracked: Sequence[TrackedObject],
+        events: Sequence[Event] = (),
+    ) -> list[Sighting]:
+        """`add` without the pictures, which come by `add_crop`.
+
+        Args:
+            stamp_ns: of the frame.
+            camera_pose: (4, 4) ``T_map_camera`` of the frame that the poses of `tracked` are in, or None.
+            tracked, events: what the tracker said.
+        """
         done = []
         for thing in tracked:
             if not thing.is_observed:
                 continue
             there = self._open.get(thing.track_id)
-            if there is not None and self._is_over(there, frame):
+            if there is not None and self._is_over(there, stamp_ns, camera_pose):
                 done += self._close(thing.track_id)
-            self._see(frame, thing)
+            self._see(stamp_ns, camera_pose, thing)
+        self.tell(events)
+        alive = {thing.track_id for thing in tracked}
+        for track_id, entry in list(self._open.items()):
+            gone = stamp_ns - entry.end_ns > self.config.gone_after * 1e9
+            if track_id not in alive or gone:
+                done += self._close(track_id)
+        return done
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Take in what happened to tracks."""
         for event in events:
             if event.kind == EventKind.APPEARED:
                 continue  # the sighting's beginning says so
@@ -104,65 +145,53 @@ class SightingCollector:
                 self._open[event.identity].events.append(event)
             else:
                 self.dropped["late_event"] += 1
-        alive = {thing.track_id for thing in tracked}
-        for track_id, entry in list(self._open.items()):
-            gone = frame.stamp_ns - entry.end_ns > self.config.gone_after * 1e9
-            if track_id not in alive or gone:
-                done += self._close(track_id)
-        return done
+
+    def flush(self) -> list[Sighting]:
+        """End everything that goes on for now; a track that is seen again begins another part."""
+        return [sighting for track_id in sorted(self._open) for sighting in self._close(track_id)]
 
     def finish(self) -> list[Sighting]:
         """End everything that goes on, as at the end of a scene; track IDs may start anew after it."""
-        done = [sighting for track_id in sorted(self._open) for sighting in self._close(track_id)]
+        done = self.flush()
         self.epoch += 1
         self._parts.clear()
         return done
 
-    def _is_over(self, entry: _Open, frame: RGBDFrame) -> bool:
+    def _is_over(self, entry: _Open, stamp_ns: int, camera_pose: Float | None) -> bool:
         """Too long, or the poses would be in another frame than before."""
-        is_long = frame.stamp_ns - entry.start_ns > self.config.longest * 1e9
-        return is_long or entry.in_map != (frame.camera_pose is not None)
+        is_long = stamp_ns - entry.start_ns > self.config.longest * 1e9
+        return is_long or entry.in_map != (camera_pose is not None)
 
-    def _see(self, frame: RGBDFrame, thing: TrackedObject) -> None:
+    def _see(self, stamp_ns: int, camera_pose: Float | None, thing: TrackedObject) -> None:
         entry = self._open.get(thing.track_id)
         if entry is None:
             part = self._parts[thing.track_id]
-            in_map, pool = frame.camera_pose is not None, CropPool(self.config.candidates)
-            entry = _Open(thing, frame.stamp_ns, frame.stamp_ns, in_map, part, pool)
+            entry = _Open(thing, stamp_ns, stamp_ns, camera_pose is not None, part, CropPool(self.config.candidates))
             entry.is_confirmed = part > 0
             self._open[thing.track_id] = entry
         entry.is_confirmed |= thing.is_confirmed
-        entry.end_ns = frame.stamp_ns
+        entry.end_ns = stamp_ns
         entry.frames += 1
         entry.scores += thing.score
         entry.confidences += thing.pose_confidence
-        self._add_point(entry, frame, thing)
-        self._add_crop(entry, frame.color, frame.stamp_ns, thing)
+        self._add_point(entry, stamp_ns, camera_pose, thing)
 
-    def _add_point(self, entry: _Open, frame: RGBDFrame, thing: TrackedObject) -> None:
+    def _add_point(self, entry: _Open, stamp_ns: int, camera_pose: Float | None, thing: TrackedObject) -> None:
         if thing.pose is None:
             return
         pose, covariance = thing.pose, np.zeros((6, 6)) if thing.covariance is None else thing.covariance
-        if frame.camera_pose is not None:
-            turn = np.kron(np.eye(2), frame.camera_pose[:3, :3])
-            pose, covariance = frame.camera_pose @ pose, turn @ covariance @ turn.T
-        entry.last = (frame.stamp_ns, pose, covariance)
+        if camera_pose is not None:
+            turn = np.kron(np.eye(2), camera_pose[:3, :3])
+            pose, covariance = camera_pose @ pose, turn @ covariance @ turn.T
+        entry.last = (stamp_ns, pose, covariance)
         config = self.config
         if entry.poses:
             moved = pose[:3, 3] - entry.poses[-1][:3, 3]
             turned = rotation_angle(entry.poses[-1][:3, :3].T @ pose[:3, :3])
-            waited = (frame.stamp_ns - entry.stamps[-1]) * 1e-9
+            waited = (stamp_ns - entry.stamps[-1]) * 1e-9
             if np.linalg.norm(moved) < config.step and turned < np.radians(config.turn) and waited < config.pause:
                 return
         _append(entry, entry.last)
-
-    def _add_crop(self, entry: _Open, color: UInt8, stamp_ns: int, thing: TrackedObject) -> None:
-        if thing.mask is None:
-            return
-        view = None if thing.pose is None else thing.pose[:3, :3]
-        candidate = cut_out(color, thing.mask, stamp_ns, view)
-        if candidate is not None and candidate.area >= self.config.min_crop:
-            entry.crops.add(candidate)
 
     def _close(self, track_id: int) -> list[Sighting]:
         entry = self._open.pop(track_id)

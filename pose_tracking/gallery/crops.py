@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, UInt8
+from pose_tracking.core.arrays import Bool, Float, Float32, UInt8
 from pose_tracking.core.errors import FrameError
 from pose_tracking.core.geometry import rotation_angle
 
@@ -25,8 +25,10 @@ class CropCandidate:
 
     Attributes:
         stamp_ns, box, area, sharpness: see `Crop`.
-        pixels: (h, w, 4) uint8 RGBA, alpha 0 outside of the mask.
+        pixels: (h, w, 4) uint8 RGBA, alpha 0 outside of the mask; empty where it came as `image`.
         view: (3, 3) rotation of the object in the camera, or None where its pose is unknown.
+        image: the crop as a WebP file, where it was encoded elsewhere.
+        embedding: its embedding, where it was described elsewhere.
     """
 
     stamp_ns: int
@@ -35,6 +37,8 @@ class CropCandidate:
     sharpness: float
     pixels: UInt8
     view: Float | None
+    image: bytes | None = None
+    embedding: Float32 | None = None
 
     @property
     def quality(self) -> float:
@@ -118,5 +122,6 @@ def encode(pixels: UInt8) -> bytes:
 
 
 def as_crop(candidate: CropCandidate) -> Crop:
-    """A crop to keep, without its embedding yet."""
-    return Crop(candidate.stamp_ns, encode(candidate.pixels), candidate.box, candidate.area, candidate.sharpness)
+    """A crop to keep; without its embedding yet, unless it came with it."""
+    image = encode(candidate.pixels) if candidate.image is None else candidate.image
+    return Crop(candidate.stamp_ns, image, candidate.box, candidate.area, candidate.sharpness, candidate.embedding)

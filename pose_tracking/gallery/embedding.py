@@ -22,6 +22,7 @@ from .store import EmbeddingKind
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.pipeline import PoseTracker
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
 
@@ -62,6 +63,11 @@ class CropEmbedder:
         probe = np.full((SHOWN, SHOWN, 4), 255, np.uint8)
         dimensions = self.embed([probe]).shape[1]
         self.kind = EmbeddingKind(name, dimensions, "+".join(fingerprint(file) for file in files), gate)
+
+    @classmethod
+    def of(cls, tracker: PoseTracker) -> CropEmbedder:
+        """That of a tracker's bundle, with its detector."""
+        return cls(tracker.bundle, tracker.segmenter, tracker.embedding)
 
     def embed(self, crops: list[UInt8]) -> Float32:
         """(N, D) unit vectors of N crops, (h, w, 4) RGBA of any size.

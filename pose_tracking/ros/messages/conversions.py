@@ -10,7 +10,7 @@ from geometry_msgs.msg import Pose, Transform, TransformStamped
 from std_msgs.msg import Header
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.events import Event
+from pose_tracking.core.events import Event, EventKind
 from pose_tracking.core.geometry import make_transform, quaternion_xyzw, rotation_from_quaternion_xyzw
 from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.msg import TrackActivity, TrackedObjectArray, TrackEvent, TrackEventArray
@@ -150,6 +150,19 @@ def track_event(event: Event) -> TrackEvent:
         confidence=float(event.confidence),
         note=event.note,
     )
+
+
+def from_track_event(message: TrackEvent) -> Event:
+    """The event that a message tells of.
+
+    Raises:
+        ValueError: it is of a kind that is none.
+    """
+    onset, end = (moment.sec * 1_000_000_000 + moment.nanosec for moment in (message.onset, message.end))
+    return Event(
+        EventKind(message.kind), message.track_id, message.obj_id, message.class_name, onset, end,
+        message.confidence, message.note,
+    )  # fmt: skip
 
 
 def transforms(header: Header, objects: Sequence[TrackedObject]) -> list[TransformStamped]:

@@ -17,8 +17,7 @@ from visualization_msgs.msg import MarkerArray
 from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject, TrackState
-from pose_tracking.msg import TrackedObjectArray, TrackEventArray
-from pose_tracking.objects import ObjectSet
+from pose_tracking.msg import TrackCropArray, TrackedObjectArray, TrackEventArray
 from pose_tracking.ros.messages.conversions import (
     make_header,
     track_event_array,
@@ -29,7 +28,10 @@ from pose_tracking.ros.messages.conversions import (
 from pose_tracking.ros.messages.markers import MarkerBuilder
 from pose_tracking.visualization.overlay import OverlayPainter
 
+from .crop_output import CropOutput
+
 if TYPE_CHECKING:
+    from pose_tracking.pipeline import PoseTracker
     from pose_tracking.pipeline.frame_report import FrameReport
 
 try:
@@ -49,20 +51,28 @@ class Outputs:
 
     Args:
         node: publishes through it.
-        objects: the object set, for markers and overlay.
+        tracker: the pipeline: its objects are for markers and overlay, its detector describes crops.
         values: parameter values (see `parameters`).
     """
 
-    def __init__(self, node: LifecycleNode, objects: ObjectSet, values: dict[str, Any]) -> None:
+    def __init__(self, node: LifecycleNode, tracker: PoseTracker, values: dict[str, Any]) -> None:
         self._node = node
-        self._painter = OverlayPainter(objects)
-        self._markers = MarkerBuilder(objects, values["trail_length"])
+        self._painter = OverlayPainter(tracker.objects)
+        self._markers = MarkerBuilder(tracker.objects, values["trail_length"])
         create = node.create_lifecycle_publisher
         self._publishers = {
             "objects": create(TrackedObjectArray, "~/objects", QUEUE),
             "events": create(TrackEventArray, "~/events", QUEUE),
             "image": create(Image, "~/image_annotated", 1),
+            "crops": create(TrackCropArray, "~/crops", QUEUE),
         }
+        self._crops = CropOutput(
+            tracker,
+            values["crop_period"],
+            self._publishers["crops"].publish,
+            self._publishers["crops"].get_subscription_count,
+            node.get_logger().warning,
+        )
         if values["publish_markers"]:
             self._publishers["markers"] = create(MarkerArray, "~/markers", QUEUE)
         if Detection3DArray is not None:
@@ -84,6 +94,7 @@ class Outputs:
         if "markers" in self._publishers:
             self._publishers["markers"].publish(self._markers.clear(make_header(stamp_ns, frame_id)))
         self._painter.forget_trails()
+        self._crops.clear()
 
     def publish(
         self,
@@ -119,6 +130,7 @@ class Outputs:
         if self._publishers["image"].get_subscription_count() > 0:
             image = self._painter.draw(frame, tracked)
             self._publishers["image"].publish(to_image(image, optical))
+        self._crops.add(frame, tracked)
 
 
 def to_image(image: UInt8, header: Header) -> Image:

@@ -159,6 +159,8 @@ _OUTPUT = (
     Parameter("tf_timeout", 0.1, "how long a frame waits for its transform", unit="s", range=(0.0, 5.0)),
     Parameter("publish_tf", True, "publish TF <class>_<id> of every confirmed object seen in the frame"),
     Parameter("publish_markers", True, "publish RViz markers"),
+    Parameter("crop_period", 0.5, "least time between two messages of ~/crops, which a gallery keeps", unit="s",
+              range=(0.0, 3600.0)),
     Parameter("trail_length", 50, "positions in the trail of a marker", unit="frames", range=(0, 10000)),
     Parameter("silence_warning", 2.0, "silence of an input topic after which a warning names it", unit="s",
               range=(0.1, 3600.0)),

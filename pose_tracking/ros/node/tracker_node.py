@@ -104,7 +104,7 @@ class TrackerNode(LifecycleNode):
             self._settings.adopt({name: tracker.option(name) for name in tracker.RUNTIME_OPTIONS})
             if values["output_frame"] or values["fixed_frame"]:
                 self._transforms = open_transforms(self)
-            self._outputs = Outputs(self, tracker.objects, values)
+            self._outputs = Outputs(self, tracker, values)
         except (PoseTrackingError, OSError) as error:
             self.get_logger().error(f"cannot configure: {error}")
             self._release()

@@ -41,6 +41,12 @@ PUBLISHED = (
         "the colour image with the results drawn in; made only while someone listens",
     ),
     (
+        "`~/crops`",
+        "`pose_tracking/TrackCropArray`",
+        "pictures of tracked objects with the background made transparent, better than those before or unlike them, "
+        "and a small picture of the frame; made only while someone listens",
+    ),
+    (
         "`/diagnostics`",
         "`diagnostic_msgs/DiagnosticArray`",
         "once a second: rate, latency per stage, drops with the reason, silent topics with the likely cause",

@@ -52,7 +52,7 @@ def collect_crops(
         ConfigError: the bundle has no meshes, or its detector cannot describe given boxes.
     """
     folder = make_directory(Path(run_dir) / f"crops_{_key(source)}")
-    jobs = [(n, False) for n in range(source.options.groups)] + [(n, True) for n in range(source.options.held_out)]
+    jobs = _jobs(source.options)
     missing = [job for job in jobs if not _file(folder, *job).is_file()]
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit="group", desc="crops",
                disable=None if progress else True)  # fmt: skip
@@ -68,6 +68,13 @@ def collect_crops(
                 for _ in pool.map(_observe, missing):
                     bar.update()
     return _load(folder, jobs, False), _load(folder, jobs, True)
+
+
+def _jobs(options: CropOptions) -> list[tuple[int, bool]]:
+    """Number of each group and whether it is held out, mixed, so that a part of them has both in proportion."""
+    train = [(number / options.groups, number, False) for number in range(options.groups)]
+    held_out = [(number / options.held_out, number, True) for number in range(options.held_out)]
+    return [(number, held) for _, number, held in sorted([*train, *held_out])]
 
 
 def _key(source: CropSource) -> str:

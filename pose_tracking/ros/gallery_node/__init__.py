@@ -1,0 +1,1 @@
+"""The node that keeps what several trackers see."""
