@@ -1,5 +1,6 @@
 # `make demo` and `make test` do all their set-up by themselves, in .venv; a second run finds it done.
 #   make demo    the whole chain over ROS 2 topics, scored against ground truth; results in out/demo
+#   make demo-cameras  three cameras live into one gallery, its page opened in a browser; results in out/demo-cameras
 #   make test    the tests (PYTEST_ARGS="tests/pose -k icp" for some of them)
 #   make soak    hours of malformed messages, restarts and frames (docs/soak.md); reports in out/soak
 #   make benchmark  time of the pipeline beside that of docs/benchmark.json; says what has changed by more than 20 %
@@ -45,13 +46,16 @@ SOURCES := setup.py pyproject.toml CMakeLists.txt package.xml $(shell find \
 TF2_MSGS := $(shell find interfaces/tf2_msgs -maxdepth 2 -type f -not -path '*/build/*' -not -path '*.egg-info/*') \
   $(wildcard cmake/*)
 
-.PHONY: help demo test soak benchmark lint docs setup clean
+.PHONY: help demo demo-cameras test soak benchmark lint docs setup clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
 
 demo: setup
 	$(BIN)/pose-tracking demo --out out/demo
+
+demo-cameras: setup
+	$(BIN)/pose-tracking demo-cameras --out out/demo-cameras
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)

@@ -1,7 +1,7 @@
 """Starts the gallery node, which keeps what the tracker nodes of several cameras see.
 
-    ros2 launch pose_tracking gallery.launch.py store:=gallery.db
-    ros2 launch pose_tracking gallery.launch.py cameras:=left,right camera_poses:=left=left.yaml,right=right.yaml
+ros2 launch pose_tracking gallery.launch.py store:=gallery.db
+ros2 launch pose_tracking gallery.launch.py cameras:=left,right camera_poses:=left=left.yaml,right=right.yaml
 """
 
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction

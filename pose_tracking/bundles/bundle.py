@@ -10,6 +10,7 @@ Layout of ``models/<name>/``::
     pose.safetensors          DenseFusion estimator, where an object has a geometry
     refiner.safetensors       DenseFusion refiner, likewise
     appearance.safetensors    optional: identity embedding; without it the detector's pooled features serve
+    crops.safetensors         optional: the same for a gallery, of crops that are shown to the detector alone
     templates.safetensors     rendered views of the objects, for bundles that no network was trained for yet
 """
 
@@ -200,22 +201,38 @@ class ModelBundle:
 
         return build_segmenter(self, device, inference or self.config.inference)
 
+    @property
+    def crop_weights(self) -> Path:
+        """Weights file of the embedding of a gallery's crops; a bundle need not have one."""
+        return self.path / "crops.safetensors"
+
+    def build_crop_embedding(self, device: str = "cpu") -> AppearanceEmbedding | None:
+        """The embedding of a gallery's crops with its weights on `device`, or None where the bundle has none.
+
+        Raises:
+            BundleError: the file is corrupt, or was trained on the features of another detector.
+        """
+        return self._build_embedding(self.crop_weights, "train gallery", device)
+
     def build_appearance(self, device: str = "cpu") -> AppearanceEmbedding | None:
         """The identity embedding with its weights on `device`, or None where the bundle has none.
 
         Raises:
             BundleError: the file is corrupt, or was trained on the features of another detector.
         """
-        if not self.appearance_weights.is_file():
+        return self._build_embedding(self.appearance_weights, "train appearance", device)
+
+    def _build_embedding(self, weights: Path, command: str, device: str) -> AppearanceEmbedding | None:
+        if not weights.is_file():
             return None
         from pose_tracking.networks.weights import fingerprint
         from pose_tracking.segmentation.embedding import load_embedding, trained_for
 
-        embedding, detector = load_embedding(self.appearance_weights, device), trained_for(self.appearance_weights)
+        embedding, detector = load_embedding(weights, device), trained_for(weights)
         if detector and detector != fingerprint(self.segmentation_weights):
             raise BundleError(
-                f"{self.appearance_weights}: was trained on other weights than {self.segmentation_weights.name}: "
-                "repeat `train appearance`, or remove it to use pooled features"
+                f"{weights}: was trained on other weights than {self.segmentation_weights.name}: "
+                f"repeat `{command}`, or remove it to use pooled features"
             )
         return embedding
 

@@ -166,6 +166,9 @@ def evaluate_cameras(
     views: Annotated[int, typer.Option(min=1, max=8, help="Cameras around the table whose views overlap.")] = 2,
     rooms: Annotated[int, typer.Option(min=1, max=4, help="Tables; each further one shows the things anew.")] = 1,
     frames: Annotated[int, typer.Option(min=2, help="Frames of each camera.")] = 60,
+    background: Annotated[
+        bool, typer.Option(help="Leave what stands around things in their crops, for comparison.")
+    ] = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the figures to.")] = None,
@@ -179,7 +182,7 @@ def evaluate_cameras(
 
     use_threads(threads)
     seeds = [seed for source in sources for seed in parse_seeds(source)]
-    scores = evaluate(model, seeds, views, rooms, frames, device)
+    scores = evaluate(model, seeds, views, rooms, frames, device, background)
     typer.echo(format_scores(scores))
     if out is not None:
         write_json(out, scores)

@@ -19,6 +19,7 @@ wait_passively()  # before a command imports torch
 COMMANDS = {
     "run": ("run", "run"),
     "demo": ("demo", "demo"),
+    "demo-cameras": ("demo_cameras", "demo_cameras"),
     "track": ("track", "track"),
     "evaluate": ("evaluate", "evaluate"),
     "compare-trackers": ("compare_trackers", "compare_trackers"),

@@ -7,6 +7,7 @@ import typer
 from .former_options import CommandWithFormerOptions
 from .train_all import train_all
 from .train_appearance import appearance
+from .train_gallery import gallery
 from .train_pose import pose
 from .train_segmentation import segmentation
 
@@ -14,4 +15,5 @@ app = typer.Typer(help="Train the networks of a model bundle.", no_args_is_help=
 app.command("segmentation", cls=CommandWithFormerOptions)(segmentation)
 app.command("pose", cls=CommandWithFormerOptions)(pose)
 app.command("appearance", cls=CommandWithFormerOptions)(appearance)
+app.command("gallery", cls=CommandWithFormerOptions)(gallery)
 app.command("all", cls=CommandWithFormerOptions)(train_all)

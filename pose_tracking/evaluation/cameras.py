@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.datasets.sample import Sample
+from pose_tracking.gallery.collector import CollectorConfig
 from pose_tracking.gallery.embedding import CropEmbedder
 from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.ingest import CameraSettings, ingest
@@ -22,7 +23,7 @@ from pose_tracking.gallery.linking.linker import link
 from pose_tracking.gallery.recordings import fingerprint_of_text
 from pose_tracking.gallery.sighting import StoredSighting
 from pose_tracking.gallery.sqlite_store import SqliteStore
-from pose_tracking.gallery.store import GalleryStore, Recording
+from pose_tracking.gallery.store import GalleryReader, GalleryStore, Recording
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.simulation.sequences.plain import SequenceConfig
@@ -35,6 +36,8 @@ ROOM_LATER = 3600.0  # seconds from one room to the next: that long the things t
 _WITHIN = 0.5
 
 Truth = tuple[int, int] | None  # seed and instance id; None: nothing that is there
+# By stamp: object, instance and place in the map of all that is there.
+Places = dict[int, list[tuple[int, int, np.ndarray]]]
 
 
 @dataclass
@@ -68,23 +71,32 @@ class _Remembering:
 
     def __init__(self, source: SimulatedSequences) -> None:
         self._source, self.name = source, source.name
-        self.places: dict[int, list[tuple[int, int, np.ndarray]]] = {}
+        self.places: Places = {}
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __iter__(self) -> Iterator[Sample]:
         for sample in self._source:
-            pose = sample.frame.camera_pose
-            assert pose is not None
-            self.places[sample.frame.stamp_ns] = [
-                (o.obj_id, o.instance_id or 0, (pose @ o.pose)[:3, 3]) for o in sample.objects or ()
-            ]
+            self.places[sample.frame.stamp_ns] = places_of(sample)
             yield sample
 
 
+def places_of(sample: Sample) -> list[tuple[int, int, np.ndarray]]:
+    """What is where in the map, by the truth of a frame whose camera's place is known."""
+    pose = sample.frame.camera_pose
+    assert pose is not None
+    return [(o.obj_id, o.instance_id or 0, (pose @ o.pose)[:3, 3]) for o in sample.objects or ()]
+
+
 def evaluate_cameras(
-    model: str, seeds: Sequence[int], views: int, rooms: int, frames: int, device: str = "cpu"
+    model: str,
+    seeds: Sequence[int],
+    views: int,
+    rooms: int,
+    frames: int,
+    device: str = "cpu",
+    background: bool = False,
 ) -> dict[str, Any]:
     """Track what `views` cameras around each of `rooms` tables see, link it, and compare with the truth.
 
@@ -95,6 +107,7 @@ def evaluate_cameras(
         rooms: tables that the things of a world stand on, an hour after one another.
         frames: of each camera, 10 a second.
         device: torch device.
+        background: whether crops keep what stands around a thing, for comparison.
 
     Raises:
         ConfigError: there would be a single camera.
@@ -103,22 +116,31 @@ def evaluate_cameras(
         raise ConfigError("one camera alone: give --views 2 or more, or --rooms 2 or more")
     bundle = ModelBundle.load(model)
     tracker = PoseTracker(bundle, device)
-    embedder = CropEmbedder(bundle, tracker.segmenter, tracker.embedding)
+    embedder = CropEmbedder.of(tracker)
     counts = Counts()
     with TemporaryDirectory() as folder:
         for seed in seeds:
             with SqliteStore(Path(folder) / f"{seed}.db") as store:
-                truth = _take_in(store, tracker, embedder, seed, views, rooms, frames)
+                config = CollectorConfig(background=background)
+                truth = _take_in(store, tracker, embedder, seed, views, rooms, frames, config)
                 link(store)
-                _count(store, truth, counts)
+                rooms = {camera.name: int(camera.name.partition("-")[0]) for camera in store.cameras()}
+                count_pairs(store, truth, rooms, counts)
     return {
         "model": bundle.name, "seeds": list(seeds), "views": views, "rooms": rooms, "frames": frames,
-        "embedding": str(embedder.kind), **_scores(counts),
+        "embedding": str(embedder.kind), **scores_of(counts),
     }  # fmt: skip
 
 
 def _take_in(
-    store: GalleryStore, tracker: PoseTracker, embedder: CropEmbedder, seed: int, views: int, rooms: int, frames: int
+    store: GalleryStore,
+    tracker: PoseTracker,
+    embedder: CropEmbedder,
+    seed: int,
+    views: int,
+    rooms: int,
+    frames: int,
+    kept: CollectorConfig,
 ) -> dict[int, Truth]:
     """Fill a store with what all cameras see of a world; who each sighting is of."""
     truth: dict[int, Truth] = {}
@@ -129,20 +151,22 @@ def _take_in(
         name, offset = f"{room}-{view}", round(room * ROOM_LATER * 1e9)
         recording = Recording(name, name, fingerprint_of_text(f"{seed} {name}"), {})
         where = CameraSettings(f"room {room}", clock_offset_ns=offset)
-        ingest(source, tracker, store, embedder, recording, where, progress=True)
+        ingest(source, tracker, store, embedder, recording, where, config=kept, progress=True)
         for sighting in store.find(Filter(cameras=(name,))):
-            truth[sighting.id] = _truth_of(sighting, source.places, offset, seed, tracker.objects)
+            truth[sighting.id] = truth_of(sighting, source.places, seed, tracker.objects, offset)
     return truth
 
 
-def _truth_of(
-    sighting: StoredSighting,
-    places: dict[int, list[tuple[int, int, np.ndarray]]],
-    offset: int,
-    seed: int,
-    objects: ObjectSet,
-) -> Truth:
-    """Which instance a sighting is of: that which most points of its path are nearest to."""
+def truth_of(sighting: StoredSighting, places: Places, seed: int, objects: ObjectSet, offset: int = 0) -> Truth:
+    """Which instance a sighting is of: that which most points of its path are nearest to.
+
+    Args:
+        sighting: of one camera.
+        places: the truth of its frames.
+        seed: of the world.
+        objects: the known objects.
+        offset: how much later the stamps of the sighting are than those of `places`, nanoseconds.
+    """
     votes: dict[int, int] = defaultdict(int)
     reach = _WITHIN * objects[sighting.obj_id].diameter
     for stamp, position in zip(sighting.path.stamps_ns, sighting.path.positions, strict=True):
@@ -157,7 +181,8 @@ def _truth_of(
     return (seed, best) if best else None
 
 
-def _count(store: GalleryStore, truth: dict[int, Truth], counts: Counts) -> None:
+def count_pairs(store: GalleryReader, truth: dict[int, Truth], rooms: Mapping[str, int], counts: Counts) -> None:
+    """Compare the identities of a store with who each sighting is of, by number; `rooms` of the cameras by name."""
     sightings = sorted(store.find(Filter()), key=lambda s: s.id)
     identity = {s.id: s.identity for s in sightings}
     proposed = {frozenset((identity[p.a], identity[p.b])) for p in store.proposals()}
@@ -168,7 +193,7 @@ def _count(store: GalleryStore, truth: dict[int, Truth], counts: Counts) -> None
             continue
         is_same = truth[a.id] is not None and truth[a.id] == truth[b.id]
         is_linked = a.identity == b.identity
-        if a.map_frame == b.map_frame:
+        if rooms[a.camera] == rooms[b.camera]:
             counts.same += is_same
             counts.linked += is_linked
             counts.linked_right += is_linked and is_same
@@ -177,12 +202,18 @@ def _count(store: GalleryStore, truth: dict[int, Truth], counts: Counts) -> None
             counts.silent += is_linked
             counts.silent_right += is_linked and is_same
             counts.proposed_right += is_same and frozenset((a.identity, b.identity)) in proposed
-    _search(store, sightings, truth, counts)
+    _search(store, sightings, truth, rooms, counts)
 
 
-def _search(store: GalleryStore, sightings: Sequence[StoredSighting], truth: dict[int, Truth], counts: Counts) -> None:
+def _search(
+    store: GalleryReader,
+    sightings: Sequence[StoredSighting],
+    truth: dict[int, Truth],
+    rooms: Mapping[str, int],
+    counts: Counts,
+) -> None:
     """Search the first room for what is seen in each other one, by looks alone."""
-    first = [s for s in sightings if s.camera.startswith("0-")]
+    first = [s for s in sightings if rooms[s.camera] == 0]
     cameras = tuple(sorted({s.camera for s in first}))
     instances: dict[str, set[Truth]] = defaultdict(set)
     for s in sightings:
@@ -201,7 +232,9 @@ def _search(store: GalleryStore, sightings: Sequence[StoredSighting], truth: dic
         counts.searches[has_copies].append((right[0], is_class, average_precision(right)))
 
 
-def _scores(counts: Counts) -> dict[str, Any]:
+def scores_of(counts: Counts) -> dict[str, Any]:
+    """The figures of counts."""
+
     def share(part: int, whole: int) -> float | None:
         return part / whole if whole else None
 

@@ -15,7 +15,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import TrackedObject
 
-from .crops import CropCandidate, CropPool, as_crop, cut_out
+from .crops import CropCandidate, CropPool, as_crop, cut_out, whole_box
 from .sighting import Path, Sighting, check_camera_name
 from .store import CROPS_A_SIGHTING
 
@@ -30,6 +30,7 @@ class CollectorConfig:
     crops: int = option(4, "crops kept of a sighting", range=(1, CROPS_A_SIGHTING))
     candidates: int = option(12, "crops held of a track while it lasts", range=(1, 100))
     min_crop: int = option(150, "pixels of the mask below which a crop is not taken", unit="px", range=(1, 1e6))
+    background: bool = option(False, "leave what stands around a thing in its crops, for comparison only")
     longest: float = option(
         60.0, "a longer track becomes several sightings, so that it is on the disk soon", unit="s", range=(1.0, 1e5)
     )
@@ -93,7 +94,8 @@ class SightingCollector:
         for thing in tracked:
             if thing.is_observed and thing.mask is not None:
                 view = None if thing.pose is None else thing.pose[:3, :3]
-                candidate = cut_out(frame.color, thing.mask, frame.stamp_ns, view)
+                mask = whole_box(thing.mask) if self.config.background else thing.mask
+                candidate = cut_out(frame.color, mask, frame.stamp_ns, view)
                 if candidate is not None and candidate.area >= self.config.min_crop:
                     self.add_crop(thing.track_id, candidate)
         return done

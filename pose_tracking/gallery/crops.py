@@ -67,6 +67,15 @@ def cut_out(color: UInt8, mask: Bool, stamp_ns: int, view: Float | None) -> Crop
     return CropCandidate(stamp_ns, box, int(inside.sum()), sharpness, np.asarray(pixels, np.uint8), view)
 
 
+def whole_box(mask: Bool) -> Bool:
+    """All of the smallest box around an (H, W) mask."""
+    out = np.zeros_like(mask)
+    if mask.any():
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        out[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return out
+
+
 def difference(a: CropCandidate, b: CropCandidate) -> float:
     """How differently two crops show a thing, 0 to 1: by the turn between them; by size and time without poses."""
     if a.view is not None and b.view is not None:

@@ -41,7 +41,7 @@ class CropEmbedder:
     Args:
         bundle: whose weights.
         segmenter: its detector.
-        embedding: its identity embedding, or None.
+        embedding: its identity embedding, or None; one of crops, where the bundle has it, goes before it.
 
     Attributes:
         kind: what comes out.
@@ -53,11 +53,17 @@ class CropEmbedder:
     def __init__(self, bundle: ModelBundle, segmenter: Segmenter, embedding: AppearanceEmbedding | None) -> None:
         from pose_tracking.networks.weights import fingerprint
 
-        self._segmenter, self._embedding = segmenter, embedding
+        of_crops = bundle.build_crop_embedding()
+        self._segmenter, self._embedding = segmenter, of_crops or embedding
         # Which class the boxes are said to have changes the masks alone, and those are given.
         self._obj_id = next(iter(bundle.objects))
         name, gate, files = "pooled detector features", POOLED_GATE, [bundle.segmentation_weights]
-        if embedding is not None:
+        if of_crops is not None:
+            from pose_tracking.segmentation.embedding import noted
+
+            name, gate = "embedding of crops", float(noted(bundle.crop_weights).get("gate", POOLED_GATE))
+            files.append(bundle.crop_weights)
+        elif embedding is not None:
             name, gate = "identity embedding", bundle.config.tracking.embedding_gate
             files.append(bundle.appearance_weights)
         probe = np.full((SHOWN, SHOWN, 4), 255, np.uint8)

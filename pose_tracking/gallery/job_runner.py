@@ -59,7 +59,7 @@ class JobRunner:
             use_threads(self._threads)
             bundle = with_bundle_settings(ModelBundle.load(job.model, job.objects), job.bundle_settings)
             tracker = PoseTracker(bundle, self._device)
-            embedder = CropEmbedder(bundle, tracker.segmenter, tracker.embedding)
+            embedder = CropEmbedder.of(tracker)
             self._model = _Model(key, bundle, tracker, embedder)
         return self._model
 

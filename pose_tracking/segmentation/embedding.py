@@ -103,5 +103,10 @@ def load_embedding(path: str | Path, device: torch.device | str = "cpu") -> Appe
 
 def trained_for(path: str | Path) -> str | None:
     """Fingerprint of the detector weights that an embedding was trained on, or None where its file does not say."""
+    return noted(path).get("detector")
+
+
+def noted(path: str | Path) -> dict[str, str]:
+    """What a weight file says of itself."""
     with safe_open(path, "pt") as file:
-        return (file.metadata() or {}).get("detector")
+        return file.metadata() or {}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -122,6 +122,17 @@ def save_weights(state: dict[str, Tensor], path: Path, metadata: dict[str, str] 
     with atomic_path(path) as temporary, _as_output_error(path):
         save_file({k: v.detach().contiguous().cpu() for k, v in state.items()}, temporary, metadata=metadata)
         temporary.chmod(0o644)  # safetensors makes files only their owner may read
+
+
+def add_note(path: str | Path, notes: dict[str, str]) -> None:
+    """Add to what a weight file says of itself.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with safe_open(path, "pt") as file:
+        known = file.metadata() or {}
+    save_weights(load_file(path), Path(path), {**known, **notes})
 
 
 def export_half(state: dict[str, Tensor], path: str | Path, metadata: dict[str, str] | None = None) -> None:

@@ -1,4 +1,7 @@
-"""The node ``gallery``: tracks and crops of any number of trackers in, sightings in a store out. No images, no networks."""
+"""The node ``gallery``: tracks and crops of any number of trackers in, sightings in a store out.
+
+It sees no images and runs no networks.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,13 @@ class GalleryNode(Node):
                                                                     "retention_megabytes", "pending")))  # fmt: skip
         collector = CollectorConfig(crops=values["crops"], longest=values["longest"], gone_after=values["gone_after"])
         settings = WorkerSettings(
-            values["map_frame"], places, values["tf_timeout"], values["silence_warning"], values["live_period"], collector
-        )  # fmt: skip
+            values["map_frame"],
+            places,
+            values["tf_timeout"],
+            values["silence_warning"],
+            values["live_period"],
+            collector,
+        )
         self.worker = GalleryWorker(
             LiveWriter(self._store, store_config, on_kept=self._kept), settings, self._transforms, self._log
         )

@@ -94,7 +94,7 @@ class GalleryWorker:
         try:
             self._messages.put_nowait((camera, message))
         except queue.Full:
-            self._drop(camera, "overtaken", f"{QUEUE} messages wait: the store is too slow")
+            self._drop("overtaken", camera, f"{QUEUE} messages wait: the store is too slow")
 
     def stop(self, timeout: float) -> bool:
         """Take in what waits, end all sightings and write them; False where that did not end in time."""
@@ -140,7 +140,7 @@ class GalleryWorker:
         try:
             call()
         except Exception as error:
-            self._drop(camera, "internal_error", f"{type(error).__name__}: {error}", "error")
+            self._drop("internal_error", camera, f"{type(error).__name__}: {error}", "error")
 
     def _take(self, camera: str, message: Any) -> None:
         if isinstance(message, TrackedObjectArray):
@@ -153,18 +153,18 @@ class GalleryWorker:
     def _objects(self, camera: str, message: TrackedObjectArray) -> None:
         state, stamp = self.camera(camera), stamp_of(message)
         if message.header.stamp.nanosec >= NANOSECONDS or stamp < 0:
-            self._drop(camera, "stamp_invalid", f"the stamp of a message is {stamp} ns")
+            self._drop("stamp_invalid", camera, f"the stamp of a message is {stamp} ns")
             return
         tracked = []
         for thing in message.objects:
             try:
                 found = from_tracked_object(thing)
             except ValueError as error:  # a state that is none, a quaternion of length 0
-                self._drop(camera, "object_invalid", f"track {thing.track_id}: {error}")
+                self._drop("object_invalid", camera, f"track {thing.track_id}: {error}")
                 continue
             pose_is_wrong = found.pose is not None and not np.isfinite(found.pose).all()
             if pose_is_wrong or not np.isfinite([found.score, found.pose_confidence, *found.size]).all():
-                self._drop(camera, "object_invalid", f"track {thing.track_id} has numbers that are none")
+                self._drop("object_invalid", camera, f"track {thing.track_id} has numbers that are none")
                 continue
             tracked.append(found)
         to_map, place = self._place(camera, state, message.header.frame_id, stamp)
@@ -223,11 +223,11 @@ class GalleryWorker:
         except StoreError:
             fits = False  # it is busy or full; the crop itself waits with its sighting
         if kind is not None and not fits:
-            self._drop(camera, "other_embedding", f"its crops are described by {kind}, the store's are not")
+            self._drop("other_embedding", camera, f"its crops are described by {kind}, the store's are not")
         for entry in message.crops:
             crop = from_track_crop(entry)
             if crop is None:
-                self._drop(camera, "crop_invalid", f"a crop of track {entry.track_id} is no picture")
+                self._drop("crop_invalid", camera, f"a crop of track {entry.track_id} is no picture")
                 continue
             if not fits:
                 crop = replace(crop, embedding=None)
@@ -239,7 +239,7 @@ class GalleryWorker:
             try:
                 state.collector.tell([from_track_event(event)])
             except ValueError:
-                self._drop(camera, "event_invalid", f"an event of kind {event.kind[:40]!r}, which is none")
+                self._drop("event_invalid", camera, f"an event of kind {event.kind[:40]!r}, which is none")
 
     def _tick(self) -> None:
         now, settings = time.monotonic(), self.settings
@@ -255,7 +255,7 @@ class GalleryWorker:
                     self.writer.place(name, live.map_frame, live.pose, live.stamp_ns)
         self.writer.work(self.dropped())
 
-    def _drop(self, camera: str, reason: str, detail: str, level: str = "warning") -> None:
+    def _drop(self, reason: str, camera: str, detail: str, level: str = "warning") -> None:
         if camera:
             self.camera(camera).dropped[reason] += 1
         self._say(camera, reason, f"camera {camera}: dropped ({reason}): {detail}; further ones are counted", level)

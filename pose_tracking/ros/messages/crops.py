@@ -87,10 +87,9 @@ def from_track_crop(message: TrackCrop) -> CropCandidate | None:
     q, view = message.view, None
     if message.has_view and 0.9 < np.linalg.norm([q.x, q.y, q.z, q.w]) < 1.1:
         view = rotation_from_quaternion_xyzw([q.x, q.y, q.z, q.w])
-    return CropCandidate(
-        message.stamp.sec * NANOSECONDS + message.stamp.nanosec, box, int(message.area), float(message.sharpness), np.zeros((0, 0, 4), np.uint8), view,
-        image, embedding,
-    )  # fmt: skip
+    stamp, nothing = message.stamp.sec * NANOSECONDS + message.stamp.nanosec, np.zeros((0, 0, 4), np.uint8)
+    area, sharpness = int(message.area), float(message.sharpness)
+    return CropCandidate(stamp, box, area, sharpness, nothing, view, image, embedding)
 
 
 def picture_of(message: TrackCropArray) -> bytes | None:

@@ -38,13 +38,15 @@ def camera_preset(name_or_path: str) -> Path:
     return presets[name_or_path]
 
 
-def node_arguments(parameters: Mapping[str, Any], preset: Path | None = None) -> list[str]:
-    """Command-line arguments that give a node `parameters`, over those of `preset`."""
+def node_arguments(parameters: Mapping[str, Any], preset: Path | None = None, namespace: str = "") -> list[str]:
+    """Command-line arguments that give a node `parameters`, over those of `preset`, and a namespace."""
     import json
 
     arguments = ["--ros-args"]
     if preset is not None:
         arguments += ["--params-file", str(preset)]
+    if namespace:
+        arguments += ["-r", f"__ns:={namespace}"]
     for name, value in parameters.items():
         if isinstance(value, tuple):
             value = list(value) or [""]
@@ -63,20 +65,22 @@ def start_node(
     preset: Path | None = None,
     module: str = NODE_MODULE,
     environment: Mapping[str, str] | None = None,
+    namespace: str = "",
     **popen: Any,
 ) -> subprocess.Popen[bytes]:
-    """Start the tracker node in a process of its own.
+    """Start a node, by default the tracker, in a process of its own.
 
     Args:
         parameters: values that differ from the defaults.
         preset: parameter file to read first.
         module: module to run.
         environment: variables to add.
+        namespace: of the node, e.g. ``/left``.
         popen: passed on to `subprocess.Popen`.
     """
     variables = {k: v for k, v in os.environ.items() if k not in _BOOTSTRAP_VARIABLES}
     variables.update(environment or {})
-    command = [sys.executable, "-m", module, *node_arguments(parameters, preset)]
+    command = [sys.executable, "-m", module, *node_arguments(parameters, preset, namespace)]
     return subprocess.Popen(command, env=variables, **popen)
 
 

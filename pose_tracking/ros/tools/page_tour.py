@@ -1,0 +1,133 @@
+"""The page of a gallery, opened in a real browser: its pages looked at, one thing re-identified, screenshots taken."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from pose_tracking.gallery.filters import Filter
+from pose_tracking.gallery.sqlite_reader import SqliteReader
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+START_SECONDS = 120.0
+PAGES = (("identities", "/identities"), ("cameras", "/cameras"), ("live", "/live"), ("review", "/review"))
+
+
+def tour(store: Path, out: Path) -> list[str]:
+    """Look at the pages of a store; screenshots go to `out`.
+
+    Returns:
+        What was seen, or why nothing was, one line each.
+    """
+    missing = [name for name in ("pose_tracking.web", "playwright") if not _is_there(name)]
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        missing.append("Chromium (apt install chromium)")
+    if missing:
+        return [f"the page was not opened: missing {', '.join(missing)}"]
+    assert browser is not None
+    port = _free_port()
+    command = [sys.executable, "-m", "pose_tracking.cli", "web", "--store", str(store), "--port", str(port)]
+    with (out / "web.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=_environment())
+    try:
+        address = f"http://127.0.0.1:{port}"
+        if not _answers(address, server):
+            return [f"the page was not opened: the web server did not start; see {out / 'web.log'}"]
+        return _walk(address, browser, store, out)
+    finally:
+        server.terminate()
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _walk(address: str, browser: str, store: Path, out: Path) -> list[str]:
+    from playwright.sync_api import Error, sync_playwright
+
+    notes = []
+    # A sandbox of its own a browser cannot have where it runs as root, as in a container.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    try:
+        with sync_playwright() as playwright:
+            opened = playwright.chromium.launch(executable_path=browser, args=arguments)
+            page = opened.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(60_000)
+            for name, path in PAGES:
+                answer = page.goto(address + path)
+                if answer is None or not answer.ok:
+                    notes.append(f"page {path}: {'no answer' if answer is None else answer.status}")
+                    continue
+                page.wait_for_timeout(500)
+                page.screenshot(path=out / f"page-{name}.png")
+            notes += _reidentify(page, address, store, out)
+            opened.close()
+    except Error as error:
+        notes.append(f"the browser stopped: {str(error).splitlines()[0]}")
+    return notes
+
+
+def _reidentify(page: Any, address: str, store: Path, out: Path) -> list[str]:
+    """Press Re-identify on something that the cameras of two tables saw, and accept the best match of the other."""
+    with SqliteReader(store) as reader:
+        proposals = reader.proposals()
+        concerned = {i for p in proposals for i in (p.a, p.b)}
+        by_id = {s.id: s.identity for s in reader.find(Filter(ids=tuple(concerned)))} if concerned else {}
+        identities = reader.identities(Filter())
+    if not identities:
+        return ["the gallery is empty: nothing to re-identify"]
+    number = by_id[proposals[0].a] if proposals else identities[0].id
+    page.goto(f"{address}/identities/{number}")
+    page.click("#reidentify-button")
+    page.wait_for_selector("#reidentify")
+    found = page.locator("#reidentify .ranked > li")
+    notes = [f"Re-identify on identity {number}: {found.count()} ranked matches"]
+    page.screenshot(path=out / "page-reidentify.png", full_page=True)
+    accept = found.first.locator("form button").first if found.count() else None
+    if accept is None or not accept.count():
+        return notes
+    accept.click()
+    page.wait_for_load_state()
+    page.screenshot(path=out / "page-accepted.png", full_page=True)
+    with SqliteReader(store) as reader:
+        notes.append(f"the best match accepted: {len(reader.decisions())} decisions kept in the gallery")
+    return notes
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+def _answers(address: str, server: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/identities", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    return False
