@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from live_samples import SECOND, thing
 
 from pose_tracking.core.events import Event, EventKind
-from pose_tracking.core.results import TrackedObject, TrackState
+from pose_tracking.core.results import TrackState
 from pose_tracking.gallery.crops import CropCandidate
 from pose_tracking.gallery.live_collector import LiveCollector, LiveMessage
-
-SECOND = 1_000_000_000
 
 
 class Clock:
@@ -21,15 +20,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-def thing(track=1, age=1.0, name="mug_red", x=0.0, state=TrackState.CONFIRMED):
-    pose = np.eye(4)
-    pose[:3, 3] = x, 0, 1
-    return TrackedObject(
-        track, 2, name, state, pose, np.eye(6) * 1e-6, np.zeros(6), np.full(3, 0.1), 0.9, 0.8, np.array([0, 0, 9, 9]),
-        int(age * 10) + 1, age, 0, 0.0, 5,
-    )  # fmt: skip
 
 
 def message(stamp, *things, to_map=None):

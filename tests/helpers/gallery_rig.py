@@ -19,7 +19,7 @@ from node_harness import ROOT, own_domain
 from pose_tracking.msg import TrackCropArray, TrackedObjectArray
 from rclpy.executors import SingleThreadedExecutor
 
-from pose_tracking.core.results import TrackedObject, TrackState
+from pose_tracking.core.results import TrackedObject
 from pose_tracking.gallery.crop_selection import ChosenCrop
 from pose_tracking.gallery.crops import cut_out
 from pose_tracking.gallery.store import EmbeddingKind
@@ -31,16 +31,6 @@ MODULE = "pose_tracking.ros.gallery_node.main"
 KEPT = re.compile(r"sighting (\d+): (\S+) by (\S+) for .* kept")
 KIND = EmbeddingKind("made up", 4, "0123", 0.2)
 SECOND = 1_000_000_000
-
-
-def thing(track: int, name: str = "mug_red", x: float = 0.0, age: float = 1.0) -> TrackedObject:
-    """A confirmed track at x (m) before the camera."""
-    pose = np.eye(4)
-    pose[:3, 3] = x, 0, 1
-    return TrackedObject(
-        track, 2, name, TrackState.CONFIRMED, pose, np.eye(6) * 1e-6, np.zeros(6), np.full(3, 0.1), 0.9, 0.8,
-        np.array([0, 0, 9, 9]), int(age * 10) + 1, age, 0, 0.0, 5,
-    )  # fmt: skip
 
 
 class FakeTracker:

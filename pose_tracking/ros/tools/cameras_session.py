@@ -21,7 +21,7 @@ from pose_tracking.ros.messages.camera import camera_info, camera_transform, col
 
 from .session import NodeEnded, last_error
 
-START_SECONDS = 300.0
+START_SECONDS = 900.0  # a machine that is busy otherwise takes minutes to load three models
 ANSWER_SECONDS = 60.0
 QUIET_SECONDS = 5.0
 

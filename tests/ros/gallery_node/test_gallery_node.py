@@ -13,7 +13,8 @@ pytest.importorskip("sqlite_vec", reason="the gallery extra is not installed")
 import subprocess
 
 import numpy as np
-from gallery_rig import FakeTracker, GalleryRig, thing
+from gallery_rig import FakeTracker, GalleryRig
+from live_samples import thing
 
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.gallery.filters import Filter
