@@ -59,6 +59,7 @@ class LiveWriter:
         store: where to; it is closed by whoever opened it.
         config: how it is kept.
         link_config: how it is linked.
+        settings: noted with the recordings, e.g. ``{"model": "demo"}``.
         on_kept: called with the number of each sighting and the sighting itself, once it is on the disk.
         clock: a steady clock, seconds.
         wall_ns: the clock of this machine, nanoseconds since 1970.
@@ -76,12 +77,14 @@ class LiveWriter:
         store: GalleryStore,
         config: LiveStoreConfig | None = None,
         link_config: LinkConfig | None = None,
+        settings: Mapping[str, str] | None = None,
         on_kept: Callable[[int, Sighting], None] = lambda number, sighting: None,
         clock: Callable[[], float] = time.monotonic,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store, self.config, self._link_config = store, config or LiveStoreConfig(), link_config or LinkConfig()
         self._on_kept, self._clock, self._wall_ns = on_kept, clock, wall_ns
+        self._settings = {"live": True, **(settings or {})}
         self._run = uuid.uuid4().hex
         self._cameras: dict[str, _Camera] = {}
         self.dropped: dict[str, Counter[str]] = {}
@@ -178,7 +181,7 @@ class LiveWriter:
         if camera.recording is None:
             begun = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._wall_ns() / 1e9))
             text = f"live {name} {self._run} {camera.progress.start_ns}"
-            recording = Recording(name, f"live since {begun} UTC", fingerprint_of_text(text), {"live": True})
+            recording = Recording(name, f"live since {begun} UTC", fingerprint_of_text(text), self._settings)
             camera.recording = self._store.begin(recording)
         there, waiting = camera.recording, list(camera.pending)
         numbers = self._store.add(there.id, waiting, camera.progress)

@@ -41,7 +41,7 @@ def store(tmp_path):
 def writer_of(store, **options):
     clock, kept = Clock(), []
     writer = LiveWriter(
-        store, LiveStoreConfig(**options), on_kept=lambda n, s: kept.append((n, s.track_id)), clock=clock,
+        store, LiveStoreConfig(**options), settings={"model": "demo"}, on_kept=lambda n, s: kept.append((n, s.track_id)), clock=clock,
         wall_ns=lambda: NOW,
     )  # fmt: skip
     assert writer.accepts(KIND)
@@ -60,6 +60,7 @@ def test_sightings_are_kept_told_and_linked(store):
     see(writer, sighting("left", 1), sighting("right", 2, noise=0.1))
     writer.work({"left": {"tentative": 3}})
     assert [track for _, track in kept] == [1, 2]
+    assert store.recordings()[0].settings == {"live": True, "model": "demo"}
     assert {s.identity for s in store.find(Filter())} == {None}
     assert {r.camera: r.progress.dropped["tentative"] for r in store.recordings()} == {"left": 3, "right": 0}
     clock.now += 11

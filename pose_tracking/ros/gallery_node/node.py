@@ -70,7 +70,10 @@ class GalleryNode(Node):
             collector,
         )
         self.worker = GalleryWorker(
-            LiveWriter(self._store, store_config, on_kept=self._kept), settings, self._transforms, self._log
+            LiveWriter(self._store, store_config, settings={"model": values["model"]}, on_kept=self._kept),
+            settings,
+            self._transforms,
+            self._log,
         )
         for source in named:
             self._listen(source)

@@ -37,6 +37,13 @@ GALLERY_PARAMETERS: dict[str, Parameter] = {
     for parameter in (
         Parameter("store", "gallery.db", "file of the gallery; made where there is none", READ_ONLY),
         Parameter(
+            "model",
+            "demo",
+            "bundle that the trackers run: noted with what they see, so that it is known who describes a picture that "
+            "is searched for",
+            READ_ONLY,
+        ),
+        Parameter(
             "cameras",
             (),
             "cameras to listen to: NAME for the tracker node /NAME/tracker, or NAME=NODE; empty: every tracker that "
