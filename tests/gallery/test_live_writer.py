@@ -41,9 +41,13 @@ def store(tmp_path):
 def writer_of(store, **options):
     clock, kept = Clock(), []
     writer = LiveWriter(
-        store, LiveStoreConfig(**options), settings={"model": "demo"}, on_kept=lambda n, s: kept.append((n, s.track_id)), clock=clock,
+        store,
+        LiveStoreConfig(**options),
+        settings={"model": "demo"},
+        on_kept=lambda n, s: kept.append((n, s.track_id)),
+        clock=clock,
         wall_ns=lambda: NOW,
-    )  # fmt: skip
+    )
     assert writer.accepts(KIND)
     return writer, clock, kept
 
