@@ -133,6 +133,9 @@ class GalleryWorker:
                 tick_at = time.monotonic() + TICK_SECONDS
         for name, state in self.cameras.items():
             self.writer.add(name, state.collector.flush())
+            live = state.collector.live
+            if live is not None and self.settings.live_period:
+                self._guarded(name, lambda shown=live: self.writer.write_live(shown))  # type: ignore[misc]
         self._guarded("", lambda: self.writer.work(self.dropped(), at_once=True))
 
     def _guarded(self, camera: str, call: Callable[[], None]) -> None:
