@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Float32, UInt8
+from pose_tracking.core.arrays import Bool, Float, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
@@ -32,6 +32,7 @@ GREY = 128
 POOLED_GATE = (
     0.2  # 95 % of the views of one thing lie within 0.14 of each other, of things of other classes 1 % in 0.36
 )
+COLOR_GATE = 0.08  # of colour histograms, as of a tracker's detector that goes by them
 MIN_COVER = 0.02  # of a crop must be opaque
 
 
@@ -46,8 +47,7 @@ class CropEmbedder:
     Attributes:
         kind: what comes out.
 
-    Raises:
-        ConfigError: the detector cannot describe given boxes.
+    A detector that cannot describe given boxes, as one without a network, leaves the colours of the crop.
     """
 
     def __init__(self, bundle: ModelBundle, segmenter: Segmenter, embedding: AppearanceEmbedding | None) -> None:
@@ -66,8 +66,16 @@ class CropEmbedder:
         elif embedding is not None:
             name, gate = "identity embedding", bundle.config.tracking.embedding_gate
             files.append(bundle.appearance_weights)
-        probe = np.full((SHOWN, SHOWN, 4), 255, np.uint8)
-        dimensions = self.embed([probe]).shape[1]
+        probe, self._colors = np.full((SHOWN, SHOWN, 4), 255, np.uint8), None
+        try:
+            dimensions = self.embed([probe]).shape[1]
+        except ConfigError:
+            from pose_tracking.segmentation.external.identity import ColorHistogram
+
+            # A detector without a network has no features, but the picture has colours.
+            self._colors = ColorHistogram()
+            self.kind = EmbeddingKind("colour histogram", self._colors.dimensions, "none", COLOR_GATE)
+            return
         self.kind = EmbeddingKind(name, dimensions, "+".join(fingerprint(file) for file in files), gate)
 
     @classmethod
@@ -86,6 +94,10 @@ class CropEmbedder:
         return np.stack([self._embed(crop) for crop in crops])
 
     def _embed(self, crop: UInt8) -> Float32:
+        if self._colors is not None:
+            canvas, mask, box, _ = _before_grey(crop)
+            found = self._colors(RGBDFrame.of_color(canvas), box.astype(np.float32), mask[None])[0]
+            return np.asarray(found / max(float(np.linalg.norm(found)), 1e-12), np.float32)
         return descriptors(shown_alone(self._segmenter, self._obj_id, crop), self._embedding)[0]
 
 
@@ -93,8 +105,19 @@ def shown_alone(segmenter: Segmenter, obj_id: int, crop: UInt8) -> Instances:
     """What a detector says of a crop, (h, w, 4) RGBA, that it is shown alone before grey: one instance of its mask.
 
     Raises:
-        ConfigError: the crop is transparent all over.
+        ConfigError: the crop is transparent all over, or the detector cannot describe given boxes.
     """
+    canvas, mask, box, middle = _before_grey(crop)
+    # Of the focal length that the detector was trained at: pictures of others are scaled.
+    focal = segmenter.config.focal_length
+    frame = RGBDFrame.of_color(canvas, intrinsics=CameraIntrinsics(CANVAS, CANVAS, focal, focal, middle, middle))
+    found = segmenter.instances_at(frame, box, np.array([obj_id]))
+    found.masks[0] = mask
+    return found
+
+
+def _before_grey(crop: UInt8) -> tuple[UInt8, Bool, Float, float]:
+    """A crop in the middle of a grey picture; its mask there, its (1, 4) box, and the middle of the picture (px)."""
     opaque = crop[..., 3] > 127
     if opaque.mean() < MIN_COVER:
         raise ConfigError("the picture is transparent all over: nothing shows")
@@ -108,11 +131,4 @@ def shown_alone(segmenter: Segmenter, obj_id: int, crop: UInt8) -> Instances:
     canvas, mask = np.full((CANVAS, CANVAS, 3), GREY, np.uint8), np.zeros((CANVAS, CANVAS), bool)
     (height, width), x, y = shown.shape[:2], (CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2
     canvas[y : y + height, x : x + width], mask[y : y + height, x : x + width] = shown, inside
-    # Of the focal length that the detector was trained at: pictures of others are scaled.
-    focal, middle = segmenter.config.focal_length, CANVAS / 2 - 0.5
-    camera = CameraIntrinsics(CANVAS, CANVAS, focal, focal, middle, middle)
-    frame = RGBDFrame.of_color(canvas, intrinsics=camera)
-    box = np.array([[x, y, x + width, y + height]], float)
-    found = segmenter.instances_at(frame, box, np.array([obj_id]))
-    found.masks[0] = mask
-    return found
+    return canvas, mask, np.array([[x, y, x + width, y + height]], float), CANVAS / 2 - 0.5
