@@ -124,8 +124,8 @@ def evaluate_cameras(
                 config = CollectorConfig(background=background)
                 truth = _take_in(store, tracker, embedder, seed, views, rooms, frames, config)
                 link(store)
-                rooms = {camera.name: int(camera.name.partition("-")[0]) for camera in store.cameras()}
-                count_pairs(store, truth, rooms, counts)
+                room_of = {camera.name: int(camera.name.partition("-")[0]) for camera in store.cameras()}
+                count_pairs(store, truth, room_of, counts)
     return {
         "model": bundle.name, "seeds": list(seeds), "views": views, "rooms": rooms, "frames": frames,
         "embedding": str(embedder.kind), **scores_of(counts),

@@ -164,8 +164,7 @@ class LiveWriter:
 
     def _write_all(self, dropped: Mapping[str, Mapping[str, int]]) -> None:
         for name, camera in self._cameras.items():
-            lost = self.dropped.get(name, {})
-            camera.progress.dropped = Counter(dropped.get(name, {})) + Counter(lost)
+            camera.progress.dropped = Counter(dropped.get(name, {})) + self.dropped.get(name, Counter())
             if camera.progress.frames == 0:
                 continue
             try:

@@ -71,7 +71,7 @@ class Outputs:
             values["crop_period"],
             self._publishers["crops"].publish,
             self._publishers["crops"].get_subscription_count,
-            node.get_logger().warning,
+            self._warn,
         )
         if values["publish_markers"]:
             self._publishers["markers"] = create(MarkerArray, "~/markers", QUEUE)
@@ -82,6 +82,9 @@ class Outputs:
                 node.get_logger().warning("tf2_msgs is not installed: no TF is published")
             else:
                 self._publishers["tf"] = create(TFMessage, "/tf", QoSProfile(depth=100))
+
+    def _warn(self, text: str) -> None:
+        self._node.get_logger().warning(text)
 
     def close(self) -> None:
         """Take the publishers down."""

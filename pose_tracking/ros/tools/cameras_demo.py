@@ -151,7 +151,13 @@ def _play(cameras: list[_Camera], options: CamerasDemoOptions, store: Path) -> t
             stack.callback(stop_node, node)
             processes[camera.name] = node
         log = stack.enter_context((out / "gallery.log").open("wb"))
-        parameters = {"store": str(store), "model": options.model, "map_frame": "map", "link_every": 5.0}
+        parameters = {
+            "store": str(store),
+            "model": options.model,
+            "map_frame": "map",
+            "link_every": 5.0,
+            "silence_warning": 60.0,
+        }
         gallery = start_node(parameters, module=GALLERY_MODULE, stdout=log, stderr=subprocess.STDOUT)
         stack.callback(stop_node, gallery, 60.0)
         processes["gallery"] = gallery

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from pose_tracking.core.arrays import Bool, Float, Float32, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
-from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.geometry import invert_transform, make_transform
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.simulation.placement.shapes import Shape
@@ -134,7 +134,7 @@ class CropViews:
         # Things mostly stand; some lie as they fell.
         turn = Rotation.from_euler("z", rng.uniform(0, 2 * np.pi)) if rng.random() < 0.7 else Rotation.random(rng=rng)
         azimuth, elevation = 0.0, np.radians(rng.uniform(15, 65))
-        world = np.linalg.inv(looking_at(np.zeros(3), azimuth, elevation, distance))
+        world = invert_transform(looking_at(np.zeros(3), azimuth, elevation, distance))
         pose = world @ make_transform(turn.as_matrix(), -turn.apply(centre))
         surface = Surface.empty(side, side)
         draw(surface, [Body(thing.shape.caster, pose, 1, 1, thing.material)], camera)
@@ -185,7 +185,8 @@ def _found(rng: np.random.Generator, mask: Bool, hidden: float) -> Bool:
     kernel = np.ones((3, 3), np.uint8)
     found = mask.astype(np.uint8)
     if grown:
-        found = (cv2.dilate if grown > 0 else cv2.erode)(found, kernel, iterations=abs(grown))
+        change = cv2.dilate if grown > 0 else cv2.erode
+        found = np.asarray(change(found, kernel, iterations=abs(grown)), np.uint8)
     rows, columns = np.nonzero(found)
     if rng.random() < hidden and len(rows):
         angle = rng.uniform(0, 2 * np.pi)
