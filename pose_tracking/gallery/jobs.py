@@ -135,7 +135,9 @@ class IngestJob:
         """How it stands in a store."""
         from pose_tracking.networks.weights import fingerprint
 
-        known = {**self.known, "weights": fingerprint(bundle.segmentation_weights)}
+        # A bundle without training has none.
+        weights = fingerprint(bundle.segmentation_weights) if bundle.segmentation_weights.is_file() else "none"
+        known = {**self.known, "weights": weights}
         return Recording(self.camera, source.name if self.is_simulated else self.recording, self.fingerprint(), known)
 
 
