@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The gallery in a browser, with log-in, and as REST.", invoke_without_command=True)
 
-Store = Annotated[str, typer.Option(help="File of the gallery.")]
+Store = Annotated[str, typer.Option(help="File of the gallery, or postgresql://USER@HOST/NAME.")]
 Users = Annotated[Path | None, typer.Option(help="File of users; default: beside the gallery, STORE.users.")]
 Name = Annotated[str, typer.Argument(help="Name of the user.")]
 RoleName = Annotated[str, typer.Option(help="viewer (looks) or editor (says who is who, too).")]

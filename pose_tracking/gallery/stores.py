@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pose_tracking.core.errors import StoreError
+from pose_tracking.core.errors import ConfigError, StoreError
 
 from .postgres_schema import is_postgres
 from .sql_reader import SqlReader
@@ -26,6 +26,7 @@ def open_reader(store: str | Path) -> SqlReader:
         return PostgresReader(str(store))
     from .sqlite_reader import SqliteReader
 
+    _check(store)
     return SqliteReader(store)
 
 
@@ -43,6 +44,12 @@ def open_store(store: str | Path, make: bool = False) -> SqlStore:
         return PostgresStore(str(store))
     from .sqlite_store import SqliteStore
 
+    _check(store)
     if not make and not Path(store).expanduser().exists():
         raise StoreError(f"{store}: no such gallery; `pose-tracking gallery ingest` makes one")
     return SqliteStore(store)
+
+
+def _check(store: str | Path) -> None:
+    if "://" in str(store):
+        raise ConfigError(f"store {store}: no such kind; name a file, or postgresql://USER@HOST/NAME")

@@ -7,15 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from pose_tracking.core.errors import PoseTrackingError, StoreError
+from pose_tracking.core.errors import PoseTrackingError
 from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.linking.config import LinkConfig
 from pose_tracking.gallery.linking.linker import LinkReport, link
-from pose_tracking.gallery.sqlite_reader import SqliteReader
-from pose_tracking.gallery.sqlite_store import SqliteStore
 from pose_tracking.gallery.store import SAME, GalleryReader, GalleryStore
+from pose_tracking.gallery.stores import open_reader, open_store
 
 LOG = logging.getLogger(__name__)
 AT_MOST = 4000  # decisions that are looked through after a start
@@ -25,7 +23,7 @@ class Gallery:
     """Opens the store anew for each request, so that one that is replaced, restored or restarted is met as it is.
 
     Args:
-        store: file of the gallery.
+        store: file of the gallery, or ``postgresql://USER@HOST/NAME``.
     """
 
     def __init__(self, store: str) -> None:
@@ -38,15 +36,13 @@ class Gallery:
         Raises:
             StoreError: it is missing, damaged, of another version or being made.
         """
-        with SqliteReader(self.store) as opened:
+        with open_reader(self.store) as opened:
             yield opened
 
     @contextmanager
     def writer(self) -> Iterator[GalleryStore]:
         """The gallery, to write; one that is not there is not made."""
-        if not Path(self.store).expanduser().exists():
-            raise StoreError(f"{self.store}: no such gallery; `pose-tracking gallery ingest` makes one")
-        with SqliteStore(self.store) as opened:
+        with open_store(self.store) as opened:
             yield opened
 
 

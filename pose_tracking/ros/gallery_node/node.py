@@ -17,8 +17,8 @@ from rclpy.qos import QoSProfile
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
 from pose_tracking.gallery.collector import CollectorConfig
 from pose_tracking.gallery.live_writer import LiveStoreConfig, LiveWriter
-from pose_tracking.gallery.open_store import open_store
 from pose_tracking.gallery.sighting import Sighting
+from pose_tracking.gallery.stores import open_store
 from pose_tracking.msg import TrackCropArray, TrackedObjectArray, TrackEventArray
 from pose_tracking.ros.messages.tf import open_transforms
 from pose_tracking.ros.node.node_parameters import descriptor
@@ -57,7 +57,7 @@ class GalleryNode(Node):
                 self._transforms = open_transforms(self)
             except ConfigError as error:
                 self.get_logger().warning(f"no TF: {error}; only camera_poses say where cameras are")
-        self._store = open_store(values["store"])
+        self._store = open_store(values["store"], make=True)
         store_config = LiveStoreConfig(*(values[name] for name in ("link_every", "retention_days",
                                                                     "retention_megabytes", "pending")))  # fmt: skip
         collector = CollectorConfig(crops=values["crops"], longest=values["longest"], gone_after=values["gone_after"])

@@ -35,7 +35,7 @@ def _options(config: Any, names: Sequence[str]) -> tuple[Parameter, ...]:
 GALLERY_PARAMETERS: dict[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
-        Parameter("store", "gallery.db", "file of the gallery; made where there is none", READ_ONLY),
+        Parameter("store", "gallery.db", "file of the gallery or postgresql://..; made where there is none", READ_ONLY),
         Parameter(
             "model",
             "demo",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.gallery.open_store import open_store
+from pose_tracking.gallery.stores import open_store
 from pose_tracking.ros.gallery_node.parameters import (
     GALLERY_PARAMETERS,
     Source,
@@ -64,5 +64,5 @@ def test_places(tmp_path):
 def test_values_out_of_range_and_other_stores():
     with pytest.raises(ConfigError, match="retention_days"):
         GALLERY_PARAMETERS["retention_days"].coerce(-1.0)
-    with pytest.raises(ConfigError, match="no such kind of store"):
-        open_store("mysql://x")
+    with pytest.raises(ConfigError, match="no such kind"):
+        open_store("mysql://x", make=True)
