@@ -65,7 +65,9 @@ class Detecting:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the tracks and what was refused."""
+        """Forget the tracks, what was refused, and what the pose stage remembers of the frames before."""
+        if hasattr(self.estimator, "reset"):
+            self.estimator.reset()
         self._turns = NetworkTurns()
         self._refused = RefusedDetections()
 

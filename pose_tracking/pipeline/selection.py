@@ -13,6 +13,7 @@ from pose_tracking.bundles.pipeline_config import PipelineConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
+from pose_tracking.core.workers import map_at_once
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.scale.normalising import normalised, unscaled
@@ -97,7 +98,7 @@ def distinct_detections(
 
     Those that are dropped are counted in `report`.
     """
-    seen = [with_visible_part(detection, frame, depth_tracker) for detection in detections]
+    seen = map_at_once(partial(with_visible_part, frame=frame, depth_tracker=depth_tracker), detections)
     keep = without_duplicates(seen, depth_tracker.objects, partial(explained_share, frame, depth_tracker))
     if not keep.all():
         report.rejected["duplicate"] += int(np.count_nonzero(~keep))

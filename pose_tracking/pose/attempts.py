@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from pose_tracking.objects import ObjectModel
 from .config import PoseConfig
 from .fitting.scoring import InstanceView, Verification
 
+Known = TypeVar("Known", "PutOff", "InVain")
+
 # A prediction explains an instance whose points lie within so many diameters of it: what is farther off no ICP reaches.
 MOST_APART = 0.5
-# What was put off is an instance's of the next frame whose points lie within so many diameters of it.
+# What is known of an instance is that of the next frame's whose points lie within so many diameters of it.
 SAME_PLACE = 0.5
 
 
@@ -58,6 +61,23 @@ class PutOff:
     centre: Float
     tried: int
     frames: int
+
+
+@dataclass(frozen=True)
+class InVain:
+    """A search that has found nothing that fits.
+
+    Attributes:
+        obj_id: for which object.
+        centre: (3,) median of the instance's points, metres, in the camera frame, where it was last seen.
+        score: of the detector at the search.
+        frames: since then.
+    """
+
+    obj_id: int
+    centre: Float
+    score: float
+    frames: int = 0
 
 
 @dataclass(eq=False)
@@ -130,20 +150,26 @@ class Attempts:
         self._finds = poses
 
     @property
+    def was_searched(self) -> bool:
+        """Whether a search was run for it."""
+        return self._finds is not None
+
+    @property
     def _has_finds(self) -> bool:
         return self._finds is not None and self._later < len(self.poses) - 1 + len(self._finds)
 
-    def take_next(self) -> tuple[Float, Origin] | None:
-        """The next pose to try after the first ones, or None."""
+    def next_poses(self, count: int) -> list[tuple[Float, Origin]]:
+        """Up to `count` poses to try after the first ones; with `add_later` they have had their turn."""
         rank, others = self._later, len(self.poses) - 1
         if rank < others:
-            self._later += 1
-            return self.poses[1 + rank], Origin.NETWORK
-        if not self._has_finds:
-            return None
-        assert self._finds is not None
+            return [(pose, Origin.NETWORK) for pose in self.poses[1 + rank :][:count]]
+        finds = self.poses[:0] if self._finds is None else self._finds
+        return [(pose, Origin.SEARCH) for pose in finds[rank - others :][:count]]
+
+    def add_later(self, checked: Checked) -> None:
+        """Take in the outcome of the next pose of `next_poses`."""
         self._later += 1
-        return self._finds[rank - others], Origin.SEARCH
+        self.add(checked)
 
     def put_off(self) -> PutOff:
         """What is left, for the next frame."""
@@ -188,10 +214,10 @@ def is_near(pose: Float, other: Float, model: ObjectModel, config: PoseConfig) -
     return bool(angle < config.hypothesis_angle and apart < config.hypothesis_distance * model.diameter)
 
 
-def resumed(put_off: Sequence[PutOff], obj_id: int, points: Float, diameter: float) -> PutOff | None:
-    """What was put off of the instance of object `obj_id` at `points` (P, 3); None where nothing was."""
+def recalled(known: Sequence[Known], obj_id: int, points: Float, diameter: float) -> Known | None:
+    """What is known from frames before of the instance of object `obj_id` at `points` (P, 3); None where nothing is."""
     centre = centre_of(points)
-    own = [each for each in put_off if each.obj_id == obj_id]
+    own = [each for each in known if each.obj_id == obj_id]
     apart = [float(np.linalg.norm(each.centre - centre)) for each in own]
     # Points without a place (none measured) are never near: NaN compares false.
     near = [(distance, i) for i, distance in enumerate(apart) if distance < SAME_PLACE * diameter]

@@ -47,6 +47,12 @@ class ByGeometry:
         """What proposes poses of the objects whose shape is known."""
         return getattr(self._shaped, "predictor", None)
 
+    def reset(self) -> None:
+        """Forget what was learned of the frames before, where a stage remembers anything."""
+        for stage in (self._shaped, self._shapeless):
+            if hasattr(stage, "reset"):
+                stage.reset()
+
     def estimate(
         self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, Float] | None = None
     ) -> list[PoseEstimate | None]:

@@ -78,6 +78,13 @@ class SearchConfig:
         range=(0.0, 1.0),
         runtime=True,
     )
+    every: int = option(
+        10,
+        "a search that has found nothing that fits is run again only so many frames later where the object is still "
+        "detected there, no surer than it was; 1: in every frame",
+        range=(1, 10000),
+        runtime=True,
+    )
     rotations: int = option(240, "rotations tried per object, spread evenly over SO(3)", range=(24, 5000))
     keep: int = option(4, "rotations handed to ICP and the depth check", range=(1, 64), runtime=True)
     template_points: int = option(96, "points of an object as seen in each rotation", range=(16, 1000))

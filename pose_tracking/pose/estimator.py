@@ -11,14 +11,16 @@ import numpy as np
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances, PoseEstimate
+from pose_tracking.core.workers import map_at_once
 from pose_tracking.objects import ObjectSet
 
-from .attempts import Attempts, Checked, Origin, PutOff, explaining, is_near, resumed
+from .attempts import Attempts, Checked, Origin, explaining, recalled
 from .fitting.covariance import hypotheses_covariance
 from .fitting.icp import IcpRefiner, object_points
 from .fitting.scoring import Verifier
 from .following import follow
 from .hypotheses.search import RotationSearch
+from .trials import Trials
 from .uncertainty import covariance_on_depth
 
 if TYPE_CHECKING:
@@ -58,8 +60,12 @@ class PoseEstimator:
         self.icp = IcpRefiner(config.icp, objects)
         self.verifier = Verifier(config.verification, objects, config.depth_noise)
         self.search = RotationSearch(config.search, objects)
+        self.trials = Trials(config, objects, self.icp, self.verifier, self.search)
         self.config = config
-        self._put_off: list[PutOff] = []
+
+    def reset(self) -> None:
+        """Forget what frames before have left untried, or have searched for in vain."""
+        self.trials.reset()
 
     @property
     def checks(self) -> tuple[IcpRefiner, Verifier]:
@@ -81,6 +87,7 @@ class PoseEstimator:
         self.icp.config = config.icp
         self.verifier.config, self.verifier.depth_noise = config.verification, config.depth_noise
         self.search.config = config.search
+        self.trials.config = config
 
     def follow(
         self, frame: RGBDFrame, instances: Instances, starts: Sequence[Float | None]
@@ -101,21 +108,24 @@ class PoseEstimator:
         """
         started = time.perf_counter()
         if len(instances) == 0:
+            self.trials.run([], started)
             return []
         hypotheses = self.predictor.predict(frame, instances)
         estimates: list[PoseEstimate | None] = [None] * len(instances)
-        attempts: list[Attempts] = []
+        checked: list[int] = []
         for i in range(len(instances)):
             if not hypotheses.valid[i] or len(_usable(hypotheses, i)[0]) == 0:
                 continue
             if self.objects[int(instances.obj_ids[i])].mesh_path is None:
                 estimates[i] = self._unchecked(instances, hypotheses, i)
             else:
-                attempts.append(self._attempts(frame, instances, hypotheses, i, predicted or {}))
-        self._try_first(attempts)
-        put_off = self._try_others(attempts, started)
-        for one in attempts:
-            estimates[one.index] = self._chosen(one, hypotheses, one in put_off)
+                checked.append(i)
+        self.verifier.noise(frame)  # measured once, before several threads ask for it
+        attempts = map_at_once(lambda i: self._attempts(frame, instances, hypotheses, i, predicted or {}), checked)
+        put_off = self.trials.run(attempts, started)
+        chosen = map_at_once(lambda one: self._chosen(one, hypotheses, one in put_off), attempts)
+        for one, estimate in zip(attempts, chosen, strict=True):
+            estimates[one.index] = estimate
         return estimates
 
     def _unchecked(self, instances: Instances, hypotheses: PoseHypotheses, i: int) -> PoseEstimate:
@@ -139,7 +149,7 @@ class PoseEstimator:
     ) -> Attempts:
         """What is known of instance `i` before anything is tried."""
         obj_id, mask, score = int(instances.obj_ids[i]), instances.masks[i], float(instances.scores[i])
-        model = self.objects[obj_id]
+        model, search = self.objects[obj_id], self.config.search
         points = object_points(frame, mask, model.diameter, self.config.icp)
         start = explaining(
             predicted.get(obj_id, np.zeros((0, 4, 4))), model, points, instances.boxes[i], frame.intrinsics
@@ -153,61 +163,10 @@ class PoseEstimator:
             points=points,
             poses=_usable(hypotheses, i)[0],
             predicted=start,
-            likely=score >= self.config.search.min_score,
-            resumed=resumed(self._put_off, obj_id, points, model.diameter),
+            likely=score >= search.min_score
+            and not self.trials.searches.in_vain(obj_id, points, score, model.diameter, search.every),
+            resumed=recalled(self.trials.put_off, obj_id, points, model.diameter),
         )
-
-    def _try_first(self, attempts: list[Attempts]) -> None:
-        """Where a track expects the object, and the network's first hypothesis.
-
-        The latter is left out where it would come to the same: where the prediction convinces, and the hypothesis is
-        near. A track that has settled in a wrong pose, a half turn off perhaps, so has to win against the network in
-        each frame.
-        """
-        self._try([(one, one.predicted, Origin.TRACK) for one in attempts if one.predicted is not None])
-        both = [one for one in attempts if not self._settled(one)]
-        self._try([(one, one.poses[0], Origin.NETWORK) for one in both])
-        for one in both:
-            one.is_agreed = self._agreed(one)
-
-    def _settled(self, one: Attempts) -> bool:
-        if not one.tried or one.best.score < self.config.accept:
-            return False
-        return is_near(one.best.pose, one.poses[0], self.objects[one.obj_id], self.config)
-
-    def _agreed(self, one: Attempts) -> bool:
-        """Whether track and network, which do not know of each other, have come to one pose that needs no search."""
-        if one.predicted is None or one.best.score < self.config.search.below:
-            return False
-        track, network = one.tried
-        return is_near(track.pose, network.pose, self.objects[one.obj_id], self.config)
-
-    def _try_others(self, attempts: list[Attempts], started: float) -> list[Attempts]:
-        """More hypotheses, and finds of the search, where nothing convinces, as long as there is time.
-
-        Args:
-            attempts: the instances, of which the first poses were tried.
-            started: when the frame's poses were begun, by `time.perf_counter`.
-
-        Returns:
-            those that are left with something to try; it is remembered for the next frame.
-        """
-        budget = self.config.time_budget * 1e-3
-        left = [one for one in attempts if one.is_open(self.config)]
-        left.sort(key=lambda one: (-one.waited, -one.score))
-        first = True
-        while left and (first or not budget or time.perf_counter() - started < budget):
-            # With a budget one by one, so that it is kept; at least one, so that none waits for ever.
-            batch = left[:1] if budget else left
-            for one in batch:
-                if one.needs_search(self.config):
-                    one.found(self._search(one))
-            chosen = [(one, *following) for one in batch if (following := one.take_next()) is not None]
-            self._try(chosen)
-            left = [one for one in left if one.is_open(self.config)]
-            first = False
-        self._put_off = [one.put_off() for one in left]
-        return left
 
     def try_all(self, frame: RGBDFrame, instances: Instances) -> list[list[Checked]]:
         """All that `estimate` could choose from: each hypothesis and each find of the search, refined and checked.
@@ -223,41 +182,15 @@ class PoseEstimator:
             if not hypotheses.valid[i] or len(_usable(hypotheses, i)[0]) == 0:
                 continue
             one = self._attempts(frame, instances, hypotheses, i, {})
-            self._try([(one, pose, Origin.NETWORK) for pose in _usable(hypotheses, i)[0]])
-            self._try([(one, pose, Origin.SEARCH) for pose in self._search(one)])
-            everything[i] = [*one.tried, self._finish(one)]
+            self.trials.try_poses([(one, pose, Origin.NETWORK) for pose in _usable(hypotheses, i)[0]])
+            self.trials.try_poses([(one, pose, Origin.SEARCH) for pose in self.trials.find(one)])
+            everything[i] = [*one.tried, self.trials.finish(one)]
         return everything
-
-    def _try(self, poses: Sequence[tuple[Attempts, Float, Origin]]) -> None:
-        """Refine and check poses, and tell those that they are of."""
-        for one, pose, origin in poses:
-            # Where the track expects it, it is nearly there.
-            refined = self._refine(one, pose, final=origin is Origin.TRACK)
-            one.add(Checked(refined, self.verifier.verify(one.view, one.obj_id, refined), origin))
-
-    def _refine(self, one: Attempts, pose: Float, final: bool = False) -> Float:
-        noise = self.verifier.noise(one.view.frame).excess(pose[2, 3])
-        return np.asarray(self.icp.refine(one.obj_id, one.points, pose[None], final, noise).poses[0])
-
-    def _search(self, one: Attempts) -> Float:
-        """(K, 4, 4) finds of the rotation search; none where it is off or has too little to go by."""
-        if not self.config.search.enabled or len(one.points) < self.config.icp.min_points:
-            return np.zeros((0, 4, 4))
-        return self.search.candidates(one.obj_id, one.points, one.view.frame, one.mask)
-
-    def _finish(self, one: Attempts) -> Checked:
-        """The best pose after the last ICP, unless the frame then says less for it."""
-        best = one.best
-        if best.origin is Origin.TRACK:  # its ICP was the last one
-            return best
-        final = self._refine(one, best.pose, final=True)
-        check = self.verifier.verify(one.view, one.obj_id, final)
-        return Checked(final, check, best.origin) if check.score >= best.score else best
 
     def _chosen(self, one: Attempts, hypotheses: PoseHypotheses, cut_short: bool) -> PoseEstimate:
         """The estimate of the pose that the frame says most for."""
         poses, raw_poses, confidences = _usable(hypotheses, one.index)
-        best = self._finish(one)
+        best = self.trials.finish(one)
         after_icp = next((each.pose for each in one.tried if each.origin is Origin.NETWORK), None)
         covariance, systematic = self._covariance(one, best, poses, confidences)
         return PoseEstimate(

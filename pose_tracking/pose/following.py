@@ -12,6 +12,7 @@ import numpy as np
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances, PoseEstimate
+from pose_tracking.core.workers import map_at_once
 
 from .attempts import Checked, Origin
 from .config import PoseConfig
@@ -40,20 +41,21 @@ def follow(
     Returns:
         an estimate without the poses of a network; None where there is no start, or too little depth.
     """
-    estimates: list[PoseEstimate | None] = [None] * len(instances)
     least = max(config.icp.min_points, config.crop.min_points)
-    for i, start in enumerate(starts):
+
+    def from_start(i: int) -> PoseEstimate | None:
+        start = starts[i]
         if start is None:
-            continue
+            return None
         obj_id, mask = int(instances.obj_ids[i]), instances.masks[i]
         points = object_points(frame, mask, icp.objects[obj_id].diameter, config.icp)
         if len(points) < least:
-            continue
+            return None
         view, noise = verifier.view(frame, mask), verifier.noise(frame).excess(start[2, 3])
         pose = np.asarray(icp.refine(obj_id, points, start[None], final=True, noise=noise).poses[0])
         found = Checked(pose, verifier.verify(view, obj_id, pose), Origin.TRACK)
         covariance, systematic = covariance_on_depth(config.covariance, icp, verifier, view, obj_id, points, found)
-        estimates[i] = PoseEstimate(
+        return PoseEstimate(
             pose,
             found.score,
             covariance,
@@ -61,4 +63,6 @@ def follow(
             systematic=systematic,
             origin=found.origin.value,
         )
-    return estimates
+
+    verifier.noise(frame)  # measured once, before several threads ask for it
+    return map_at_once(from_start, range(len(instances)))

@@ -58,6 +58,11 @@ def forget(running: Running) -> None:
     running.tracker.reset()
 
 
+def untracked(running: Running) -> None:
+    """As `forget`, while the pose stage goes on."""
+    running.tracker.tracker.reset()
+
+
 WRONG = turned(3.1)
 # Ranks the rotations it finds badly: the right one is not the first.
 COARSE = replace(PoseConfig().search, rotations=24, alignments=0, template_points=16, points=16)
@@ -90,6 +95,8 @@ CASES = {
     "pose.search.below": Case(lambda s: s.checked(WRONG), 0.0, before=forget),
     "pose.search.min_score": Case(lambda s: s.checked(WRONG, score=0.5), 1.0, before=forget),
     "pose.search.keep": Case(lambda s: s.checked(WRONG, search=COARSE), 1, before=forget),
+    # What is found fits, but not as well as that: the search counts as one in vain.
+    "pose.search.every": Case(lambda s: s.checked(WRONG), 1, {"pose.search.below": 1.0}, before=untracked),
     "motion": Case(lambda s: s.given(behind(detect(flat(0.0), feature_at(0.0)))), "box"),
     "motion_weight": Case(lambda s: s.given(detect(flat(0.012), feature_at(0.0))), 1.0),
     "min_pose_confidence": Case(lambda s: s.believed(0.5, meshes=True), 0.9),

@@ -10,6 +10,7 @@ from block_scenes import CAMERA, LAMP, POST, STEPS, moved, random_pose, render, 
 from option_scenes import Known, Masks
 from scipy.spatial.transform import Rotation
 
+from pose_tracking.core import workers
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import PoseEstimate
 from pose_tracking.objects import ObjectSet
@@ -185,6 +186,88 @@ def test_the_search_waits_for_its_turn_too(objects: ObjectSet) -> None:
     found = [each for each in estimates if each.origin == "search"]
     assert found
     assert stairs.is_right(found[0])
+
+
+def searched(stairs: Stairs, estimator: PoseEstimator) -> list[int]:
+    """How many poses the search has found each time it is asked from now on; it goes on as it is."""
+    finds: list[int] = []
+    search = estimator.search.candidates
+
+    def counting(*args, **kwargs):
+        poses = search(*args, **kwargs)
+        finds.append(len(poses))
+        return poses
+
+    estimator.search.candidates = counting  # type: ignore[method-assign]
+    return finds
+
+
+IN_VAIN = PoseConfig(search=SearchConfig(below=1.0, every=4), accept=1.01)  # nothing convinces
+
+
+def test_a_search_in_vain_is_not_run_again_at_once(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 4)
+    estimator = stairs.estimator(stairs.off(150), stairs.off(120, seed=1), stairs.off(90, seed=2), config=IN_VAIN)
+    finds, tried = searched(stairs, estimator), []
+    for _ in range(9):
+        stairs.estimate(estimator)
+        tried.append(stairs.refined)
+    assert len(finds) == 3  # in the first frame, the fifth and the ninth
+    # Between them two hypotheses and the last ICP of the better one.
+    assert tried == [4 + finds[0], 3, 3, 3, 4 + finds[1], 3, 3, 3, 4 + finds[2]]
+
+
+def test_a_surer_detection_or_another_place_is_searched_at_once(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 4)
+    estimator = stairs.estimator(stairs.off(150), stairs.off(120, seed=1), config=IN_VAIN)
+    finds = searched(stairs, estimator)
+    seen = Masks(stairs.masks, [STEPS]).segment(stairs.frame)
+    for score in (0.5, 0.55, 0.65, 0.65):  # in a row
+        seen.scores[:] = score
+        estimator.estimate(stairs.frame, seen)
+    assert len(finds) == 2  # at 0.5, and at 0.65
+    elsewhere = Stairs(objects, 5)
+    elsewhere.estimate(estimator)
+    assert len(finds) == 3
+    stairs.estimate(estimator)
+    assert len(finds) == 3  # the first place is not forgotten for that
+    estimator.reset()
+    stairs.estimate(estimator)
+    assert len(finds) == 4
+
+
+def test_a_search_that_finds_it_is_run_again(objects: ObjectSet) -> None:
+    stairs = Stairs(objects, 4)
+    estimator = stairs.estimator(stairs.off(150), stairs.off(120, seed=1), config=PoseConfig())
+    finds = searched(stairs, estimator)
+    estimates = [stairs.estimate(estimator) for _ in range(3)]
+    assert all(stairs.is_right(each) and each.origin == "search" for each in estimates)
+    assert len(finds) == 3
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_nothing_but_the_time(objects: ObjectSet, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    places = [random_pose(np.random.default_rng(k)) for k in (5, 6, 7)]
+    for place, x in zip(places, (-0.14, 0.0, 0.14), strict=True):
+        place[0, 3] = x
+    frame, masks = render([(obj_id, pose) for obj_id, pose in zip((STEPS, LAMP, STEPS), places, strict=True)], seed=5)
+    seen = Masks(masks, [STEPS, LAMP, STEPS]).segment(frame)
+    rng = np.random.default_rng(0)
+    outcomes = []
+    for count in (1, threads):
+        monkeypatch.setattr(workers, "compute_threads", lambda count=count: count)
+        monkeypatch.setattr("pose_tracking.pose.trials.compute_threads", lambda count=count: count)
+        rng = np.random.default_rng(0)
+        estimator = PoseEstimator(PoseConfig(), objects, Known(*(moved(places[0], a, 0.01, rng) for a in (150, 8, 90))))
+        first = estimator.estimate(frame, seen)
+        starts = [each.pose if each else None for each in first]
+        outcomes.append([*first, *estimator.estimate(frame, seen), *estimator.follow(frame, seen, starts)])
+    for alone, beside in zip(*outcomes, strict=True):
+        assert (alone is None) == (beside is None)
+        if alone is not None and beside is not None:
+            np.testing.assert_array_equal(alone.pose, beside.pose)
+            np.testing.assert_array_equal(alone.covariance, beside.covariance)
+            assert (alone.origin, alone.fit) == (beside.origin, beside.fit)
 
 
 def test_time_to_spare_leaves_nothing(objects: ObjectSet) -> None:

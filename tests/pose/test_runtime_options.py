@@ -46,6 +46,7 @@ CHANGED = {
     "search.below": 0.0,
     "search.min_score": 1.0,
     "search.keep": 1,
+    "search.every": 1,
 }
 Weights = tuple[Path, Path]
 
@@ -127,7 +128,11 @@ def test_changing_an_option_changes_what_comes_out(
         fixed = predictor.predict(*seen)
         fixed = dataclasses.replace(fixed, poses=poses, raw_poses=poses, confidences=np.array([[0.9, 0.5]]))
         predictor.predict = lambda frame, instances: fixed  # type: ignore[method-assign]
+    if name == "search.every":  # every search is in vain
+        config = changed(changed(config, "search.below", 1.0), "accept", 1.01)
     estimator = PoseEstimator(config, objects, predictor)
+    if name == "search.every":
+        outcome(estimator, *seen)
     before = outcome(estimator, *seen)
     assert not differ(before, outcome(estimator, *seen))
 

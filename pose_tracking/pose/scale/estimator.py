@@ -91,6 +91,7 @@ class ScaleEstimator:
                 small = normalised(frame, scale)
                 obj_id = int(instances.obj_ids[i])
                 one = instances.select(np.array([i]))
+                self.estimator.reset()
                 (found,) = self.estimator.estimate(small, one, {obj_id: unscaled(pose, scale)[None]})
                 estimates[i] = None if found is None else rescaled(found, scale)
         for i, estimate in enumerate(estimates):
@@ -124,6 +125,7 @@ class ScaleEstimator:
         if len(instances) == 0:
             return best
         for scale in scales:
+            self.estimator.reset()  # what a search finds at one scale says nothing of the others
             for i, found in enumerate(self.estimator.estimate(normalised(frame, scale), instances, {})):
                 current = best[i]
                 if found is not None and (current is None or found.confidence > current.confidence):
