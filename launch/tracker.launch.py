@@ -28,7 +28,7 @@ ARGUMENTS = (
     ("fixed_frame", "", PARAMETERS["fixed_frame"].help),
     ("device", "auto", PARAMETERS["device"].help),
     ("engine", "", "auto, torch, openvino or onnxruntime; empty: what the model bundle says"),
-    ("precision", "", "auto, fp32 or bf16; empty: what the model bundle says"),
+    ("precision", "", "auto, fp32, bf16 or int8; empty: what the model bundle says"),
     ("threads", "0", PARAMETERS["threads"].help),
     ("rviz", "false", "whether to start RViz"),
     ("bag", "", "bag to replay into the node; empty: none"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pose_tracking.core.errors import ConfigError
 from pose_tracking.networks.engines.config import InferenceConfig
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ def build_segmenter(bundle: ModelBundle, device: str, inference: InferenceConfig
 
     Raises:
         BundleError: a file is corrupt or of another network, or the backend is not installed.
-        ConfigError: the engine asked for is not there.
+        ConfigError: the engine or precision asked for is not there.
     """
+    backend = bundle.config.segmentation.backend
+    if inference.precision == "int8" and backend in ("torchvision_zoo", "graph"):
+        raise ConfigError(f"precision 'int8': a detector of backend {backend!r} has none: take auto")
     segmenter, options = _BUILDERS[bundle.config.segmentation.backend](bundle, device, inference), bundle.config
     identity = options.segmentation.identity
     if identity == "roi":
@@ -38,9 +42,11 @@ def build_segmenter(bundle: ModelBundle, device: str, inference: InferenceConfig
 
 def _own(bundle: ModelBundle, device: str, inference: InferenceConfig) -> Segmenter:
     from pose_tracking.networks.engines.choice import choose_engine
+    from pose_tracking.networks.engines.quantized import stored
     from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter
 
-    engine = choose_engine(inference, device)
+    quantized = stored(bundle.path, bundle.segmentation_weights) if inference.precision == "int8" else None
+    engine = choose_engine(inference, device, quantized)
     obj_ids = bundle.config.objects.segmented or tuple(bundle.objects)  # the pipeline drops those not in the set
     return TorchvisionSegmenter(bundle.config.segmentation, obj_ids, bundle.segmentation_weights, device, engine)
 

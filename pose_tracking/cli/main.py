@@ -26,6 +26,7 @@ COMMANDS = {
     "search": ("search", "search"),
     "new-model": ("new_model", "new_model"),
     "calibrate": ("calibrate", "calibrate"),
+    "optimize": ("optimize", "optimize"),
     "simulate": ("simulate", "simulate"),
     "to-bag": ("to_bag", "to_bag"),
     "replay": ("replay", "replay"),

@@ -23,7 +23,7 @@ from pose_tracking.core.arrays import Bool, Float32, Int, UInt8
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.networks.backbone import FrozenNormConv
-from pose_tracking.networks.engines.engine import Engine, TorchEngine
+from pose_tracking.networks.engines.engine import Engine, Part, TorchEngine
 from pose_tracking.networks.weights import load_weights
 
 from .config import SegmentationConfig
@@ -195,12 +195,24 @@ class TorchvisionSegmenter:
         ones = torch.ones(len(labels))
         return self._instances(view, frame.depth.shape, images, features.maps, scaled, labels, ones)
 
+    @property
+    def trunk(self) -> Part:
+        """Backbone, pyramid and proposal head, as they go to the engine: nine tenths of the arithmetic."""
+        return self._parts.trunk
+
+    def trunk_input(self, frame: RGBDFrame) -> Tensor:
+        """(1, C, H, W) what the trunk sees of a frame."""
+        return self._input(frame)[1].tensors
+
     def _features(self, frame: RGBDFrame) -> tuple[NetworkView, ImageList, Features]:
+        view, images = self._input(frame)
+        return view, images, self._parts.features(images.tensors)
+
+    def _input(self, frame: RGBDFrame) -> tuple[NetworkView, ImageList]:
         view = NetworkView.of(frame, self.config)
         depths = [view.depth_channels(frame)] if self.config.depth else []
         on_torch = isinstance(self.engine, TorchEngine)
-        images = to_network_input([view.color(frame)], self.config, self.device, depths, channels_last=on_torch)
-        return view, images, self._parts.features(images.tensors)
+        return view, to_network_input([view.color(frame)], self.config, self.device, depths, channels_last=on_torch)
 
     def _instances(
         self,

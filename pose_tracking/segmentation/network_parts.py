@@ -16,6 +16,8 @@ from pose_tracking.networks.engines.engine import Engine, Part, Run
 from .config import SegmentationConfig
 from .depth import DEPTH_CHANNELS
 
+TRUNK = "detector's trunk"
+
 
 @dataclass(frozen=True)
 class Features:
@@ -72,13 +74,17 @@ class NetworkParts:
         model: the network with its weights, in evaluation mode; one without masks has no mask head.
         sizes: of what goes through it.
         engine: what runs the graphs; PyTorch follows weights that change, others do not.
+
+    Attributes:
+        trunk: backbone, pyramid and proposal head as a graph.
     """
 
     def __init__(self, model: GeneralizedRCNN, sizes: PartSizes, engine: Engine) -> None:
         self._model, self._levels = model, list(sizes.levels)
         box_input = torch.rand(2, sizes.channels, sizes.roi, sizes.roi)
         image = torch.rand(1, sizes.image_channels, sizes.side, sizes.side)
-        self._trunk: Run = engine.compile(Part("detector's trunk", _Trunk(model), (image,), ((2, 3),)))
+        self.trunk = Part(TRUNK, _Trunk(model), (image,), ((2, 3),))
+        self._trunk: Run = engine.compile(self.trunk)
         self._box_head: Run = engine.compile(Part("box head", _BoxHead(model), (box_input,), ((0,),)))
         if model.roi_heads.has_mask():
             mask_input = torch.rand(2, sizes.channels, sizes.mask_roi, sizes.mask_roi)

@@ -8,7 +8,7 @@ from pose_tracking.core.config import option, validate
 
 AUTO = "auto"
 ENGINES = (AUTO, "torch", "openvino", "onnxruntime")
-PRECISIONS = (AUTO, "fp32", "bf16")
+PRECISIONS = (AUTO, "fp32", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,15 @@ class InferenceConfig:
     precision: str = option(
         AUTO,
         "number format of the networks' arithmetic: auto takes bf16 with OpenVINO on a CPU that has it (AVX512-BF16, "
-        "AMX), fp32 otherwise. Weights, boxes and poses stay fp32",
+        "AMX), fp32 otherwise; int8 takes the detector's trunk that `pose-tracking optimize` has stored in the bundle, "
+        "and auto for all else. Weights, boxes and poses stay fp32",
         choices=PRECISIONS,
     )
 
     @property
     def asks_for_more_than_torch(self) -> bool:
         """Whether PyTorch in fp32 is not what is asked for by name."""
-        return self.engine not in (AUTO, "torch") or self.precision == "bf16"
+        return self.engine not in (AUTO, "torch") or self.precision in ("bf16", "int8")
 
     def with_given(self, engine: str | None = None, precision: str | None = None) -> InferenceConfig:
         """These options with those that are given in their place.

@@ -38,7 +38,7 @@ class Engine(ABC):
     """Runs parts of networks.
 
     Args:
-        precision: "fp32" or "bf16".
+        precision: "fp32" or "bf16"; of OpenVINO also "int8".
 
     Attributes:
         name: as in `InferenceConfig.engine`.

@@ -35,6 +35,11 @@ class GraphEngine(Engine):
         super().__init__(precision)
         self._cache = shared_cache(cache_folder("networks")) if cache is None else cache
 
+    @property
+    def _arithmetic(self) -> str:
+        """ "fp32" or "bf16": of what is not `exact`."""
+        return self.precision
+
     @abstractmethod
     def _facts(self) -> tuple[str, ...]:
         """Versions and hardware on which graphs depend."""
@@ -49,7 +54,7 @@ class GraphEngine(Engine):
 
     def compile(self, part: Part) -> Run:
         """What runs `part`; see `Engine`."""
-        precision = "fp32" if part.exact else self.precision
+        precision = "fp32" if part.exact else self._arithmetic
         sizes = tuple((tuple(tensor.shape), str(tensor.dtype)) for tensor in part.example)
         versions = torch.__version__, *self._facts()
         key = f"{self.name}-{digest(part.module, versions, sizes, part.varying, precision)}"

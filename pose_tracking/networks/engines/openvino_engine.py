@@ -1,13 +1,15 @@
-"""OpenVINO on the CPU: fp32, and bf16 where the CPU has it."""
+"""OpenVINO on the CPU: fp32, bf16 where the CPU has it, and int8 where a graph was made for it."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ import openvino
 import torch
 from torch import Tensor
 
+from pose_tracking.core.errors import BundleError
+
+from .cache import ModelCache
 from .engine import Part, Run
 from .graph_engine import GraphEngine, WithTupleOutput
 
@@ -38,6 +43,11 @@ def computes_bf16() -> bool:
     return "BF16" in shared_core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
 
 
+def computes_int8() -> bool:
+    """Whether OpenVINO multiplies 8 bit integers on this CPU."""
+    return "INT8" in shared_core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
 def properties(precision: str) -> dict[str, Any]:
     """How graphs are compiled for "fp32" or "bf16": for one frame at a time, with as many threads as PyTorch has."""
     return {
@@ -50,26 +60,89 @@ def properties(precision: str) -> dict[str, Any]:
 
 
 class OpenVinoEngine(GraphEngine):
-    """Runs parts as OpenVINO graphs, with as many threads as PyTorch has when they are loaded."""
+    """Runs parts as OpenVINO graphs, with as many threads as PyTorch has when they are loaded.
+
+    Args:
+        precision: "fp32", "bf16" or "int8"; the latter for the parts of `quantized`, for others the best of the former.
+        cache: as of `GraphEngine`.
+        quantized: graph files (OpenVINO's IR) in int8 by the name of their part; whose weights they have is for the
+            caller to see to.
+    """
 
     name = "openvino"
+
+    def __init__(
+        self, precision: str = "fp32", cache: ModelCache | None = None, quantized: Mapping[str, Path] | None = None
+    ) -> None:
+        super().__init__(precision, cache)
+        self._quantized = dict(quantized or {})
+
+    @property
+    def _arithmetic(self) -> str:
+        if self.precision == "int8":
+            return "bf16" if computes_bf16() else "fp32"
+        return self.precision
+
+    def compile(self, part: Part) -> Run:
+        """What runs `part`; see `Engine`.
+
+        Raises:
+            BundleError: its graph in int8 cannot be used.
+        """
+        file = self._quantized.get(part.name)
+        return super().compile(part) if file is None else self._from_file(part, file)
+
+    def _from_file(self, part: Part, file: Path) -> Run:
+        """The graph of a file, which is slow to compile and therefore kept as all others are."""
+        try:
+            content = file.read_bytes() + file.with_suffix(".bin").read_bytes()
+            facts = self._facts(), hashlib.sha256(content).hexdigest(), self._arithmetic, torch.get_num_threads()
+            key = f"{self.name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"
+            run = self._kept(key, self._arithmetic)
+            if run is None:
+                graph = shared_core().read_model(str(file))
+                compiled = shared_core().compile_model(graph, _DEVICE, properties(self._arithmetic))
+                self._cache.write(key, data := bytes(compiled.export_model().getvalue()))
+                run = self._load(data, self._arithmetic)
+            _check_shapes(part, run)
+        except Exception as error:  # OpenVINO fails in many ways
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise BundleError(
+                f"{file}: cannot run the {part.name} in int8 ({reason}): repeat `pose-tracking optimize`, or take "
+                "precision auto"
+            ) from error
+        return run
 
     def _facts(self) -> tuple[str, ...]:
         return openvino.get_version(), str(shared_core().get_property(_DEVICE, "FULL_DEVICE_NAME"))
 
     def _export(self, part: Part, precision: str) -> bytes:
-        with _untouched_root_logger():
-            graph = openvino.convert_model(WithTupleOutput(part.module), example_input=part.example)
-        shapes = [
-            openvino.PartialShape([-1 if d in varying else size for d, size in enumerate(tensor.shape)])
-            for tensor, varying in zip(part.example, part.varying, strict=True)
-        ]
-        graph.reshape(dict(enumerate(shapes)))
-        compiled = shared_core().compile_model(graph, _DEVICE, properties(precision))
+        compiled = shared_core().compile_model(converted(part), _DEVICE, properties(precision))
         return bytes(compiled.export_model().getvalue())
 
     def _load(self, data: bytes | memoryview, precision: str) -> Run:
         return _Graph(shared_core().import_model(io.BytesIO(data), _DEVICE, properties(precision)))
+
+
+def converted(part: Part) -> Any:
+    """The OpenVINO model of a part, its varying dimensions free."""
+    with _untouched_root_logger():
+        graph = openvino.convert_model(WithTupleOutput(part.module), example_input=part.example)
+    shapes = [
+        openvino.PartialShape([-1 if d in varying else size for d, size in enumerate(tensor.shape)])
+        for tensor, varying in zip(part.example, part.varying, strict=True)
+    ]
+    graph.reshape(dict(enumerate(shapes)))
+    return graph
+
+
+def _check_shapes(part: Part, run: Run) -> None:
+    """Raise unless a graph takes what the part takes and gives as much; its numbers are those of other weights."""
+    with torch.no_grad():
+        wanted = [tuple(output.shape) for output in part.module(*part.example)]
+    got = [tuple(output.shape) for output in run(*part.example)]
+    if wanted != got:
+        raise RuntimeError(f"it gives {got}, and not {wanted}")
 
 
 @contextmanager
