@@ -11,16 +11,20 @@ from pose_tracking.datasets.sample import Sample
 from pose_tracking.objects import ObjectSet
 
 SEQUENCE, INDEPENDENT = "sequence", "independent"
+SIZE = (640, 480)  # of the image, pixels
 STILLS = 2  # different stills per number of objects
 WARM_UP = {SEQUENCE: 5, INDEPENDENT: 2}  # frames before the clock counts: tracks begin, allocators and kernels settle
 _COPIES = 3  # of one object in a sequence, at most
 _DENSITY = 9  # objects that fit on a table of the usual size
 
 
-def render_sequence(objects: ObjectSet, count: int, frames: int, seed: int) -> list[Sample]:
-    """`frames` frames of 640x480 at 10 Hz of a table with `count` objects, some of which move, as the camera does.
+def render_sequence(
+    objects: ObjectSet, count: int, frames: int, seed: int, size: tuple[int, int] = SIZE
+) -> list[Sample]:
+    """`frames` frames of `size` at 10 Hz of a table with `count` objects, some of which move, as the camera does.
 
-    The camera's pose is not told, as by default to the node.
+    The camera's pose is not told, as by default to the node. Another size shows the same picture, as far as its shape
+    allows, by a camera with as much larger a focal length.
 
     Raises:
         PoseTrackingError: not so many find a place.
@@ -37,6 +41,9 @@ def render_sequence(objects: ObjectSet, count: int, frames: int, seed: int) -> l
         hidden=usual.hidden if count > _COPIES else 0.0,
         spread=spread,
         distance=(usual.distance[0], usual.distance[1] + 2 * (spread - usual.spread)),
+        width=size[0],
+        height=size[1],
+        focal=usual.focal * min(size[0] / usual.width, size[1] / usual.height),
     )
     simulator = SequenceSimulator(objects, config, seed)
     placed = sum(body.obj_id > 0 for body in simulator.placed)

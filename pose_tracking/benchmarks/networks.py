@@ -21,6 +21,8 @@ from torch.nn import functional as F
 
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
+from pose_tracking.networks.engines.choice import choose_engine
+from pose_tracking.networks.engines.engine import Engine, TorchEngine
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import CropConfig, PoseConfig
 from pose_tracking.pose.hypotheses.crops import make_crops
@@ -29,6 +31,8 @@ from pose_tracking.pose.networks.encoders import sample_embedding
 from pose_tracking.pose.networks.loss import rotation_from_quaternion
 from pose_tracking.pose.networks.network import PoseNet
 from pose_tracking.pose.networks.refiner import PoseRefineNet, points_in_pose_frame
+
+from .public_densefusion import PublicDenseFusion
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
@@ -54,17 +58,29 @@ PUBLISHED = PoseConfig(
 )
 
 
-def compare_networks(bundle: ModelBundle, frame: RGBDFrame, instances: Instances, device: str) -> dict[str, Any]:
+def compare_networks(
+    bundle: ModelBundle, frame: RGBDFrame, instances: Instances, device: str, checkout: Path | None = None
+) -> dict[str, Any]:
     """Median milliseconds for all `instances` of `frame`: crops, network and refinements, without ICP or depth check.
 
-    The variants take turns, so that a machine that slows down slows all of them.
+    The variants take turns, so that a machine that slows down slows all of them. With a `checkout` of the public code
+    (`public_densefusion`) it is one of them, and ours has its weights; how far their poses lie apart is said, too.
+
+    Raises:
+        ConfigError: the checkout cannot be used.
     """
     light = replace(PUBLISHED, encoder="light")
+    public = None if checkout is None else PublicDenseFusion(checkout, len(bundle.objects), PUBLISHED, device)
     own = replace(bundle.config.pose, hypotheses=1, hypothesis_pool=1, refine_iterations=REFINEMENTS)
     with tempfile.TemporaryDirectory(prefix="pose-tracking-networks-") as folder:
         published, light_predictor, own_predictor = (
             random_predictor(config, bundle.objects, Path(folder), device) for config in (PUBLISHED, light, own)
         )
+        engine = choose_engine(bundle.config.inference, device)
+        compiled = None if isinstance(engine, TorchEngine) else engine
+        fast = random_predictor(PUBLISHED, bundle.objects, Path(folder), device, compiled)
+        if public is not None:
+            published, fast = (public.ours(bundle.objects, Path(folder), each) for each in (None, compiled))
     crop = bundle.config.pose.crop
     variants: dict[str, Callable[[], object]] = {
         "published, one by one": lambda: predict_one_by_one(published, frame, instances),
@@ -74,6 +90,10 @@ def compare_networks(bundle: ModelBundle, frame: RGBDFrame, instances: Instances
             frame, instances
         ),
     }
+    if compiled is not None:
+        variants[f"published, batched, {compiled}"] = lambda: fast.predict(frame, instances)
+    if public is not None:
+        variants["public code, its loop"] = lambda: public.predict(frame, instances, bundle.objects)
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(ROUNDS + 1):
         for name, variant in variants.items():
@@ -88,17 +108,29 @@ def compare_networks(bundle: ModelBundle, frame: RGBDFrame, instances: Instances
         "crop_px": PUBLISHED.crop.size,
         "points": PUBLISHED.crop.points,
         "milliseconds": {name: float(np.median(values)) * 1e3 for name, values in seconds.items()},
+        "public_apart_mm": None if public is None else _apart(public, published, frame, instances, bundle.objects),
     }
 
 
-def random_predictor(config: PoseConfig, objects: ObjectSet, folder: Path, device: str) -> PosePredictor:
+def _apart(
+    public: PublicDenseFusion, published: PosePredictor, frame: RGBDFrame, instances: Instances, objects: ObjectSet
+) -> float:
+    """Largest distance, mm, of an object's position as the public code has it from where ours one by one has it."""
+    theirs = [pose[:3, 3] for pose in public.predict(frame, instances, objects)]
+    ours = [translation.numpy() for _, translation in predict_one_by_one(published, frame, instances)]
+    return max((float(np.linalg.norm(a - b)) * 1e3 for a, b in zip(theirs, ours, strict=True)), default=0.0)
+
+
+def random_predictor(
+    config: PoseConfig, objects: ObjectSet, folder: Path, device: str, engine: Engine | None = None
+) -> PosePredictor:
     """A predictor with random weights, made repeatable by a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         networks = {"pose": build_estimator(config.encoder, len(objects)), "refiner": PoseRefineNet(len(objects))}
     for name, network in networks.items():
         save_file(network.state_dict(), folder / f"{name}.safetensors")
-    return PosePredictor(config, objects, folder / "pose.safetensors", folder / "refiner.safetensors", device)
+    return PosePredictor(config, objects, folder / "pose.safetensors", folder / "refiner.safetensors", device, engine)
 
 
 @torch.inference_mode()

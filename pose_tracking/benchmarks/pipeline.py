@@ -24,7 +24,7 @@ from pose_tracking.evaluation.report.schema import STAGES
 from pose_tracking.networks.engines.config import ENGINES, PRECISIONS
 from pose_tracking.objects import ObjectSet
 
-from .frames import INDEPENDENT, SEQUENCE, WARM_UP, render_sequence, render_stills
+from .frames import INDEPENDENT, SEQUENCE, SIZE, WARM_UP, render_sequence, render_stills
 
 WORKER = f"{__package__}.worker"
 
@@ -41,6 +41,7 @@ class BenchmarkConfig:
         "what is shown: a moving sequence, in which tracks help, or independent stills, in which they do not",
         choices=(SEQUENCE, INDEPENDENT),
     )
+    size: tuple[int, int] = option(SIZE, "width and height of the image, of a sequence", unit="px", range=(64, 4096))
     frames: int = option(60, "timed frames for each number of objects", range=(1, 100000))
     segment_every: int | None = option(None, "as the pipeline's option; null: what the bundle says", range=(1, 1000))
     device: str = option("auto", "torch device; auto takes a GPU where there is one")
@@ -49,6 +50,9 @@ class BenchmarkConfig:
     precision: str | None = option(None, "their arithmetic; null: what the bundle says", choices=(None, *PRECISIONS))
     seed: int = option(0, "seed of the frames", range=(0, 2**31 - 1))
     networks: bool = option(False, "compare the pose stage with the published networks, batched and one by one")
+    densefusion_checkout: str | None = option(
+        None, "clone of github.com/j96w/DenseFusion, whose code joins that comparison"
+    )
 
 
 def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
@@ -84,7 +88,7 @@ def run_benchmark(config: BenchmarkConfig) -> dict[str, Any]:
 def _render(config: BenchmarkConfig, objects: ObjectSet, count: int) -> list[Sample]:
     if config.scenes == INDEPENDENT:
         return render_stills(objects, count, config.seed)
-    return render_sequence(objects, count, WARM_UP[SEQUENCE] + config.frames, config.seed)
+    return render_sequence(objects, count, WARM_UP[SEQUENCE] + config.frames, config.seed, config.size)
 
 
 def format_benchmark(data: dict[str, Any]) -> str:
@@ -134,4 +138,8 @@ def _format_networks(networks: dict[str, Any]) -> list[str]:
     ]
     for name, milliseconds in networks["milliseconds"].items():
         lines.append(f"  {name:<44} {milliseconds:7.0f} ms  {base / milliseconds:5.2f} times as fast")
+    if networks.get("public_apart_mm") is not None:
+        lines.append(
+            f"positions of the public code and of ours, same weights, lie {networks['public_apart_mm']:.2g} mm apart"
+        )
     return lines

@@ -137,7 +137,9 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         from .networks import compare_networks
 
         most = samples[frames[max(job["counts"])][0]]
-        networks = compare_networks(bundle, most.frame, _instances(most), str(device))
+        checkout = job.get("densefusion_checkout")
+        given = None if checkout is None else Path(checkout)
+        networks = compare_networks(bundle, most.frame, _instances(most), str(device), given)
     height, width = samples[0].frame.depth.shape
     return {
         "schema": SCHEMA,

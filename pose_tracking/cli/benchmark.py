@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from pose_tracking.benchmarks.pipeline import BenchmarkConfig
 
 LOGGER = logging.getLogger(__name__)
-SUBJECTS = ("pipeline", "tracking", "gallery")
+SUBJECTS = ("pipeline", "scaling", "tracking", "gallery")
 
 
 def benchmark(
     what: Annotated[
         str,
         typer.Argument(
-            help="pipeline: all stages on rendered frames; tracking: the tracker's update beside others; gallery: "
+            help="pipeline: all stages on rendered frames; scaling: the same from 1 to 30 objects, 320x240 to 1280x720 "
+            "pixels, 1 and 2 threads; tracking: the tracker's update beside others; gallery: "
             "search beside a scan with NumPy."
         ),
     ] = "pipeline",
@@ -33,7 +34,8 @@ def benchmark(
         typer.Option(
             "--count",
             min=1,
-            help="Objects in view; default 1, 5, 8, of tracking 5, 20, 50, 100, 200; sightings of a gallery: 100000.",
+            help="Objects in view; default 1, 5, 8, of scaling 1, 5, 10, 20, 30, of tracking 5, 20, 50, 100, 200; "
+            "sightings of a gallery: 100000.",
         ),
     ] = None,
     frames: Annotated[
@@ -66,10 +68,16 @@ def benchmark(
             help='pipeline: "published" compares the published pose networks, one by one and batched, with the light.'
         ),
     ] = None,
+    densefusion_checkout: Annotated[
+        Path | None,
+        typer.Option(
+            help="pipeline, with --networks published: clone of github.com/j96w/DenseFusion, whose code runs beside."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="pipeline: auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="pipeline: CPU threads; 0 takes those there are.")] = 0,
     engine: Annotated[str | None, typer.Option(help="pipeline: auto, torch, openvino, onnxruntime.")] = None,
-    precision: Annotated[str | None, typer.Option(help="pipeline: auto, fp32, bf16.")] = None,
+    precision: Annotated[str | None, typer.Option(help="pipeline: auto, fp32, bf16, int8.")] = None,
     baselines: Annotated[
         str | None,
         typer.Option(
@@ -88,12 +96,14 @@ def benchmark(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="JSON file to write the figures to; of tracking, also a plot beside it.")
+        Path | None,
+        typer.Option(help="JSON file to write the figures to; of tracking and scaling, also a plot beside it."),
     ] = None,
 ) -> None:
     """Time each stage at 1, 5 and 8 objects on rendered 640x480 sequences, and measure the peak memory.
 
-    The pipeline runs in a process of its own. `tracking` times the tracker's update alone, beside other trackers on the
+    The pipeline runs in a process of its own. `scaling` says how that time grows with objects, pixels and threads, one
+    at a time. `tracking` times the tracker's update alone, beside other trackers on the
     same made-up detections. Ratios are only comparable within one run.
     """
     if peers is not None:
@@ -103,6 +113,7 @@ def benchmark(
         "--model": model != "demo",
         "--objects": objects is not None,
         "--networks": networks is not None,
+        "--densefusion-checkout": densefusion_checkout is not None,
         "--device": device != "auto",
         "--threads": threads != 0,
         "--engine": engine is not None,
@@ -113,11 +124,16 @@ def benchmark(
     }
     for_tracking = {"--baselines": baselines is not None, "--soak": soak != 0}
     for_gallery = {"--store": store is not None}
+    by_itself = ("--networks", "--densefusion-checkout", "--threads", "--scenes", "--compare")
+    for_scaling = {name: given for name, given in for_pipeline.items() if name in by_itself}
     foreign = {
         "pipeline": {**for_tracking, **for_gallery},
         "tracking": {**for_pipeline, **for_gallery},
+        "scaling": {**for_scaling, **for_tracking, **for_gallery},
     }.get(what, {**for_pipeline, **for_tracking})
     check(what, foreign, networks, out)
+    if densefusion_checkout is not None:
+        check_checkout(densefusion_checkout, networks)
     if what == "gallery":
         _gallery(counts, frames, seed, store, out)
     elif what == "tracking":
@@ -138,8 +154,12 @@ def benchmark(
             precision=precision,
             seed=seed,
             networks=networks is not None,
+            densefusion_checkout=None if densefusion_checkout is None else str(densefusion_checkout),
         )
-        _pipeline(config, compare, out)
+        if what == "scaling":
+            _scaling(config, counts, out)
+        else:
+            _pipeline(config, compare, out)
 
 
 def check(what: str, given: Mapping[str, bool], networks: str | None, out: Path | None) -> None:
@@ -167,8 +187,22 @@ def check(what: str, given: Mapping[str, bool], networks: str | None, out: Path 
         check_writable(out.parent)
         if out.is_dir():
             raise OutputError(f"{out}: is a folder; name the JSON file to write")
-        if what == "tracking" and out.suffix == ".png":
+        if what in ("tracking", "scaling") and out.suffix == ".png":
             raise OutputError(f"{out}: name the JSON file to write; the plot gets its name with .png")
+
+
+def check_checkout(checkout: Path, networks: str | None) -> None:
+    """Check before the long run that the public code is there, and asked for.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    from pose_tracking.benchmarks.public_densefusion import import_networks
+    from pose_tracking.core.errors import ConfigError
+
+    if networks is None:
+        raise ConfigError("--densefusion-checkout says nothing without --networks published")
+    import_networks(checkout)
 
 
 def _pipeline(config: BenchmarkConfig, earlier: Path | None, out: Path | None) -> None:
@@ -192,6 +226,31 @@ def _pipeline(config: BenchmarkConfig, earlier: Path | None, out: Path | None) -
         raise typer.Exit(1)
 
 
+def _scaling(base: BenchmarkConfig, counts: list[int] | None, out: Path | None) -> None:
+    from pose_tracking.benchmarks.scaling import ScalingConfig, format_scaling, plot_scaling, run_scaling
+    from pose_tracking.core.config import validate
+    from pose_tracking.core.files import write_json
+
+    config = ScalingConfig() if counts is None else ScalingConfig(counts=base.counts)
+    validate(config, "benchmark scaling")
+    validate(base, "benchmark scaling")
+    data = run_scaling(config, base)
+    typer.echo(format_scaling(data))
+    if out is not None:
+        write_json(out, data)
+        _write_plot(out, plot_scaling(data))
+
+
+def _write_plot(out: Path, content: bytes) -> None:
+    """The plot beside the figures."""
+    from pose_tracking.core.files import atomic_path
+
+    plot = out.with_suffix(".png")
+    with atomic_path(plot) as temporary:
+        temporary.write_bytes(content)
+    typer.echo(f"figures: {out}, plot: {plot}")
+
+
 def _tracking(
     counts: list[int] | None, frames: int | None, baselines: str | None, soak: int, seed: int, out: Path | None
 ) -> None:
@@ -202,7 +261,7 @@ def _tracking(
         run_tracking_benchmark,
     )
     from pose_tracking.core.config import validate
-    from pose_tracking.core.files import atomic_path, write_json
+    from pose_tracking.core.files import write_json
 
     config = TrackingBenchmarkConfig(
         counts=tuple(sorted(set(counts or (5, 20, 50, 100, 200)))),
@@ -216,10 +275,7 @@ def _tracking(
     typer.echo(format_tracking(data))
     if out is not None:
         write_json(out, data)
-        plot = out.with_suffix(".png")
-        with atomic_path(plot) as temporary:
-            temporary.write_bytes(plot_tracking(data))
-        typer.echo(f"figures: {out}, plot: {plot}")
+        _write_plot(out, plot_tracking(data))
 
 
 def _gallery(counts: list[int] | None, searches: int | None, seed: int, store: str | None, out: Path | None) -> None:

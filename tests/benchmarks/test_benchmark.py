@@ -141,6 +141,14 @@ def test_sequences_hold_the_number_asked_for_and_move(objects, count):
     assert not np.allclose(objects_of(samples[0])[0].pose, objects_of(samples[2])[0].pose)
 
 
+def test_a_sequence_of_another_size_shows_the_same(objects):
+    usual, large = (render_sequence(objects, 2, 1, seed=0, size=size)[0] for size in ((640, 480), (1280, 720)))
+    assert large.frame.depth.shape == (720, 1280)
+    assert large.frame.intrinsics.fx == pytest.approx(1.5 * usual.frame.intrinsics.fx)
+    for one, other in zip(objects_of(usual), objects_of(large), strict=True):
+        np.testing.assert_allclose(one.pose, other.pose, atol=1e-9)
+
+
 @pytest.mark.parametrize("scenes", [SEQUENCE, INDEPENDENT])
 def test_a_run_in_its_own_process(random_bundle, scenes):
     data = run_benchmark(BenchmarkConfig(model=str(random_bundle), counts=(2,), frames=2, threads=1, scenes=scenes))
