@@ -22,7 +22,8 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> Float:
 
 def mask_box(mask: Bool) -> Int | None:
     """(4,) tight box around the true pixels of a (H, W) mask, ready for slicing; None for an empty mask."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    if not len(columns):
+    rows = np.flatnonzero(mask.any(1))
+    if not len(rows):
         return None
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.int64)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, valid_depth
+from pose_tracking.core.arrays import Bool, Float32, Int, valid_depth
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
@@ -61,9 +61,21 @@ def gate(
 def size_ratio(mask: Bool, frame: RGBDFrame, diameter: float) -> float | None:
     """Longer side of a mask's box (m, at the mask's median depth) over `diameter`; None without a pixel or depth."""
     box = mask_box(mask)
-    depth = frame.depth[mask]
-    depth = depth[valid_depth(depth)]
-    if box is None or len(depth) == 0:
+    if box is None:
+        return None
+    depth = _depth_within(mask, box, frame)
+    return _size_ratio(box, depth[valid_depth(depth)], frame, diameter)
+
+
+def _depth_within(mask: Bool, box: Int, frame: RGBDFrame) -> Float32:
+    """(P,) depth of the frame on a mask: looked for in its box alone, which is far smaller than the image."""
+    x0, y0, x1, y1 = box.tolist()
+    return np.asarray(frame.depth[y0:y1, x0:x1][mask[y0:y1, x0:x1]])
+
+
+def _size_ratio(box: Int, depth: Float32, frame: RGBDFrame, diameter: float) -> float | None:
+    """`size_ratio` of a mask with a box and valid depths (P,)."""
+    if len(depth) == 0:
         return None
     width, height = (box[2] - box[0]) / frame.intrinsics.fx, (box[3] - box[1]) / frame.intrinsics.fy
     return max(width, height) * float(np.median(depth)) / diameter
@@ -71,14 +83,17 @@ def size_ratio(mask: Bool, frame: RGBDFrame, diameter: float) -> float | None:
 
 def _reason(mask: Bool, frame: RGBDFrame, diameter: float | None, config: SegmentationConfig) -> str | None:
     """Why the instance under `mask` is rejected, or None."""
-    if not mask.any():
+    box = mask_box(mask)
+    if box is None:
         return EMPTY_MASK
     if not frame.has_depth:
         return None
-    covered = float(valid_depth(frame.depth[mask]).mean())
+    depth = _depth_within(mask, box, frame)
+    valid = valid_depth(depth)
+    covered = float(valid.mean())
     if covered == 0 or covered < config.min_depth_coverage:
         return NO_DEPTH
-    ratio = None if diameter is None else size_ratio(mask, frame, diameter)
+    ratio = None if diameter is None else _size_ratio(box, depth[valid], frame, diameter)
     if ratio is None:
         return None
     if ratio < config.min_size_ratio:

@@ -250,7 +250,7 @@ class TorchvisionSegmenter:
         heads.score_thresh, heads.nms_thresh = config.score_threshold, config.nms_iou
         # Near-duplicates of two classes are thinned out below, so that as many may still be dropped.
         heads.detections_per_img = 2 * config.max_detections
-        class_logits, regression = self._parts.classify(heads.box_roi_pool(maps, proposals, sizes))
+        class_logits, regression = self._parts.classify(self._parts.box_features(maps, proposals[0], sizes))
         all_boxes, all_scores, all_labels = heads.postprocess_detections(class_logits, regression, proposals, sizes)
         boxes, scores, labels = all_boxes[0], all_scores[0], all_labels[0]
         order = torch.argsort(scores, descending=True, stable=True)

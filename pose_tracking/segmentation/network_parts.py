@@ -11,12 +11,14 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 
+from pose_tracking.core.workers import compute_threads, map_at_once
 from pose_tracking.networks.engines.engine import Engine, Part, Run
 
 from .config import SegmentationConfig
 from .depth import DEPTH_CHANNELS
 
 TRUNK = "detector's trunk"
+_FEWEST_BOXES = 16  # that are worth a thread
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,16 @@ class NetworkParts:
         objectness, deltas = concat_box_prediction_layers(features.logits, features.deltas)
         boxes = rpn.box_coder.decode(deltas, anchors).view(len(anchors), -1, 4)
         return list(rpn.filter_proposals(boxes, objectness, images.image_sizes, counts)[0])
+
+    def box_features(self, maps: OrderedDict[str, Tensor], boxes: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
+        """(N, C, S, S) RoIAlign features of the box head, of (N, 4) boxes in the one image.
+
+        PyTorch's RoIAlign computes on one thread: each of ours takes a part of the boxes.
+        """
+        pool, parts = self._model.roi_heads.box_roi_pool, min(compute_threads(), len(boxes) // _FEWEST_BOXES)
+        if parts < 2 or pool.scales is None or boxes.is_cuda:  # the first call finds out the strides of the levels
+            return pool(maps, [boxes], sizes)
+        return torch.cat(map_at_once(lambda some: pool(maps, [some], sizes), torch.chunk(boxes, parts)))
 
     def classify(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, S, S) RoIAlign features to class logits (N, K + 1) and box regression (N, 4 (K + 1))."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from torchvision.models.detection.image_list import ImageList
 
 from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.core import workers
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.networks.engines.choice import choose_engine
 from pose_tracking.networks.engines.config import InferenceConfig
 from pose_tracking.networks.engines.engine import Engine, TorchEngine
-from pose_tracking.segmentation import SegmentationConfig
+from pose_tracking.segmentation import SegmentationConfig, network_parts
 from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn
 from pose_tracking.segmentation.network_parts import NetworkParts, PartSizes
 from pose_tracking.simulation.sequences.plain import SequenceConfig, SequenceSimulator
@@ -129,3 +131,22 @@ def test_the_bundle_hands_its_options_on(bundle: ModelBundle) -> None:
     pytest.importorskip("openvino")
     segmenter = bundle.build_segmenter("cpu", InferenceConfig("openvino", "fp32"))
     assert str(segmenter.engine) == "openvino fp32"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", [0, 1, 40, 150])
+def test_boxes_that_threads_share_have_the_same_features(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SegmentationConfig()
+    torch.manual_seed(0)
+    parts = NetworkParts(build_mask_rcnn(config, 2).eval(), PartSizes.of(config), TorchEngine())
+    maps = OrderedDict((str(s), torch.rand(1, config.fpn_channels, 480 // s, 640 // s)) for s in config.strides)
+    corners = torch.rand(count, 2) * torch.tensor([600.0, 440.0])
+    boxes = torch.cat([corners, corners + 2 + 100 * torch.rand(count, 2)], 1)
+    features = []
+    for threads in (1, 3, 3):
+        monkeypatch.setattr(network_parts, "compute_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(workers, "compute_threads", lambda threads=threads: threads)
+        with torch.inference_mode():
+            features.append(parts.box_features(maps, boxes, [(480, 640)]))
+    assert features[0].shape == (count, config.fpn_channels, config.roi_size, config.roi_size)
+    assert torch.equal(features[0], features[1])
+    assert torch.equal(features[0], features[2])
