@@ -11,7 +11,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.geometry import nearest_equivalent
+from pose_tracking.core.geometry import block_rotation, nearest_equivalent
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.objects import ObjectModel
 
@@ -63,7 +63,7 @@ class PoseSample:
         pose = camera_pose @ estimate.pose
         if before is not None:
             pose = nearest_equivalent(pose, before.pose, model.symmetries)
-        turn = np.kron(np.eye(2), camera_pose[:3, :3])
+        turn = block_rotation(camera_pose[:3, :3])
         centre = pose[:3, :3] @ middle_of(model) + pose[:3, 3]
         return cls(stamp_ns, pose, centre, turn @ estimate.covariance @ turn.T, estimate.confidence)
 

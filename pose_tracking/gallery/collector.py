@@ -12,7 +12,7 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.core.config import option
 from pose_tracking.core.events import Event, EventKind
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import rotation_angle
+from pose_tracking.core.geometry import block_rotation, rotation_angle
 from pose_tracking.core.results import TrackedObject
 
 from .crops import CropCandidate, CropPool, as_crop, cut_out, whole_box
@@ -183,7 +183,7 @@ class SightingCollector:
             return
         pose, covariance = thing.pose, np.zeros((6, 6)) if thing.covariance is None else thing.covariance
         if camera_pose is not None:
-            turn = np.kron(np.eye(2), camera_pose[:3, :3])
+            turn = block_rotation(camera_pose[:3, :3])
             pose, covariance = camera_pose @ pose, turn @ covariance @ turn.T
         entry.last = (stamp_ns, pose, covariance)
         config = self.config

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Bool, Float
-from pose_tracking.core.geometry import make_transform, nearest_equivalent
+from pose_tracking.core.geometry import block_rotation, make_transform, nearest_equivalent
 
 from .config import TrackingConfig
 from .mahalanobis import pairs_within, pose_residual, squared_length
@@ -114,7 +114,7 @@ def move_camera(filters: Sequence[PoseFilter], motion: Float) -> None:
     position = np.array([f.position for f in filters]) @ turn.T + motion[:3, 3]
     rotation = turn @ np.array([f.rotation for f in filters])
     velocity = (np.array([f.velocity for f in filters]).reshape(-1, 2, 3) @ turn.T).reshape(-1, 6)
-    turns = np.kron(np.eye(4), turn)
+    turns = block_rotation(turn, 4)
     covariance = turns @ np.array([f.covariance for f in filters]) @ turns.T
     _put(filters, position, rotation, velocity, covariance)
 

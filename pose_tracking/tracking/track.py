@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.geometry import rotation_angle
+from pose_tracking.core.geometry import block_rotation, rotation_angle
 from pose_tracking.core.results import Detection, TrackedObject, TrackState
 from pose_tracking.objects import ObjectModel
 
@@ -60,7 +60,7 @@ class Track:
         detection = self.measured(detection)
         if detection.pose is not None:
             self.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
-        self._systematic = np.zeros((6, 6))
+        self._systematic: Float | None = None
         self.keep_systematic(detection)
         self.score, self.pose_confidence = detection.score, 0.0
         self.hits = 0
@@ -177,14 +177,14 @@ class Track:
     def keep_systematic(self, detection: Detection) -> None:
         """Remember the systematic error of a measured pose, along the object's axes: camera and object may move on."""
         if self.filter is not None and detection.pose is not None and detection.pose.systematic is not None:
-            turn = np.kron(np.eye(2), self.filter.rotation)
+            turn = block_rotation(self.filter.rotation)
             self._systematic = turn.T @ detection.pose.systematic @ turn
 
     def _published_covariance(self) -> Float | None:
         """(6, 6) covariance of `pose` against the truth: the filter's, and what no number of frames averages out."""
-        if self.filter is None:
-            return None
-        turn = np.kron(np.eye(2), self.filter.rotation)
+        if self.filter is None or self._systematic is None:
+            return None if self.filter is None else self.filter.pose_covariance
+        turn = block_rotation(self.filter.rotation)
         return np.asarray(self.filter.pose_covariance + turn @ self._systematic @ turn.T)
 
     def mark_missed(self, config: TrackingConfig, searched: bool = True) -> None:

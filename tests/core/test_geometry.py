@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.geometry import (
+    block_rotation,
     invert_transform,
     make_transform,
     quaternion_xyzw,
@@ -21,6 +22,12 @@ rotation = st.tuples(vector, st.floats(0, np.pi)).map(
     lambda av: Rotation.from_rotvec(av[0] / max(np.linalg.norm(av[0]), 1e-3) * av[1]).as_matrix()
 )
 transform = st.tuples(rotation, vector).map(lambda rt: make_transform(*rt))
+
+
+def test_a_rotation_in_each_block_turns_vectors_laid_end_to_end() -> None:
+    turn = Rotation.from_rotvec([0.3, -0.5, 0.2]).as_matrix()
+    for count in (1, 2, 4):
+        np.testing.assert_array_equal(block_rotation(turn, count), np.kron(np.eye(count), turn))
 
 
 @given(transform)

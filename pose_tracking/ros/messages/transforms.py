@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.geometry import block_rotation
 from pose_tracking.core.results import TrackedObject
 
 
@@ -16,7 +15,7 @@ def in_frame(tracked: TrackedObject, transform: Float) -> TrackedObject:
     Velocities are turned, not corrected for a motion of the frames against each other: they stay those against the
     frame that the tracker was given the camera's poses in.
     """
-    turn = np.kron(np.eye(2), transform[:3, :3])
+    turn = block_rotation(transform[:3, :3])
     return replace(
         tracked,
         pose=None if tracked.pose is None else transform @ tracked.pose,
