@@ -24,7 +24,11 @@ ARGUMENTS = (
     ("camera", "default", f"camera preset ({', '.join(camera_presets())}) or a parameter file"),
     ("lambda", "", "share of motion in the association cost, 0 to 1; empty: what the model bundle says"),
     ("motion", "", "what motion compares: box, pose or both; empty: what the model bundle says"),
-    ("segment_every", "", "run the detector on every n-th frame; empty: what the model bundle says"),
+    (
+        "segment_every",
+        "",
+        "run the detector on every n-th frame, 0: as often as there is time; empty: what the model bundle says",
+    ),
     ("fixed_frame", "", PARAMETERS["fixed_frame"].help),
     ("device", "auto", PARAMETERS["device"].help),
     ("engine", "", "auto, torch, openvino or onnxruntime; empty: what the model bundle says"),

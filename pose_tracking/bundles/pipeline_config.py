@@ -8,6 +8,8 @@ from pose_tracking.core.config import option
 from pose_tracking.events.config import EventConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
+AUTO = 0  # of `segment_every`
+
 
 @dataclass(frozen=True)
 class PipelineConfig:
@@ -49,9 +51,27 @@ class PipelineConfig:
         1,
         "the detector runs on every n-th frame; between them poses are tracked on the depth, from where their "
         "tracks predict them (without meshes: are predicted only, since nothing could tell a track that is lost). It "
-        "runs early where a track has just begun or been lost, and on every frame while there is no track",
+        "runs early where a track has just begun or been lost, and on every frame while there is no track. 0, or the "
+        "word auto: as often as there is time before the camera's next frames, and once a second at least",
         unit="frames",
-        range=(1, 1000),
+        range=(0, 1000),
+        runtime=True,
+        words={"auto": AUTO},
+    )
+    detector_thread: bool = option(
+        False,
+        "run the detector and the pose stage on their frame in a thread beside the frames that follow, which are "
+        "tracked on the depth meanwhile; its detections are found again in the frame with which they are joined in. No "
+        "frame then waits for the detector. In line as ever where nothing is confirmed yet, without depth, and where "
+        "an object has no mesh",
+        runtime=True,
+    )
+    detector_delay: int = option(
+        0,
+        "with detector_thread: its detections are joined in so many frames after theirs, waited for if need be, so "
+        "that a recording gives the same results each time; 0: with the first frame that comes once they are there",
+        unit="frames",
+        range=(0, 100),
         runtime=True,
     )
     network_every: int = option(

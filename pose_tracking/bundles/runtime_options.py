@@ -32,6 +32,7 @@ class RuntimeOption:
         default: its default.
         help, unit, range, choices: see `core.config.option`.
         formerly: its name in the version before, still taken; "" where it is the same.
+        words: what may be said in place of a number, and which one it stands for.
     """
 
     name: str
@@ -42,6 +43,7 @@ class RuntimeOption:
     range: tuple[float, float] | None
     choices: tuple[str, ...] | None
     formerly: str
+    words: Mapping[str, int]
 
     @property
     def stage(self) -> str:
@@ -74,8 +76,9 @@ def _collect() -> dict[str, RuntimeOption]:
             continue
         name = path[1] if len(path) == 2 and of_stages.count(path[1]) == 1 else ".".join(path)
         options[name] = RuntimeOption(
-            name, path, field.default, meta["help"], meta["unit"], meta["range"], meta["choices"], meta["formerly"]
-        )
+            name, path, field.default, meta["help"], meta["unit"], meta["range"], meta["choices"], meta["formerly"],
+            meta["words"],
+        )  # fmt: skip
     return options
 
 

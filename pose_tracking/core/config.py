@@ -29,6 +29,7 @@ def option(
     choices: tuple[str | None, ...] | None = None,
     runtime: bool = False,
     formerly: str = "",
+    words: Mapping[str, int] | None = None,
 ) -> Any:
     """A dataclass field with documentation and limits.
 
@@ -40,9 +41,11 @@ def option(
         choices: allowed values of a string, None among them where it may be left out.
         runtime: whether a running node may change it.
         formerly: name of the option in the version before, still read, with a warning.
+        words: what may be said in place of a number, and which one it stands for.
     """
     metadata = {
         "help": help, "unit": unit, "range": range, "choices": choices, "runtime": runtime, "formerly": formerly,
+        "words": words or {},
     }  # fmt: skip
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
@@ -75,10 +78,15 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             kwargs[name] = from_mapping(hint, value, f"{where}.{name}")
         else:
-            kwargs[name] = _coerce(value, hint, f"{where}: {name}")
+            kwargs[name] = _coerce(in_numbers(value, fields[name].metadata), hint, f"{where}: {name}")
     config = cls(**kwargs)
     validate(config, where)
     return config
+
+
+def in_numbers(value: Any, metadata: Mapping[str, Any]) -> Any:
+    """The number that a word stands for which an option takes in place of one; any other value as it is."""
+    return metadata.get("words", {}).get(value, value) if isinstance(value, str) else value
 
 
 def current_name(cls: type, name: str, where: str) -> str:

@@ -7,12 +7,16 @@ import numpy as np
 from .arrays import Float, Float32
 from .camera import CameraIntrinsics
 
+_STEP = 6  # pixels from one that is looked at to the next, along rows and columns
+
 
 def find_plane(depth: Float32, intrinsics: CameraIntrinsics, seed: int = 0) -> Float | None:
     """(4,) plane (n, d) with the most points of a depth image (RANSAC), or None where none holds a tenth of them."""
     rng = np.random.default_rng(seed)
-    points = intrinsics.backproject(depth)[::6, ::6].reshape(-1, 3)
-    points = points[points[:, 2] > 0]
+    rows, cols = np.mgrid[: depth.shape[0] : _STEP, : depth.shape[1] : _STEP].reshape(2, -1)
+    known = depth[rows, cols] > 0
+    rows, cols = rows[known], cols[known]
+    points = intrinsics.backproject_pixels(rows, cols, depth[rows, cols].astype(np.float64))
     if len(points) < 50:
         return None
     best, best_count = None, 0
@@ -23,7 +27,7 @@ def find_plane(depth: Float32, intrinsics: CameraIntrinsics, seed: int = 0) -> F
         if norm < 1e-6:
             continue
         normal = normal / norm
-        count = int((np.abs((points - a) @ normal) < 0.008).sum())
+        count = int(np.count_nonzero(np.abs(points @ normal - a @ normal) < 0.008))
         if count > best_count:
             best, best_count = np.append(normal, -normal @ a), count
     if best is None or best_count < 0.1 * len(points):

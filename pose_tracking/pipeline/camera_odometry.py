@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Float, UInt8, valid_depth
+from pose_tracking.core.arrays import Float, Float32, UInt8, valid_depth
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, transform_points
 from pose_tracking.tracking.camera_motion import MeasuredMotion
@@ -22,7 +22,10 @@ from pose_tracking.tracking.camera_motion import MeasuredMotion
 from .depth_alignment import DepthSurface, align
 
 SIDE = 640  # pixels of the longer side that corners are looked for in; larger images are reduced
-CORNERS, QUALITY, APART = 300, 0.002, 12  # how many at most, OpenCV's quality level, pixels from one to the next
+CORNERS, QUALITY, APART = 300, 0.0005, 12  # how many at most, OpenCV's quality level, pixels from one to the next
+# Pixels of the longer side in which they are looked for, and found better than in all: the noise of single pixels has
+# no corners there. It takes a tenth of the time.
+LOOKED_FOR_IN = 320
 WINDOW, LEVELS = (15, 15), 3  # of Lucas-Kanade: follows a jerk of some 40 pixels
 BACK = 0.5  # pixels from where it started at which a corner followed forth and back may end
 MOVED = 1.5  # pixels off that are no longer in agreement with a motion
@@ -34,6 +37,7 @@ CORNER = 0.2  # pixels: no corner is followed better
 # By which share of the motion the depth may be of another moment than the picture (0.3 on a RealSense that jerks, 0.02
 # on renders), and what of it may go any other way (standard deviations).
 LAG, SHAKE = 0.3, 0.03
+KEPT = 0.5  # share of the corners found last that must still be followed; with fewer, new ones are looked for
 RIM = 5  # pixels around missing depth whose corners mix what lies on the two sides of an edge
 
 
@@ -43,10 +47,13 @@ class CameraOdometry:
     def __init__(self) -> None:
         self._before: RGBDFrame | None = None
         self._surface: DepthSurface | None = None  # of that frame
+        # (P, 1, 2) corners in the reduced image of that frame, and how many there were when they were looked for.
+        self._corners: Float32 | None = None
+        self._looked_for = 0
 
     def skip(self, frame: RGBDFrame) -> None:
         """Remember a frame of which the motion is not asked for."""
-        self._before, self._surface = frame, None
+        self._before, self._surface, self._corners = frame, None, None
 
     def motion(self, frame: RGBDFrame, boxes: Float) -> MeasuredMotion | None:
         """Motion of the camera from the frame before to this one.
@@ -63,12 +70,14 @@ class CameraOdometry:
         if before is not None and np.array_equal(before.depth, frame.depth):
             return None
         self._before, surface, self._surface = frame, self._surface, None
+        kept, self._corners = self._corners, None
         if before is None or before.intrinsics != frame.intrinsics:
             return None
         scale = min(1.0, SIDE / max(frame.depth.shape))
         old, new = (_grey(image, scale) for image in (before.color, frame.color))
         usable = _usable(before, boxes, old.shape, scale)
-        corners, ends = _followed(old, new, usable)
+        corners, ends = _followed(old, new, self._usable_corners(kept, old, usable))
+        self._corners = ends.astype(np.float32)[:, None]
         seen = _rigid_motion(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5, MOVED / scale)
         if seen is None:
             return None
@@ -76,6 +85,18 @@ class CameraOdometry:
         at_rest = (DepthSurface(before) if surface is None else surface).where(usable)
         self._surface = DepthSurface(frame)
         return _on_depth(at_rest, self._surface, frame, motion, points, spread)
+
+    def _usable_corners(self, kept: Float32 | None, image: UInt8, usable: UInt8) -> Float32:
+        """(P, 1, 2) corners of the frame before: those that were followed into it, or new ones where they are few."""
+        if kept is not None:
+            cols, rows = np.rint(kept[:, 0]).astype(int).T
+            inside = (rows >= 0) & (cols >= 0) & (rows < image.shape[0]) & (cols < image.shape[1])
+            kept = kept[inside][usable[rows[inside], cols[inside]] > 0]
+            if len(kept) >= KEPT * self._looked_for:
+                return kept
+        corners = _corners(image, usable)
+        self._looked_for = len(corners)
+        return corners
 
 
 def _on_depth(
@@ -146,10 +167,22 @@ def _usable(frame: RGBDFrame, boxes: Float, shape: tuple[int, ...], scale: float
     return np.asarray(mask)
 
 
-def _followed(old: UInt8, new: UInt8, mask: UInt8) -> tuple[Float, Float]:
-    """(P, 2) corners of the old image and (P, 2) where they are in the new one, pixels."""
-    corners = cv2.goodFeaturesToTrack(old, CORNERS, QUALITY, APART, mask=mask)
-    if corners is None:
+def _corners(image: UInt8, usable: UInt8) -> Float32:
+    """(P, 1, 2) corners of the usable part of an image, pixels."""
+    step = max(1, round(max(image.shape) / LOOKED_FOR_IN))
+    height, width = image.shape[0] // step * step, image.shape[1] // step * step
+    small = cv2.resize(image[:height, :width], (width // step, height // step), interpolation=cv2.INTER_AREA)
+    # Where the pixel that is kept is usable, so are its neighbours, or nearly: the rims are wider.
+    mask = np.ascontiguousarray(usable[:height:step, :width:step])
+    found = cv2.goodFeaturesToTrack(small, CORNERS, QUALITY, APART / step, mask=mask)
+    if found is None:
+        return np.zeros((0, 1, 2), np.float32)
+    return np.asarray(found * step + (step - 1) / 2, np.float32)
+
+
+def _followed(old: UInt8, new: UInt8, corners: Float32) -> tuple[Float, Float]:
+    """Those of the (P, 1, 2) corners of the old image that can be followed: (P, 2) there and in the new one, pixels."""
+    if len(corners) == 0:
         return np.zeros((0, 2)), np.zeros((0, 2))
     ends, there, _ = cv2.calcOpticalFlowPyrLK(old, new, corners, corners.copy(), winSize=WINDOW, maxLevel=LEVELS)
     back, again, _ = cv2.calcOpticalFlowPyrLK(new, old, ends, ends.copy(), winSize=WINDOW, maxLevel=LEVELS)

@@ -16,6 +16,7 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import SegmentationConfig
+from pose_tracking.tracking.tracker import expected_poses
 
 from .camera_check import CameraCheck
 from .following import Followed, Follower, expected_by, follow_tracks
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pose_tracking.pose.stage import PoseStage
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
-    from pose_tracking.tracking import Tracker
     from pose_tracking.tracking.track import Track
 
 # Instances of a frame -> those that may be what they claim to be, and how many are rejected by reason.
@@ -76,6 +76,20 @@ class Detecting:
         """What the detections of late say is wrong with the camera; empty: nothing."""
         return self._camera_check.warning
 
+    def run(
+        self,
+        frame: RGBDFrame,
+        tracks: Sequence[Track],
+        obj_ids: Sequence[int],
+        config: PipelineConfig,
+        report: FrameReport,
+    ) -> list[Detection]:
+        """`segment` and `detect`, timed."""
+        with report.timed("segmentation"):
+            instances = self.segment(frame, obj_ids, config, report)
+        with report.timed("pose"):
+            return self.detect(frame, instances, tracks, config, report)
+
     def segment(
         self, frame: RGBDFrame, obj_ids: Sequence[int], config: PipelineConfig, report: FrameReport
     ) -> Instances:
@@ -88,19 +102,24 @@ class Detecting:
         return instances
 
     def detect(
-        self, frame: RGBDFrame, instances: Instances, tracker: Tracker, config: PipelineConfig, report: FrameReport
+        self,
+        frame: RGBDFrame,
+        instances: Instances,
+        tracks: Sequence[Track],
+        config: PipelineConfig,
+        report: FrameReport,
     ) -> list[Detection]:
         """The detections worth tracking that a frame's instances are, with poses where it has depth.
 
         Args:
             frame: the frame.
             instances: of it, from `segment`.
-            tracker: its tracks are predicted for the frame.
+            tracks: as they are expected in the frame.
             config: options.
             report: gets what is dropped, and what was done.
         """
         if frame.has_depth:
-            instances, estimates, looked_at = self._poses(frame, instances, tracker, config, report)
+            instances, estimates, looked_at = self._poses(frame, instances, tracks, config, report)
         else:
             estimates, looked_at = [None] * len(instances), np.zeros(len(instances), bool)
         report.cut_short = sum(each is not None and each.cut_short for each in estimates)
@@ -120,18 +139,23 @@ class Detecting:
         self._turns.frame_done(matches)
 
     def _poses(
-        self, frame: RGBDFrame, instances: Instances, tracker: Tracker, config: PipelineConfig, report: FrameReport
+        self,
+        frame: RGBDFrame,
+        instances: Instances,
+        tracks: Sequence[Track],
+        config: PipelineConfig,
+        report: FrameReport,
     ) -> tuple[Instances, list[PoseEstimate | None], Bool]:
         """The instances that were looked at, their poses, and which of them the whole pose stage has looked at."""
         count, followed = len(instances), Followed()
         every = config.network_every if self._follower is not None and self.objects.has_meshes else 1
         if self._follower is not None and every > 1:
-            tracks = self._turns.followable(tracker.tracks, every)
-            followed = follow_tracks(self._follower, self._depth_tracker, frame, instances, tracks, self._turns)
+            followable = self._turns.followable(tracks, every)
+            followed = follow_tracks(self._follower, self._depth_tracker, frame, instances, followable, self._turns)
         rest = np.array(followed.rest(count), int)
         # While nothing is tracked there is nothing to keep up with.
-        likely = instances.scores[rest] >= (self.estimator.config.search.min_score if tracker.tracks else 0.0)
-        passed_over = self._refused.recall(instances.select(rest), every, likely, self._lost(instances, rest, tracker))
+        likely = instances.scores[rest] >= (self.estimator.config.search.min_score if tracks else 0.0)
+        passed_over = self._refused.recall(instances.select(rest), every, likely, self._lost(instances, rest, tracks))
         report.followed = len(followed.estimates)
         if followed.parts:
             report.rejected["duplicate"] += len(followed.parts)
@@ -139,18 +163,20 @@ class Detecting:
             report.rejected["refused_before"] += int(np.count_nonzero(passed_over))
         rest = rest[~passed_over]
         estimates: dict[int, PoseEstimate | None] = {**followed.estimates}
-        estimates.update(zip(rest.tolist(), self._estimate(frame, instances.select(rest), tracker), strict=True))
+        estimates.update(zip(rest.tolist(), self._estimate(frame, instances.select(rest), tracks), strict=True))
         looked_at = np.array(sorted(estimates), int)
         return instances.select(looked_at), [estimates[i] for i in looked_at.tolist()], np.isin(looked_at, rest)
 
     @staticmethod
-    def _lost(instances: Instances, rest: Int, tracker: Tracker) -> Bool:
+    def _lost(instances: Instances, rest: Int, tracks: Sequence[Track]) -> Bool:
         """(R,) which of the instances `rest` may be those of confirmed tracks that could not be followed."""
-        confirmed = [t for t in tracker.tracks if t.is_confirmed]
+        confirmed = [t for t in tracks if t.is_confirmed]
         return np.isin(rest, list(expected_by(instances, confirmed)))
 
-    def _estimate(self, frame: RGBDFrame, instances: Instances, tracker: Tracker) -> Sequence[PoseEstimate | None]:
+    def _estimate(
+        self, frame: RGBDFrame, instances: Instances, tracks: Sequence[Track]
+    ) -> Sequence[PoseEstimate | None]:
         """Poses of instances by the whole pose stage, begun where their tracks expect them."""
         if not self._takes_predictions:
             return self.estimator.estimate(frame, instances)
-        return self.estimator.estimate(frame, instances, tracker.poses())
+        return self.estimator.estimate(frame, instances, expected_poses(tracks))

@@ -86,10 +86,11 @@ def explained_share(frame: RGBDFrame, depth_tracker: DepthTracker, by: Detection
         return 0.0  # meshes of another size: nothing to compare with
     if not (depth_tracker.can_track(by.obj_id) and depth_tracker.can_track(other.obj_id)):
         return 0.0
-    rows, cols = np.nonzero(by.mask & other.mask)
-    shared = len(rows) / max(int(np.count_nonzero(other.mask)), 1)
+    common = by.mask & other.mask
+    shared = int(np.count_nonzero(common)) / max(int(np.count_nonzero(other.mask)), 1)
     if shared <= EXPLAINED:
         return shared
+    rows, cols = np.nonzero(common)
     region = int(cols.min()), int(rows.min()), int(cols.max()) + 1, int(rows.max()) + 1
     apart, step = np.full((2, *frame.depth.shape), np.inf), 1
     for distance, one in zip(apart, (by, other), strict=True):

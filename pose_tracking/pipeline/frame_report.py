@@ -21,10 +21,15 @@ class FrameReport:
     Attributes:
         seconds: wall time by stage (`STAGES`); that of a stage which did not run is left out. Finding unmatched tracks
             on the depth is part of the pose stage.
-        rejected: detections dropped before tracking, by reason.
+        rejected: detections dropped before tracking, by reason; those of an earlier frame where they are joined in.
         detections: the detections that were tracked.
         rejected_detections: those dropped for their pose confidence.
-        segmented: whether objects were detected in this frame.
+        segmented: whether objects were detected in this frame, or detections of an earlier one joined in.
+        detector_frames: how many frames ago the detector has looked whose detections were joined in with this frame
+            (`pipeline.detector_thread`); 0 where it has looked at this one, or not at all.
+        detector_seconds: `seconds` of the stages that found them, beside the frames between; in no frame's own.
+        not_found_again: detections of that frame that are not in this one, by reason: as in `not_recovered`, and
+            ``stale`` (older than `tracking.max_age_seconds`), ``given`` (others were given by `update_with`).
         recovered: number of tracks that no detection continued and that were found on the depth.
         not_recovered: tracks that were looked for there in vain, by reason (see `pose.fitting.depth_tracking`;
             ``taken``: another is in that place).
@@ -43,6 +48,9 @@ class FrameReport:
     detections: list[Detection] = field(default_factory=list)
     rejected_detections: list[Detection] = field(default_factory=list)
     segmented: bool = False
+    detector_frames: int = 0
+    detector_seconds: dict[str, float] = field(default_factory=dict)
+    not_found_again: Counter[str] = field(default_factory=Counter)
     recovered: int = 0
     not_recovered: Counter[str] = field(default_factory=Counter)
     started_at_tracks: int = 0

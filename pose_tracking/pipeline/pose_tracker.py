@@ -20,11 +20,13 @@ from pose_tracking.segmentation import gating
 from pose_tracking.tracking import Association, Tracker
 
 from .detecting import Detecting, Gate
+from .detector_thread import DetectorRun, DetectorThread
 from .frame_report import FrameReport
 from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
 from .selection import check_given, credible_beginnings
+from .telling import tell_events
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
@@ -99,8 +101,10 @@ class PoseTracker:
         self.report = FrameReport()
         self._depth_tracker = DepthTracker(self.config.depth_tracking, self.estimator.config.covariance, *checks)
         self._detecting = Detecting(self.segmenter, self.estimator, self.embedding, gate, self._depth_tracker)
+        self._thread = DetectorThread(self._detecting, self._depth_tracker)
         self._obj_ids = list(bundle.objects)
         self._last_stamp_ns: int | None = None
+        self._camera_warning = ""
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
         self._events = EventDetector(bundle.objects)
@@ -127,15 +131,19 @@ class PoseTracker:
         frame = self._begin(frame)
         report = FrameReport()
         with report.timed("total"):
-            detections: list[Detection] | None = None
-            is_due = self._schedule.is_due(self.config.segment_every, bool(self.tracker.tracks))
+            run = self._thread.take(self.config)
+            is_beside = self._thread.can_run(frame, self.tracker.tracks, self.config)
+            is_due = self._schedule.is_due(self.config.segment_every, bool(self.tracker.tracks), is_beside)
             self._predict(frame, report)
-            if is_due:
-                with report.timed("segmentation"):
-                    instances = self._detecting.segment(frame, self._obj_ids, self.config, report)
-                with report.timed("pose"):
-                    detections = self._detecting.detect(frame, instances, self.tracker, self.config, report)
-            tracked = self._track(frame, detections, report, self.config.begin_confidence)
+            detections: list[Detection] | None = None
+            if run is not None:
+                detections = self._thread.join(run, frame, self.tracker, self._obj_ids, self.config, report)
+            elif is_due and not is_beside and not self._thread.is_running:
+                detections = self._detecting.run(frame, self.tracker.tracks, self._obj_ids, self.config, report)
+            tracked = self._track(frame, detections, report, self.config.begin_confidence, run)
+            if is_beside and (is_due or self._schedule.is_hurried) and not self._thread.is_running:
+                self._thread.start(frame, self.tracker, tracked, self._obj_ids, self.config)
+                self._schedule.run_begun()
         return self._done(frame, report, tracked)
 
     def update_with(self, frame: RGBDFrame, detections: list[Detection] | None) -> list[TrackedObject]:
@@ -160,6 +168,7 @@ class PoseTracker:
             if detections is not None:
                 check_given(detections, self.objects)
                 detections = [d for d in detections if d.obj_id in self._obj_ids]
+                report.not_found_again["given"] += self._thread.drop()
             self._predict(frame, report)
             tracked = self._track(frame, detections, report)
         return self._done(frame, report, tracked)
@@ -169,11 +178,17 @@ class PoseTracker:
         with report.timed("tracking"):
             motion = self._camera.motion(frame, self.tracker.tracks if self.config.camera_odometry else ())
             self.tracker.predict(frame.stamp, frame.camera_pose, frame.intrinsics, motion)
+            if motion is not None:
+                self._thread.camera_moved(motion.motion)
 
     def _track(
-        self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport, begin_confidence: float = 0.0
-    ) -> list[TrackedObject]:
-        """Track the detections of a frame, None where nothing was looked for, and find what they leave on the depth."""
+        self, frame: RGBDFrame, detections: list[Detection] | None, report: FrameReport, begin_confidence: float = 0.0,
+        run: DetectorRun | None = None,
+    ) -> list[TrackedObject]:  # fmt: skip
+        """Track the detections of a frame, None where nothing was looked for, and find what they leave on the depth.
+
+        With `run` the detector has looked at the frame of that.
+        """
         report.segmented = detections is not None
         report.detections = detections or []
         report.started_at_tracks = sum(d.pose is not None and d.pose.origin == "track" for d in report.detections)
@@ -182,33 +197,23 @@ class PoseTracker:
             association = credible_beginnings(association, self.objects, begin_confidence, report)
         if report.segmented:
             self._detecting.tracked(association.matches)
-        recovery = self._recover(frame, association, report)
+        recovery = self._recover(frame, association, report, run)
+        # What has come into view since the detector looked, it has not missed.
+        clear = recovery.in_clear_view if run is None else recovery.in_clear_view & run.in_clear_view
         with report.timed("tracking"):
-            tracked = self.tracker.commit(association, recovery.found, recovery.in_clear_view)
-            self._tell_events(frame, tracked, report)
+            tracked = self.tracker.commit(association, recovery.found, clear)
+            tell_events(self._events, self.config.events, frame, tracked, report)
         is_new = any(thing.age_frames == 0 for thing in tracked)
-        self._schedule.frame_done(report.segmented, lost=recovery.needs_detector, new=is_new)
+        self._schedule.frame_done(report.segmented and run is None, lost=recovery.needs_detector, new=is_new)
         return tracked
 
-    def _tell_events(self, frame: RGBDFrame, tracked: list[TrackedObject], report: FrameReport) -> None:
-        """Say what has happened to the objects, and what they do."""
-        if not self.config.events.enabled:
-            return
-        self._events.config = self.config.events
-        report.events = self._events.update(frame, tracked)
-        activities = self._events.activities
-        report.activity_since = {track_id: since for track_id, (_, since) in activities.items()}
-        for thing in tracked:
-            if thing.track_id in activities:
-                thing.activity = activities[thing.track_id][0]
-
-    def _recover(self, frame: RGBDFrame, association: Association, report: FrameReport) -> Recovery:
-        # Without meshes or depth nothing could tell an object that is there from an absent one.
-        checkable = frame.has_depth and bool(self.objects.with_mesh)
-        if not checkable or (association.searched and not self.config.recover_missed):
-            return Recovery()
-        tracks = recoverable(association.unmatched_tracks, self._depth_tracker, self._obj_ids)
-        if not tracks:
+    def _recover(
+        self, frame: RGBDFrame, association: Association, report: FrameReport, run: DetectorRun | None
+    ) -> Recovery:
+        # Without depth nothing could tell an object that is there from an absent one.
+        is_wanted = frame.has_depth and (self.config.recover_missed or not association.searched)
+        left = association.unmatched_tracks if is_wanted else []
+        if not (tracks := recoverable(left, self._depth_tracker, self._obj_ids)):
             return Recovery()
         with report.timed("pose"):
             recovery = recover(
@@ -217,14 +222,20 @@ class PoseTracker:
                 tracks,
                 association.detections,
                 self.config.recovery_confidence,
-                motion=None if association.searched else self.tracker.config,
+                motion=None if association.searched and run is None else self.tracker.config,
                 clear_view=self.config.clear_view,
+                missed={} if run is None else run.missed,
             )
         report.recovered, report.not_recovered = len(recovery.found), recovery.not_found
         return recovery
 
+    def reckon_with(self, outside: float, interval: float | None) -> None:
+        """For `segment_every: auto`: seconds that a frame takes its caller besides, and to the next of the camera."""
+        self._schedule.pace.outside, self._schedule.pace.camera_interval = outside, interval
+
     def reset(self) -> None:
         """Forget all tracks and the last stamp; track IDs start from 1 again."""
+        self._thread.drop()
         self.tracker.reset()
         self._detecting.reset()
         self._schedule = DetectorSchedule()
@@ -249,6 +260,7 @@ class PoseTracker:
         Raises:
             ConfigError: unknown option, wrong type or a value out of range.
         """
+        self._thread.settle()
         stages = self._stages()
         for stage, config in changed({name: owner.config for name, owner in stages.items()}, options).items():
             stages[stage].config = config
@@ -264,17 +276,13 @@ class PoseTracker:
 
     def _stages(self) -> dict[str, Any]:
         """What has the options of each section of ``bundle.yaml``."""
-        return {
-            "segmentation": self.segmenter,
-            "pose": self.estimator,
-            "tracking": self.tracker,
-            "pipeline": self,
-        }
+        return {"segmentation": self.segmenter, "pose": self.estimator, "tracking": self.tracker, "pipeline": self}
 
     def _begin(self, frame: RGBDFrame) -> RGBDFrame:
         """The frame as the stages are to see it."""
         frame.check()
         frame.check_after(self._last_stamp_ns)
+        self._schedule.pace.frame_comes(frame.stamp)
         # The depth tracker has no options of its own: whoever has replaced those of a stage has replaced its own, too.
         pose, depth_tracker = self.estimator.config, self._depth_tracker
         depth_tracker.config, depth_tracker.covariance = self.config.depth_tracking, pose.covariance
@@ -284,6 +292,9 @@ class PoseTracker:
 
     def _done(self, frame: RGBDFrame, report: FrameReport, tracked: list[TrackedObject]) -> list[TrackedObject]:
         self._last_stamp_ns = frame.stamp_ns
-        report.camera_warning = self._detecting.camera_warning
+        if not self._thread.is_running:  # what it says meanwhile belongs to no frame yet
+            self._camera_warning = self._detecting.camera_warning
+        report.camera_warning = self._camera_warning
+        self._schedule.pace.frame_done(report.seconds["total"], "segmentation" in report.seconds)
         self.report = report
         return tracked

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection
-from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, DepthTracker
+from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, DepthTrackedPose, DepthTracker
 from pose_tracking.pose.scale.normalising import normalised, rescaled, resized, unscaled
 
 from .duplicates import explained_share, is_taken
@@ -58,6 +59,7 @@ def recover(
     min_confidence: float,
     motion: TrackingConfig | None = None,
     clear_view: float = 1.0,
+    missed: Mapping[int, str] | None = None,
 ) -> Recovery:
     """Find unmatched tracks by pose and depth; no two things are put in one place.
 
@@ -70,11 +72,12 @@ def recover(
         motion: says how far a track that is not found where it was expected may have gone, for it is searched for
             there; None where it is not: the detector has looked at the frame and sees what has moved away.
         clear_view: share of an object that must be seen for a detector to find it.
+        missed: tracks that were looked for in this frame already, by ID: why they were not found.
     """
     recovery = Recovery()
     found: dict[int, Detection] = {}
     for i, track in enumerate(tracks):
-        outcome = _look_for(track, depth_tracker, frame, min_confidence, motion)
+        outcome = (missed or {}).get(track.track_id) or _look_for(track, depth_tracker, frame, min_confidence, motion)
         if isinstance(outcome, Detection):
             found[i] = outcome
             continue
@@ -91,13 +94,17 @@ def recover(
         else:
             placed.append(found[i])
     recovery.found = [(tracks[i], detection) for i, detection in found.items()]
-    recovery.in_clear_view = {t.track_id for t, d in recovery.found if _is_clear(d, frame, clear_view)}
+    recovery.in_clear_view = {t.track_id for t, d in recovery.found if is_clear(d, frame, clear_view)}
     return recovery
 
 
-def _is_clear(found: Detection, frame: RGBDFrame, share: float) -> bool:
-    """Whether at least `share` of an object is seen, enough to be detected and not cut by the edge of the picture."""
-    assert found.pose is not None
+def is_clear(found: Detection, frame: RGBDFrame, share: float) -> bool:
+    """Whether at least `share` of an object is seen, enough to be detected and not cut by the edge of the picture.
+
+    False of one whose pose was not checked on the depth.
+    """
+    if found.pose is None or not found.pose.fit:
+        return False
     height, width = frame.depth.shape
     x_min, y_min, x_max, y_max = found.box
     is_inside = x_min > 0 and y_min > 0 and x_max < width and y_max < height
@@ -112,17 +119,49 @@ def _look_for(
     pose, covariance = track.pose, track.pose_covariance
     assert pose is not None
     assert covariance is not None
-    manoeuvre = 0.0
-    if motion is not None and 0 < track.frames_since_seen <= depth_tracker.config.search_frames:
-        manoeuvre = track.manoeuvre(motion)
-    if (scale := track.scale) != 1.0:
-        frame, pose = normalised(frame, scale), unscaled(pose, scale)
-        covariance, manoeuvre = resized(covariance, 1 / scale), manoeuvre / scale
-    found = depth_tracker.track(frame, track.obj_id, pose, covariance, min_confidence, manoeuvre)
+    start = Start(pose, covariance, track.scale, manoeuvre_of(track, depth_tracker, motion))
+    found = look_at(start, track.obj_id, depth_tracker, frame, min_confidence)
     if isinstance(found, str):
         return found
-    estimate = rescaled(found.estimate, scale) if scale != 1.0 else found.estimate
-    return Detection(track.obj_id, track.score, found.box, None, estimate, found.mask)
+    return Detection(track.obj_id, track.score, found.box, None, found.estimate, found.mask)
+
+
+def manoeuvre_of(track: Track, depth_tracker: DepthTracker, motion: TrackingConfig | None) -> float:
+    """How far (m) a track may have gone otherwise than predicted, while it is worth a search; see `recover`."""
+    if motion is None or not 0 < track.frames_since_seen <= depth_tracker.config.search_frames:
+        return 0.0
+    return track.manoeuvre(motion)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to look for an object.
+
+    Attributes:
+        pose: (4, 4) ``T_camera_object``.
+        covariance: (6, 6) of it.
+        scale: its size over that of its mesh.
+        manoeuvre: see `DepthTracker.track`, metres.
+    """
+
+    pose: Float
+    covariance: Float
+    scale: float
+    manoeuvre: float
+
+
+def look_at(
+    start: Start, obj_id: int, depth_tracker: DepthTracker, frame: RGBDFrame, min_confidence: float
+) -> DepthTrackedPose | str:
+    """What is found of object `obj_id` from a start, or why it is not; see `DepthTracker.track`."""
+    pose, covariance, manoeuvre, scale = start.pose, start.covariance, start.manoeuvre, start.scale
+    if scale != 1.0:
+        frame, pose = normalised(frame, scale), unscaled(pose, scale)
+        covariance, manoeuvre = resized(covariance, 1 / scale), manoeuvre / scale
+    found = depth_tracker.track(frame, obj_id, pose, covariance, min_confidence, manoeuvre)
+    if isinstance(found, str) or scale == 1.0:
+        return found
+    return replace(found, estimate=rescaled(found.estimate, scale))
 
 
 def _support(track: Track, found: Detection) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +20,7 @@ from .pose_filter import PoseFilter
 from .scale_filter import ScaleFilter
 from .size_filter import SizeFilter, anchored, quarter_turns, turned_estimate
 
-# Of an object that nothing is known of, metres.
-UNKNOWN_DIAMETER = 0.2
+UNKNOWN_DIAMETER = 0.2  # of an object that nothing is known of, metres
 
 
 class Track:
@@ -122,6 +122,12 @@ class Track:
     def box(self) -> Float:
         """(4,) corners of the box at the time of the current frame, pixels."""
         return box_filter.to_corners(self.mean[:4])
+
+    def copied(self) -> Track:
+        """Pose, box and counts as they are now; size and appearance go on with those of this track."""
+        other = copy(self)
+        other.filter, other._scale = copy(self.filter), copy(self._scale)
+        return other
 
     def tick(self, stamp: float) -> None:
         """Grow older until time `stamp` (s)."""

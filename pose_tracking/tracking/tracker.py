@@ -108,16 +108,9 @@ class Tracker:
         self._moment = _Moment(stamp, dt, camera_pose, intrinsics)
         self._is_predicted = True
 
-    def poses(self) -> dict[int, Float]:
-        """Object ID to the (T, 4, 4) poses of its tracks, where `predict` expects them; those without are left out.
-
-        Those of tracks whose scale is estimated are similarities: they place the mesh at its size.
-        """
-        found: dict[int, list[Float]] = {}
-        for one in self.tracks:
-            if one.pose is not None:
-                found.setdefault(one.obj_id, []).append(one.pose @ np.diag([*[one.scale] * 3, 1.0]))
-        return {obj_id: np.array(poses) for obj_id, poses in found.items()}
+    def copies(self) -> list[Track]:
+        """The live tracks as they are now: what comes later does not change them."""
+        return [each.copied() for each in self.tracks]
 
     def associate(self, detections: Sequence[Detection] | None) -> Association:
         """Say which detections of the frame continue which of the predicted tracks; changes nothing.
@@ -254,3 +247,15 @@ class Tracker:
             if lost is not None:
                 new_track.continue_as(lost)
         self.tracks.sort(key=lambda t: t.track_id)
+
+
+def expected_poses(tracks: Iterable[Track]) -> dict[int, Float]:
+    """Object ID to the (T, 4, 4) poses of its tracks, where they are expected; those without are left out.
+
+    Those of tracks whose scale is estimated are similarities: they place the mesh at its size.
+    """
+    found: dict[int, list[Float]] = {}
+    for one in tracks:
+        if one.pose is not None:
+            found.setdefault(one.obj_id, []).append(one.pose @ np.diag([*[one.scale] * 3, 1.0]))
+    return {obj_id: np.array(poses) for obj_id, poses in found.items()}

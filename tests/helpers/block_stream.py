@@ -33,28 +33,36 @@ class Truth(Segmenter):
         self.masks: list[np.ndarray] = []
         self.overlooked: set[int] = set()
         self.calls: list[int] = []
+        self._shown: dict[int, tuple[Placed, list[np.ndarray]]] = {}
+
+    def show(self, stamp_ns: int, placed: Placed, masks: list[np.ndarray]) -> None:
+        """What the frame of that stamp shows."""
+        self.placed, self.masks = self._shown[stamp_ns] = placed, masks
+
+    def of(self, frame: RGBDFrame) -> tuple[Placed, list[np.ndarray]]:
+        """What a frame shows; the newest, for one that was not shown."""
+        return self._shown.get(frame.stamp_ns, (self.placed, self.masks))
 
     def segment(self, frame: RGBDFrame) -> Instances:
         self.calls.append(frame.stamp_ns // 100_000_000)
+        placed, masks = self.of(frame)
         seen = [
             i
-            for i, mask in enumerate(self.masks)
-            if np.count_nonzero(mask & (frame.depth > BOARD + 0.05)) > 100 and self.placed[i][0] not in self.overlooked
+            for i, mask in enumerate(masks)
+            if np.count_nonzero(mask & (frame.depth > BOARD + 0.05)) > 100 and placed[i][0] not in self.overlooked
         ]
         if not seen:
             return Instances.empty(CAMERA.height, CAMERA.width, 4, 7)
         boxes = []
         for i in seen:
-            rows, cols = np.nonzero(self.masks[i])
+            rows, cols = np.nonzero(masks[i])
             boxes.append([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1])
         return Instances(
-            np.array([self.placed[i][0] for i in seen]),
+            np.array([placed[i][0] for i in seen]),
             np.full(len(seen), 0.9, np.float32),
             np.array(boxes, np.float32),
-            np.array([self.masks[i] for i in seen]),
-            np.stack(
-                [np.eye(4, dtype=np.float32)[self.placed[i][0]][:, None, None] + np.zeros((4, 7, 7)) for i in seen]
-            ),
+            np.array([masks[i] for i in seen]),
+            np.stack([np.eye(4, dtype=np.float32)[placed[i][0]][:, None, None] + np.zeros((4, 7, 7)) for i in seen]),
         )
 
 
@@ -70,9 +78,10 @@ class TruthEstimator:
         self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
     ) -> list[PoseEstimate | None]:
         out: list[PoseEstimate | None] = []
+        placed, masks = self.truth.of(frame)
         for mask in instances.masks:
-            i = int(np.argmax([np.count_nonzero(mask & m) for m in self.truth.masks]))
-            pose = self.truth.placed[i][1].copy()
+            i = int(np.argmax([np.count_nonzero(mask & m) for m in masks]))
+            pose = placed[i][1].copy()
             pose[:3, 3] += self._rng.normal(0, 0.001, 3)
             out.append(PoseEstimate(pose, 0.9, np.diag([4e-6] * 3 + [1e-3] * 3)))
         return out
@@ -95,8 +104,8 @@ class Scene:
     def frame(self, placed: Placed, board: tuple[int, int] | None = None) -> RGBDFrame:
         """The next frame; `board` hides the image between two columns."""
         self.time += 1
-        frame, self.truth.masks = render(placed, seed=self.time)
-        self.truth.placed = placed
+        frame, masks = render(placed, seed=self.time)
+        self.truth.show(self.time * 100_000_000, placed, masks)
         depth, color = frame.depth.copy(), frame.color.copy()
         if board is not None:
             depth[:, slice(*board)], color[:, slice(*board)] = BOARD, 60

@@ -165,5 +165,5 @@ def test_options_of_recovery_are_checked(objects: ObjectSet) -> None:
     assert scene.tracker.option("segment_every") == 1
     scene.tracker.configure(segment_every=5, recover_missed=False)
     assert scene.tracker.config.segment_every == 5
-    with pytest.raises(ConfigError, match="segment_every = 0 is outside 1 to 1000 frames"):
-        scene.tracker.configure(segment_every=0)
+    with pytest.raises(ConfigError, match="segment_every = -1 is outside 0 to 1000 frames"):
+        scene.tracker.configure(segment_every=-1)

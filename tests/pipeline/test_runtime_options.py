@@ -105,6 +105,8 @@ CASES = {
     "min_colorless_score": Case(lambda s: s.grey(score=0.6), 0.9),
     "keep_without_pose": Case(lambda s: s.believed(None), True),
     "segment_every": Case(lambda s: s.checked(TRUTH), 5, frames=2),
+    "detector_thread": Case(lambda s: s.checked(TRUTH), True, {"detector_delay": 1}, frames=4),
+    "detector_delay": Case(lambda s: s.checked(TRUTH), 2, {"detector_thread": True, "detector_delay": 1}, frames=5),
     "network_every": Case(lambda s: s.checked(TRUTH), 1, frames=4),
     "recover_missed": Case(lambda s: s.checked(TRUTH), False, before=blind),
     "camera_odometry": Case(Scenes.jerked, False),
@@ -149,7 +151,7 @@ def test_options_are_called_by_their_field_or_by_their_path() -> None:
 
 def test_options_are_those_marked_in_the_configs() -> None:
     option = find_option("segment_every")
-    assert (option.default, option.range, option.unit) == (1, (1, 1000), "frames")
+    assert (option.default, option.range, option.unit) == (1, (0, 1000), "frames")
     with pytest.raises(ConfigError, match="'n_init' cannot change at run time"):
         find_option("n_init")
 
@@ -166,6 +168,10 @@ def test_values_are_checked_as_those_of_a_bundle(scenes: Scenes) -> None:
         with pytest.raises(ConfigError, match=culprit):
             tracker.configure(**options)
     assert tracker.option("recover_missed") is True  # all or none
+    tracker.configure(segment_every="auto")  # a word in place of a number
+    assert tracker.option("segment_every") == 0
+    with pytest.raises(ConfigError, match="segment_every = 'often' is not of type int"):
+        tracker.configure(segment_every="often")
     tracker.configure(motion_weight=1)
     assert isinstance(tracker.option("motion_weight"), float)
 

@@ -11,6 +11,7 @@ from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.tracking import Tracker
 from pose_tracking.tracking.config import TrackingConfig
 from pose_tracking.tracking.scale_filter import ScaleFilter
+from pose_tracking.tracking.tracker import expected_poses
 
 SIZE = np.array([0.1, 0.2, 0.3])
 
@@ -36,7 +37,7 @@ def test_a_track_publishes_the_scale_by_its_size_and_expects_the_mesh_at_it() ->
     assert thing.size_sigma is not None
     assert thing.is_scaled
     assert (thing.size_sigma < 0.05 * thing.size).all()
-    (expected,) = tracker.poses()[1]
+    (expected,) = expected_poses(tracker.tracks)[1]
     np.testing.assert_allclose(expected[:3, :3], 1.2 * np.eye(3), atol=0.01)
     assert thing.pose is not None
     np.testing.assert_allclose(thing.pose[:3, :3], np.eye(3), atol=0.01)

@@ -94,7 +94,7 @@ class Verifier:
         self.depth_noise = depth_noise or DepthNoiseConfig()
         self.objects = objects
         self._raycasters: dict[int, MeshRaycaster] = {}
-        self._noise: tuple[RGBDFrame, DepthNoise] | None = None
+        self._noises: tuple[tuple[RGBDFrame, DepthNoise], ...] = ()
         self._warned: DepthNoiseConfig | None = None
 
     def raycaster(self, obj_id: int) -> MeshRaycaster:
@@ -107,13 +107,17 @@ class Verifier:
         return self._raycasters[obj_id]
 
     def noise(self, frame: RGBDFrame) -> DepthNoise:
-        """The noise of a frame's depth; what has to be measured is measured once."""
-        if self._noise is None or self._noise[0] is not frame or self._noise[1].config is not self.depth_noise:
-            readings = frame.depth if frame.readings is None else frame.readings
-            noise = DepthNoise(self.depth_noise, readings)
-            self._noise = frame, noise
-            self._warn(noise)
-        return self._noise[1]
+        """The noise of a frame's depth; what has to be measured is measured once.
+
+        Two threads may ask at once, each for a frame of its own (`pipeline.detector_thread`).
+        """
+        for known, noise in self._noises:
+            if known is frame and noise.config is self.depth_noise:
+                return noise
+        noise = DepthNoise(self.depth_noise, frame.depth if frame.readings is None else frame.readings)
+        self._noises = ((frame, noise), *self._noises[:1])
+        self._warn(noise)
+        return noise
 
     def _warn(self, noise: DepthNoise) -> None:
         """Say once for each setting that the depth is noisier than stated."""

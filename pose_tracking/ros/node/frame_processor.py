@@ -31,10 +31,17 @@ OTHER_CLOCK = 60.0
 
 @dataclass(frozen=True)
 class Job:
-    """A frame on its way through the node; `taken` is the monotonic time when its last image came."""
+    """A frame on its way through the node.
+
+    Attributes:
+        messages: its messages.
+        taken: the monotonic time when its last image came.
+        interval: seconds from the stamp of the frame before, whatever became of that; None where there was none.
+    """
 
     messages: FrameMessages
     taken: float
+    interval: float | None = None
 
 
 class FrameProcessor:
@@ -98,10 +105,14 @@ class FrameProcessor:
             return
         self._outputs.publish(frame, tracked, placed, frame_id, time.monotonic() - job.taken, self._tracker.report)
         done = time.monotonic()
-        stages = dict(self._tracker.report.seconds)
+        report = self._tracker.report
+        self._tracker.reckon_with(done - started - (updated - decoded), job.interval)
+        stages = dict(report.seconds)
         stages.update(
             waiting=started - job.taken, decoding=decoded - started, publishing=done - updated, frame=done - job.taken
         )
+        if report.detector_frames:
+            stages["detector"] = sum(report.detector_seconds.values())
         age = (self._now_ns() - frame.stamp_ns) * 1e-9
         if 0 <= age < OTHER_CLOCK:
             stages["since_stamp"] = age
@@ -149,6 +160,7 @@ class FrameProcessor:
         counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.recovered}
         counts |= {"poses_from_tracks": report.started_at_tracks, "poses_followed": report.followed}
         counts["poses_cut_short"] = report.cut_short
+        counts |= {f"detections_not_found_again.{reason}": count for reason, count in report.not_found_again.items()}
         counts |= Counter(f"events.{event.kind.value}" for event in report.events)
         counts |= {f"tracks_not_found.{reason}": count for reason, count in report.not_recovered.items()}
         self._monitor.processed(stages, report.rejected, counts, report.camera_warning)

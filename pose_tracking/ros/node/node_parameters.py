@@ -79,7 +79,7 @@ class NodeParameters:
             self._declare(parameter)
         node.add_on_set_parameters_callback(self._check)
         if hasattr(node, "add_pre_set_parameters_callback"):  # Humble takes former names only at the start
-            node.add_pre_set_parameters_callback(self._with_new_names)
+            node.add_pre_set_parameters_callback(self._as_declared)
 
     def __getitem__(self, name: str) -> Any:
         return PARAMETERS[name].coerce(_value(self._node.get_parameter(name)))
@@ -132,11 +132,12 @@ class NodeParameters:
         self._node.undeclare_parameter(name)
         return probe if probe.type_ != RosParameter.Type.NOT_SET else None
 
-    def _with_new_names(self, changes: list[RosParameter]) -> list[RosParameter]:
+    def _as_declared(self, changes: list[RosParameter]) -> list[RosParameter]:
+        """Changes by the names of today, and with numbers for the words that stand for them: a type is for ever."""
         for change in changes:
             if change.name in FORMER_NAMES:
                 self._node.get_logger().warning(renamed(change.name))
-        return [RosParameter(FORMER_NAMES.get(c.name, c.name), c.type_, c.value) for c in changes]
+        return [_as_number(RosParameter(FORMER_NAMES.get(c.name, c.name), c.type_, c.value)) for c in changes]
 
     def _check(self, changes: Iterable[RosParameter]) -> SetParametersResult:
         if self._adopting:
@@ -157,6 +158,13 @@ class NodeParameters:
             return SetParametersResult(successful=False, reason=str(error))
         self.explicit.update(accepted)
         return SetParametersResult(successful=True)
+
+
+def _as_number(change: RosParameter) -> RosParameter:
+    words = PARAMETERS[change.name].words if change.name in PARAMETERS else {}
+    if change.type_ == RosParameter.Type.STRING and change.value in words:
+        return RosParameter(change.name, value=words[change.value])
+    return change
 
 
 def _value(parameter: RosParameter) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS
+from pose_tracking.core.config import in_numbers
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.networks.engines.config import ENGINES, PRECISIONS, help_of
 
@@ -31,6 +32,7 @@ class Parameter:
         choices: allowed values of a string.
         option: name of the run-time option of `PoseTracker` behind it, or None.
         formerly: its name in the version before, still taken; "" where it is the same.
+        words: what may be said in place of a number, and which one it stands for.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Parameter:
     choices: tuple[str, ...] | None = None
     option: str | None = None
     formerly: str = ""
+    words: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -62,6 +65,7 @@ class Parameter:
             ConfigError: wrong type or out of range.
         """
         kind = type(self.default)
+        value = in_numbers(value, {"words": self.words})
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if kind is tuple and not isinstance(value, str) and isinstance(value, Iterable):
@@ -180,6 +184,7 @@ def _options() -> tuple[Parameter, ...]:
             choices=option.choices,
             option=option.name,
             formerly=option.formerly,
+            words=option.words,
         )
         for option in RUNTIME_OPTIONS.values()
     )

@@ -13,6 +13,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import SetBool, Trigger
 
 from pose_tracking.core.errors import PoseTrackingError
+from pose_tracking.datasets.bag.messages import stamp_of
 from pose_tracking.ros.messages.tf import open_transforms
 
 from .diagnostics import DiagnosticsReporter
@@ -73,6 +74,7 @@ class TrackerNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Job] | None = None
         self._transforms: Any = None
+        self._taken_ns: int | None = None
         self._notes: list[str] = []
         self._engines: dict[str, str] = {}
         self._monitor = Monitor()
@@ -209,7 +211,9 @@ class TrackerNode(LifecycleNode):
         if not self._enabled:
             self._monitor.dropped("disabled")
         elif self._worker is not None:
-            self._worker.put(Job(messages, time.monotonic()))
+            before, self._taken_ns = self._taken_ns, stamp_of(messages.color)
+            interval = None if before is None or self._taken_ns <= before else (self._taken_ns - before) * 1e-9
+            self._worker.put(Job(messages, time.monotonic(), interval))
 
     def _overtaken(self, job: Job) -> None:
         self._monitor.dropped("overtaken", "a newer frame came before inference was free")

@@ -1,0 +1,39 @@
+"""What the events say of a frame, put where it is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import TrackedObject
+from pose_tracking.events import EventDetector
+from pose_tracking.events.config import EventConfig
+
+from .frame_report import FrameReport
+
+
+def tell_events(
+    detector: EventDetector,
+    config: EventConfig,
+    frame: RGBDFrame,
+    tracked: Sequence[TrackedObject],
+    report: FrameReport,
+) -> None:
+    """Say what has happened to the objects, and what they do.
+
+    Args:
+        detector: knows the frames before.
+        config: its options now; where they switch it off nothing is told.
+        frame: the frame.
+        tracked: the objects in it; they get their activities.
+        report: gets the events.
+    """
+    if not config.enabled:
+        return
+    detector.config = config
+    report.events = detector.update(frame, tracked)
+    activities = detector.activities
+    report.activity_since = {track_id: since for track_id, (_, since) in activities.items()}
+    for thing in tracked:
+        if thing.track_id in activities:
+            thing.activity = activities[thing.track_id][0]
