@@ -4,7 +4,7 @@ Each detection is carried on by what has moved meanwhile, its own track or the c
 "Incorporation of time delayed measurements in a discrete-time Kalman filter", extrapolates a late measurement in this
 way), and looked for from there on the depth of the present frame, as a track between two runs of the detector is. What
 is found is a detection of the present frame like any other, so that nothing later has to know that it came late. What
-was there and has left is not found, and begins no track where it was.
+was there and has left is not found, and begins no track where it was; what is hidden now is taken where it must be.
 
 The other way, to go back to the earlier frame and to filter all later ones again, would give the same poses: those of
 the tracks were measured on the depth of every frame between. It costs as much as there are frames, all at once.
@@ -24,7 +24,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import invert_transform
 from pose_tracking.core.results import Detection, PoseEstimate
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.fitting.depth_tracking import DepthTracker
+from pose_tracking.pose.fitting.depth_tracking import HIDDEN, DepthTracker
 from pose_tracking.tracking.config import TrackingConfig
 from pose_tracking.tracking.track import Track
 
@@ -94,6 +94,9 @@ def find_again(
         track = None if then is None else now.get(then.track_id)
         motion, start = _start(detection.pose, then, track, earlier, depth_tracker, config)
         found = look_at(start, detection.obj_id, depth_tracker, frame, min_confidence)
+        if found == HIDDEN:
+            result.detections.append(_carried_on(detection, start, motion, frame))
+            continue
         if isinstance(found, str):
             result.not_found[found] += 1
             if track is not None and detection.pose.origin == "track":
@@ -148,6 +151,22 @@ def _start(
     moved = np.repeat([config.velocity_change, config.angular_velocity_change], 3) * seconds
     covariance = estimate.noise + np.diag(moved**2)
     return earlier.motion, Start(earlier.motion @ estimate.pose, covariance, scale, float(moved[0]))
+
+
+def _carried_on(detection: Detection, start: Start, motion: Float, frame: RGBDFrame) -> Detection:
+    """A detection as it is now where the frame shows only what is before it: seen by the detector, not by the depth.
+
+    The detector finds what is hidden for the most part, the depth alone does not.
+    """
+    assert detection.pose is not None
+    before, pose = detection.pose, start.pose
+    ends = np.array([before.pose[:3, 3], pose[:3, 3]])
+    box = detection.box
+    if (ends[:, 2] > 0).all():
+        shift = np.diff(frame.intrinsics.project(ends), axis=0)[0]
+        box = box + np.tile(shift, 2)
+    estimate = replace(before, pose=pose, covariance=before.covariance + start.covariance)
+    return replace(detection, box=box, mask=None, pose=_with_what_led_to_it(estimate, before, motion))
 
 
 def _with_what_led_to_it(found: PoseEstimate, before: PoseEstimate, motion: Float) -> PoseEstimate:

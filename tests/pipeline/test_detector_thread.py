@@ -283,3 +283,18 @@ def test_the_thread_ends_with_the_pipeline(objects: ObjectSet) -> None:
     gc.collect()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_what_is_hidden_by_then_is_taken_where_it_must_be(objects: ObjectSet) -> None:
+    scene = Beside(objects, segment_every=5, detector_delay=1)
+    for k in range(7):
+        scene.show(moving(k))
+    assert scene.tracker._thread.is_running
+    hits = scene.tracker.tracker.tracks[1].hits
+    scene.tracker.update(scene.frame(moving(7), board=(150, 280)))
+    lamp = next(d for d in scene.tracker.report.detections if d.obj_id == LAMP)
+    assert lamp.mask is None
+    assert lamp.pose is not None
+    assert distance(lamp.pose.pose, moving(7)[1][1]) < 0.008
+    assert lamp.pose.covariance[0, 0] > 4e-6  # than that of the estimate
+    assert scene.tracker.tracker.tracks[1].hits == hits + 1
