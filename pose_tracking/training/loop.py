@@ -110,6 +110,7 @@ class TrainingLoop:
         compute_losses: Callable[[Any, int], dict[str, Tensor]],
         evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
         score: str = "",
+        evaluate_at_end: bool = True,
     ) -> dict[str, float]:
         """Train until the budget is used or a SIGINT/SIGTERM asks for a stop after the current step.
 
@@ -121,6 +122,7 @@ class TrainingLoop:
             evaluate: called now and then, and at the end, with the model, or its average where there is one, in
                 eval mode.
             score: name of the value of `evaluate` of which the best is kept (higher is better).
+            evaluate_at_end: False where the caller measures the trained model anyway.
 
         Returns:
             The last values of `evaluate`, or {}.
@@ -144,16 +146,22 @@ class TrainingLoop:
                 if self.step % self.options.log_every == 0:
                     self._log_step(means.take(), bar)
                 bar.update(int(self.progress * 1000) - bar.n)
-                if evaluate is not None and self.seconds - evaluated_at > self.options.evaluate_minutes * 60:
+                if evaluate is not None and self._evaluation_is_due(evaluated_at):
                     metrics, evaluated_at = self._evaluate(evaluate, score), self.seconds
                 if self.seconds - saved_at > self.options.checkpoint_minutes * 60:
                     self.save()
                     saved_at = self.seconds
         self.save()
-        if evaluate is not None and not self._stop:
+        if evaluate is not None and evaluate_at_end and not self._stop:
             metrics = self._evaluate(evaluate, score)
             self.save()
         return metrics
+
+    def _evaluation_is_due(self, evaluated_at: float) -> bool:
+        """Whether the last one, at `evaluated_at` (s), is long ago, and that at the end not about to come."""
+        interval = self.options.evaluate_minutes * 60
+        left = math.inf if self.options.minutes is None else self.options.minutes * 60 - self.seconds
+        return self.seconds - evaluated_at > interval and left > interval / 2
 
     def _optimize(self, compute_losses: Callable[[Any, int], dict[str, Tensor]], batch: Any) -> dict[str, float]:
         warmup = (self.step + 1) / max(self.options.warmup_steps, 1)

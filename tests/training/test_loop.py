@@ -83,3 +83,26 @@ def test_the_warm_up_is_at_most_a_tenth_of_the_minutes(tmp_path: Path, steps: in
     assert len(rates) == steps
     assert max(rates) > 0.9e-2
     assert rates.index(max(rates)) <= min(0.1 * steps, 60)
+
+
+@pytest.mark.parametrize(("evaluate_at_end", "progress"), [(True, [0.4, 0.8, 1.0]), (False, [0.4, 0.8])])
+def test_nothing_is_evaluated_just_before_the_end(tmp_path: Path, evaluate_at_end: bool, progress: list[float]) -> None:
+    """On a slow machine an evaluation takes a minute that counts in a short training."""
+    run = Regression(tmp_path, minutes=10, evaluate_minutes=3.1)
+    original, seen = run.losses, []
+
+    def a_minute_each(batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        run.loop.seconds = 60.0 * (step + 1)
+        return original(batch, step)
+
+    def evaluate(model: torch.nn.Module) -> dict[str, float]:
+        seen.append(round(run.loop.progress, 2))
+        return {"fit": 0.0}
+
+    run.loop.run(run.batches, a_minute_each, evaluate, "fit", evaluate_at_end)
+    assert seen == progress
+    late = Regression(tmp_path / "late", minutes=10, evaluate_minutes=9.1)
+    run, seen = late, []
+    original = late.losses
+    late.loop.run(late.batches, a_minute_each, evaluate, "fit")
+    assert seen == [1.0]

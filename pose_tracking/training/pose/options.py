@@ -57,7 +57,10 @@ class PoseTrainingOptions:
     ema: float = option(0.998, "decay of the moving average of the weights", range=(0.0, 0.9999))
     bf16: bool = option(False, "compute in bfloat16")
     imagenet: bool = option(True, "start the light encoder from ImageNet weights")
-    validation_crops: int = option(500, "crops of an evaluation", range=(1, 1e6))
+    validation_crops: int = option(500, "most crops of an evaluation", range=(1, 1e6))
+    validation_share: float = option(
+        0.02, "most of the minutes that one evaluation takes, with fewer crops", range=(0.0, 1.0)
+    )
     evaluate_minutes: float = option(8.0, "time between evaluations", unit="min", range=(0.01, 1e4))
     checkpoint_minutes: float = option(3.0, "time between checkpoints", unit="min", range=(0.01, 1e4))
     seed: int = option(0, "seed of weights and batches", range=(0, 2**31))

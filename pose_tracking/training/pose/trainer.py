@@ -18,6 +18,7 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.pose.hypotheses.predictor import build_estimator
 from pose_tracking.pose.networks.light_network import LightPoseNet
+from pose_tracking.pose.networks.network import PoseNet
 from pose_tracking.pose.networks.refiner import PoseRefineNet
 from pose_tracking.training.checkpoints import export_half
 from pose_tracking.training.loop import LoopOptions, TrainingLoop
@@ -128,9 +129,13 @@ class PoseTrainer:
         export_half(self.refiner.state_dict(), self.run_dir / REFINER_FILE)
         load_weights(self.estimator, self.run_dir / POSE_FILE)
         load_weights(self.refiner, self.run_dir / REFINER_FILE)
-        report = self.validation.measure(self.estimator, self.refiner)
+        report = self._measure(self.estimator, self.refiner)
         write_json(self.run_dir / REPORT_FILE, report)
         return report
+
+    def _measure(self, estimator: PoseNet | LightPoseNet, refiner: PoseRefineNet | None = None) -> dict[str, float]:
+        """How good they are, on as many crops as the time for an evaluation is enough for."""
+        return self.validation.measure(estimator, refiner, 60 * self.options.minutes * self.options.validation_share)
 
     def _loop(self, model: nn.Module, stage: str, minutes: float, learning_rate: float, resume: bool) -> TrainingLoop:
         options = self.options
@@ -162,7 +167,7 @@ class PoseTrainer:
 
         def evaluate(model: nn.Module) -> dict[str, float]:
             assert isinstance(model, EstimatorTraining)
-            return self.validation.measure(model.estimator)
+            return self._measure(model.estimator)
 
         if not self._finish(loop, losses, evaluate, "mean"):
             return False
@@ -182,9 +187,10 @@ class PoseTrainer:
 
         def evaluate(model: nn.Module) -> dict[str, float]:
             assert isinstance(model, PoseRefineNet)
-            return self.validation.measure(self.estimator, model)
+            return self._measure(self.estimator, model)
 
-        return self._finish(loop, losses, evaluate, "mean_refined")
+        # `run` measures what is exported.
+        return self._finish(loop, losses, evaluate, "mean_refined", evaluate_at_end=False)
 
     def _finish(
         self,
@@ -192,9 +198,10 @@ class PoseTrainer:
         losses: Callable[[PoseBatch, int], dict[str, Tensor]],
         evaluate: Callable[[nn.Module], dict[str, float]],
         score: str,
+        evaluate_at_end: bool = True,
     ) -> bool:
         """Train a stage to its end and take its final weights; False where a signal stopped it before."""
-        loop.run(self.batches, losses, evaluate, score)
+        loop.run(self.batches, losses, evaluate, score, evaluate_at_end)
         if loop.progress < 1:
             return False
         loop.model.load_state_dict(loop.final_weights())

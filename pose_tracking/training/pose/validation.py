@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from pose_tracking.pose.networks.refiner import PoseRefineNet
 from .data import PoseBatch
 from .targets import ObjectTargets
 
+FEWEST_BATCHES = 2  # whatever the time
 CORRECT = 0.1  # ADD(-S) below this many diameters counts as correct (Hinterstoisser et al., ACCV 2012)
 
 
@@ -42,8 +44,12 @@ class PoseValidation:
     refine_iterations: int
 
     @torch.no_grad()
-    def measure(self, estimator: PoseNet | LightPoseNet, refiner: PoseRefineNet | None = None) -> dict[str, float]:
+    def measure(
+        self, estimator: PoseNet | LightPoseNet, refiner: PoseRefineNet | None = None, seconds: float | None = None
+    ) -> dict[str, float]:
         """Share of the crops with ADD(-S) below `CORRECT` diameters, by object and as their unweighted mean.
+
+        Once `seconds` are over no further batch is taken, beyond `FEWEST_BATCHES`.
 
         Args:
             estimator: gives the pose of its most confident point, and an aligned one (keys that end in ``_aligned``)
@@ -57,10 +63,15 @@ class PoseValidation:
         if refiner is not None:
             refiner.eval()
         errors: dict[str, list[Tensor]] = {}
+        seen = []
+        end = float("inf") if seconds is None else time.monotonic() + seconds
         for batch in self.batches:
+            if len(seen) >= FEWEST_BATCHES and time.monotonic() > end:
+                break
             for suffix, error in self._errors(batch, estimator, refiner).items():
                 errors.setdefault(suffix, []).append(error)
-        index = torch.cat([batch.object_index for batch in self.batches])
+            seen.append(batch.object_index)
+        index = torch.cat(seen)
         report: dict[str, float] = {}
         for suffix, parts in errors.items():
             report.update(self._summary(index, torch.cat(parts), suffix))

@@ -17,8 +17,10 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import CropConfig, PoseConfig
 from pose_tracking.training.errors import TrainingError
 from pose_tracking.training.loop import TrainingLoop
+from pose_tracking.training.pose.data import PoseBatch
 from pose_tracking.training.pose.options import PoseTrainingOptions
 from pose_tracking.training.pose.trainer import POSE_FILE, REPORT_FILE, PoseTrainer
+from pose_tracking.training.pose.validation import FEWEST_BATCHES, PoseValidation
 
 CONFIG = PoseConfig(crop=CropConfig(size=32, points=48), refine_points=32)
 OPTIONS = PoseTrainingOptions(
@@ -71,6 +73,30 @@ def test_run_learns_exports_and_resumes(objects: ObjectSet, pack: PackedDataset,
     assert pointer["step"] == 5
     changed = load_file(tmp_path / "run" / POSE_FILE)
     assert not torch.equal(changed["out.weight"], weights["out.weight"])
+
+
+def test_an_evaluation_ends_with_its_time(objects: ObjectSet, pack: PackedDataset, tmp_path: Path) -> None:
+    """500 crops take over a minute on a machine that others use too, and there are three evaluations."""
+    trainer = _trainer(objects, pack, tmp_path, 1, batch_size=1, validation_crops=4)
+    looked_at = []
+    errors = type(trainer.validation)._errors
+
+    def counting(validation: PoseValidation, batch: PoseBatch, *networks: Any) -> dict[str, torch.Tensor]:
+        looked_at.append(batch)
+        return errors(validation, batch, *networks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PoseValidation, "_errors", counting)
+        trainer.validation.measure(trainer.estimator)
+        assert len(looked_at) >= 4
+        looked_at.clear()
+        trainer.validation.measure(trainer.estimator, seconds=0.0)
+        assert len(looked_at) == FEWEST_BATCHES
+        looked_at.clear()
+        trainer.options = replace(trainer.options, validation_share=0.0)
+        assert trainer.run() is not None
+        # At the end of the estimator, and of what is exported: the refiner's own end is that.
+        assert len(looked_at) == 2 * FEWEST_BATCHES
 
 
 def test_non_finite_loss_stops(
