@@ -1,7 +1,8 @@
 """All of a bundle's training in one go: the steps of docs/training.md, each a command of its own in its own process.
 
 Every stage gets its share of the time that is left when it begins. So a slow machine renders fewer frames and trains
-for fewer steps, and there is always time for what comes last.
+for fewer steps, and there is always time for what comes last: the start of a program and the least that it does take
+minutes where many others run, how many the frames have told.
 
 A step that is done leaves a marker in the work folder, and every step can be resumed, so the whole can be stopped at
 any time and goes on where it was.
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.files import make_directory, write_json
+from pose_tracking.datasets.packed import PackedDataset
 
 from .packed_rendering import FEWEST_FRAMES
 from .steps import Clock, Step, is_done, run_side_by_side
@@ -24,6 +26,11 @@ from .steps import Clock, Step, is_done, run_side_by_side
 # side, and get about equal use of what they have.
 VALIDATION_SHARE, RENDER_SHARE, TRAIN_SHARE, APPEARANCE_SHARE, CALIBRATION_SHARE = 0.03, 0.26, 0.53, 0.09, 0.09
 TRAINING_ITSELF = 0.93  # of a training's time; the rest is its start and its last evaluation
+# Seconds on an idle core that steps take whatever their minutes: a training to start and for its last evaluation, the
+# last two to start and for the least that they do.
+TRAINING_LEAST, APPEARANCE_LEAST, CALIBRATION_LEAST = 15.0, 35.0, 25.0
+START = 6.0  # of these, to start
+MOST_OF_SHARE = 2.0  # times its share from which on what can be done without is left out
 RENDERING_ITSELF = 0.9  # of the time for frames; the rest is the start of the processes and the packing
 FRAME_SECONDS = 0.35  # to render and pack one frame on one core, as a rule
 # Of the whole run: a detector on one core decodes about 100 frames a minute, and more than twice that is never seen.
@@ -68,11 +75,15 @@ class Stage:
         name: under which its time is noted.
         share: of the time, relative to the other stages.
         steps: given the minutes it may take, what to run.
+        least: seconds on an idle core that it takes whatever the minutes.
+        can_be_left_out: whether a machine that is too slow for it goes without.
     """
 
     name: str
     share: float
     steps: Callable[[float], list[Step]]
+    least: float = 0.0
+    can_be_left_out: bool = False
 
 
 class FullRun:
@@ -87,6 +98,7 @@ class FullRun:
     def __init__(self, plan: FullRunPlan, folder: Path, commands: Sequence[str] = ()) -> None:
         self.plan, self.folder, self.clock = plan, folder, Clock(folder)
         self.train, self.val = folder / "train.zip", folder / "val.zip"
+        self._slowness: float | None = None
         self.model = ["--model", plan.model]
         self.objects = ["--objects", plan.objects] if plan.objects else []
         self.backgrounds = ["--backgrounds", plan.backgrounds] if plan.backgrounds else []
@@ -95,50 +107,83 @@ class FullRun:
             Stage("training frames", RENDER_SHARE, self._training_frames),
         ]
         if plan.side_by_side:
-            both = Stage("segmentation and pose", TRAIN_SHARE, lambda m: [self._segmentation(m), self._pose(m)])
-            self.stages.append(both)
+            steps = lambda m: [self._segmentation(m), self._pose(m)]  # noqa: E731
+            self.stages.append(Stage("segmentation and pose", TRAIN_SHARE, steps, TRAINING_LEAST))
         else:
-            self.stages.append(Stage("segmentation", TRAIN_SHARE / 2, lambda m: [self._segmentation(m)]))
-            self.stages.append(Stage("pose", TRAIN_SHARE / 2, lambda m: [self._pose(m)]))
+            half = TRAIN_SHARE / 2
+            self.stages.append(Stage("segmentation", half, lambda m: [self._segmentation(m)], TRAINING_LEAST))
+            self.stages.append(Stage("pose", half, lambda m: [self._pose(m)], TRAINING_LEAST))
         if plan.appearance:
-            self.stages.append(Stage("appearance", APPEARANCE_SHARE, self._appearance))
+            self.stages.append(Stage("appearance", APPEARANCE_SHARE, self._appearance, APPEARANCE_LEAST, True))
         if "calibrate" in commands:
-            self.stages.append(Stage("calibrate", CALIBRATION_SHARE, self._calibrate))
+            self.stages.append(Stage("calibrate", CALIBRATION_SHARE, self._calibrate, CALIBRATION_LEAST))
 
     def run(self) -> list[str]:
         """Run what is not done yet.
 
         Returns:
-            The names of the steps that failed and that a bundle can do without.
+            The names of the steps that failed, or had no time, and that a bundle can do without.
 
         Raises:
             StepError: another step failed, or ended without its result. What is done stays done.
         """
         failed = []
         for number, stage in enumerate(self.stages):
+            if self._is_left_out(stage):
+                takes, share = self._least_minutes(stage), stage.share * self.plan.minutes
+                print(f"== {stage.name}: left out: on this machine it takes {takes:.0f} minutes, and has {share:.1f}")
+                failed.append(stage.name)
+                continue
             steps = stage.steps(self.minutes_of(number))
             failed += run_side_by_side(steps, self.folder, self.clock, stage.name)
         return failed
 
     def minutes_of(self, number: int) -> float:
-        """Time for stage `number`: its share of what the stages before it have left.
+        """Time for stage `number`: its share of what the stages before it have left, but for what later ones need.
 
         It is the same when the stage goes on after a stop, since its own time does not count.
         """
         left = self.plan.minutes
         for before in range(number):
             left -= self._used(before, left)
-        return max(left, 0.0) * self._share(number)
+        return self._planned(number, max(left, 0.0))
 
-    def _share(self, number: int) -> float:
-        """Share of a stage in the time of itself and the stages after it."""
-        return self.stages[number].share / sum(stage.share for stage in self.stages[number:])
+    def _planned(self, number: int, left: float) -> float:
+        """Minutes for stage `number` of those that are `left` for it and the later ones: half of its share at least."""
+        later = [stage for stage in self.stages[number + 1 :] if not self._is_left_out(stage)]
+        share = left / (self.stages[number].share + sum(stage.share for stage in later))
+        needed = sum(max(stage.share * share, self._least_minutes(stage)) for stage in later)
+        own = self.stages[number].share * share
+        return max(min(own, left - needed), own / 2)
 
     def _used(self, number: int, left: float) -> float:
         """Minutes stage `number` took, or is to take. Version 0.1.0 noted no times: what it did counts as planned."""
-        stage, planned = self.stages[number], max(left, 0.0) * self._share(number)
+        stage = self.stages[number]
+        if self._is_left_out(stage):
+            return 0.0
+        planned = self._planned(number, max(left, 0.0))
         seconds = self.clock.seconds.get(stage.name)
         return planned if seconds is None or not is_done(self.folder, stage.steps(planned)) else seconds / 60
+
+    def _without_start(self, minutes: float) -> float:
+        return max(minutes - START * self.slowness / 60, 0.0)
+
+    def _least_minutes(self, stage: Stage) -> float:
+        return stage.least * self.slowness / 60
+
+    def _is_left_out(self, stage: Stage) -> bool:
+        return stage.can_be_left_out and self._least_minutes(stage) > MOST_OF_SHARE * stage.share * self.plan.minutes
+
+    @property
+    def slowness(self) -> float:
+        """How many times longer than on idle cores things take, by the training frames; 1 as long as there are none."""
+        if self._slowness is None:
+            seconds = self.clock.seconds.get(self.stages[1].name)
+            if seconds is None or not self.train.is_file() or not is_done(self.folder, self._training_frames(1.0)):
+                return 1.0
+            frame_seconds = seconds * self.plan.processes / max(len(PackedDataset(self.train)), 1)
+            self._slowness = max(frame_seconds / FRAME_SECONDS, 1.0)
+        return self._slowness
 
     # -- the steps --------------------------------------------------------------------------------------------------
 
@@ -164,7 +209,8 @@ class FullRun:
         return [self._render("training frames", self.train, count, minutes, seed, "train")]
 
     def _training(self, name: str, minutes: float) -> list[str]:
-        plan, minutes = self.plan, max(TRAINING_ITSELF * minutes, 0.1)
+        plan, least = self.plan, TRAINING_LEAST * self.slowness / 60
+        minutes = max(min(TRAINING_ITSELF * minutes, minutes - least), 0.1)
         common = ["--data", str(self.train), "--val", str(self.val), "--minutes", f"{minutes:g}"]
         common += ["--device", plan.device, "--seed", str(plan.seed), "--resume"]
         return [*common, *(["--threads", "1"] if plan.side_by_side else []), "--run-dir", str(self.folder / name)]
@@ -180,13 +226,15 @@ class FullRun:
 
     def _appearance(self, minutes: float) -> list[Step]:
         more = ["--run-dir", str(self.folder / "appearance"), "--processes", str(self.plan.processes)]
-        more += ["--device", self.plan.device, "--minutes", f"{minutes:g}", "--resume"]
+        more += ["--device", self.plan.device, "--minutes", f"{self._without_start(minutes):g}"]
+        more += ["--resume"]
         arguments = ("train", "appearance", *self.model, *self.objects, *self.backgrounds, *more)
         return [Step("appearance", arguments, optional=True)]
 
     def _calibrate(self, minutes: float) -> list[Step]:
         # Sequences of their own: neither frames of the trainings nor the seeds `evaluate` is usually given.
-        more = ["--data", "simulated:70001-70006", "--device", self.plan.device, "--minutes", f"{minutes:g}"]
+        more = ["--data", "simulated:70001-70006", "--device", self.plan.device]
+        more += ["--minutes", f"{self._without_start(minutes):g}"]
         more += ["--run-dir", str(self.folder / "calibration")]
         arguments = ("calibrate", *self.model, *self.objects, *self.backgrounds, *more)
         return [Step("calibrate", arguments, optional=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,58 @@ def test_a_machine_that_gets_busy_renders_less_and_trains_as_long(
     run.run()
     assert sum(run.clock.seconds.values()) / 60 == pytest.approx(30.0, rel=0.15)
     assert float(arguments(machine.ran[2])["--minutes"]) > 0.45 * 30.0
+
+
+class SlowMachine(Machine):
+    """Everything takes `slowness` times longer than on idle cores, what no minutes bound too."""
+
+    LEAST = {"segmentation": 14.0, "pose": 12.0, "appearance": 36.0, "calibrate": 22.0}
+    STARTS = {"appearance": 5.0, "calibrate": 5.0}
+
+    def __init__(self, slowness: float) -> None:
+        super().__init__(0.35 * slowness, overhead=4.0 * slowness)
+        self.slowness = slowness
+
+    def __call__(self, steps: Sequence[Step], folder: Path, clock: Clock, name: str) -> list[str]:
+        for step in steps:
+            if step.name == "training frames" and step.result is not None:
+                taken = self.seconds(step) - self.overhead
+                with zipfile.ZipFile(step.result, "w") as pack:
+                    for k in range(int(taken / self.frame_seconds * int(arguments(step)["--processes"]))):
+                        pack.writestr(f"{k:06d}/meta.json", "{}")
+        return super().__call__(steps, folder, clock, name)
+
+    def seconds(self, step: Step) -> float:
+        if step.arguments[0] == "simulate":
+            return super().seconds(step)
+        least, given = self.LEAST[step.name] * self.slowness, 60 * float(arguments(step)["--minutes"])
+        if step.name not in self.STARTS:
+            return least + given
+        return max(least, self.STARTS[step.name] * self.slowness + given)
+
+
+@pytest.mark.parametrize("minutes", [20.0, 60.0])
+@pytest.mark.parametrize("slowness", [1.0, 3.0, 9.0])
+def test_the_time_is_kept_where_many_others_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, slowness: float
+) -> None:
+    """With a load of 30 on two cores, 20 minutes became 31."""
+    machine = SlowMachine(slowness)
+    monkeypatch.setattr(full_run, "run_side_by_side", machine)
+    run = FullRun(replace(PLAN, minutes=minutes), tmp_path, ["calibrate"])
+    without = run.run()
+    assert sum(run.clock.seconds.values()) / 60 == pytest.approx(minutes, rel=0.15)
+    assert run.slowness == pytest.approx(slowness, rel=0.3)
+    trained = {step.name: float(arguments(step)["--minutes"]) for step in machine.ran[2:]}
+    assert trained["pose"] > 0.3 * minutes
+    assert "calibrate" in trained
+    # What it can do without it does without only where its start alone is much more than its share.
+    assert without == (["appearance"] if slowness == 9.0 and minutes == 20.0 else [])
+    assert ("appearance" in trained) == (not without)
+    (tmp_path / "pose.done").unlink()
+    again = FullRun(replace(PLAN, minutes=minutes), tmp_path, ["calibrate"])
+    (stage,) = (s for s in planned(again) if len(s) == 2)
+    assert stage[1].arguments == machine.ran[3].arguments
 
 
 def test_what_a_bundle_can_do_without_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
