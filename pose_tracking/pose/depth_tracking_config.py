@@ -48,6 +48,11 @@ class DepthTrackingConfig:
         "tried: 99 % of right poses have less, poses a twentieth of the diameter off have more",
         range=(0.0, 1.0),
     )
+    max_sunken: float = option(
+        0.08,
+        "share of the silhouette closely behind what is measured from which a shift is tried, too",
+        range=(0.0, 1.0),
+    )
     max_move: float = option(
         0.25, "mean distance of the surface from the predicted one that is no longer believed", unit="diameters",
         range=(0.0, 2.0),

@@ -13,7 +13,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, even_indices
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import nearest_equivalent, transform_points, view_rotation
+from pose_tracking.core.geometry import nearest_equivalent, transform_points
 from pose_tracking.core.results import PoseEstimate
 from pose_tracking.pose.config import CovarianceConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
@@ -21,7 +21,7 @@ from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from .covariance import depth_covariance, own_readings
 from .icp import IcpRefiner
 from .scoring import Verifier
-from .search_around import agreement, flush_share, places_around
+from .search_around import flush_share, places_around, slid
 from .surface_comparison import SurfaceComparison
 from .visible_region import exact_box, visible_mask
 
@@ -33,8 +33,6 @@ NO_DEPTH = "no_depth"
 SCORE = "score"
 MOVED = "moved"
 
-_SLIDES = (0.06, 0.03, 0.015)  # steps in diameters
-_MOST_SLIDES = 3  # of each
 # Points are chosen anew and fitted again: those under a wrong silhouette hold the pose in it.
 _SETTLINGS = 2
 _SETTLED = 0.001  # diameters that the surface moves by at most where another choice of points is not worth it
@@ -130,8 +128,8 @@ class DepthTracker:
         if spread > least:
             pose = self._refine(frame, obj_id, points, pose, final=False)
         found = self._settle(frame, obj_id, pose, predicted, before if pose is predicted else None)
-        bound = found is not None and found.estimate.fit["violated_fraction"] < self.config.max_void
-        shifted = pose if bound else self._slide(frame, obj_id, pose)
+        bound = found is not None and self._is_bound(found.estimate)
+        shifted = pose if bound else slid(self.verifier, frame, obj_id, pose)
         if shifted is not pose:
             again = self._settle(frame, obj_id, shifted, predicted)
             if again is not None and (found is None or again.estimate.confidence > found.estimate.confidence):
@@ -141,6 +139,11 @@ class DepthTracker:
         if found is None and self._distance(obj_id, pose, predicted) > self.config.max_move * diameter:
             return MOVED
         return _reason(before, otherwise=None if found is None else SCORE)
+
+    def _is_bound(self, estimate: PoseEstimate) -> bool:
+        """Whether little speaks for a pose's having slid: a surface before a void, or closely behind another one."""
+        fit, config = estimate.fit, self.config
+        return fit["violated_fraction"] < config.max_void and fit["sunken_fraction"] < config.max_sunken
 
     def visible_part(self, frame: RGBDFrame, obj_id: int, pose: Float) -> tuple[Float, Bool, Bool] | None:
         """What is seen of an object at a (4, 4) pose; None where that is hardly anything.
@@ -233,28 +236,6 @@ class DepthTracker:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.
         least = min(self.config.min_visible_px, self.icp.config.min_points)
         return max(self.config.min_visible_px * frame.intrinsics.density, least)
-
-    def _slide(self, frame: RGBDFrame, obj_id: int, pose: Float) -> Float:
-        """`pose` shifted across the view ray to where most of the silhouette agrees and least lies before a void.
-
-        ICP against surfaces seen from one side does not bind such a shift: a flat side slides within itself.
-        """
-        diameter = self.objects[obj_id].diameter
-        across = view_rotation(pose[:3, 3])[:, :2].T
-        rays = self.verifier.config.max_rays
-        best, most = pose, agreement(self.verifier, frame, obj_id, pose, rays)
-        for step in _SLIDES:
-            for _ in range(_MOST_SLIDES):
-                start = best
-                for direction in (*across, *-across):
-                    shifted = start.copy()
-                    shifted[:3, 3] += step * diameter * direction
-                    fit = agreement(self.verifier, frame, obj_id, shifted, rays)
-                    if fit > most:
-                        best, most = shifted, fit
-                if best is start:
-                    break
-        return best
 
     def _in_view(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
         """Share of the surface towards the camera that is in the picture."""

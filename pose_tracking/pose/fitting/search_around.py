@@ -18,12 +18,38 @@ PLACES = 4  # that are worth trying
 MIN_MEASURED = 0.12  # share of the silhouette measured within reach
 RING = (2.5, 6.0)  # pixels outside the silhouette: nearer ones mix what lies on its two sides
 CONTINUES = 2.0  # tolerances of the surface comparison within which it goes on
+SLIDES = (0.06, 0.03, 0.015)  # steps in diameters
+MOST_SLIDES = 3  # of each
 
 
 def agreement(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, rays: int) -> float:
     """Share of the silhouette of an object at a (4, 4) pose that agrees less that before a void, -1 to 1."""
     compared = verifier.compare(frame, obj_id, pose, rays)
     return (int(compared.agrees.sum()) - int(compared.void.sum())) / max(len(compared.behind), 1)
+
+
+def slid(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float) -> Float:
+    """A (4, 4) pose shifted across the view ray to where most of the silhouette agrees and least lies before a void.
+
+    ICP against surfaces seen from one side does not bind such a shift: a flat side slides within itself. The pose
+    itself is given back where no shift is better.
+    """
+    diameter = verifier.objects[obj_id].diameter
+    across = view_rotation(pose[:3, 3])[:, :2].T
+    rays = verifier.config.max_rays
+    best, most = pose, agreement(verifier, frame, obj_id, pose, rays)
+    for step in SLIDES:
+        for _ in range(MOST_SLIDES):
+            start = best
+            for direction in (*across, *-across):
+                shifted = start.copy()
+                shifted[:3, 3] += step * diameter * direction
+                fit = agreement(verifier, frame, obj_id, shifted, rays)
+                if fit > most:
+                    best, most = shifted, fit
+            if best is start:
+                break
+    return best
 
 
 def places_around(verifier: Verifier, frame: RGBDFrame, obj_id: int, predicted: Float, reach: float) -> list[Float]:

@@ -94,6 +94,20 @@ def test_a_shift_that_flat_sides_do_not_bind_is_put_right(depth_tracker: DepthTr
     assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
 
 
+def test_a_side_that_has_slid_under_a_neighbour_is_pulled_out(depth_tracker: DepthTracker) -> None:
+    """What lies closely behind a neighbour's surface looks hidden, as a part that cannot be seen."""
+    truth = make_transform(np.eye(3), [0.0, 0.0, 0.7])
+    frame, (mask,) = render([(LAMP, truth)])
+    beside = np.zeros_like(mask)
+    beside[:, np.flatnonzero(mask.any(0))[-1] + 1 :] = True
+    depth = np.where(beside, frame.depth[mask].mean() - 0.02, frame.depth).astype(np.float32)
+    frame = replace(frame, depth=depth)
+    predicted = truth.copy()
+    predicted[0, 3] += 0.014
+    result = found(depth_tracker.track(frame, LAMP, predicted, spread(), CERTAIN))
+    assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.006
+
+
 def test_a_prediction_known_to_be_poor_may_be_farther_off(depth_tracker: DepthTracker) -> None:
     truth = upright()
     frame, _ = render([(STEPS, truth)])
