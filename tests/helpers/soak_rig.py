@@ -33,7 +33,7 @@ from pose_tracking.ros.tools.process import _BOOTSTRAP_VARIABLES, node_arguments
 QUEUE = 100  # as many as the node's qos_depth may be
 # Drops that are counted for each image; all others are counted for a pair of them.
 PER_IMAGE = ("unmatched", "stamp_backwards", "stamp_invalid")
-PATIENCE = 120.0
+PATIENCE = 300.0  # a start takes a minute and more where much else runs
 
 
 class NodeProcess:

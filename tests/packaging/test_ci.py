@@ -47,10 +47,16 @@ def test_lint_checks_code_types_layers_and_links() -> None:
 
 def test_the_soak_tests_run_nightly_and_only_where_asked_for() -> None:
     assert "pytest -q tests/soak $(SOAK_ARGS)" in recipe("soak")
-    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"]["soak"]["steps"]
-    assert [step["run"].split()[:2] for step in steps if "make" in step.get("run", "")] == [["make", "soak"]]
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"]
+    runs = [step["run"] for job in jobs.values() for step in job["steps"] if step.get("run", "").startswith("make")]
+    assert [run.split()[:2] for run in runs] == [["make", "soak"], ["make", "test"]]
+    assert "-k ${{ matrix.part }}" in runs[0]
+    assert "-m slow" in runs[1]
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
     for argument, expected in (("tests", False), ("tests/soak", True)):
         ignored = [f"--ignore={path}" for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "soak"]
         listing = subprocess.run([*command, *ignored, argument], cwd=ROOT, capture_output=True, text=True)
         assert ("test_malformed_messages" in listing.stdout) is expected, listing.stdout + listing.stderr
+    parts = jobs["soak"]["strategy"]["matrix"]["part"]
+    for test in (line for line in listing.stdout.splitlines() if "::" in line):
+        assert sum(part in test for part in parts) == 1, test  # as `-k` looks at the names of file and function

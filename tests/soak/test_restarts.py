@@ -34,7 +34,11 @@ class Surroundings:
         self.index, self.now_ns, self.with_tf = 0, 10**18, False
         self.recoveries: list[int | None] = []
         self.process.start()
-        self.rig.wait_active(self.process)
+        try:
+            self.rig.wait_active(self.process)
+        except BaseException:  # nobody else will end the node
+            self.close()
+            raise
 
     def next_frame(self):
         """The next good frame."""
