@@ -146,6 +146,11 @@ def calibrate(gathered: Gathered, threshold: float) -> Calibration:
     Raises:
         ConfigError: too few right or other poses to fit to.
     """
+    if not gathered.kinds:
+        raise ConfigError(
+            f"calibration: the detector found nothing to fit to in {gathered.frames} frames: train it for longer, or "
+            "give frames of its objects"
+        )
     kinds = np.array(gathered.kinds)
     right = kinds == RIGHT
     if min(right.sum(), (~right).sum()) < MIN_EXAMPLES:

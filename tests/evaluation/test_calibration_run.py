@@ -56,6 +56,11 @@ def test_too_little_data_is_refused() -> None:
         calibrate(few, 0.5)
 
 
+def test_a_detector_that_finds_nothing_is_named() -> None:
+    with pytest.raises(ConfigError, match="the detector found nothing to fit to in 24 frames: train it for longer"):
+        calibrate(Gathered(frames=24), 0.5)
+
+
 def test_one_scene_is_split_by_detections() -> None:
     result = calibrate(gathered(scenes=1, per_scene=60), 0.5)
     assert result.figures["scenes"] == 1
