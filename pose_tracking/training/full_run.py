@@ -210,7 +210,7 @@ class FullRun:
 
     def _training(self, name: str, minutes: float) -> list[str]:
         plan, least = self.plan, TRAINING_LEAST * self.slowness / 60
-        minutes = max(min(TRAINING_ITSELF * minutes, minutes - least), 0.1)
+        minutes = max(min(TRAINING_ITSELF * minutes, minutes - least), minutes / 2, 0.1)
         common = ["--data", str(self.train), "--val", str(self.val), "--minutes", f"{minutes:g}"]
         common += ["--device", plan.device, "--seed", str(plan.seed), "--resume"]
         return [*common, *(["--threads", "1"] if plan.side_by_side else []), "--run-dir", str(self.folder / name)]

@@ -63,7 +63,7 @@ class PoseValidation:
         if refiner is not None:
             refiner.eval()
         errors: dict[str, list[Tensor]] = {}
-        seen = []
+        seen: list[Tensor] = []
         end = float("inf") if seconds is None else time.monotonic() + seconds
         for batch in self.batches:
             if len(seen) >= FEWEST_BATCHES and time.monotonic() > end:
