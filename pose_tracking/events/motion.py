@@ -11,12 +11,15 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.core.events import Activity, EventKind
 
 from .config import EventConfig
-from .free_fall import LONGEST, Fall, falling, fell_between
+from .free_fall import LONGEST, Fall, falling, fell_between, was_braked
 from .pose_sample import Extent, PoseSample, tilt_between
 from .rest import Rest, distance_share
 
 # Seconds of samples that are kept: what is carried about for an hour needs no more of its past than a fall has.
 _KEPT = 5.0 * LONGEST
+# Poses on its way down that tell how something got there: then the time alone has no say.
+_SEEN = 5
+_UNSURE = "it got down as fast as something that falls, but a hand may have held it"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Motion:
     samples: deque[PoseSample] = field(default_factory=deque)
     activity: Activity = Activity.MOVING
     _falls: list[Fall] = field(default_factory=list)
+    _may_have_fallen: bool = False
     _lifted_since: PoseSample | None = None
     _carried: list[int] = field(default_factory=list)  # onset and last stamp
     _lowest: float = np.inf
@@ -73,8 +77,10 @@ class Motion:
         if up is None:
             return
         fall = falling(self.samples, up, config)
-        if fall is not None:
+        if fall is not None and fall.is_sure:
             self._fall(fall, config)
+        elif fall is not None:
+            self._may_have_fallen |= fall.drop >= config.fall_drop
         self._lift(sample, up, config, falls=fall is not None)
 
     def _fall(self, fall: Fall, config: EventConfig) -> None:
@@ -117,8 +123,10 @@ class Motion:
         """What the motion was, now that the object rests at `after`; None where it was lost before."""
         end_ns = self.samples[-1].stamp_ns if after is None else after.since_ns
         end_ns = max(end_ns, self.onset_ns)
+        if after is not None and self._carried and self._carried[0] >= after.arrived_ns:
+            self._carried = []  # it lay there, and its poses trembled
         surely = float(np.mean(self._confidences)) if self._confidences else 0.0
-        falls = [fall for fall in self._falls if fall.drop >= config.fall_drop]
+        falls = self._sure_falls(up, config)
         found: list[Finding] = []
         note = ""
         if after is not None and self.before is not None:
@@ -130,6 +138,8 @@ class Motion:
         if not falls and after is not None and self.before is not None and up is not None:
             fall, note = self._unseen_fall(after, up, config)
             falls = [] if fall is None else [fall]
+            if not falls and self._may_have_fallen:
+                note = note or _UNSURE
             if self._carried:
                 note = ""  # it was seen to be held
         fell_last = bool(falls) and (not self._carried or falls[-1].end_ns >= self._carried[1])
@@ -147,6 +157,13 @@ class Motion:
             found.append(Finding(EventKind.MOVED, self.onset_ns, end_ns, surely, note))
         return sorted(found, key=lambda each: (each.onset_ns, each.end_ns))
 
+    def _sure_falls(self, up: Float | None, config: EventConfig) -> list[Fall]:
+        """The falls that were seen."""
+        if up is None:
+            return []
+        samples = list(self.samples)
+        return [f for f in self._falls if f.drop >= config.fall_drop and not was_braked(samples, f, up)]
+
     def _unseen_fall(self, after: Rest, up: Float, config: EventConfig) -> tuple[Fall | None, str]:
         """A fall of which too few frames were seen, by the places before and after; and what is to be said of it."""
         assert self.before is not None
@@ -158,10 +175,12 @@ class Motion:
         interval = float(np.median(np.diff(stamps))) if len(stamps) > 1 else config.rest_seconds
         top = start - config.lift
         above = [s.stamp_ns for s in self.samples if self.extent.bottom(s.pose, up) > top]
-        begun_ns = max([self.before.last_ns, *(stamp for stamp in above if stamp < after.since_ns)])
-        fell = fell_between((after.since_ns - begun_ns) * 1e-9, drop, interval, config)
+        begun_ns = max([self.before.last_ns, *(stamp for stamp in above if stamp < after.arrived_ns)])
+        if sum(begun_ns < s.stamp_ns < after.arrived_ns for s in self.samples) >= _SEEN:
+            return None, ""  # its path has told already
+        fell = fell_between((after.arrived_ns - begun_ns) * 1e-9, drop, interval, config)
         if fell is None:
             return None, f"it got {drop:.2f} m down and may have fallen: {1 / interval:.1f} Hz is too slow to say"
         if not fell:
             return None, ""
-        return Fall(begun_ns, after.since_ns, drop, 0.7), ""
+        return Fall(begun_ns, after.arrived_ns, drop, 0.7), ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pose_tracking.core.arrays import Float
 
+from .boundaries import first_at_rest, last_at_rest
 from .config import EventConfig
 from .pose_sample import PoseSample, turns_from
 
@@ -18,6 +20,8 @@ NEAR = 0.5
 MEMORY = 50
 # Largest turn (deg) from one frame to the next that a thing makes in its place: beyond, the estimate flips.
 FLIP = 60.0
+# Seconds and samples, the more of both, that are kept of a rest: the beginning of a motion is looked for among them.
+_RECENT, _FEWEST_RECENT = 1.0, 8
 
 
 @dataclass(eq=False)
@@ -28,19 +32,30 @@ class Rest:
         sample: a pose there.
         centre: (3,) mean of the object's middle, metres.
         since_ns, last_ns: stamps of the first and last frame in which it was seen there.
+        arrived_ns: stamp of the first frame in which it was not beyond what counts as motion from there.
+        recent: the last poses there, in the order of time.
     """
 
     sample: PoseSample
     centre: Float
     since_ns: int
     last_ns: int
+    arrived_ns: int
     count: int = 1
+    recent: deque[PoseSample] = field(default_factory=deque)
 
     def keep(self, sample: PoseSample) -> None:
         """Seen there once more."""
         self.count = min(self.count + 1, MEMORY)
         self.centre = self.centre + (sample.centre - self.centre) / self.count
         self.last_ns = sample.stamp_ns
+        self.recent.append(sample)
+        while len(self.recent) > _FEWEST_RECENT and sample.seconds - self.recent[0].seconds > _RECENT:
+            self.recent.popleft()
+
+    def left_ns(self, away: PoseSample) -> int:
+        """Stamp of the last frame in which it was there, now that it is seen `away`."""
+        return last_at_rest(list(self.recent), away)
 
 
 def distance_shares(rest: Rest, samples: Sequence[PoseSample], config: EventConfig) -> Float:
@@ -83,15 +98,32 @@ def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
     window = samples[start:]
     centre = np.median([s.centre for s in window], axis=0)
     middle = window[len(window) // 2]
-    rest = Rest(middle, centre, window[0].stamp_ns, last.stamp_ns, len(window))
+    rest = Rest(middle, centre, window[0].stamp_ns, last.stamp_ns, window[0].stamp_ns, len(window))
     shares = distance_shares(rest, window, config)
     # A slow slide is no rest, though each of its poses is near the middle one.
     halves = np.array_split(np.array([s.centre for s in window]), 2)
     slides = np.linalg.norm(halves[1].mean(0) - halves[0].mean(0)) > NEAR * config.move_distance
     if slides or shares.max() > NEAR:
         return None
-    # It came to rest where the samples before begin to be there, too.
-    while start > 0 and distance_share(rest, samples[start - 1], config) < NEAR:
-        start -= 1
-    rest.since_ns = samples[start].stamp_ns
+    start = _arrival(rest, samples, start, config)
+    rest.recent.extend(samples[start:])
+    rest.since_ns = rest.arrived_ns = samples[start].stamp_ns
+    if start > 0:
+        rest.since_ns = first_at_rest(samples[start - 1], samples[start:])
     return rest
+
+
+def _arrival(rest: Rest, samples: Sequence[PoseSample], start: int, config: EventConfig) -> int:
+    """Index of the sample from which on nothing would have counted as leaving a place of rest.
+
+    Args:
+        rest: the place.
+        samples: in the order of time.
+        start: index of one that is there.
+    """
+    away = 0
+    for index in range(start - 1, -1, -1):
+        away = away + 1 if distance_share(rest, samples[index], config) >= 1 else 0
+        if away == config.leave_frames or (away and index == 0):
+            return index + away
+    return 0

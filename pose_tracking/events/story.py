@@ -111,7 +111,7 @@ class Story:
             if still is not None:
                 self._rest, self._away = still, []
             return
-        self._motion = Motion(rest, rest.last_ns, self._extent)
+        self._motion = Motion(rest, rest.left_ns(self._away[0]), self._extent)
         for each in self._away:
             self._motion.add(each, up, config)
         self._rest, self._away = None, []
