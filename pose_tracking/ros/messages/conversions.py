@@ -67,6 +67,9 @@ def tracked_object(tracked: TrackedObject) -> TrackedObjectMsg:
             linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(v) for v in tracked.velocity)
     # What is not known is 0, as RViz and most readers cannot do with NaN.
     message.size.x, message.size.y, message.size.z = (float(v) for v in np.nan_to_num(tracked.size))
+    if tracked.size_sigma is not None:
+        sigma = message.size_sigma
+        sigma.x, sigma.y, sigma.z = (float(v) for v in np.nan_to_num(tracked.size_sigma))
     message.detection_score = float(tracked.score)
     message.pose_confidence = float(tracked.pose_confidence)
     message.box = np.asarray(tracked.box, np.float32)
@@ -98,6 +101,7 @@ def from_tracked_object(message: TrackedObjectMsg) -> TrackedObject:
         velocity = np.array([v.x, v.y, v.z, w.x, w.y, w.z])
     since = message.since_seen.sec + message.since_seen.nanosec * 1e-9
     state = TrackState(message.state)
+    sigma = np.array([message.size_sigma.x, message.size_sigma.y, message.size_sigma.z])
     return TrackedObject(
         track_id=message.track_id,
         obj_id=message.obj_id,
@@ -115,6 +119,7 @@ def from_tracked_object(message: TrackedObjectMsg) -> TrackedObject:
         frames_since_seen=0 if since == 0 and state != TrackState.COASTING else 1,
         seconds_since_seen=since,
         hits=message.hits,
+        size_sigma=sigma if sigma.any() else None,
     )
 
 

@@ -45,6 +45,17 @@ def test_a_tracked_object_survives_the_wire(track_id, state, has_pose):
             assert getattr(back, name) is None
 
 
+def test_the_deviation_of_a_measured_size_survives_the_wire_and_that_of_a_mesh_is_none():
+    measured, meshed = a_track(1), a_track(2)
+    measured.size_sigma = np.array([0.004, 0.003, 0.012])
+    raw = [serialize_message(tracked_object(thing)) for thing in (measured, meshed)]
+    back = [from_tracked_object(deserialize_message(each, TrackedObjectMsg)) for each in raw]
+    assert np.allclose(back[0].size_sigma, [0.004, 0.003, 0.012])
+    assert back[1].size_sigma is None
+    measured.size_sigma = np.full(3, np.nan)  # never measured
+    assert tracked_object(measured).size_sigma.x == 0
+
+
 def test_times():
     assert (HEADER.stamp.sec, HEADER.stamp.nanosec) == (1, 234567890)
     assert to_duration(2.5).nanosec == 500_000_000

@@ -8,6 +8,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("pose_tracking.msg", reason="the messages of the package are not built")
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from track_samples import a_track
 from visualization_msgs.msg import Marker
 
@@ -41,6 +42,25 @@ def test_markers_show_the_mesh_or_a_box_in_its_place(tmp_path):
     assert box.type == Marker.CUBE
     centre = thing.pose @ [0.0, 0.0, 0.15, 1.0]
     assert np.allclose([box.pose.position.x, box.pose.position.y, box.pose.position.z], centre[:3])
+
+
+def test_a_thing_without_a_mesh_is_shown_as_the_box_that_was_measured():
+    unknown = np.full(3, np.nan)
+    shapeless = ObjectSet({6: ObjectModel(6, "cat", np.nan, unknown, unknown, np.eye(4)[None])})
+    thing = a_track()
+    assert thing.pose is not None
+    thing.size, thing.size_sigma = np.array([0.3, 0.2, 0.5]), np.full(3, 0.01)
+    markers = by_namespace(MarkerBuilder(shapeless, 5).build(HEADER, [thing]))
+    box = markers["mesh"]
+    assert box.type == Marker.CUBE
+    assert [box.scale.x, box.scale.y, box.scale.z] == pytest.approx([0.3, 0.2, 0.5])
+    # The origin of its pose is the middle of the box, as is that of a cube.
+    p, q = box.pose.position, box.pose.orientation
+    assert np.allclose([p.x, p.y, p.z], thing.pose[:3, 3])
+    assert np.allclose(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(), thing.pose[:3, :3])
+    assert markers["label"].text.startswith("cat 3")
+    thing.size = unknown  # nothing is known yet: no box can be drawn
+    assert not [m for m in MarkerBuilder(shapeless, 5).build(HEADER, [thing]).markers if m.type == Marker.CUBE]
 
 
 def test_trails_grow_to_their_length_and_begin_anew_in_another_frame():
