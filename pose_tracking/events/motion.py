@@ -17,8 +17,9 @@ from .rest import Rest, distance_share
 
 # Seconds of samples that are kept: what is carried about for an hour needs no more of its past than a fall has.
 _KEPT = 5.0 * LONGEST
-# Poses on its way down that tell how something got there: then the time alone has no say.
-_SEEN = 5
+# Poses on its way down, with no longer a gap than this share of it, that tell how something got there: then the time
+# alone has no say.
+_SEEN, _UNSEEN = 5, 0.4
 _UNSURE = "it got down as fast as something that falls, but a hand may have held it"
 
 
@@ -176,7 +177,9 @@ class Motion:
         top = start - config.lift
         above = [s.stamp_ns for s in self.samples if self.extent.bottom(s.pose, up) > top]
         begun_ns = max([self.before.last_ns, *(stamp for stamp in above if stamp < after.arrived_ns)])
-        if sum(begun_ns < s.stamp_ns < after.arrived_ns for s in self.samples) >= _SEEN:
+        between = [s.stamp_ns for s in self.samples if begun_ns < s.stamp_ns < after.arrived_ns]
+        longest = max(np.diff([begun_ns, *between, after.arrived_ns]), default=0)
+        if len(between) >= _SEEN and longest < _UNSEEN * (after.arrived_ns - begun_ns):
             return None, ""  # its path has told already
         fell = fell_between((after.arrived_ns - begun_ns) * 1e-9, drop, interval, config)
         if fell is None:

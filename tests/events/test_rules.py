@@ -109,11 +109,12 @@ def test_rate_too_low_to_tell_a_fall_says_so(rate):
     assert "too slow to say" in moved.note
 
 
-def test_lost_in_mid_fall_and_found_below_fell():
+@pytest.mark.parametrize(("rate", "lost"), [(10, 0.55), (30, 0.7), (60, 0.7)])
+def test_lost_in_mid_fall_and_found_below_fell(rate, lost):
     path = _scripted(_fall(0.6))
 
     # Nothing is seen of it from the beginning of the fall until it lies.
-    events = told(lambda t: None if BEGIN + 0.55 < t < BEGIN + 0.98 else path(t), rate=10)
+    events = told(lambda t: None if BEGIN + lost < t < BEGIN + 0.98 else path(t), rate=rate)
 
     assert "fell" in kinds(events)
 
