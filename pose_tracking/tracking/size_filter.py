@@ -153,7 +153,8 @@ def _log_likelihood(side: _Side) -> Float:
     anything = np.log(ndtr(longer / sigma) - ndtr((longer - slack) / sigma) + 1e-300) - np.log(slack)
     chance = slack**2 / (slack**2 + (_OPEN * side.edges[:, None]) ** 2)
     likelihood = (1 - chance) * np.exp(hidden) + chance * np.exp(anything)
-    flat = 1.0 / (_LENGTHS[None] * np.log(_LENGTHS[-1] / _LENGTHS[0]))
+    # A measurement that is wrong says nothing of the length: its density is the same for all of them.
+    flat = 1.0 / (np.maximum(side.edges, _LENGTHS[0]) * np.log(_LENGTHS[-1] / _LENGTHS[0]))[:, None]
     return np.asarray(np.log((1 - _WRONG) * likelihood + _WRONG * flat))
 
 

@@ -129,3 +129,12 @@ def test_the_size_of_a_mesh_has_no_doubt_of_its_own() -> None:
     (thing,) = tracker.update([Detection(1, 0.9, np.array([0.0, 0, 9, 9]), None, pose)], 0.0)
     np.testing.assert_array_equal(thing.size, TRUE)
     assert thing.size_sigma is None
+
+
+@pytest.mark.parametrize("size", [(0.05, 0.04, 0.06), (0.3, 0.2, 0.1), (0.9, 0.3, 1.7)])
+def test_one_view_of_things_of_any_size_is_believed(size: tuple[float, float, float]) -> None:
+    """Of a person, too: a wrong measurement is as likely for all lengths, and must not speak for the shortest."""
+    known = SizeFilter()
+    known.add(seen(np.array(size)), np.array([1.0, 0, 0.1]))
+    np.testing.assert_allclose(known.edges, size, rtol=0.05)
+    assert (known.sigma < 0.2 * np.array(size)).all()

@@ -27,6 +27,9 @@ THICKNESS, SIGMAS = 0.006, 2.5
 CONTACT, CONTACT_SHARE = 0.015, 0.15
 # Of what surrounds an object in the picture this share lies in the plane that supports it, at least.
 AROUND, ALL_AROUND = 0.1, 0.5
+# Metres below the lowest reading of an object at which a plane all around it still supports it: seen from above things
+# hide where they stand, but a wall far behind a person is no floor.
+MOST_HIDDEN = 0.4
 # An upright camera sees the ground at less than this angle (rad) to its own vertical.
 LEVEL = 1.1
 
@@ -109,7 +112,7 @@ class Planes:
             if np.percentile(height, 10) < -2 * thickness or high < 1.5 * thickness:
                 continue  # the object is not before it
             reaches = low < max(CONTACT, thickness) + CONTACT_SHARE * (high - low)
-            if (reaches and share >= AROUND) or (share >= ALL_AROUND and low < extent):
+            if (reaches and share >= AROUND) or (share >= ALL_AROUND and low < min(extent, MOST_HIDDEN)):
                 support = Support(normal, float(offset), 0.02, bool(reaches), float(thickness))
                 if best is None or (support.is_reached, share) > best[0]:
                     best = (support.is_reached, share), support

@@ -138,6 +138,17 @@ def test_something_before_it_makes_the_end_it_hides_a_lower_bound() -> None:
     assert found.size.slack[across, 1 - right] < 0.03
 
 
+def test_a_wall_far_behind_is_no_floor() -> None:
+    depth, mask = np.full((240, 320), 3.5), np.zeros((240, 320), bool)
+    mask[30:240, 60:220] = True  # 1.1 m wide and 1.4 m high
+    depth[mask] = 2.0
+    found = measured(depth, mask)
+    assert found is not None
+    assert found.size is not None
+    assert -found.pose[1, 2] > 0.9  # upright, not lying on the wall
+    assert found.size.edges[2] == pytest.approx(1.4, abs=0.1)
+
+
 def test_without_a_plane_the_fixed_frame_says_what_is_up() -> None:
     camera = view(20)
     found = measured(*rendered(camera, 30, ground=False), camera_pose=invert_transform(camera))
