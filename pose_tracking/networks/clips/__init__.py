@@ -1,0 +1,1 @@
+"""Networks that say what happens in a clip of 16 pictures."""
