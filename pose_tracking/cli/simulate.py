@@ -48,6 +48,14 @@ Minutes = Annotated[
     float | None, typer.Option(min=0.0, help="Render fewer --random packed frames where they take longer than this.")
 ]
 Processes = Annotated[int, typer.Option(min=1, help="Processes that render --random packed frames.")]
+Clips = Annotated[
+    int | None,
+    typer.Option(min=1, help="Write so many labelled clips for train events (a .zip) in place of frames."),
+]
+ClipsOf = Annotated[
+    list[str] | None,
+    typer.Option(help="things, people, or both (default): what the --clips are of."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -74,6 +82,8 @@ def simulate(
     minutes: Minutes = None,
     processes: Processes = 1,
     settings: Settings = None,
+    clips: Clips = None,
+    clips_of: ClipsOf = None,
 ) -> None:
     """Render the objects of a model with ground truth: a sequence, or with --random training frames.
 
@@ -86,9 +96,21 @@ def simulate(
 
     Packed training frames are resumable: the same command goes on where it was stopped.
 
+    With --clips it writes labelled clips of things (fell, knocked over, placed, carried, moved, still) and of a simple
+    person (falling, running, walking, standing), which `train events` learns from.
+
     Each part of the training frames' randomisation can be switched off: jitter=0 (light and material), clutter=0,0,
     recorded=0 (backgrounds), camouflage=0 and dark=0, noise=0 (sensor), crowding=0 and thin=0 (occlusion), tables=0.
     """
+    if clips is not None:
+        if random or bag or format or frames or settings or preset != "plain" or fps is not None:
+            raise ConfigError(
+                "--clips are 16 frames of their own: only --model, --objects, --seed, --clips-of go with it"
+            )
+        _write_clips(model, objects, out, clips, clips_of, seed)
+        return
+    if clips_of:
+        raise ConfigError("--clips-of needs --clips, the number of clips")
     kind = _kind(out, format, bag)
     if random and preset != "plain":
         raise ConfigError(f"--preset {preset} is a kind of sequence and contradicts --random")
@@ -116,6 +138,21 @@ def simulate(
     else:
         _write(known, recorded, out, kind, scene, seed, count)
     typer.echo(f"{out}: {count} frames ({kind})")
+
+
+def _write_clips(model: str, objects: Path | None, out: Path, count: int, kinds: list[str] | None, seed: int) -> None:
+    from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.simulation.clips.writing import KINDS, write_clips
+
+    if out.exists():
+        raise OutputError(f"{out}: exists already: choose another name or remove it")
+    wanted = list(dict.fromkeys(kinds or KINDS))
+    known = None
+    if "things" in wanted:
+        known = ModelBundle.load(model, objects=objects, require_weights=False).objects
+        known.require_meshes("to render")
+    found = write_clips(out, known, wanted, count, seed)
+    typer.echo(f"{out}: {count} clips: " + ", ".join(f"{number} {label}" for label, number in sorted(found.items())))
 
 
 def _kind(out: Path, format: str | None, bag: bool) -> str:

@@ -80,7 +80,7 @@ class ClipClassifier:
     @torch.inference_mode()
     def probabilities(self, clips: UInt8 | Sequence[UInt8]) -> Float32:
         """(B, classes) of clips (B, 16, 112, 112, 3), RGB, as they are shown to it in training."""
-        batch = np.asarray(clips, np.uint8)
+        batch = np.ascontiguousarray(clips, np.uint8)
         if not len(batch):
             return np.zeros((0, len(self.classes)), np.float32)
         device = next(self.network.parameters()).device

@@ -23,6 +23,7 @@ def shadow_map(
     radius: float = 0.5,
     bias: float = 0.006,
     softness: float = 1.5,
+    size: int = SIZE,
 ) -> Float32:
     """(H, W) float32 share of a light that reaches each pixel, 0 to 1.
 
@@ -35,11 +36,12 @@ def shadow_map(
         radius: the scene's radius around the point the light looks at (m); beyond it nothing is in shadow.
         bias: metres a surface may lie behind the nearest one and still be lit.
         softness: blur of the shadow's edge in pixels.
+        size: of the map, pixels; `bias` should be above what one of them spans.
     """
-    focal = SIZE / 2 * distance / radius
-    lamp = CameraIntrinsics(SIZE, SIZE, focal, focal, SIZE / 2, SIZE / 2)
+    focal = size / 2 * distance / radius
+    lamp = CameraIntrinsics(size, size, focal, focal, size / 2, size / 2)
     to_light = invert_transform(light_pose)
-    nearest = np.full((SIZE, SIZE), 1e3, np.float32)
+    nearest = np.full((size, size), 1e3, np.float32)
     for body in bodies:
         (x0, y0, x1, y1), hits = body.caster.render(to_light @ body.pose, lamp)
         if x1 > x0 and y1 > y0:
@@ -51,8 +53,8 @@ def shadow_map(
     shape = surface.depth.shape
     seen = cv2.remap(
         nearest,
-        (x / z * np.float32(focal) + SIZE / 2).astype(np.float32).reshape(shape),
-        (y / z * np.float32(focal) + SIZE / 2).astype(np.float32).reshape(shape),
+        (x / z * np.float32(focal) + size / 2).astype(np.float32).reshape(shape),
+        (y / z * np.float32(focal) + size / 2).astype(np.float32).reshape(shape),
         cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=1e3,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pose_tracking.core.arrays import Float, Float32
+from pose_tracking.core.arrays import Bool, Float, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.config import option
 from pose_tracking.core.events import Event
@@ -20,17 +20,8 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.simulation.ground_truth import ground_truth
 from pose_tracking.simulation.placement.shapes import Shape
-from pose_tracking.simulation.rendering.renderer import (
-    Body,
-    Light,
-    Material,
-    Surface,
-    contact_shadows,
-    draw,
-    shade,
-    soften_edges,
-)
-from pose_tracking.simulation.rendering.shadows import shadow_map
+from pose_tracking.simulation.rendering.lamps import Lamp
+from pose_tracking.simulation.rendering.renderer import Body, Material, Surface, draw, soften_edges
 from pose_tracking.simulation.scenery.backgrounds import Background
 from pose_tracking.simulation.scenery.materials import object_material
 from pose_tracking.simulation.scenery.rooms import looking_at
@@ -138,11 +129,9 @@ class VideoSimulator(ABC):
 
     def _hang_lamp(self, rng: np.random.Generator) -> None:
         """Draw where the lamp hangs and what colour its light has."""
-        self._key = looking_at(
-            np.zeros(3), self.path.azimuth + rng.uniform(-1.3, 1.3), np.radians(rng.uniform(45, 75)), 1.8
-        )
+        pose = looking_at(np.zeros(3), self.path.azimuth + rng.uniform(-1.3, 1.3), np.radians(rng.uniform(45, 75)), 1.8)
         warmth = rng.normal(0, 0.05)
-        self._white = np.array([1 + warmth, 1.0, 1 - warmth])
+        self._lamp = Lamp(pose, np.array([1 + warmth, 1.0, 1 - warmth]), radius=self.SHADOWS)
 
     def _noise_key(self, index: int) -> list[int]:
         """What the noise of a picture depends on."""
@@ -183,7 +172,7 @@ class VideoSimulator(ABC):
         rng = np.random.default_rng(self._noise_key(index))
         config, camera_pose = self.config, self.path.pose(index / self.config.fps)
         surface, bodies, objects = self._scene(index)
-        image = self._light(surface, bodies, camera_pose)
+        image = self._lamp.light(surface, bodies, camera_pose, self.intrinsics)
         image = soften_edges(image, surface.index, 0.7)
         color = measure_color(image, config.sensor, rng)
         depth = measure_depth(surface.depth, self.intrinsics, config.sensor, rng, color=color)
@@ -192,6 +181,25 @@ class VideoSimulator(ABC):
         told = self.events()
         over = None if told is None else [event for event in told if event.end_ns == stamp]
         return Sample(frame, objects, events=over)
+
+    def view(
+        self, seconds: float, intrinsics: CameraIntrinsics, rng: np.random.Generator, body: int, fineness: int
+    ) -> tuple[UInt8, Bool]:
+        """Picture (H, W, 3) at a time by another camera at the same place, e.g. of one square of the whole picture.
+
+        Args:
+            seconds: since the beginning.
+            intrinsics: of that camera.
+            rng: of the sensor's noise.
+            body: index among `placed` of the thing whose visible pixels (H, W) are returned, too.
+            fineness: of the shadows, see `Lamp.light`.
+        """
+        camera_pose = self.path.pose(seconds)
+        surface, bodies = self._world.render(camera_pose, intrinsics).surface, self._bodies(camera_pose, seconds)
+        draw(surface, bodies, intrinsics)
+        image = self._lamp.light(surface, bodies, camera_pose, intrinsics, fineness)
+        image = soften_edges(image, surface.index, 0.7)
+        return measure_color(image, self.config.sensor, rng), surface.index == body
 
     def events(self) -> list[Event] | None:
         """What happens, by instance IDs, in the order of time; None where the sequence tells no events."""
@@ -209,22 +217,6 @@ class VideoSimulator(ABC):
         bodies = self._bodies(camera_pose, seconds)
         draw(surface, bodies, self.intrinsics)
         return surface, bodies, ground_truth(surface, bodies, self.config.min_visible)
-
-    def _light(self, surface: Surface, bodies: list[Body], camera_pose: Float) -> Float32:
-        """The lit image: one lamp that throws shadows, a weak one without, and ambient light."""
-        to_camera = invert_transform(camera_pose)
-        lamp = to_camera @ self._key
-        reaching = shadow_map(surface, bodies, self.intrinsics, lamp, distance=1.8, radius=self.SHADOWS)
-        up = to_camera[:3, 2]
-        lights = [
-            Light(lamp[:3, 3], 0.65 * self._white, reaching=reaching),
-            Light(up + np.array([0.3, 0.0, -0.5]), 0.2 * self._white[::-1], directional=True),
-        ]
-        image = shade(surface, self.intrinsics, lights, 0.42 * self._white)
-        # A photograph is lit already: it only takes the shadows of what was put into it.
-        photo = ~surface.lit & (surface.depth > 0)
-        image[photo] *= (0.55 + 0.45 * reaching)[photo][:, None]
-        return contact_shadows(image, surface, bodies, self.intrinsics)
 
     def _bodies(self, camera_pose: Float, seconds: float) -> list[Body]:
         to_camera, identities = invert_transform(camera_pose), iter(self._instances(seconds))
