@@ -51,3 +51,24 @@ class Event:
     end_ns: int
     confidence: float = 1.0
     note: str = ""
+
+
+UNKNOWN = "unknown"  # label of a clip of which nothing can be said
+
+
+@dataclass(frozen=True)
+class ClipVerdict:
+    """What a network says of the last 16 pictures of one track, beside the rules.
+
+    Attributes:
+        label: one of its classes, or `UNKNOWN`.
+        probability: of the label, 0 to 1; 0 where it was not asked.
+        onset_ns, end_ns: stamps (ns) of the first and last frame it saw.
+        note: why nothing is known; else empty.
+    """
+
+    label: str
+    probability: float
+    onset_ns: int
+    end_ns: int
+    note: str = ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pose_tracking.core.config import option
 
+from .clips.config import ClipConfig
+
 GRAVITY = ("auto", "fixed_frame", "support", "unknown")
 
 
@@ -68,3 +70,4 @@ class EventConfig:
     min_confidence: float = option(
         0.0, "poses below this confidence say nothing of an object's motion", range=(0.0, 1.0)
     )
+    clips: ClipConfig = option(ClipConfig(), "a network that looks at the tracks, beside the rules")

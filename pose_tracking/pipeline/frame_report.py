@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pose_tracking.core.events import Event
+from pose_tracking.core.events import ClipVerdict, Event
 from pose_tracking.core.results import Detection
 
 STAGES = ("segmentation", "pose", "tracking", "total")
@@ -39,6 +39,8 @@ class FrameReport:
             (`pose.time_budget`); the next frame goes on with them.
         events: what has become certain with this frame of what happened to the tracked objects.
         activity_since: by track ID, stamp (ns) since which each confirmed object does what its `activity` says.
+        clips: by track ID, what the clip network last said of each confirmed track (`events.clips`).
+        clip_changes: those of `clips` that have changed with this frame.
         camera_warning: what the detections of late say is wrong with the camera (see `camera_check`); empty: nothing.
         cpu_seconds: `seconds` as processor time, of all threads of the process together.
     """
@@ -58,6 +60,8 @@ class FrameReport:
     cut_short: int = 0
     events: list[Event] = field(default_factory=list)
     activity_since: dict[int, int] = field(default_factory=dict)
+    clips: dict[int, ClipVerdict] = field(default_factory=dict)
+    clip_changes: dict[int, ClipVerdict] = field(default_factory=dict)
     camera_warning: str = ""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
 

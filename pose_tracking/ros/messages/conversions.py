@@ -10,7 +10,7 @@ from geometry_msgs.msg import Pose, Transform, TransformStamped
 from std_msgs.msg import Header
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.events import Event, EventKind
+from pose_tracking.core.events import ClipVerdict, Event, EventKind
 from pose_tracking.core.geometry import make_transform, quaternion_xyzw, rotation_from_quaternion_xyzw
 from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.msg import TrackActivity, TrackedObjectArray, TrackEvent, TrackEventArray
@@ -124,7 +124,11 @@ def from_tracked_object(message: TrackedObjectMsg) -> TrackedObject:
 
 
 def track_event_array(
-    header: Header, events: Sequence[Event], objects: Sequence[TrackedObject], since: Mapping[int, int]
+    header: Header,
+    events: Sequence[Event],
+    objects: Sequence[TrackedObject],
+    since: Mapping[int, int],
+    clips: Mapping[int, ClipVerdict] | None = None,
 ) -> TrackEventArray:
     """The message of ``~/events``.
 
@@ -133,8 +137,12 @@ def track_event_array(
         events: what has become certain with it.
         objects: all tracks after it.
         since: by track ID, stamp (ns) since which each object does what its `activity` says; the others are left out.
+        clips: by track ID, what the clip network now says and did not say before.
     """
     message = TrackEventArray(header=header, events=[track_event(event) for event in events])
+    message.events += [
+        clip_event(thing, clips[thing.track_id]) for thing in objects if clips and thing.track_id in clips
+    ]
     message.activities = [
         TrackActivity(track_id=each.track_id, activity=int(each.activity), since=to_time(since[each.track_id]))
         for each in objects
@@ -168,6 +176,20 @@ def from_track_event(message: TrackEvent) -> Event:
         EventKind(message.kind), message.track_id, message.obj_id, message.class_name, onset, end,
         message.confidence, message.note,
     )  # fmt: skip
+
+
+def clip_event(thing: TrackedObject, said: ClipVerdict) -> TrackEvent:
+    """What the clip network says of a track; its kind begins with ``clip:``, so that none takes it for a rule's."""
+    return TrackEvent(
+        kind=f"clip:{said.label}",
+        track_id=thing.track_id,
+        obj_id=thing.obj_id,
+        class_name=thing.class_name,
+        onset=to_time(said.onset_ns),
+        end=to_time(said.end_ns),
+        confidence=float(said.probability),
+        note=said.note,
+    )
 
 
 def transforms(header: Header, objects: Sequence[TrackedObject]) -> list[TransformStamped]:

@@ -120,7 +120,7 @@ class Outputs:
         header = make_header(frame.stamp_ns, frame_id)
         self._publishers["objects"].publish(tracked_object_array(header, placed, processing_time))
         optical = make_header(frame.stamp_ns, frame.frame_id)
-        events = track_event_array(optical, report.events, tracked, report.activity_since)
+        events = track_event_array(optical, report.events, tracked, report.activity_since, report.clip_changes)
         self._publishers["events"].publish(events)
         if "tf" in self._publishers:
             stamped = transforms(header, placed)

@@ -1,0 +1,145 @@
+"""The last pictures, and where each track was in them: what clips are cut from."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pose_tracking.core.arrays import Bool, Float, UInt8
+from pose_tracking.core.results import TrackedObject
+from pose_tracking.networks.clips.shape import FRAMES, SIDE, SPAN, STEP
+
+from .masking import faded
+from .square import Square
+
+_WIDEST = 640  # pixels: larger pictures are kept at this width, a square of 112 needs no more
+_NEAR = 0.6 * STEP  # seconds by which a picture may miss its time
+_MOST_MISSING = 3  # of the 16 times
+_SECONDS = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    stamp_ns: int
+    color: UInt8
+    scale: float  # of it over the frame
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where a track was in a picture: its box (px of the picture) and, where known, the mask within that."""
+
+    box: Float
+    mask: UInt8 | None
+    corner: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class CutClip:
+    """A clip as the network sees it.
+
+    Attributes:
+        frames: (16, 112, 112, 3) uint8.
+        onset_ns, end_ns: stamps of its first and last picture.
+    """
+
+    frames: UInt8
+    onset_ns: int
+    end_ns: int
+
+
+class ClipMemory:
+    """Keeps what the clips of all tracks need, each picture once.
+
+    Pictures come at most 20 a second, which is twice as often as a clip shows them: at 10, 15, 30 or 60 Hz there is one
+    near enough to each of its times.
+    """
+
+    def __init__(self) -> None:
+        self._pictures: deque[_Picture] = deque()
+        self._places: dict[int, dict[int, _Place]] = {}
+
+    @property
+    def newest_ns(self) -> int | None:
+        """Stamp of the last picture kept."""
+        return self._pictures[-1].stamp_ns if self._pictures else None
+
+    def wants(self, stamp_ns: int) -> bool:
+        """Whether a frame is to be kept: none is that comes within 50 ms of the one before (a tenth of that off)."""
+        return self.newest_ns is None or (stamp_ns - self.newest_ns) * _SECONDS >= 0.45 * STEP
+
+    def keep(self, stamp_ns: int, color: UInt8, tracked: list[TrackedObject]) -> None:
+        """Keep a frame (H, W, 3) and where its tracks were observed in it; forget what no clip needs any more."""
+        scale = min(1.0, _WIDEST / color.shape[1])
+        if scale < 1:
+            size = (_WIDEST, max(1, round(color.shape[0] * scale)))
+            color = np.asarray(cv2.resize(color, size, interpolation=cv2.INTER_AREA), np.uint8)
+        else:
+            color = color.copy()  # the caller may use its memory again
+        self._pictures.append(_Picture(stamp_ns, color, scale))
+        while (stamp_ns - self._pictures[0].stamp_ns) * _SECONDS > SPAN + 2 * STEP:
+            self._pictures.popleft()
+        alive = {thing.track_id for thing in tracked}
+        oldest = self._pictures[0].stamp_ns
+        self._places = {
+            track: {stamp: place for stamp, place in places.items() if stamp >= oldest}
+            for track, places in self._places.items()
+            if track in alive
+        }
+        for thing in tracked:
+            if thing.is_observed:
+                self._places.setdefault(thing.track_id, {})[stamp_ns] = _place(thing, scale)
+
+    def clip(self, track_id: int) -> CutClip | str:
+        """The clip of a track that ends with the newest picture, or why there is none."""
+        places = self._places.get(track_id, {})
+        newest = self.newest_ns
+        if newest is None or newest not in places:
+            return "not seen in the last picture"
+        if (newest - min(places)) * _SECONDS < SPAN - _NEAR:
+            return "seen for less than a clip is long"
+        chosen, missing = _chosen(np.array(sorted(places), np.int64), newest)
+        if missing > _MOST_MISSING:
+            return f"seen at {FRAMES - missing} of {FRAMES} times only: too few frames a second, or out of sight"
+        pictures = {picture.stamp_ns: picture for picture in self._pictures}
+        square = Square.around([places[stamp].box for stamp in chosen])
+        frames, masks = [], []
+        for stamp in chosen:
+            frames.append(square.cut(pictures[stamp].color, SIDE))
+            masks.append(_mask(places[stamp], square))
+        return CutClip(faded(np.stack(frames), np.stack(masks)), chosen[0], chosen[-1])
+
+
+def _chosen(stamps: np.ndarray, newest: int) -> tuple[list[int], int]:
+    """The stamp nearest to each time of a clip, and how many times have none near enough."""
+    wanted = newest - np.round(STEP * 1e9 * np.arange(FRAMES)[::-1]).astype(np.int64)
+    after = np.clip(np.searchsorted(stamps, wanted), 1, len(stamps) - 1) if len(stamps) > 1 else np.zeros(FRAMES, int)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(np.abs(stamps[after] - wanted) < np.abs(stamps[before] - wanted), after, before)
+    off = np.abs(stamps[nearest] - wanted) * _SECONDS
+    return [int(stamp) for stamp in stamps[nearest]], int((off > _NEAR + 1e-6).sum())
+
+
+def _place(thing: TrackedObject, scale: float) -> _Place:
+    """Where a track was, in pixels of the picture that is kept."""
+    box = np.asarray(thing.box, float) * scale
+    if thing.mask is None or not thing.mask.any():
+        return _Place(box, None, (0, 0))
+    x, y, width, height = cv2.boundingRect(thing.mask.astype(np.uint8))
+    mask = thing.mask[y : y + height, x : x + width].astype(np.uint8)
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return _Place(box, mask, (round(x * scale), round(y * scale)))
+
+
+def _mask(place: _Place, square: Square) -> Bool:
+    """(112, 112) the track's pixels in the square; its box where it has no mask."""
+    mask, (x, y) = place.mask, place.corner
+    if mask is None:
+        x, y = int(place.box[0]), int(place.box[1])
+        mask = np.ones((max(1, int(place.box[3]) - y), max(1, int(place.box[2]) - x)), np.uint8)
+    return Square(square.left - x, square.top - y, square.side).cut(mask, SIDE) > 0
