@@ -13,6 +13,7 @@ from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
 
+from .metrics.clips import ClipScorer
 from .metrics.events import EventScorer
 from .metrics.size import SizeScores
 from .metrics.ycbineoat import YcbInEoat
@@ -65,6 +66,7 @@ def evaluate(
     protocol = YcbInEoat(tracker.objects) if ycbineoat else None
     sizes = SizeScores(tracker.bundle.shapes, min_visib)
     events = EventScorer()
+    clips = ClipScorer(events)
     scorer = Scorer(tracker.objects, min_visib, threshold=tracker.option("min_pose_confidence"))
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
@@ -89,6 +91,7 @@ def evaluate(
         if protocol is not None:
             protocol.add(sample, objects)
         events.add(sample, objects, result.events)
+        clips.add(sample.scene_id, sample.frame.stamp_ns, tracker.report.clips)
         if on_frame is not None:
             on_frame(sample, result, judged)
     report = scorer.report(source.name, tracker.bundle.name)
@@ -99,6 +102,7 @@ def evaluate(
         "ycbineoat": None if protocol is None else protocol.result(),
         "size": sizes.result(),
         "events": events.result(),
+        "clips": clips.result(),
         "camera_warning": warning,
         "poses_cut_short": cut_short,
         "engines": tracker.engines,

@@ -101,6 +101,22 @@ class EventScorer:
         """Take in one frame with its tracks and the events that became certain in it."""
         self._scenes.setdefault(sample.scene_id, _Scene()).add(sample, tracked, told)
 
+    def around(
+        self, scene_id: int, track_id: int, onset_ns: int, end_ns: int
+    ) -> tuple[list[Event], list[Event]] | None:
+        """All that happened to the instance a track was on at a time (ns), and all that was told of the track.
+
+        None where the track was on no instance, or no truth tells events.
+        """
+        scene = self._scenes.get(scene_id)
+        if scene is None or scene.happened is None:
+            return None
+        instance = scene.instance(Event(EventKind.MOVED, track_id, 0, "", onset_ns, end_ns))
+        if instance is None:
+            return None
+        happened = [event for event in scene.happened if event.identity == instance]
+        return happened, [each.event for each in scene.told if each.event.identity == track_id]
+
     def result(self) -> dict[str, Any]:
         """What was told, what happened, and the scores of each kind; these are None where no truth tells events."""
         scenes = self._scenes.items()

@@ -196,6 +196,7 @@ def _extra(gathered: Gathered, min_visib: float, threshold: float, tracking_note
         "ycbineoat": None,
         "size": None,
         "events": None,
+        "clips": None,
         "camera_warning": "",
         "poses_cut_short": 0,
     }

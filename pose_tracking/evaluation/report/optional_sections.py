@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import plots
 from .results import Report
 from .section import Section
-from .tables import events_table, size_table, ycbineoat_table
+from .tables import clips_table, events_table, size_table, ycbineoat_table
 
 
 def ycbineoat_section(report: Report) -> Section | None:
@@ -44,3 +44,16 @@ def events_section(report: Report) -> Section | None:
         f"{events['min_iou']:g}, both widened by a frame; the delay is from its end until it was told."
     )
     return Section("Events", tables, [] if timeline is None else [timeline], note)
+
+
+def clips_section(report: Report) -> Section | None:
+    """None where no clip network looked at anything, or no truth tells events."""
+    scores = report.data["extra"].get("clips")
+    if not scores:
+        return None
+    note = (
+        "What the clip network said of the 16 pictures before, and what the rules' events give for the same time. "
+        f"{scores['left_out']} clips that show a part of an event only are left out. The rules' events are known up to "
+        "half a second later than the network's answer."
+    )
+    return Section("Clips", [clips_table(scores)], note=note)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import plots
-from .optional_sections import events_section, size_section, ycbineoat_section
+from .optional_sections import clips_section, events_section, size_section, ycbineoat_section
 from .results import Report
 from .schema import STAGES, ReportData
 from .section import LeftOut, Section
@@ -244,5 +244,5 @@ def _latency(report: Report) -> Section | LeftOut:
 
 PARTS: tuple[Callable[[Report], Section | LeftOut | None], ...] = (
     _poses, ycbineoat_section, size_section, _stages, _masks, _confidence, _covariance, _tracking, events_section,
-    _detections, _latency,
+    clips_section, _detections, _latency,
 )  # fmt: skip

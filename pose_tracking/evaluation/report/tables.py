@@ -97,6 +97,31 @@ def events_table(kinds: dict[str, Any]) -> Table:
     return Table(["event", "happened", "told", "right", "precision", "recall", "F", "delay [s]"], rows)
 
 
+def clips_table(scores: dict[str, Any]) -> Table:
+    """What `metrics.clips` gives: the clip network and the rules on the same windows, label by label."""
+    network, rules = scores["network"]["classes"], scores["rules"]["classes"]
+    head = ["clip of", "clips", *(f"{who} {key}" for who in ("network", "rules") for key in ("P", "R", "F"))]
+    rows = [
+        [
+            label.replace("_", " "),
+            count(network[label]["count"]),
+            *(percent(of[label][key]) for of in (network, rules) for key in ("precision", "recall", "f")),
+        ]
+        for label in network
+        if network[label]["count"]
+    ]
+    means = [
+        UNKNOWN,
+        UNKNOWN,
+        percent(scores["network"]["macro_f"]),
+        UNKNOWN,
+        UNKNOWN,
+        percent(scores["rules"]["macro_f"]),
+    ]
+    total = sum(of["count"] for of in network.values())
+    return Table(head, [*rows, ["mean F", count(total), *means]], totals=1)
+
+
 def ycbineoat_table(scores: dict[str, Any]) -> Table:
     """What `metrics.ycbineoat` gives, object by object, then their mean and all frames together."""
     head = [

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from .schema import ReportData
-from .tables import Table, count, events_table, millimetres, number, percent, size_table, ycbineoat_table
+from .tables import Table, clips_table, count, events_table, millimetres, number, percent, size_table, ycbineoat_table
 
 # The stages that are told apart in the terminal; the HTML report has them all.
 STAGE_NAMES = {"network": "raw", "refined": "refined", "icp": "ICP", "estimated": "verified"}
@@ -30,6 +30,7 @@ def format_table(data: ReportData) -> str:
         lines += _covariance(extra.get("covariance", {}))
         lines += [*_tracking(data), f"false positives per annotated frame {extra['false_positives_per_frame']:.3f}"]
     lines += _events(extra.get("events"))
+    lines += _clips(extra.get("clips"))
     if extra.get("camera_warning"):
         lines.append(f"warning: {extra['camera_warning']}")
     if extra.get("poses_cut_short"):
@@ -133,6 +134,14 @@ def _events(events: dict[str, Any] | None) -> list[str]:
         return [f"events, temporal IoU {events['min_iou']:g}", *events_table(events["kinds"]).as_text()]
     told = Counter(event["kind"].replace("_", " ") for event in events["told"])
     return [f"events    {', '.join(f'{kind} {n}' for kind, n in told.items())}"] if told else []
+
+
+def _clips(scores: dict[str, Any] | None) -> list[str]:
+    """The clip network beside the rules, where one looked at anything and the truth tells what happened."""
+    if not scores:
+        return []
+    left = f"clips, of which {scores['left_out']} more show a part of an event and are left out"
+    return [left, *clips_table(scores).as_text()]
 
 
 def _covariance(figures: dict[str, Any]) -> list[str]:
