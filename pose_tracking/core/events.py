@@ -53,18 +53,20 @@ class Event:
     note: str = ""
 
 
+PEOPLE = ("person", "pedestrian")  # class names of tracked people
 UNKNOWN = "unknown"  # label of a clip of which nothing can be said
 
 
 @dataclass(frozen=True)
 class ClipVerdict:
-    """What a network says of the last 16 pictures of one track, beside the rules.
+    """What a network says of one track, beside the rules: of its last 16 pictures, or of a person's keypoints.
 
     Attributes:
         label: one of its classes, or `UNKNOWN`.
         probability: of the label, 0 to 1; 0 where it was not asked.
-        onset_ns, end_ns: stamps (ns) of the first and last frame it saw.
+        onset_ns, end_ns: stamps (ns) of the first and last frame it is about.
         note: why nothing is known; else empty.
+        source: ``clip``, or ``keypoints``.
     """
 
     label: str
@@ -72,3 +74,4 @@ class ClipVerdict:
     onset_ns: int
     end_ns: int
     note: str = ""
+    source: str = "clip"

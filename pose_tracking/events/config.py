@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pose_tracking.core.config import option
 
 from .clips.config import ClipConfig
+from .people.config import PeopleConfig
 
 GRAVITY = ("auto", "fixed_frame", "support", "unknown")
 
@@ -71,3 +72,4 @@ class EventConfig:
         0.0, "poses below this confidence say nothing of an object's motion", range=(0.0, 1.0)
     )
     clips: ClipConfig = option(ClipConfig(), "a network that looks at the tracks, beside the rules")
+    people: PeopleConfig = option(PeopleConfig(), "rules on the keypoints of tracked people")

@@ -39,7 +39,7 @@ class FrameReport:
             (`pose.time_budget`); the next frame goes on with them.
         events: what has become certain with this frame of what happened to the tracked objects.
         activity_since: by track ID, stamp (ns) since which each confirmed object does what its `activity` says.
-        clips: by track ID, what the clip network last said of each confirmed track (`events.clips`).
+        clips: by track ID, what networks beside the rules last said of each confirmed track (`events.watchers`).
         clip_changes: those of `clips` that have changed with this frame.
         camera_warning: what the detections of late say is wrong with the camera (see `camera_check`); empty: nothing.
         cpu_seconds: `seconds` as processor time, of all threads of the process together.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pose_tracking.bundles.clip_networks import build_clip_recognizer
+from pose_tracking.bundles.event_networks import build_watchers
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
 from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.device import choose_device
@@ -109,7 +109,7 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
         self._events = EventDetector(bundle.objects)
-        self._clips = build_clip_recognizer(bundle, device)
+        self._watchers = build_watchers(bundle, device)
 
     @property
     def engines(self) -> dict[str, str]:
@@ -204,7 +204,7 @@ class PoseTracker:
         clear = recovery.in_clear_view if run is None else recovery.in_clear_view & run.in_clear_view
         with report.timed("tracking"):
             tracked = self.tracker.commit(association, recovery.found, clear)
-            tell_events(self._events, self._clips, self.config.events, frame, tracked, report)
+            tell_events(self._events, self._watchers, self.config.events, frame, tracked, report)
         is_new = any(thing.age_frames == 0 for thing in tracked)
         self._schedule.frame_done(report.segmented and run is None, lost=recovery.needs_detector, new=is_new)
         return tracked
@@ -243,8 +243,8 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
         self._events.reset()
-        if self._clips is not None:
-            self._clips.reset()
+        if self._watchers is not None:
+            self._watchers.reset()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.events import EventDetector
-from pose_tracking.events.clips.recognizer import ClipRecognizer
 from pose_tracking.events.config import EventConfig
+from pose_tracking.events.watchers import Watchers
 
 from .frame_report import FrameReport
 
 
 def tell_events(
     detector: EventDetector,
-    clips: ClipRecognizer | None,
+    watchers: Watchers | None,
     config: EventConfig,
     frame: RGBDFrame,
     tracked: Sequence[TrackedObject],
@@ -25,7 +25,7 @@ def tell_events(
 
     Args:
         detector: knows the frames before.
-        clips: the network that looks at the tracks beside it; None: none.
+        watchers: what looks at the tracks beside it; None: nothing.
         config: its options now; where they switch it off nothing is told.
         frame: the frame.
         tracked: the objects in it; they get their activities.
@@ -40,7 +40,7 @@ def tell_events(
     for thing in tracked:
         if thing.track_id in activities:
             thing.activity = activities[thing.track_id][0]
-    if clips is not None:
+    if watchers is not None:
         with report.timed("clips"):
-            clips.update(frame, tracked, config.clips)
-        report.clips, report.clip_changes = clips.verdicts, clips.changes
+            watchers.update(frame, tracked, config)
+        report.clips, report.clip_changes = watchers.verdicts, watchers.changes

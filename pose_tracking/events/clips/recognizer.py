@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pose_tracking.core.arrays import Float32
-from pose_tracking.core.events import UNKNOWN, ClipVerdict
+from pose_tracking.core.events import PEOPLE, UNKNOWN, ClipVerdict
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.networks.clips.classifier import ClipClassifier
@@ -15,9 +15,9 @@ from pose_tracking.networks.clips.classifier import ClipClassifier
 from .config import ClipConfig
 from .memory import ClipMemory
 
-PERSON = "person"  # class name of tracked people, as in COCO
-PEOPLE = ("falling", "running", "walking", "standing")
-THINGS = ("fell", "knocked_over", "placed", "carried", "moved", "still")
+# Labels that only people have, and only things.
+_OF_PEOPLE = ("falling", "running", "walking", "standing")
+_OF_THINGS = ("fell", "knocked_over", "placed", "carried", "moved", "still")
 
 
 class ClipRecognizer:
@@ -79,7 +79,7 @@ class ClipRecognizer:
 
     def _label(self, probabilities: Float32, class_name: str) -> tuple[str, float]:
         """The likeliest of the classes that such a track can have, and its probability among all."""
-        never = THINGS if class_name == PERSON else PEOPLE
+        never = _OF_THINGS if class_name in PEOPLE else _OF_PEOPLE
         allowed = [n for n, name in enumerate(self.classifier.classes) if name not in never]
         if not allowed:
             return UNKNOWN, 0.0

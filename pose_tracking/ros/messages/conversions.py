@@ -137,7 +137,7 @@ def track_event_array(
         events: what has become certain with it.
         objects: all tracks after it.
         since: by track ID, stamp (ns) since which each object does what its `activity` says; the others are left out.
-        clips: by track ID, what the clip network now says and did not say before.
+        clips: by track ID, what a network beside the rules now says and did not say before.
     """
     message = TrackEventArray(header=header, events=[track_event(event) for event in events])
     message.events += [
@@ -179,9 +179,9 @@ def from_track_event(message: TrackEvent) -> Event:
 
 
 def clip_event(thing: TrackedObject, said: ClipVerdict) -> TrackEvent:
-    """What the clip network says of a track; its kind begins with ``clip:``, so that none takes it for a rule's."""
+    """What a network says of a track; its kind begins with ``clip:`` or ``keypoints:``, as no rule's does."""
     return TrackEvent(
-        kind=f"clip:{said.label}",
+        kind=f"{said.source}:{said.label}",
         track_id=thing.track_id,
         obj_id=thing.obj_id,
         class_name=thing.class_name,

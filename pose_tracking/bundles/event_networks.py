@@ -1,0 +1,40 @@
+"""The networks beside the event rules that a bundle asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pose_tracking.core.device import choose_device
+
+if TYPE_CHECKING:
+    from pose_tracking.events.watchers import Watchers
+
+    from .bundle import ModelBundle
+
+
+def build_watchers(bundle: ModelBundle, device: str = "cpu") -> Watchers | None:
+    """What looks at the tracks beside the rules, its clip network on `device`; None where nothing is asked for.
+
+    Raises:
+        BundleError: weights are missing, corrupt or of another network.
+        ConfigError: what would run the pose network is not installed.
+    """
+    events = bundle.config.pipeline.events
+    if not events.enabled or not (events.clips.network or events.people.network):
+        return None
+    from pose_tracking.events.watchers import Watchers
+
+    watchers = Watchers()
+    # The name of a file in the bundle, or a whole path, which stands for itself.
+    if events.clips.network:
+        from pose_tracking.events.clips.recognizer import ClipRecognizer
+        from pose_tracking.networks.clips.classifier import ClipClassifier
+
+        classifier = ClipClassifier.load(bundle.path / events.clips.network, choose_device(device))
+        watchers.clips = ClipRecognizer(classifier)
+    if events.people.network:
+        from pose_tracking.events.people.keypoints import KeypointNetwork
+        from pose_tracking.events.people.recognizer import PeopleRecognizer
+
+        watchers.people = PeopleRecognizer(KeypointNetwork(bundle.path / events.people.network))
+    return watchers

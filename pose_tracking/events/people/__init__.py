@@ -1,0 +1,1 @@
+"""What tracked people do, by rules on their keypoints."""
