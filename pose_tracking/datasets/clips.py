@@ -132,8 +132,8 @@ class ClipDataset:
             self._open[file] = zipfile.ZipFile(file)
         archive, name = self._open[file], f"{number:06d}"
         try:
-            color = cv2.imdecode(np.frombuffer(archive.read(f"{name}/frames.jpg"), np.uint8), cv2.IMREAD_COLOR)
-            mask = cv2.imdecode(np.frombuffer(archive.read(f"{name}/masks.png"), np.uint8), cv2.IMREAD_GRAYSCALE)
+            color = _decoded(archive.read(f"{name}/frames.jpg"), cv2.IMREAD_COLOR)
+            mask = _decoded(archive.read(f"{name}/masks.png"), cv2.IMREAD_GRAYSCALE)
             meta = json.loads(archive.read(f"{name}/meta.json"))
             frames = np.ascontiguousarray(color[..., ::-1]).reshape(FRAMES, SIDE, SIDE, 3)
             masks = mask.reshape(FRAMES, SIDE, SIDE) > 127
@@ -143,3 +143,10 @@ class ClipDataset:
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_open": {}, "_pid": -1}
+
+
+def _decoded(data: bytes, flag: int) -> UInt8:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if image is None:
+        raise ValueError("picture cannot be decoded")
+    return np.asarray(image, np.uint8)

@@ -22,6 +22,5 @@ def faded(frames: UInt8, masks: Bool) -> UInt8:
     out = out.reshape(frames.shape)
     for picture, own, mask in zip(out, frames, masks, strict=True):
         if mask.any():
-            near = cv2.dilate(mask.astype(np.uint8), kernel) > 0
-            np.copyto(picture, own, where=near[..., None])
+            cv2.copyTo(own, cv2.dilate(mask.astype(np.uint8), kernel), picture)
     return np.asarray(out, np.uint8)

@@ -17,8 +17,9 @@ from .config import PeopleConfig
 from .keypoints import ANKLES, HIPS, SHOULDERS, Keypoints
 
 _KEPT = 2.0  # seconds
-_SPAN = 1.0  # seconds of which speed and swing are taken
+_SPAN = 1.2  # seconds of which speed and swing are taken
 _LEAST = 0.6  # seconds of them that there must be
+_FEWEST = 4  # looks in that time
 _GAP = 0.45  # seconds without a look after which all begins anew
 _HELD = 1.0  # seconds for which a fall is told after it
 _STRAIGHT = 0.6  # of the tilt that is upright, at which a fall begins: who bends down slowly is past it for long
@@ -81,7 +82,7 @@ class PersonStory:
             self._fell = now.seconds
         if now.seconds - self._fell <= _HELD:
             return "falling", min(1.0, now.tilt / 90), ""
-        if now.seconds - looks[0].seconds < _LEAST or len(looks) < 5:
+        if now.seconds - looks[0].seconds < _LEAST or len(looks) < _FEWEST:
             return None, 0.0, "seen for too short a time, or at too low a rate"
         if now.tilt > config.lying:
             return None, 0.0, "lies"
@@ -119,7 +120,7 @@ def _speed(looks: list[_Look]) -> float:
 def _swing(looks: list[_Look]) -> float | None:
     """Standard deviation of the feet against each other, in trunk lengths; None where they are hidden."""
     feet = [each.feet for each in looks if each.feet is not None]
-    return float(np.std(feet)) if len(feet) >= 5 else None
+    return float(np.std(feet)) if len(feet) >= _FEWEST else None
 
 
 def _surely(value: float, limit: float) -> float:

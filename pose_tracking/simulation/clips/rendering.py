@@ -39,7 +39,8 @@ def render_clip(
         return None
     size = int(np.clip(square.side, _FEWEST, SIDE))  # no finer than the camera's own pixels
     camera = square.camera(intrinsics, size)
-    frames, masks = [], []
+    frames: list[UInt8] = []
+    masks: list[Bool] = []
     for number, seconds in enumerate(times):
         if number and seconds == times[number - 1]:
             frames.append(frames[-1])
