@@ -16,7 +16,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from node_harness import ROOT, own_domain
-from pose_tracking.msg import TrackCropArray, TrackedObjectArray
+from pose_tracking.msg import TrackCropArray, TrackedObjectArray, TrackEvent, TrackEventArray
 from rclpy.executors import SingleThreadedExecutor
 
 from pose_tracking.core.results import TrackedObject
@@ -40,6 +40,7 @@ class FakeTracker:
         self._rig, self.name = rig, name
         self.objects = rig.node.create_publisher(TrackedObjectArray, f"/{name}/tracker/objects", 100)
         self.crops = rig.node.create_publisher(TrackCropArray, f"/{name}/tracker/crops", 100)
+        self.events = rig.node.create_publisher(TrackEventArray, f"/{name}/tracker/events", 100)
 
     def wait(self) -> None:
         """Until the gallery listens."""
@@ -64,9 +65,15 @@ class FakeTracker:
             message.crops[0].image = array.array("B", b"RIFF....WEBPno picture")
         self.crops.publish(message)
 
+    def tell(self, stamp: float, track: int, *kinds: str) -> None:
+        """Publish that something happened to a track at a time (s)."""
+        header = make_header(round(stamp * SECOND), "camera")
+        events = [TrackEvent(kind=k, track_id=track, onset=header.stamp, end=header.stamp) for k in kinds]
+        self.events.publish(TrackEventArray(header=header, events=events))
+
     def close(self) -> None:
         """Say nothing more."""
-        for publisher in (self.objects, self.crops):
+        for publisher in (self.objects, self.crops, self.events):
             self._rig.node.destroy_publisher(publisher)
 
 

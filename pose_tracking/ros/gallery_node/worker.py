@@ -21,7 +21,7 @@ from pose_tracking.gallery.collector import CollectorConfig
 from pose_tracking.gallery.live_collector import LiveCollector, LiveMessage
 from pose_tracking.gallery.live_writer import LiveWriter
 from pose_tracking.msg import TrackCropArray, TrackedObjectArray, TrackEventArray
-from pose_tracking.ros.messages.conversions import from_track_event, from_tracked_object
+from pose_tracking.ros.messages.conversions import from_track_event, from_tracked_object, is_verdict
 from pose_tracking.ros.messages.crops import embedding_kind, from_track_crop, picture_of
 from pose_tracking.ros.messages.tf import TransformLookup, wait_for_transform
 
@@ -239,6 +239,8 @@ class GalleryWorker:
     def _events(self, camera: str, message: TrackEventArray) -> None:
         state = self.camera(camera)
         for event in message.events:
+            if is_verdict(event):
+                continue  # what a network thinks at the moment is no event of a sighting
             try:
                 state.collector.tell([from_track_event(event)])
             except ValueError:

@@ -192,6 +192,11 @@ def clip_event(thing: TrackedObject, said: ClipVerdict) -> TrackEvent:
     )
 
 
+def is_verdict(message: TrackEvent) -> bool:
+    """Whether a message says what a network thinks of a track (see `clip_event`) rather than what happened to it."""
+    return ":" in message.kind
+
+
 def transforms(header: Header, objects: Sequence[TrackedObject]) -> list[TransformStamped]:
     """TF ``<class>_<id>`` of the confirmed objects seen in this frame: TF cannot say that a pose is only predicted."""
     stamped = []

@@ -47,6 +47,7 @@ def test_what_two_trackers_say_is_kept(rig):
     left.show(10.0, 1, damaged=True)
     speak(left, 10, 20, thing(1), thing(2, "top", x=0.3))
     speak(door, 10, 20, thing(1, "hammer"))
+    left.tell(11.9, 1, "clip:fell", "moved", "vanished")  # a network's opinion, an event, and no kind at all
     left.show(11.5, 2, color=(0, 200, 0))
     left.show(11.6, 1, kind=EmbeddingKind("of another model", 4, "9", 0.2))
     for number in range(8):  # the tracks are gone
@@ -60,6 +61,7 @@ def test_what_two_trackers_say_is_kept(rig):
         mug = found["left", "mug_red"]
         assert (mug.map_frame, mug.frames, mug.start_ns) == ("map", 20, 10_000_000_000)
         np.testing.assert_allclose(mug.path.positions[0], [1, 0, 1], atol=1e-6)  # where left.yaml says
+        assert [event.kind.value for event in mug.events] == ["moved"]
         assert found["door", "hammer"].map_frame is None  # nobody has said where the door is
         assert len(store.crops(mug.id)) == 2
         assert len(store.embeddings([mug.id])[mug.id]) == 1  # that of another model is not comparable
@@ -68,6 +70,8 @@ def test_what_two_trackers_say_is_kept(rig):
         assert live["left"].stamp_ns == 12_700_000_000
     assert "crop_invalid" in rig.output
     assert "other_embedding" in rig.output
+    assert "'vanished'" in rig.output
+    assert "clip:" not in rig.output
 
 
 def test_a_tracker_that_is_started_anew_a_clock_that_jumps_and_a_camera_that_falls_silent(rig):
