@@ -41,6 +41,9 @@ def build_segmenter(bundle: ModelBundle, device: str, inference: InferenceConfig
 
 
 def _own(bundle: ModelBundle, device: str, inference: InferenceConfig) -> Segmenter:
+    from pose_tracking.networks.torchvision_import import import_torchvision
+
+    import_torchvision()
     from pose_tracking.networks.engines.choice import choose_engine
     from pose_tracking.networks.engines.quantized import stored
     from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter
