@@ -62,3 +62,26 @@ def test_a_former_name_still_works_and_is_told(way, tmp_path):
             node.close()
         finally:
             rclpy.shutdown(context=context)
+
+
+def test_a_word_stands_for_a_number_at_the_start_and_later():
+    context = rclpy.Context()
+    domain, lock = own_domain()
+    with lock:
+        rclpy.init(context=context, domain_id=domain)
+        try:
+            tracker = ball_tracker()
+            arguments = ["--ros-args", "-p", "segment_every:=auto"]
+            node = TrackerNode(lambda *_: tracker, context=context, cli_args=arguments)
+            assert node.get_parameter("segment_every").value == 0
+            assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            assert tracker.option("segment_every") == 0
+            for value, number in ((3, 3), ("auto", 0)):
+                (result,) = node.set_parameters([rclpy.Parameter("segment_every", value=value)])
+                assert result.successful, result.reason
+                assert node.get_parameter("segment_every").value == number
+            (refused,) = node.set_parameters([rclpy.Parameter("segment_every", value="often")])
+            assert not refused.successful
+            node.close()
+        finally:
+            rclpy.shutdown(context=context)
