@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Float32, UInt8
-from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.errors import ConfigError, PoseTrackingError
 from pose_tracking.gallery.crops import LONGEST_SIDE, encode
 from pose_tracking.gallery.store import EmbeddingKind
 
@@ -53,8 +54,9 @@ class Looks:
     def __init__(self, gallery: Gallery, config: WebConfig, load: Callable[[], Embedder] | None = None) -> None:
         self._gallery, self._config = gallery, config
         self._load = load or self._load_model
-        self._lock = threading.Lock()
+        self._model_lock, self._asked_lock = threading.Lock(), threading.Lock()
         self._embedder: Embedder | None = None
+        self._is_warming = False
         self._asked: OrderedDict[str, Asked] = OrderedDict()
 
     def ask(self, pixels: UInt8) -> str:
@@ -65,18 +67,34 @@ class Looks:
             ConfigError: nothing shows.
         """
         shown = _shrunk(pixels)
-        with self._lock:
-            with self._gallery.reader() as store:
-                kind = store.embedding
-                if self._embedder is None or kind is None or _differ(self._embedder.kind, kind):
-                    self._embedder = self._load()
-            # One picture at a time: the networks take all the cores they may.
-            vector = self._embedder.embed([pixels])
-            word = secrets.token_urlsafe(16)
-            self._asked[word] = Asked(vector, encode(shown), self._embedder.kind)
+        # One picture at a time: the networks take all the cores they may.
+        with self._model_lock:
+            embedder = self._fitting()
+            vector = embedder.embed([pixels])
+        word = secrets.token_urlsafe(16)
+        with self._asked_lock:
+            self._asked[word] = Asked(vector, encode(shown), embedder.kind)
             while len(self._asked) > KEPT:
                 self._asked.popitem(last=False)
         return word
+
+    def warm(self) -> None:
+        """Load the model behind the requests, for someone who is about to ask; does nothing from the second time on."""
+        if not self._is_warming:
+            self._is_warming = True
+            threading.Thread(target=self._warm, name="model", daemon=True).start()
+
+    def _warm(self) -> None:
+        with self._model_lock, suppress(PoseTrackingError):  # who asks is told what is wrong
+            self._fitting()
+
+    def _fitting(self) -> Embedder:
+        """The embedder whose vectors can be compared with those of the gallery as it is now."""
+        with self._gallery.reader() as store:
+            kind = store.embedding
+        if self._embedder is None or kind is None or _differ(self._embedder.kind, kind):
+            self._embedder = self._load()
+        return self._embedder
 
     def recall(self, word: str) -> Asked:
         """What was asked with.
@@ -84,7 +102,7 @@ class Looks:
         Raises:
             ConfigError: too much has been asked since, or the server was restarted.
         """
-        with self._lock:
+        with self._asked_lock:
             if word not in self._asked:
                 raise ConfigError("the picture is no longer kept: send it again")
             self._asked.move_to_end(word)

@@ -374,3 +374,40 @@ def test_what_a_killed_server_had_not_linked_is_linked_by_the_next(store: Path) 
         assert app.state.web.relinker.wait(60)
         with SqliteReader(store) as gallery:
             assert {s.identity for s in gallery.find(Filter(ids=(1, 5)))} == {1}
+
+
+def test_the_model_is_loaded_while_someone_is_about_to_ask(store: Path) -> None:
+    import threading
+
+    from ball_gallery import MeanColor
+    from starlette.testclient import TestClient
+
+    from pose_tracking.web.app import create_app
+    from pose_tracking.web.config import WebConfig
+
+    loads, may_go = [], threading.Event()
+
+    def load() -> MeanColor:
+        loads.append(1)
+        may_go.wait(60)
+        return MeanColor()
+
+    client = TestClient(create_app(WebConfig(str(store)), load), base_url="http://127.0.0.1")
+    client.get("/login")
+    for _ in range(3):
+        assert client.get("/search?q=red").status_code == 200  # does not wait for it
+    assert client.get("/search?picture=gone").status_code == 400
+    may_go.set()
+    answer = post(client, "/search/picture", files={"picture": ("r.png", png(), "image/png")})
+    assert names(client.get(answer.headers["location"]).text)[0] == "red ball"
+    assert loads == [1]
+
+
+def test_pictures_are_forgotten_oldest_first(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pose_tracking.web import looks
+
+    monkeypatch.setattr(looks, "KEPT", 2)
+    client = client_of(store)
+    picture = {"files": {"picture": ("r.png", png(), "image/png")}}
+    asked = [post(client, "/search/picture", **picture).headers["location"] for _ in range(3)]
+    assert [client.get(a).status_code for a in asked] == [400, 200, 200]

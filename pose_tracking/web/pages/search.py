@@ -32,6 +32,7 @@ Share = Annotated[float, Form(ge=0.0, le=1.0)]
 def search(request: Request, q: Annotated[str, Query(max_length=4000)] = "", picture: Field = "") -> Response:
     """Sightings that a query lets through, newest first or by their looks."""
     state, error, found, gate = state_of(request), "", [], 0.2
+    state.looks.warm()
     with state.gallery.reader() as store:
         known = {"classes": store.classes(), "cameras": [c.name for c in store.cameras()]}
         try:

@@ -25,6 +25,7 @@ def sighting(request: Request, number: Number) -> Response:
         view = None if found.map_frame is None else plan_view(found.map_frame, [found], store.cameras())
         crops = store.crops(number)
     clip, error = None, ""
+    state_of(request).looks.warm()
     try:
         clip = clip_of(request, number)
     except (DatasetError, FrameError) as refused:

@@ -41,8 +41,9 @@ addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "1";
+  event.target.querySelector("button:not([type=button])")?.classList.add("busy");
 });
-addEventListener("pageshow", () => { for (const form of document.forms) delete form.dataset.sent; });
+addEventListener("pageshow", () => { for (const form of document.forms) { delete form.dataset.sent; form.querySelector(".busy")?.classList.remove("busy"); } });
 
 // An area: press in its middle, pull to its edge.
 for (const figure of document.querySelectorAll("[data-area]")) {
