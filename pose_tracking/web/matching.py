@@ -12,7 +12,7 @@ from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.sighting import StoredSighting
 from pose_tracking.gallery.store import DIFFERENT, GalleryReader
 
-MOST_CROPS = 12  # of the identity that are asked with: each is one search
+MOST_CROPS = 6  # of the identity that are asked with: each is one search
 MOST_FOUND = 512  # sightings that are looked at before those of the identity itself are left out
 
 

@@ -158,7 +158,7 @@ function list() {
     const items = document.createElement("ul");
     for (const object of camera.objects) {
       const item = document.createElement("li");
-      const place = object.pose ? object.pose.slice(0, 3).map((row) => row[3].toFixed(2)).join(", ") : "no place";
+      const place = object.pose ? object.pose.slice(0, 3).map((row) => (Math.round(row[3] * 100) / 100 + 0).toFixed(2)).join(", ") : "no place";
       item.append(made("span", `${object.class.replaceAll("_", " ")} · track ${object.track}`), made("span", place));
       items.append(item);
     }
