@@ -97,7 +97,7 @@ def test_https_is_served(store: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pose_tracking.cli", "web", "--store", store, "--port", "0", "--certificate",
                certificate, "--key", key]  # fmt: skip
     root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=root) as server:
+    with subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True, cwd=root) as server:
         try:
             assert server.stderr is not None
             lines = iter(server.stderr.readline, "")
