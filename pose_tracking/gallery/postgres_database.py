@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from .sql_rows import vector_condition
 # Bytes that a sighting takes beside its path, pictures and embeddings, and a crop beside its picture and embedding:
 # rows, and their entries in the indices.
 _OF_SIGHTING, _OF_CROP = 700, 400
+IDLE_S = 5.0  # after so long without a question it is asked whether the server is still there
 
 
 class PostgresDatabase:
-    """`SqlDatabase` on a server. One that went away is connected to anew at the next call that begins a transaction.
+    """`SqlDatabase` on a server. One that went away is connected to anew at the next call, but within a transaction.
 
     Args:
         url: ``postgresql://USER@HOST:PORT/NAME``.
@@ -37,6 +39,7 @@ class PostgresDatabase:
         self.name = display_name(url)
         self._url, self._read_only = url, read_only
         self._is_closed, self._in_transaction = False, False
+        self._used = time.monotonic()
         self._connection = connect(url, read_only)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -71,8 +74,17 @@ class PostgresDatabase:
         return self.rows("SELECT to_regclass(?)", (f"{SCHEMA}.{name}",))[0][0] is not None
 
     def _reconnect(self) -> None:
-        # Not within a transaction: its first half would be missing.
-        if self._connection.closed and not self._is_closed and not self._in_transaction:
+        """A connection that was lost, or has been while nothing was asked, is made anew."""
+        if self._is_closed or self._in_transaction:
+            return  # the first half of the transaction would be missing
+        now, idle = time.monotonic(), time.monotonic() - self._used
+        self._used = now
+        if idle > IDLE_S and not self._connection.closed:
+            from psycopg import OperationalError
+
+            with suppress(OperationalError):
+                self._connection.execute("SELECT 1")
+        if self._connection.closed:
             self._connection = connect(self._url, self._read_only)
 
     @property

@@ -15,7 +15,7 @@ import pytest
 from gallery_samples import filled, looks, progress, sighting
 
 from pose_tracking.core.errors import ConfigError, StoreError
-from pose_tracking.gallery import postgres_schema
+from pose_tracking.gallery import postgres_database, postgres_schema
 from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.store import Recording
 from pose_tracking.gallery.stores import open_reader, open_store
@@ -128,6 +128,18 @@ def test_the_server_goes_away_and_comes_back(own: PostgresServer) -> None:
         assert PASSWORD not in str(caught.value)
     own.start()
     (second,) = store.add(1, [sighting("left", 2)], progress(0, 10, 200))
+    assert {s.id for s in store.find(Filter())} == {first, second}
+
+
+def test_a_server_that_was_restarted_meanwhile(own: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two frames of a live camera, or while workers were busy for hours: no one is told."""
+    monkeypatch.setattr(postgres_database, "IDLE_S", 0.0)
+    store, (first,) = filled(own.new_database(), [sighting("left", 1)])
+    own.stop()
+    own.start()
+    (second,) = store.add(1, [sighting("left", 2)], progress(0, 10, 200))
+    own.stop()
+    own.start()
     assert {s.id for s in store.find(Filter())} == {first, second}
 
 
