@@ -154,4 +154,4 @@ def _tipping(start: float, length: float) -> tuple[Float, Float]:
         speed += step * 1.5 * G / (2 * length) * np.sin(angle)
         angle += step * speed
         angles.append(min(angle, np.pi / 2))
-    return step * np.arange(len(angles)), np.array(angles)
+    return np.asarray(step * np.arange(len(angles))), np.array(angles)
