@@ -228,8 +228,10 @@ def _search(
         matches = store.nearest(vectors, Filter(cameras=cameras), len(first))
         right = [truth[m.sighting.id] == truth[s.id] for m in matches]
         has_copies = len(instances[s.class_name]) > 1
-        is_class = matches[0].sighting.class_name == s.class_name
-        counts.searches[has_copies].append((right[0], is_class, average_precision(right)))
+        is_class = any(m.sighting.class_name == s.class_name for m in matches[:1])
+        # What has no picture cannot be found: a miss.
+        precision = average_precision(right) if any(right) else 0.0
+        counts.searches[has_copies].append((any(right[:1]), is_class, precision))
 
 
 def scores_of(counts: Counts) -> dict[str, Any]:
