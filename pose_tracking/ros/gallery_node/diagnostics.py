@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 
 from pose_tracking.ros.messages.conversions import make_header
-from pose_tracking.ros.node.diagnostics import Endpoint, silence_cause
 
 from .parameters import Source
 from .worker import CameraState, GalleryWorker
@@ -73,6 +71,11 @@ class GalleryDiagnostics:
             return self._status("drops", ", ".join(bad) + " in the last second", values, DiagnosticStatus.WARN)
         return self._status("drops", "none lately" if values else "none", values)
 
+    def _cause(self, source: Source) -> str:
+        if not self._node.count_publishers(source.objects):
+            return f"nobody publishes {source.objects}: does its tracker run, in this ROS_DOMAIN_ID?"
+        return f"{source.node} says nothing: does its camera run? Its own diagnostics say more"
+
     def _cameras(self, sources: Sequence[Source], states: Mapping[str, CameraState]) -> DiagnosticStatus:
         values: dict[str, object] = {}
         silent = {}
@@ -83,8 +86,7 @@ class GalleryDiagnostics:
             for name, count in sorted(state.collector.counts.items()):
                 values[f"{name}.{source.camera}"] = count
             if state.collector.silence > self._silence:
-                endpoint = Endpoint(source.objects, "pose_tracking/msg/TrackedObjectArray", QoSProfile(depth=10))
-                silent[source.camera] = silence_cause(self._node, endpoint)
+                silent[source.camera] = self._cause(source)
         for camera in silent.keys() - self._silent:
             self._node.get_logger().warning(f"camera {camera} is silent: {silent[camera]}")
         for camera in self._silent - silent.keys():
