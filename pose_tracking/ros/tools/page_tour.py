@@ -9,8 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.sqlite_reader import SqliteReader
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 PAGES = (("identities", "/identities"), ("cameras", "/cameras"), ("live", "/live"), ("review", "/review"))
 
 
@@ -41,7 +39,7 @@ def tour(store: Path, out: Path) -> list[str]:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=_environment())
     try:
         address = f"http://127.0.0.1:{port}"
-        if not _answers(address, server):
+        if not _answers(port, server):
             return [f"the page was not opened: the web server did not start; see {out / 'web.log'}"]
         return _walk(address, browser, store, out)
     finally:
@@ -122,12 +120,12 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "1"}
 
 
-def _answers(address: str, server: subprocess.Popen[bytes]) -> bool:
+def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/identities", timeout=10) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
+            with socket.create_connection(("127.0.0.1", port), timeout=10):
+                return True
+        except OSError:
             time.sleep(0.5)
     return False
