@@ -91,13 +91,13 @@ def _reidentify(page: Any, address: str, store: Path, out: Path) -> list[str]:
     page.wait_for_selector("#reidentify")
     found = page.locator("#reidentify .ranked > li")
     notes = [f"Re-identify on identity {number}: {found.count()} ranked matches"]
-    page.screenshot(path=out / "page-reidentify.png", full_page=True)
+    page.screenshot(path=out / "page-reidentify.png")
     accept = found.first.locator("form button").first if found.count() else None
     if accept is None or not accept.count():
         return notes
     accept.click()
     page.wait_for_load_state()
-    page.screenshot(path=out / "page-accepted.png", full_page=True)
+    page.screenshot(path=out / "page-accepted.png")
     with SqliteReader(store) as reader:
         notes.append(f"the best match accepted: {len(reader.decisions())} decisions kept in the gallery")
     return notes
