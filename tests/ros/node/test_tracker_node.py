@@ -10,6 +10,7 @@ pytest.importorskip("pose_tracking.msg", reason="the messages of the package are
 import ball_scene
 import numpy as np
 from node_harness import Harness, color_message, depth_message, info_message
+from pose_tracking.msg import TrackCropArray
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -17,7 +18,9 @@ from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import Marker
 
 from pose_tracking.core.geometry import make_transform, rotation_from_quaternion_xyzw
+from pose_tracking.gallery.pictures import decode_crop
 from pose_tracking.ros.messages.conversions import from_tracked_object
+from pose_tracking.ros.messages.crops import from_track_crop, picture_of
 from pose_tracking.ros.node.parameters import PARAMETERS
 
 
@@ -330,3 +333,32 @@ def test_results_in_another_frame_and_camera_motion_through_tf():
         assert "camera_color_optical_frame" in harness.values("drops")["dropped.no_transform.last"]
     finally:
         assert harness.close() == 0
+
+
+def test_crops_are_made_for_whoever_listens(harness):
+    reset(harness)
+    play(harness, 3)
+    came: list[TrackCropArray] = []
+    subscription = harness.node.create_subscription(TrackCropArray, "/tracker/crops", came.append, 20)
+    assert harness.spin(lambda: harness.node.count_publishers("/tracker/crops") > 0)
+    for _ in range(100):  # what describes crops is built for the first of them, which takes its time
+        frame = ball_scene.render(harness.next % 12, (harness.next + 1) * ball_scene.PERIOD_NS)
+        harness.next += 1
+        harness.publish(color_message(frame), depth_message(frame), info_message(frame))
+        if harness.spin(lambda: {crop.track_id for m in came for crop in m.crops} == {1, 2}, 0.6):
+            break
+    harness.node.destroy_subscription(subscription)
+    crops = {crop.track_id: from_track_crop(crop) for message in came for crop in message.crops}
+    assert set(crops) == {1, 2}
+    for crop in crops.values():
+        assert crop is not None
+        pixels = decode_crop(crop.image)
+        opaque = pixels[..., 3] > 127
+        assert crop.area == pytest.approx(opaque.sum(), rel=0.1)
+        assert 0.6 < opaque.mean() < 0.95  # a ball in its box
+        assert crop.view is not None
+    red, blue = (decode_crop(crops[track].image) for track in (1, 2))
+    assert red[..., 0].max() > 150 > red[red[..., 3] > 127][:, 2].mean()
+    assert blue[..., 2].max() > 150 > blue[blue[..., 3] > 127][:, 0].mean()
+    assert picture_of(came[0]) is not None
+    assert came[0].header.frame_id == "camera_color_optical_frame"
