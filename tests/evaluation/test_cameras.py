@@ -7,7 +7,7 @@ import pytest
 from gallery_samples import SECOND, filled, path_of, sighting
 
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.evaluation.cameras import Counts, _count, _scores, _truth_of, evaluate_cameras, format_scores
+from pose_tracking.evaluation.cameras import Counts, count_pairs, evaluate_cameras, format_scores, scores_of, truth_of
 from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.linking.linker import link
 from pose_tracking.objects import ObjectSet
@@ -27,8 +27,9 @@ def test_pairs_are_counted_by_hand(tmp_path) -> None:
     )
     store.link({a: 1, b: 2, c: 1, d: 1, e: 2}, [])
     counts = Counts()
-    _count(store, {a: (7, 1), b: (7, 2), c: (7, 1), d: (7, 2), e: (7, 1)}, counts)
-    scores = _scores(counts)
+    rooms = {camera.name: int(camera.name.partition("-")[0]) for camera in store.cameras()}
+    count_pairs(store, {a: (7, 1), b: (7, 2), c: (7, 1), d: (7, 2), e: (7, 1)}, rooms, counts)
+    scores = scores_of(counts)
     # Linked are a-c, which is right, and a-d; of one thing are a-c and b-d.
     assert scores["overlapping"] == {"pairs": 2, "precision": 0.5, "recall": 0.5}
     # e is linked with b, wrongly, and not with a and c.
@@ -46,8 +47,8 @@ def test_who_a_sighting_is_of(tmp_path, demo_objects: ObjectSet) -> None:
     lost = path_of([1 + 5e-9], [(0.1, 5, 0)])
     store, _ = filled(tmp_path / "gallery.db", [sighting("a", 1, path=moving), sighting("a", 2, path=lost)])
     first, second = sorted(store.find(Filter()), key=lambda s: s.track_id)
-    assert _truth_of(first, places, 0, 7, demo_objects) == (7, 4)
-    assert _truth_of(second, places, 0, 7, demo_objects) is None
+    assert truth_of(first, places, 7, demo_objects) == (7, 4)
+    assert truth_of(second, places, 7, demo_objects) is None
     link(store)
 
 

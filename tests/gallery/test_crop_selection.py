@@ -19,6 +19,7 @@ def seen(track=1, side=20, turn=0.0, **about):
     mask = np.zeros((48, 64), bool)
     mask[4 : 4 + side, 4 : 4 + side] = True
     one = replace(thing(track), mask=mask, **about)
+    assert one.pose is not None
     one.pose[:3, :3] = cv2.Rodrigues(np.array([0, turn, 0.0]))[0]
     return one
 

@@ -1,11 +1,13 @@
 """What describes a crop: the detector, or its colours where the detector has nothing to say of it."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.results import Instances
 from pose_tracking.gallery.embedding import CropEmbedder
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.segmenter import Segmenter
@@ -15,6 +17,9 @@ class WithoutNetwork(Segmenter):
     """Finds things somehow, and says nothing of given boxes."""
 
     config = SegmentationConfig()
+
+    def segment(self, frame):
+        return Instances.empty(*frame.depth.shape)
 
 
 def crop(color, side=40, alpha=255):
@@ -26,7 +31,7 @@ def crop(color, side=40, alpha=255):
 
 @pytest.fixture
 def embedder():
-    bundle = SimpleNamespace(
+    bundle: Any = SimpleNamespace(
         objects={1: None}, build_crop_embedding=lambda: None, segmentation_weights=None, appearance_weights=None
     )
     return CropEmbedder(bundle, WithoutNetwork(), None)

@@ -31,7 +31,7 @@ def test_live_cameras_are_written_over(place):
         assert first.pose is not None
         assert first.size is not None
         np.testing.assert_allclose(first.pose, at(1, 2, 3))
-        np.testing.assert_allclose(first.size, [0.1, 0.08, 0.12])
+        np.testing.assert_allclose(first.size, np.array([0.1, 0.08, 0.12]))
         assert second.pose is None
         assert second.size is None
         assert left.picture == b"\xff\xd8picture"

@@ -1,7 +1,5 @@
 """Live cameras: trackers that start anew, clocks that jump, two trackers of one name."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from live_samples import SECOND, thing
@@ -121,7 +119,9 @@ def test_a_class_without_a_name_is_dropped_alone(collector, name):
 
 def crop(stamp, quality=1000):
     pixels = np.zeros((0, 0, 4), np.uint8)
-    return CropCandidate(round(stamp * SECOND), np.zeros(4), quality, 1.0, pixels, None, b"picture", np.ones(3))
+    return CropCandidate(
+        round(stamp * SECOND), np.zeros(4), quality, 1.0, pixels, None, b"picture", np.ones(3, np.float32)
+    )
 
 
 def test_crops_wait_for_the_message_on_their_track(collector, clock):
@@ -159,10 +159,15 @@ def test_what_it_shows_now(collector, clock):
         collector.add(message(10 + number / 10, thing(age=number / 10, x=1), waiting, to_map=to_map))
     collector.show(b"jpeg")
     live = collector.live
+    assert live is not None
     assert (live.camera, live.map_frame, live.received_ns, live.picture) == ("left", "map", 5 * SECOND, b"jpeg")
     assert live.rate_hz == pytest.approx(10, abs=0.3)
     assert [o.track_id for o in live.objects] == [1]
-    np.testing.assert_allclose(live.objects[0].pose[:3, 3], [6, 0, 1])
+    pose = live.objects[0].pose
+    assert pose is not None
+    np.testing.assert_allclose(pose[:3, 3], [6, 0, 1])
     clock.now += 60
-    assert collector.live.rate_hz == 0
-    assert replace(live, rate_hz=0).objects == collector.live.objects
+    later = collector.live
+    assert later is not None
+    assert later.rate_hz == 0
+    assert later.objects == live.objects

@@ -93,7 +93,7 @@ def test_a_tracker_that_is_started_anew_a_clock_that_jumps_and_a_camera_that_fal
 
 def test_kept_sightings_outlive_kill_9(rig):
     left = FakeTracker(rig, "left")
-    told = set()
+    told: set[int] = set()
     for round_number in range(3):
         left.wait()
         for number in range(12):
