@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
@@ -66,29 +66,3 @@ def map_at_once(function: Callable[[Item], Result], items: Iterable[Item]) -> li
     if failures:
         raise failures[min(failures)]
     return results  # type: ignore[return-value]
-
-
-class Beside:
-    """Work that another thread does beside the caller's; done by the caller itself where there is only one thread.
-
-    Example:
-        >>> aside = Beside(sum, [1, 2])
-        >>> aside.result()
-        3
-    """
-
-    def __init__(self, function: Callable[..., Result], *arguments: object) -> None:
-        self._work = lambda: function(*arguments)
-        self._future: Future[Result] | None = None
-        if compute_threads() > 1:
-            self._future = _helpers().submit(self._work)
-
-    def result(self) -> Result:  # type: ignore[type-var]
-        """What the function returns; where no thread has begun with it, it is done now.
-
-        Raises:
-            Exception: whatever it raises.
-        """
-        if self._future is None or self._future.cancel():
-            return self._work()  # type: ignore[return-value]
-        return self._future.result()

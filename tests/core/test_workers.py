@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pose_tracking.core import workers
-from pose_tracking.core.workers import Beside, compute_threads, map_at_once
+from pose_tracking.core.workers import compute_threads, map_at_once
 
 
 def with_threads(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -34,7 +34,6 @@ def test_one_thread_does_it_all_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     with_threads(monkeypatch, 1)
     names = map_at_once(lambda _: threading.current_thread().name, range(5))
     assert set(names) == {threading.current_thread().name}
-    assert Beside(threading.get_ident).result() == threading.get_ident()
 
 
 def test_the_caller_does_what_no_thread_is_free_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +43,6 @@ def test_the_caller_does_what_no_thread_is_free_for(monkeypatch: pytest.MonkeyPa
     held = [workers._helpers().submit(go_on.wait, 60.0) for _ in range(workers.MOST_THREADS)]
     try:
         assert map_at_once(lambda x: x + 1, range(20)) == list(range(1, 21))
-        assert Beside(sum, [1, 2]).result() == 3
     finally:
         go_on.set()
         for future in held:
@@ -68,8 +66,6 @@ def test_the_first_failure_is_raised(monkeypatch: pytest.MonkeyPatch, threads: i
 
     with pytest.raises(ValueError, match="3"):
         map_at_once(fails_from_3, range(8))
-    with pytest.raises(ValueError, match="9"):
-        Beside(fails_from_3, 9).result()
 
 
 def test_threads_are_those_of_torch() -> None:
