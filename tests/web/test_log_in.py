@@ -144,8 +144,11 @@ def test_a_log_in_begins_a_new_session_and_ends_the_old_one(client: Any, store: 
     token = re.search(r'name="token" value="([^"]+)"', other.get("/login").text)
     assert token is not None
     other.cookies.set(SESSION, first)  # as if somebody had planted it
-    other.post("/login", data={"name": "erin", "password": PASSWORD, "token": token[1]}, follow_redirects=False)
-    second = other.cookies[SESSION]
+    fields = {"name": "erin", "password": PASSWORD, "token": token[1]}
+    answer = other.post("/login", data=fields, follow_redirects=False)
+    given = re.search(rf"{SESSION}=([^;]+)", answer.headers["set-cookie"])
+    assert given is not None
+    second = given[1]
     assert second != first
     for value, status in ((first, 303), (second, 200)):
         fresh = client_of(store)
