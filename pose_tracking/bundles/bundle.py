@@ -32,6 +32,7 @@ from pose_tracking.pose.config import PoseConfig
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.tracking.config import TrackingConfig
 
+from .embeddings import build_embedding
 from .finding import CONFIG_FILE, find_bundle, known_bundles, search_path
 from .objects_config import ObjectsConfig, load_objects
 from .pipeline_config import PipelineConfig
@@ -212,7 +213,7 @@ class ModelBundle:
         Raises:
             BundleError: the file is corrupt, or was trained on the features of another detector.
         """
-        return self._build_embedding(self.crop_weights, "train gallery", device)
+        return build_embedding(self, self.crop_weights, "train gallery", device)
 
     def build_appearance(self, device: str = "cpu") -> AppearanceEmbedding | None:
         """The identity embedding with its weights on `device`, or None where the bundle has none.
@@ -220,21 +221,7 @@ class ModelBundle:
         Raises:
             BundleError: the file is corrupt, or was trained on the features of another detector.
         """
-        return self._build_embedding(self.appearance_weights, "train appearance", device)
-
-    def _build_embedding(self, weights: Path, command: str, device: str) -> AppearanceEmbedding | None:
-        if not weights.is_file():
-            return None
-        from pose_tracking.networks.weights import fingerprint
-        from pose_tracking.segmentation.embedding import load_embedding, trained_for
-
-        embedding, detector = load_embedding(weights, device), trained_for(weights)
-        if detector and detector != fingerprint(self.segmentation_weights):
-            raise BundleError(
-                f"{weights}: was trained on other weights than {self.segmentation_weights.name}: "
-                f"repeat `{command}`, or remove it to use pooled features"
-            )
-        return embedding
+        return build_embedding(self, self.appearance_weights, "train appearance", device)
 
     def build_pose_estimator(self, device: str = "cpu", inference: InferenceConfig | None = None) -> PoseEstimator:
         """The poses of the objects with a shape, by weights on `device` run as `inference` (else: the bundle) says.

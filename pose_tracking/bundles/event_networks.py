@@ -12,19 +12,17 @@ if TYPE_CHECKING:
     from .bundle import ModelBundle
 
 
-def build_watchers(bundle: ModelBundle, device: str = "cpu") -> Watchers | None:
-    """What looks at the tracks beside the rules, its clip network on `device`; None where nothing is asked for.
+def build_watchers(bundle: ModelBundle, device: str = "cpu") -> Watchers:
+    """What looks at the tracks beside the rules, its clip network on `device`; nothing where none is asked for.
 
     Raises:
         BundleError: weights are missing, corrupt or of another network.
         ConfigError: what would run the pose network is not installed.
     """
-    events = bundle.config.pipeline.events
-    if not events.enabled or not (events.clips.network or events.people.network):
-        return None
     from pose_tracking.events.watchers import Watchers
 
-    watchers = Watchers()
+    # Also where events are off: they may be switched on while it runs.
+    events, watchers = bundle.config.pipeline.events, Watchers()
     # The name of a file in the bundle, or a whole path, which stands for itself.
     if events.clips.network:
         from pose_tracking.events.clips.recognizer import ClipRecognizer

@@ -64,8 +64,7 @@ class PoseTracker:
         ...     print(thing.class_name, thing.track_id, thing.pose)
     """
 
-    # Options that `configure` changes, by name.
-    RUNTIME_OPTIONS = RUNTIME_OPTIONS
+    RUNTIME_OPTIONS = RUNTIME_OPTIONS  # options that `configure` changes, by name
 
     def __init__(
         self,
@@ -89,8 +88,7 @@ class PoseTracker:
         self.embedding = bundle.build_appearance(device) if segmenter is None else None
         own = bundle.build_pose_stage(device, inference) if estimator is None else None
         self.estimator: PoseStage = own or estimator  # type: ignore[assignment]
-        checks = None if own is None else own.checks
-        if checks is None:
+        if (checks := None if own is None else own.checks) is None:
             pose = self.estimator.config
             icp = IcpRefiner(pose.icp, bundle.objects)
             checks = icp, Verifier(pose.verification, bundle.objects, pose.depth_noise)
@@ -219,15 +217,11 @@ class PoseTracker:
             return Recovery()
         with report.timed("pose"):
             recovery = recover(
-                self._depth_tracker,
-                frame,
-                tracks,
-                association.detections,
-                self.config.recovery_confidence,
+                self._depth_tracker, frame, tracks, association.detections, self.config.recovery_confidence,
                 motion=None if association.searched and run is None else self.tracker.config,
                 clear_view=self.config.clear_view,
                 missed={} if run is None else run.missed,
-            )
+            )  # fmt: skip
         report.recovered, report.not_recovered = len(recovery.found), recovery.not_found
         return recovery
 
@@ -243,8 +237,7 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
         self._events.reset()
-        if self._watchers is not None:
-            self._watchers.reset()
+        self._watchers.reset()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from .frame_report import FrameReport
 
 def tell_events(
     detector: EventDetector,
-    watchers: Watchers | None,
+    watchers: Watchers,
     config: EventConfig,
     frame: RGBDFrame,
     tracked: Sequence[TrackedObject],
@@ -25,7 +25,7 @@ def tell_events(
 
     Args:
         detector: knows the frames before.
-        watchers: what looks at the tracks beside it; None: nothing.
+        watchers: what looks at the tracks beside it.
         config: its options now; where they switch it off nothing is told.
         frame: the frame.
         tracked: the objects in it; they get their activities.
@@ -40,7 +40,7 @@ def tell_events(
     for thing in tracked:
         if thing.track_id in activities:
             thing.activity = activities[thing.track_id][0]
-    if watchers is not None:
+    if watchers.clips is not None or watchers.people is not None:
         with report.timed("clips"):
             watchers.update(frame, tracked, config)
         report.clips, report.clip_changes = watchers.verdicts, watchers.changes
