@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pose_tracking.core.events import ClipVerdict
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
 
-from .clips.recognizer import ClipRecognizer
 from .config import EventConfig
-from .people.recognizer import PeopleRecognizer
+
+if TYPE_CHECKING:
+    # The networks bring PyTorch, which most pipelines need not wait for here.
+    from .clips.recognizer import ClipRecognizer
+    from .people.recognizer import PeopleRecognizer
 
 
 @dataclass(eq=False)

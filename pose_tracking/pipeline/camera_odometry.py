@@ -37,7 +37,6 @@ CORNER = 0.2  # pixels: no corner is followed better
 # By which share of the motion the depth may be of another moment than the picture (0.3 on a RealSense that jerks, 0.02
 # on renders), and what of it may go any other way (standard deviations).
 LAG, SHAKE = 0.3, 0.03
-KEPT = 0.5  # share of the corners found last that must still be followed; with fewer, new ones are looked for
 RIM = 5  # pixels around missing depth whose corners mix what lies on the two sides of an edge
 
 
@@ -47,13 +46,10 @@ class CameraOdometry:
     def __init__(self) -> None:
         self._before: RGBDFrame | None = None
         self._surface: DepthSurface | None = None  # of that frame
-        # (P, 1, 2) corners in the reduced image of that frame, and how many there were when they were looked for.
-        self._corners: Float32 | None = None
-        self._looked_for = 0
 
     def skip(self, frame: RGBDFrame) -> None:
         """Remember a frame of which the motion is not asked for."""
-        self._before, self._surface, self._corners = frame, None, None
+        self._before, self._surface = frame, None
 
     def motion(self, frame: RGBDFrame, boxes: Float) -> MeasuredMotion | None:
         """Motion of the camera from the frame before to this one.
@@ -70,14 +66,13 @@ class CameraOdometry:
         if before is not None and np.array_equal(before.depth, frame.depth):
             return None
         self._before, surface, self._surface = frame, self._surface, None
-        kept, self._corners = self._corners, None
         if before is None or before.intrinsics != frame.intrinsics:
             return None
         scale = min(1.0, SIDE / max(frame.depth.shape))
         old, new = (_grey(image, scale) for image in (before.color, frame.color))
         usable = _usable(before, boxes, old.shape, scale)
-        corners, ends = _followed(old, new, self._usable_corners(kept, old, usable))
-        self._corners = ends.astype(np.float32)[:, None]
+        # New ones in each frame: those that are followed from frame to frame drift.
+        corners, ends = _followed(old, new, _corners(old, usable))
         seen = _rigid_motion(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5, MOVED / scale)
         if seen is None:
             return None
@@ -85,18 +80,6 @@ class CameraOdometry:
         at_rest = (DepthSurface(before) if surface is None else surface).where(usable)
         self._surface = DepthSurface(frame)
         return _on_depth(at_rest, self._surface, frame, motion, points, spread)
-
-    def _usable_corners(self, kept: Float32 | None, image: UInt8, usable: UInt8) -> Float32:
-        """(P, 1, 2) corners of the frame before: those that were followed into it, or new ones where they are few."""
-        if kept is not None:
-            cols, rows = np.rint(kept[:, 0]).astype(int).T
-            inside = (rows >= 0) & (cols >= 0) & (rows < image.shape[0]) & (cols < image.shape[1])
-            kept = kept[inside][usable[rows[inside], cols[inside]] > 0]
-            if len(kept) >= KEPT * self._looked_for:
-                return kept
-        corners = _corners(image, usable)
-        self._looked_for = len(corners)
-        return corners
 
 
 def _on_depth(

@@ -180,7 +180,7 @@ def test_the_former_name_of_baselines_still_works_with_a_warning(caplog: pytest.
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("poses",), "benchmark poses: there are only pipeline, tracking, gallery"),
+        (("poses",), "benchmark poses: there are only pipeline, scaling, tracking, gallery"),
         (("tracking", "--baselines", "sort"), "baseline 'sort' is not one of"),
         (("tracking", "--model", "linemod"), "--model says nothing to `benchmark tracking`"),
         (("--soak", "10"), "--soak says nothing to `benchmark pipeline`"),

@@ -37,8 +37,8 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 # detectron2 is on no package index, norfair asks for an older NumPy than the other baselines: they cannot be declared;
-# docs/installation.md says how to get them.
-BY_HAND = {"detectron2", "norfair"}
+# docs/installation.md says how to get them. playwright comes with the extra `test`: a demo opens a page with it.
+BY_HAND = {"detectron2", "norfair", "playwright"}
 # Used where a native ROS 2 has them; the code does without.
 OPTIONAL_ROS = {"cv_bridge", "launch", "launch_ros", "tf2_msgs", "tf2_ros", "vision_msgs"}
 
@@ -139,7 +139,7 @@ def test_every_message_field_is_documented(path: Path) -> None:
 def test_imports_of_the_core_are_declared(pyproject: dict[str, Any]) -> None:
     project = pyproject["project"]
     declared = names(project["dependencies"])
-    for extra in ("train", "benchmark", "openvino", "onnxruntime", "gallery", "postgres", "web", "ray"):
+    for extra in ("train", "benchmark", "openvino", "onnxruntime", "optimize", "gallery", "postgres", "web", "ray"):
         declared |= names(project["optional-dependencies"][extra])
     needed = {DISTRIBUTIONS.get(module, module) for module in imported_modules(PACKAGE) if not is_ros(module)}
     assert needed - declared == BY_HAND

@@ -253,7 +253,7 @@ def test_stores_of_another_version_of_others_and_damaged(tmp_path: Path) -> None
     path = make_gallery(tmp_path, with_live=False)
     client = client_of(path)
     with SqliteReader(path) as gallery:
-        gallery._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        gallery._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
     database = apsw.Connection(str(path))
     database.execute("PRAGMA user_version = 99")
     database.close()
@@ -287,7 +287,7 @@ def test_pages_do_not_wait_for_a_writer(tmp_path: Path) -> None:
 def test_a_writer_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pose_tracking.gallery import sqlite_schema
 
-    monkeypatch.setattr(sqlite_schema, "BUSY_MS", 200)
+    monkeypatch.setattr(sqlite_schema, "BUSY_S", 1)
     path = make_gallery(tmp_path, with_live=False)
     client = client_of(path)
     writer = apsw.Connection(str(path))

@@ -144,6 +144,7 @@ def test_the_re_identify_walk(page: Any, address: str, store: Path) -> None:
     page.locator("a.card[href='/identities/1']").click()
     page.get_by_role("link", name="Re-identify").click()
     panel = page.locator("#reidentify")
+    panel.locator("li.pair").first.wait_for()
     assert panel.locator("li.pair").count() == 2
     panel.locator("label.chip", has_text="left").click()
     panel.get_by_role("button", name="Search").click()

@@ -207,6 +207,7 @@ class MessageBuilder:
             pose=self._make("geometry_msgs/msg/PoseWithCovariance", pose, np.zeros(36)),
             velocity=self._make("geometry_msgs/msg/TwistWithCovariance", twist, np.zeros(36)),
             size=self._vector(item.scale * model.size if model is not None else np.zeros(3)),
+            size_sigma=self._vector(np.zeros(3)),  # the truth
             detection_score=1.0,
             pose_confidence=1.0,
             box=np.zeros(4, np.float32) if item.box is None else item.box.astype(np.float32),
