@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
-from .threads import MOST_THREADS
+from .threads import MOST_THREADS, free_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,7 +25,11 @@ def _helpers() -> ThreadPoolExecutor:
 
 
 def compute_threads() -> int:
-    """How many threads this process computes with: PyTorch's."""
+    """How many threads this process computes with: PyTorch's, and where nothing has needed that yet, as many."""
+    if "torch" not in sys.modules:
+        # It takes seconds to import, and a pipeline with stages of its own may never need it.
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        return int(given) if given.isdecimal() and int(given) else free_cores()
     import torch
 
     return int(torch.get_num_threads())
@@ -40,7 +46,7 @@ def map_at_once(function: Callable[[Item], Result], items: Iterable[Item]) -> li
         Exception: of the first item, in their order, that `function` fails for; those after it may have been begun.
     """
     todo = list(items)
-    helpers = min(compute_threads(), len(todo)) - 1
+    helpers = min(compute_threads(), len(todo)) - 1 if len(todo) > 1 else 0
     if helpers < 1:
         return [function(item) for item in todo]
     results: list[Result | None] = [None] * len(todo)

@@ -50,6 +50,7 @@ class _Camera:
     progress: Progress = field(default_factory=Progress)
     last_ns: int = 0
     pending: deque[Sighting] = field(default_factory=deque)
+    place: tuple[str, Float, int] | None = None  # map frame, (4, 4) T_map_camera, stamp in nanoseconds
 
 
 class LiveWriter:
@@ -125,8 +126,9 @@ class LiveWriter:
         progress.without_map += not in_map
 
     def place(self, camera: str, map_frame: str, pose: Float, stamp_ns: int) -> None:
-        """Note where a camera is, once it is in the store."""
+        """Note where a camera is; one that is not in the store yet is placed when it comes there."""
         there = self._camera(camera)
+        there.place = (map_frame, pose, stamp_ns)
         if there.recording is not None:
             self._guarded(lambda: self._store.place_camera(camera, map_frame, pose, stamp_ns))
 
@@ -182,6 +184,8 @@ class LiveWriter:
             text = f"live {name} {self._run} {camera.progress.start_ns}"
             recording = Recording(name, f"live since {begun} UTC", fingerprint_of_text(text), self._settings)
             camera.recording = self._store.begin(recording)
+            if camera.place is not None:
+                self._store.place_camera(name, *camera.place)
         there, waiting = camera.recording, list(camera.pending)
         numbers = self._store.add(there.id, waiting, camera.progress)
         camera.pending.clear()

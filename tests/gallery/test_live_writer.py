@@ -1,5 +1,6 @@
 """Live cameras on their way into a store that is busy, full, pruned, or has the time of another recording."""
 
+import numpy as np
 import pytest
 from gallery_samples import KIND, SECOND, filled, sighting
 
@@ -70,6 +71,15 @@ def test_sightings_are_kept_told_and_linked(store):
     clock.now += 11
     writer.work({})
     assert len({s.identity for s in store.find(Filter())} - {None}) == 1  # at one place at one time
+
+
+def test_a_camera_that_is_placed_before_it_is_in_the_store_is_placed_when_it_comes_there(store):
+    writer, _, _ = writer_of(store)
+    see(writer, sighting("left", 1))
+    writer.place("left", "map", np.eye(4), 10)
+    assert store.cameras() == []
+    writer.work({})
+    assert [(camera.name, camera.map_frame) for camera in store.cameras()] == [("left", "map")]
 
 
 def test_a_full_disk_keeps_them_in_memory_and_costs_the_oldest_where_there_are_too_many(store):

@@ -50,6 +50,7 @@ def test_what_two_trackers_say_is_kept(rig):
     left.tell(11.9, 1, "clip:fell", "moved", "vanished")  # a network's opinion, an event, and no kind at all
     left.show(11.5, 2, color=(0, 200, 0))
     left.show(11.6, 1, kind=EmbeddingKind("of another model", 4, "9", 0.2))
+    rig.spin(lambda: False, 0.5)  # topics do not wait for each other
     for number in range(8):  # the tracks are gone
         left.say(12 + number / 10)
         door.say(12 + number / 10)
