@@ -154,7 +154,7 @@ def _figures(tracker: PoseTracker, sources: Sequence[Source]) -> Figures:
     if any(value is None for value in map50):
         raise ConfigError("frames without masks in their ground truth cannot tell the detectors apart: leave them out")
     false = [report["extra"]["false_positives_per_frame"] or 0.0 for report in reports]
-    mean = [float(np.average(values, weights=weights)) for values in (map50, false)]
+    mean = [float(np.average(np.array(values, float), weights=weights)) for values in (map50, false)]
     return Figures(mean[0], mean[1], int(weights.sum()))
 
 

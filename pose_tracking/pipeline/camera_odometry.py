@@ -169,9 +169,9 @@ def _followed(old: UInt8, new: UInt8, corners: Float32) -> tuple[Float, Float]:
         return np.zeros((0, 2)), np.zeros((0, 2))
     ends, there, _ = cv2.calcOpticalFlowPyrLK(old, new, corners, corners.copy(), winSize=WINDOW, maxLevel=LEVELS)
     back, again, _ = cv2.calcOpticalFlowPyrLK(new, old, ends, ends.copy(), winSize=WINDOW, maxLevel=LEVELS)
-    corners, ends, back = (points.reshape(-1, 2).astype(np.float64) for points in (corners, ends, back))
-    good = (there.ravel() > 0) & (again.ravel() > 0) & (np.linalg.norm(back - corners, axis=1) < BACK)
-    return corners[good], ends[good]
+    starts, ends, back = (points.reshape(-1, 2).astype(np.float64) for points in (corners, ends, back))
+    good = (there.ravel() > 0) & (again.ravel() > 0) & (np.linalg.norm(back - starts, axis=1) < BACK)
+    return starts[good], ends[good]
 
 
 def _rigid_motion(before: RGBDFrame, corners: Float, ends: Float, most_off: float) -> tuple[Float, Float, float] | None:

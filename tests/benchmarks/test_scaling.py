@@ -41,7 +41,12 @@ def run_of(config: BenchmarkConfig) -> dict[str, Any]:
 
 def test_one_thing_changes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[BenchmarkConfig] = []
-    monkeypatch.setattr(scaling, "run_benchmark", lambda config: (runs.append(config), run_of(config))[1])
+
+    def measured(config: BenchmarkConfig) -> dict[str, Any]:
+        runs.append(config)
+        return run_of(config)
+
+    monkeypatch.setattr(scaling, "run_benchmark", measured)
     data = run_scaling(CONFIG, BenchmarkConfig(frames=3, threads=7, counts=(2,)))
     seen = [(run.counts[0], run.size, run.threads) for run in runs]
     assert seen == [

@@ -67,12 +67,24 @@ def test_without_a_network_nothing_is_kept(objects):
     assert "clips" not in scene.tracker.report.seconds
 
 
-def test_where_events_are_off_no_network_is_loaded(tmp_path, objects):
+def test_events_that_are_switched_on_later_have_their_network(tmp_path, objects):
     bundle = _bundle(tmp_path, objects)
-    (tmp_path / "clips.safetensors").unlink()
     pipeline = bundle.config.pipeline
     off = replace(pipeline, events=replace(pipeline.events, enabled=False))
-    _stream(bundle.with_config(replace(bundle.config, pipeline=off)), objects)
+    scene = _stream(bundle.with_config(replace(bundle.config, pipeline=off)), objects)
+    placed = [(STEPS, at(0.0))]
+    for _ in range(4):
+        scene.tracker.update(scene.frame(placed))
+    assert scene.tracker.report.clips == {}
+    scene.tracker.configure(**{"pipeline.events.enabled": True})
+    for _ in range(24):
+        scene.tracker.update(scene.frame(placed))
+    assert scene.tracker.report.clips
+
+
+def test_a_network_that_is_missing_is_named(tmp_path, objects):
+    bundle = _bundle(tmp_path, objects)
+    (tmp_path / "clips.safetensors").unlink()
     with pytest.raises(BundleError, match="missing: no such clip network"):
         _stream(bundle, objects)
 

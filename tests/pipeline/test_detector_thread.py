@@ -41,7 +41,7 @@ class Beside(Scene):
 
     def __init__(self, objects: ObjectSet, **options: object) -> None:
         super().__init__(objects)
-        held = Held()
+        self.held = held = Held()
         held.config = self.truth.config
         self.truth = self.tracker.estimator.truth = held  # type: ignore[attr-defined]
         self.tracker.segmenter = self.tracker._detecting.segmenter = held
@@ -78,7 +78,7 @@ def test_detections_are_joined_in_with_a_later_frame_where_their_objects_are_by_
     # In line until both are confirmed, then on every fifth frame, and told two frames later.
     assert scene.truth.calls == [1, 2, 7, 12]
     assert joined == [8, 13]
-    assert set(scene.truth.threads[2:]) == {"detector"}
+    assert set(scene.held.threads[2:]) == {"detector"}
     (still, other) = scene.tracker.tracker.tracks
     assert (still.hits, other.hits) == (4, 4)
 
@@ -87,11 +87,11 @@ def test_no_frame_waits_for_the_detector(objects: ObjectSet) -> None:
     scene = Beside(objects, segment_every=5)
     for k in range(6):
         scene.show(moving(k))
-    scene.truth.gate.clear()
+    scene.held.gate.clear()
     for k in range(6, 12):
         assert set(scene.show(moving(k))) == {1, 2}
         assert scene.tracker.report.segmented is False
-    scene.truth.gate.set()
+    scene.held.gate.set()
     for k in range(12, 30):
         assert set(scene.show(moving(k))) == {1, 2}
         if scene.tracker.report.segmented:
@@ -107,7 +107,9 @@ def test_a_recording_gives_the_same_each_time(objects: ObjectSet) -> None:
         for k in range(20):
             things = scene.tracker.update(scene.frame(moving(k)))
             time.sleep(pause)
-            out.append(np.concatenate([[t.track_id, t.hits, *t.box, *np.ravel(t.pose)] for t in things]))
+            poses = [np.full(16, np.nan) if t.pose is None else t.pose.ravel() for t in things]
+            rows = [[t.track_id, t.hits, *t.box, *pose] for t, pose in zip(things, poses, strict=True)]
+            out.append(np.concatenate(rows))
         return out
 
     for one, other in zip(run(0.0), run(0.02), strict=True):
@@ -162,7 +164,7 @@ def test_an_error_of_the_detector_costs_one_frame_and_is_not_lost(objects: Objec
         scene.show(moving(k))
     errors = []
     for k in range(4, 16):
-        scene.truth.broken = k < 12
+        scene.held.broken = k < 12
         try:
             assert set(scene.show(moving(k))) == {1, 2}
         except RuntimeError as error:
@@ -180,24 +182,24 @@ def begun(objects: ObjectSet, **options: object) -> Beside:
     scene = Beside(objects, segment_every=5, **options)
     for k in range(6):
         scene.show(moving(k))
-    scene.truth.gate.clear()
+    scene.held.gate.clear()
     scene.show(moving(6))
     assert scene.tracker._thread.is_running
     return scene
 
 
 def let_go(scene: Beside, after: float = 0.2) -> None:
-    threading.Timer(after, scene.truth.gate.set).start()
+    threading.Timer(after, scene.held.gate.set).start()
 
 
 def test_a_reset_ends_the_run_and_forgets_it(objects: ObjectSet, caplog: pytest.LogCaptureFixture) -> None:
     scene = begun(objects)
-    scene.truth.broken = True
+    scene.held.broken = True
     let_go(scene)
     scene.tracker.reset()
     assert not scene.tracker._thread.is_running
     assert "the detector is broken" in caplog.text  # nobody else would be told
-    scene.truth.broken = False
+    scene.held.broken = False
     for k in range(7, 12):
         poses = scene.show(moving(k))
         assert scene.tracker.report.detector_frames == 0
@@ -208,7 +210,7 @@ def test_options_change_once_the_run_is_over_and_its_detections_are_kept(objects
     scene = begun(objects)
     let_go(scene)
     scene.tracker.configure(**{"pose.search.below": 0.1, "segment_every": 50})
-    assert scene.truth.gate.is_set()
+    assert scene.held.gate.is_set()
     scene.show(moving(7))
     assert scene.tracker.report.detector_frames == 1
     assert len(scene.tracker.report.detections) == 2
@@ -222,13 +224,13 @@ def test_a_run_is_joined_in_after_the_thread_was_switched_off(objects: ObjectSet
     assert scene.tracker.report.detector_frames == 1
     for k in range(8, 14):
         scene.show(moving(k))
-    assert scene.truth.threads[-1] == "MainThread"
+    assert scene.held.threads[-1] == "MainThread"
 
 
 def test_detections_of_classes_that_are_no_longer_wanted_begin_nothing(objects: ObjectSet) -> None:
     scene = begun(objects)
     scene.tracker.set_classes(["steps"])
-    scene.truth.gate.set()
+    scene.held.gate.set()
     for k in range(7, 30):
         assert {t.obj_id for t in scene.tracker.update(scene.frame(moving(k)))} == {STEPS}
         if scene.tracker.report.detector_frames:
@@ -239,7 +241,7 @@ def test_detections_of_classes_that_are_no_longer_wanted_begin_nothing(objects: 
 
 def test_detections_from_before_a_long_pause_are_dropped_and_counted(objects: ObjectSet) -> None:
     scene = begun(objects, detector_delay=1)
-    scene.truth.gate.set()
+    scene.held.gate.set()
     scene.time += 100  # 10 s
     scene.show(moving(7))
     assert scene.tracker.report.not_found_again == {STALE: 2}
@@ -256,7 +258,7 @@ def test_given_detections_go_before_those_of_a_run(objects: ObjectSet) -> None:
 
 def test_a_bad_frame_takes_nothing_from_the_run(objects: ObjectSet) -> None:
     scene = begun(objects, detector_delay=1)
-    scene.truth.gate.set()
+    scene.held.gate.set()
     frame = scene.frame(moving(7))
     frame.depth[:] = 3000.0
     with pytest.raises(FrameError, match="millimetres"):
@@ -269,8 +271,8 @@ def test_without_meshes_the_detector_stays_in_line(tmp_path_factory: pytest.Temp
     scene = Beside(write_objects(tmp_path_factory.mktemp("bare"), with_meshes=False), segment_every=3)
     for k in range(8):
         scene.show(moving(k))
-    assert len(scene.truth.threads) == 4
-    assert set(scene.truth.threads) == {"MainThread"}
+    assert len(scene.held.threads) == 4
+    assert set(scene.held.threads) == {"MainThread"}
 
 
 def test_the_thread_ends_with_the_pipeline(objects: ObjectSet) -> None:

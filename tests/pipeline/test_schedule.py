@@ -119,7 +119,7 @@ def test_auto_reckons_with_what_a_frame_takes_besides() -> None:
         camera = Camera(10, 0.05, 0.11)
         camera.schedule.pace.outside = outside
         camera.seconds = (0.05 + outside, 0.11 + outside)
-        camera.schedule.pace.frame_done = lambda s, d, done=camera.schedule.pace.frame_done, o=outside: done(s - o, d)  # type: ignore[method-assign]
+        camera.schedule.pace.frame_done = lambda s, d, done=camera.schedule.pace.frame_done, o=outside: done(s - o, d)  # type: ignore[method-assign,misc]
         camera.play(300)
         counts.append(len(camera.runs))
         assert camera.overtaken <= 30

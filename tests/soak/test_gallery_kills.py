@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,11 @@ from live_samples import thing
 
 from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.sqlite_reader import SqliteReader
+
+
+def has_begun(times: int, rig: GalleryRig) -> bool:
+    """Whether the node has come up more than so many times."""
+    return rig.output.count("keeps sightings in") > times
 
 
 def test_no_sighting_that_was_told_of_is_lost_by_kill_9(settings, tmp_path):
@@ -27,7 +33,7 @@ def test_no_sighting_that_was_told_of_is_lost_by_kill_9(settings, tmp_path):
                 rig.spin(lambda: False, rng.uniform(0, 3))
             else:
                 # The one before is in the graph for a while: what counts is the new one's line.
-                assert rig.spin(lambda begun=begun: rig.output.count("keeps sightings in") > begun, 240), rig.output
+                assert rig.spin(partial(has_begun, begun, rig), 240), rig.output
                 for tracker in trackers:
                     tracker.wait()
                 for _ in range(rng.randint(1, 25)):

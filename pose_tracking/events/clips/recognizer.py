@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from pose_tracking.core.arrays import Float32
+from pose_tracking.core.arrays import Float32, UInt8
 from pose_tracking.core.events import PEOPLE, UNKNOWN, ClipVerdict
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
-from pose_tracking.networks.clips.classifier import ClipClassifier
 
 from .config import ClipConfig
 from .memory import ClipMemory
@@ -18,6 +18,19 @@ from .memory import ClipMemory
 # Labels that only people have, and only things.
 _OF_PEOPLE = ("falling", "running", "walking", "standing")
 _OF_THINGS = ("fell", "knocked_over", "placed", "carried", "moved", "still")
+
+
+class Classifier(Protocol):
+    """What says of clips what happens in them: `networks.clips.classifier.ClipClassifier`, or one of your own."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of what it tells apart."""
+        ...
+
+    def probabilities(self, clips: Sequence[UInt8]) -> Float32:
+        """(B, classes) of B clips, (16, 112, 112, 3) RGB each."""
+        ...
 
 
 class ClipRecognizer:
@@ -31,7 +44,7 @@ class ClipRecognizer:
         changes: those that this frame has changed.
     """
 
-    def __init__(self, classifier: ClipClassifier) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
         self.reset()
 

@@ -70,7 +70,7 @@ def _int8_engine(config: InferenceConfig, device: torch.device, quantized: Mappi
         raise ConfigError(f"precision 'int8' needs openvino, which cannot be used ({module}): pip install openvino")
     if not module.computes_int8():
         raise ConfigError("precision 'int8': this processor has no int8 arithmetic: take auto")
-    return module.OpenVinoEngine("int8", quantized=quantized)  # type: ignore[no-any-return]
+    return module.OpenVinoEngine("int8", quantized=quantized)
 
 
 def _checked(precision: str, has_bf16: bool) -> str:

@@ -148,12 +148,12 @@ def test_a_track_that_has_ended_is_forgotten():
 
 
 def test_tracks_are_looked_at_in_turn_and_in_one_batch():
-    recognizer, config = ClipRecognizer(Reader()), ClipConfig(every=4)
+    recognizer, config = ClipRecognizer(reader := Reader()), ClipConfig(every=4)
     boxes = [(20.0 + 35 * n, 40.0, 45.0 + 35 * n, 65.0) for n in range(8)]
     for number in range(24):
         things = [_tracked(box, track_id=n + 1) for n, box in enumerate(boxes)]
         recognizer.update(_frame(number / 10, boxes), things, config)
-    assert [len(batch) for batch in recognizer.classifier.batches[-4:]] == [2, 2, 2, 2]
+    assert [len(batch) for batch in reader.batches[-4:]] == [2, 2, 2, 2]
     assert set(recognizer.verdicts) == set(range(1, 9))
     assert {said.label for said in recognizer.verdicts.values()} == {"still"}
 

@@ -30,9 +30,12 @@ def test_a_file_that_is_not_there_or_something_else_is_one_line(tmp_path: Path) 
 def test_on_a_photograph_shoulders_and_hips_are_where_they_are() -> None:
     """Grace Hopper from the waist up (512 x 600), her face at about (260, 200)."""
     network = KeypointNetwork(GRAPH)
-    picture = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))[..., ::-1]
-    found = network(np.ascontiguousarray(picture), (20, 0, 500, 600))
+    photograph = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
+    assert photograph is not None
+    found = network(np.ascontiguousarray(photograph[..., ::-1]), (20, 0, 500, 600))
     assert found.presence > 0.6
+    assert found.points is not None
+    assert found.visible is not None
     nose, left, right = found.points[0], *found.points[list(SHOULDERS)]
     assert abs(nose[0] - 265) < 50
     assert abs(nose[1] - 210) < 60
@@ -44,7 +47,7 @@ def test_on_a_photograph_shoulders_and_hips_are_where_they_are() -> None:
 
 def test_only_people_are_looked_at() -> None:
     class Never:
-        def __call__(self, color, box):  # type: ignore[no-untyped-def]
+        def __call__(self, color, box):
             raise AssertionError("a mug was looked at")
 
     from pose_tracking.core.camera import CameraIntrinsics

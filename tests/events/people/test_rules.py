@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from pose_tracking.simulation.clips.gaits import falling, running, standing, wal
 
 SEEDS = range(6)
 MOTIONS = {"standing": standing, "walking": walking, "running": running}
+
+
+def _between(first: float, last: float, seconds: float) -> bool:
+    return first < seconds < last
 
 
 def _person(seed: int):
@@ -36,7 +41,7 @@ def test_seen_from_the_side_it_is_told_what_someone_does(label, rate):
 
 
 def test_towards_the_camera_the_feet_tell_a_walk():
-    found = Counter()
+    found: Counter[str | None] = Counter()
     for seed in SEEDS:
         person, rng = _person(seed)
         motion = walking(rng, person.height)
@@ -89,7 +94,7 @@ def test_who_is_lost_in_mid_fall_is_unknown_and_no_fall_is_made_up_of_the_rest()
             person,
             np.arange(0, 3.5, 0.1),
             azimuth=motion(1.0).heading + np.pi / 2,
-            unseen=lambda t, lies=lies: 1.3 < t < lies + 0.4,
+            unseen=partial(_between, 1.3, lies + 0.4),
         )
         assert "falling" not in said
         assert said[-1] is None

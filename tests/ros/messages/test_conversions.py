@@ -50,6 +50,7 @@ def test_the_deviation_of_a_measured_size_survives_the_wire_and_that_of_a_mesh_i
     measured.size_sigma = np.array([0.004, 0.003, 0.012])
     raw = [serialize_message(tracked_object(thing)) for thing in (measured, meshed)]
     back = [from_tracked_object(deserialize_message(each, TrackedObjectMsg)) for each in raw]
+    assert back[0].size_sigma is not None
     assert np.allclose(back[0].size_sigma, [0.004, 0.003, 0.012])
     assert back[1].size_sigma is None
     measured.size_sigma = np.full(3, np.nan)  # never measured

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
@@ -39,6 +41,7 @@ def test_detections_hold_the_measured_box_and_the_track():
     assert np.allclose([centre.x, centre.y, centre.z], seen.pose[:3, 3])
     (result,) = detection.results
     assert (result.hypothesis.class_id, result.hypothesis.score) == ("cat", pytest.approx(seen.score))
+    assert seen.covariance is not None
     assert np.allclose(np.reshape(result.pose.covariance, (6, 6)), seen.covariance)
 
 
@@ -47,7 +50,7 @@ def test_a_subscriber_gets_boxes_and_sizes_of_things_without_meshes():
     harness = Harness({"model": "shapeless balls"})
     try:
         harness.wait_active()
-        got: list[object] = []
+        got: list[Any] = []
         harness.node.create_subscription(vision.Detection3DArray, "/tracker/detections_3d", got.append, 10)
         for index in range(6):
             message = harness.play(index, (index + 1) * ball_scene.PERIOD_NS)

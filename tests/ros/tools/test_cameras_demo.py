@@ -19,9 +19,12 @@ from pose_tracking.ros.tools.cameras_demo import CamerasDemoOptions, run_cameras
 @pytest.mark.timeout(1800)
 def test_three_cameras_live(tmp_path):
     looked = []
-    result = run_cameras_demo(
-        CamerasDemoOptions(tmp_path, frames=8, seed=71001), lambda store, out: looked.append((store, out)) or ["seen"]
-    )
+
+    def look(store, out):
+        looked.append((store, out))
+        return ["seen"]
+
+    result = run_cameras_demo(CamerasDemoOptions(tmp_path, frames=8, seed=71001), look)
     assert (result.frames, result.answered, result.notes) == (24, 24, ["seen"])
     assert looked == [(tmp_path / "gallery.db", tmp_path)]
     assert result.scores["overlapping"]["precision"] == result.scores["overlapping"]["recall"] == 1

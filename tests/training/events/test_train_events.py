@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -65,7 +66,12 @@ def test_a_change_is_the_same_in_all_pictures(change):
 
 def test_modes(monkeypatch):
     calls: list[int] = []
-    changes = tuple(lambda frames, rng, n=n: calls.append(n) or frames for n in range(6))
+
+    def change(number: int, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        calls.append(number)
+        return frames
+
+    changes = tuple(partial(change, n) for n in range(6))
     monkeypatch.setattr("pose_tracking.training.events.augmentation.CHANGES", changes)
     rng, clip = np.random.default_rng(0), np.zeros((16, 4, 4, 3), np.uint8)
     counts = {}
