@@ -79,7 +79,7 @@ class SearchConfig:
         runtime=True,
     )
     every: int = option(
-        10,
+        3,
         "a search that has found nothing that fits is run again only so many frames later where the object is still "
         "detected there, no surer than it was; 1: in every frame",
         range=(1, 10000),
