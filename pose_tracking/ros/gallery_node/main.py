@@ -6,9 +6,10 @@ import signal
 import sys
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 
 from pose_tracking.core.errors import PoseTrackingError
+from pose_tracking.ros.node.serving import serve
 
 from .node import GalleryNode
 
@@ -26,7 +27,7 @@ def main(args: list[str] | None = None) -> int:
     done = True
     try:
         node = GalleryNode()
-        _spin(node)
+        serve(node, node.callback_failed)
     except PoseTrackingError as error:
         print(f"gallery_node: error: {error}", file=sys.stderr)
         return 2
@@ -40,24 +41,6 @@ def main(args: list[str] | None = None) -> int:
             done = node.close()
         rclpy.try_shutdown()
     return 0 if done else 1
-
-
-def _spin(node: GalleryNode) -> None:
-    """Serve the node until it is told to end; what a callback raises costs that message alone."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    said: set[str] = set()
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            raise
-        except Exception as error:
-            if not rclpy.ok():
-                raise
-            if type(error).__name__ not in said:
-                said.add(type(error).__name__)
-                node.get_logger().error(f"a message was refused by an error ({error!r}); the node goes on")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,14 @@ class GalleryNode(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._every_second, clock=self._steady)
         self.worker.start()
+        self._failures: set[str] = set()  # kinds of what callbacks have raised
         self.get_logger().info(f"keeps sightings in {values['store']}")
+
+    def callback_failed(self, error: Exception) -> None:
+        """Log, once of a kind, what a callback in the executor's thread has raised."""
+        if type(error).__name__ not in self._failures:
+            self._failures.add(type(error).__name__)
+            self.get_logger().error(f"a message was refused by an error ({error!r}); the node goes on")
 
     def close(self) -> bool:
         """Write what goes on and let go of everything; whether all was written in time."""

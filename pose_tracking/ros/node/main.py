@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from pose_tracking.core.errors import PoseTrackingError
 from pose_tracking.core.threads import wait_passively
 
 from .dds_profile import use_image_profile
+from .serving import serve
 from .tracker_node import SUCCESS, TrackerNode, load_tracker
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def main(args: list[str] | None = None, make_tracker: Callable[[Mapping[str, Any
         node = TrackerNode(make_tracker)
         if node.autostart and not (_started(node.trigger_configure) and _started(node.trigger_activate)):
             return 1 if rclpy.ok() else 0
-        _spin(node)
+        serve(node, node.callback_failed)
     except PoseTrackingError as error:
         print(f"tracker_node: error: {error}", file=sys.stderr)
         return 2
@@ -53,24 +54,6 @@ def main(args: list[str] | None = None, make_tracker: Callable[[Mapping[str, Any
             node.close()
         rclpy.try_shutdown()
     return 0
-
-
-def _spin(node: TrackerNode) -> None:
-    """Serve the node until it is told to end; what a callback raises costs that message or request alone.
-
-    Not all callbacks are ours: rclpy's own raise on a ``/clock`` before 1970 or a parameter of a type that is none.
-    """
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            raise
-        except Exception as error:
-            if not rclpy.ok():
-                raise
-            node.callback_failed(error)
 
 
 def _started(trigger: Callable[[], TransitionCallbackReturn]) -> bool:
