@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
@@ -20,6 +19,7 @@ from pose_tracking.msg import TrackedObjectArray
 from pose_tracking.ros.messages.camera import camera_info, camera_transform, color_image, depth_image
 
 from .session import NodeEnded, last_error
+from .spinning import spin_until
 
 START_SECONDS = 900.0  # a machine that is busy otherwise takes minutes to load three models
 ANSWER_SECONDS = 60.0
@@ -111,15 +111,9 @@ class CamerasSession:
         return take
 
     def _spin(self, until: Callable[[], bool], timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
-        while not until():
-            for name, process in self._processes.items():
-                if process.poll() is not None:
-                    raise NodeEnded(f"the node of {name} has ended: {last_error(self._folder / f'{name}.log')}")
-            if time.monotonic() > deadline:
-                return False
-            try:
-                self._executor.spin_once(timeout_sec=0.02)
-            except ExternalShutdownException:
-                raise KeyboardInterrupt from None
-        return True
+        return spin_until(self._executor, until, timeout, self._check)
+
+    def _check(self) -> None:
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise NodeEnded(f"the node of {name} has ended: {last_error(self._folder / f'{name}.log')}")

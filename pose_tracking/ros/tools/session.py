@@ -12,7 +12,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
 from pose_tracking.datasets.bag.messages import stamp_of
@@ -24,6 +24,7 @@ from pose_tracking.ros.messages.conversions import from_tracked_object
 from pose_tracking.ros.messages.synchronizer import PairSynchronizer
 
 from .player import BagPlayer
+from .spinning import spin_until
 
 NODE = "/tracker"
 START_SECONDS = 120.0
@@ -173,17 +174,11 @@ class NodeSession:
         self._spin(lambda: time.monotonic() >= moment, ANSWER_SECONDS + max(moment - time.monotonic(), 0.0))
 
     def _spin(self, until: Callable[[], bool], timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
-        while not until():
-            if self._process.poll() is not None:
-                raise NodeEnded(f"the tracker node has ended: {last_error(self._log)}")
-            if time.monotonic() > deadline:
-                return False
-            try:
-                self._executor.spin_once(timeout_sec=0.02)
-            except ExternalShutdownException:
-                raise KeyboardInterrupt from None
-        return True
+        return spin_until(self._executor, until, timeout, self._check)
+
+    def _check(self) -> None:
+        if self._process.poll() is not None:
+            raise NodeEnded(f"the tracker node has ended: {last_error(self._log)}")
 
 
 def last_error(log: Path) -> str:
