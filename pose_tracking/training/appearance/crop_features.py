@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,14 @@ from tqdm import tqdm
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.arrays import UInt8
-from pose_tracking.core.errors import DatasetError
-from pose_tracking.core.files import atomic_path, make_directory
+from pose_tracking.core.files import make_directory
 from pose_tracking.gallery.embedding import shown_alone
 from pose_tracking.networks.weights import fingerprint
 from pose_tracking.segmentation.appearance import grid_masks
 from pose_tracking.training.processes import spawn_pool
 
 from .crop_views import CropOptions, CropViews, Thing
+from .observation_files import load_observations, observation_file, save_observations
 from .observations import Observations
 
 
@@ -53,7 +52,7 @@ def collect_crops(
     """
     folder = make_directory(Path(run_dir) / f"crops_{_key(source)}")
     jobs = _jobs(source.options)
-    missing = [job for job in jobs if not _file(folder, *job).is_file()]
+    missing = [job for job in jobs if not observation_file(folder, *job).is_file()]
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit="group", desc="crops",
                disable=None if progress else True)  # fmt: skip
     with bar:
@@ -67,7 +66,7 @@ def collect_crops(
             with spawn_pool(processes, _start_one, (source, folder)) as pool:
                 for _ in pool.map(_observe, missing):
                     bar.update()
-    return _load(folder, jobs, False), _load(folder, jobs, True)
+    return load_observations(folder, jobs, False), load_observations(folder, jobs, True)
 
 
 def _jobs(options: CropOptions) -> list[tuple[int, bool]]:
@@ -112,9 +111,7 @@ def _observe(job: tuple[int, bool]) -> None:
     for thing, view in _worker["views"].group(number, held_out):
         order = seen[view.thing] = seen.get(view.thing, -1) + 1
         parts.append(_observation(view.uncut if source.uncut else view.crop, thing, number, view.thing, order))
-    with atomic_path(_file(_worker["folder"], number, held_out)) as temporary:
-        found = Observations.joined(parts)
-        np.savez(temporary, **{f.name: getattr(found, f.name) for f in fields(Observations)})
+    save_observations(Observations.joined(parts), observation_file(_worker["folder"], number, held_out))
 
 
 def _observation(crop: UInt8, thing: Thing, group: int, instance: int, view: int) -> Observations:
@@ -128,21 +125,3 @@ def _observation(crop: UInt8, thing: Thing, group: int, instance: int, view: int
         np.array([view]),
         thing.material.tint[None].astype(np.float32),
     )
-
-
-def _file(folder: Path, number: int, held_out: bool) -> Path:
-    return folder / f"{'val' if held_out else 'train'}_{number:05d}.npz"
-
-
-def _load(folder: Path, jobs: list[tuple[int, bool]], held_out: bool) -> Observations:
-    parts = []
-    for job in jobs:
-        if job[1] != held_out:
-            continue
-        path = _file(folder, *job)
-        try:
-            with np.load(path) as arrays:
-                parts.append(Observations(*(arrays[f.name] for f in fields(Observations))))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"{path}: cannot be read ({error}); remove it and start again") from error
-    return Observations.joined(parts)

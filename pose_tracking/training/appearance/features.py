@@ -10,9 +10,7 @@ import hashlib
 import itertools
 import json
 import time
-import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,12 @@ from tqdm import tqdm
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import ConfigError, DatasetError
-from pose_tracking.core.files import atomic_path, make_directory, write_json
+from pose_tracking.core.files import make_directory, write_json
 from pose_tracking.networks.weights import fingerprint
 from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 from pose_tracking.training.processes import spawn_pool
 
+from .observation_files import load_observations, observation_file, save_observations
 from .observations import IdentityOptions, Observations, RegionSegmenter, observe
 from .sequences import recorded_sequences, simulated_sequence
 
@@ -84,7 +83,7 @@ def _collect_simulated(
     if minutes is not None and note.is_file():
         # What fitted the time of the first call; with other sequences a training could not go on.
         jobs = jobs[: json.loads(note.read_text())]
-    missing = [job for job in jobs if not _file(folder, *job).is_file()]
+    missing = [job for job in jobs if not observation_file(folder, *job).is_file()]
     end = None if minutes is None or note.is_file() else time.monotonic() + 60 * minutes
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit="sequence", desc="features",
               disable=None if progress else True) as bar:  # fmt: skip
@@ -104,9 +103,9 @@ def _collect_simulated(
                     for _ in pool.map(_simulate, missing[first : first + processes]):
                         bar.update()
     if end is not None:
-        jobs = list(itertools.takewhile(lambda job: _file(folder, *job).is_file(), jobs))
+        jobs = list(itertools.takewhile(lambda job: observation_file(folder, *job).is_file(), jobs))
         write_json(note, len(jobs))
-    return _load(folder, jobs, False), _load(folder, jobs, True)
+    return load_observations(folder, jobs, False), load_observations(folder, jobs, True)
 
 
 def _jobs(options: IdentityOptions) -> list[tuple[int, bool]]:
@@ -134,7 +133,7 @@ def _collect_recorded(source: FeatureSource, folder: Path, progress: bool) -> tu
                     rng = np.random.default_rng([source.seed, number, held_out])
                     found = observe(segmenter, samples, source.options, rng, sequence=number)
                     if found is not None:
-                        _save(found, _file(folder, number, held_out))
+                        save_observations(found, observation_file(folder, number, held_out))
                         counts[held_out] += 1
                     bar.update()
         bar.close()
@@ -145,9 +144,9 @@ def _collect_recorded(source: FeatureSource, folder: Path, progress: bool) -> tu
             raise DatasetError(f"{source.data[0]}: a single sequence: name another to measure on with --val")
         jobs = [(number, False) for number in range(train)]
         split = train - max(1, train // 5)
-        return _load(folder, jobs[:split], False), _load(folder, jobs[split:], False)
+        return load_observations(folder, jobs[:split], False), load_observations(folder, jobs[split:], False)
     jobs = [(n, False) for n in range(train)] + [(n, True) for n in range(val)]
-    return _load(folder, jobs, False), _load(folder, jobs, True)
+    return load_observations(folder, jobs, False), load_observations(folder, jobs, True)
 
 
 def _key(source: FeatureSource) -> str:
@@ -194,33 +193,4 @@ def _simulate(job: tuple[int, bool]) -> None:
     )
     rng = np.random.default_rng([source.seed, number, held_out, 1])
     found = observe(_worker["segmenter"], list(simulator), source.options, rng, simulator.tints, number)
-    _save(found, _file(_worker["folder"], number, held_out))
-
-
-def _file(folder: Path, number: int, held_out: bool) -> Path:
-    return folder / f"{'val' if held_out else 'train'}_{number:05d}.npz"
-
-
-def _save(found: Observations | None, path: Path) -> None:
-    """Write what a sequence shows; a file without arrays where that is nothing, as with small things far away."""
-    with atomic_path(path) as temporary:
-        np.savez(temporary, **({} if found is None else {f.name: getattr(found, f.name) for f in fields(Observations)}))
-
-
-def _load(folder: Path, jobs: Sequence[tuple[int, bool]], held_out: bool) -> Observations:
-    parts = []
-    for job in jobs:
-        if job[1] != held_out:
-            continue
-        path = _file(folder, *job)
-        try:
-            with np.load(path) as arrays:
-                if not arrays.files:
-                    continue
-                parts.append(Observations(*(arrays[f.name] for f in fields(Observations))))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"{path}: cannot be read ({error}); remove it and start again") from error
-    if not parts:
-        kind = "held out" if held_out else "to train on"
-        raise DatasetError(f"{folder}: no sequences {kind} that show an instance: check the size of the meshes")
-    return Observations.joined(parts)
+    save_observations(found, observation_file(_worker["folder"], number, held_out))

@@ -68,7 +68,7 @@ def test_a_short_time_takes_fewer_sequences_and_the_same_again(tmp_path: Path, m
         folder = next((tmp_path / "run").glob("features_*"))
         part = observations(1, seed=job[0])
         part.sequences[:] = job[0]
-        features_module._save(part, features_module._file(folder, *job))
+        features_module.save_observations(part, features_module.observation_file(folder, *job))
 
     clock = [0.0]
     monkeypatch.setattr(features_module.time, "monotonic", lambda: clock[0])
@@ -98,10 +98,10 @@ def test_the_shortest_time_takes_one_sequence_of_each_kind() -> None:
 def test_a_sequence_that_shows_nothing_is_left_out(tmp_path: Path) -> None:
     """Small things far away have too few pixels now and then."""
     jobs = [(0, False), (1, False), (0, True)]
-    features_module._save(None, features_module._file(tmp_path, *jobs[0]))
-    features_module._save(None, features_module._file(tmp_path, *jobs[2]))
+    features_module.save_observations(None, features_module.observation_file(tmp_path, *jobs[0]))
+    features_module.save_observations(None, features_module.observation_file(tmp_path, *jobs[2]))
     seen = observations(3)
-    features_module._save(seen, features_module._file(tmp_path, *jobs[1]))
-    assert len(features_module._load(tmp_path, jobs, False)) == len(seen)
+    features_module.save_observations(seen, features_module.observation_file(tmp_path, *jobs[1]))
+    assert len(features_module.load_observations(tmp_path, jobs, False)) == len(seen)
     with pytest.raises(DatasetError, match="no sequences held out that show an instance"):
-        features_module._load(tmp_path, jobs, True)
+        features_module.load_observations(tmp_path, jobs, True)
