@@ -114,8 +114,13 @@ class DetectorThread:
         detections = self._submit(partial(self._detecting.run, frame, tracks, wanted, config, report))
         self._run = DetectorRun(frame, tracks, clear, report, detections)
 
-    def take(self, config: PipelineConfig) -> DetectorRun | None:
+    def take(self, tracks: Sequence[Track], config: PipelineConfig) -> DetectorRun | None:
         """A new frame has come: the run whose detections are to be joined in with it, or None.
+
+        Args:
+            tracks: what is tracked; where that is nothing, as after a jump of the clock, no frame is worth having
+                before the run is over, and it is waited for.
+            config: options.
 
         Raises:
             Exception: what the stages have raised; the run is over.
@@ -126,7 +131,7 @@ class DetectorThread:
         run.frames += 1
         # One begun before the thread was switched off is waited for, too.
         delay = config.detector_delay if config.detector_thread else 1
-        if run.frames < delay or (not delay and not run.detections.done()):
+        if tracks and (run.frames < delay or (not delay and not run.detections.done())):
             return None
         self.settle()
         self._run = None

@@ -131,7 +131,7 @@ class PoseTracker:
         frame = self._begin(frame)
         report = FrameReport()
         with report.timed("total"):
-            run = self._thread.take(self.config)
+            run = self._thread.take(self.tracker.tracks, self.config)
             is_beside = self._thread.can_run(frame, self.tracker.tracks, self.config)
             is_due = self._schedule.is_due(self.config.segment_every, bool(self.tracker.tracks), is_beside)
             self._predict(frame, report)

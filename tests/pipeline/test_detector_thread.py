@@ -239,6 +239,17 @@ def test_detections_of_classes_that_are_no_longer_wanted_begin_nothing(objects: 
     assert [d.obj_id for d in scene.tracker.report.detections] == [STEPS]
 
 
+def test_a_run_is_waited_for_where_the_clock_has_jumped_and_nothing_is_tracked(objects: ObjectSet) -> None:
+    scene = begun(objects)
+    scene.time += 36_000  # an hour
+    assert scene.show(moving(7)) == {}
+    let_go(scene)
+    assert scene.show(moving(8)) == {}
+    assert scene.tracker.report.not_found_again == {STALE: 2}
+    scene.show(moving(9))
+    assert set(scene.show(moving(10))) == {3, 4}
+
+
 def test_detections_from_before_a_long_pause_are_dropped_and_counted(objects: ObjectSet) -> None:
     scene = begun(objects, detector_delay=1)
     scene.held.gate.set()
