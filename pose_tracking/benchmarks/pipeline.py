@@ -49,6 +49,7 @@ class BenchmarkConfig:
     engine: str | None = option(None, "what runs the networks; null: what the bundle says", choices=(None, *ENGINES))
     precision: str | None = option(None, "their arithmetic; null: what the bundle says", choices=(None, *PRECISIONS))
     seed: int = option(0, "seed of the frames", range=(0, 2**31 - 1))
+    look_ahead: bool = option(True, "also run the sequence with the detector a frame ahead of the other stages")
     networks: bool = option(False, "compare the pose stage with the published networks, batched and one by one")
     densefusion_checkout: str | None = option(
         None, "clone of github.com/j96w/DenseFusion, whose code joins that comparison"
@@ -105,6 +106,12 @@ def format_benchmark(data: dict[str, Any]) -> str:
     for count, entry in data["objects"].items():
         cells = (f"{entry['latency_ms'][s]['median']:.0f} ({entry['latency_ms'][s]['p99']:.0f})" for s in STAGES)
         lines.append(f"{count:>7} " + " ".join(f"{cell:>16}" for cell in cells) + f" {entry['fps']:>9.2f}")
+    ahead = {count: entry["look_ahead"] for count, entry in data["objects"].items() if "look_ahead" in entry}
+    if ahead:
+        rates = ", ".join(f"{entry['fps']:.2f} ({entry['latency_ms']:.0f} ms) at {n}" for n, entry in ahead.items())
+        lines.append(
+            f"frames/s with the detector a frame ahead, in brackets from the coming of a frame to its result: {rates}"
+        )
     lines.append("median, in brackets the 99th percentile")
     lines.append(
         f"{'objects':>7} " + " ".join(f"{stage + ' cpu ms':>19}" for stage in STAGES) + "  p99/median  tracked"

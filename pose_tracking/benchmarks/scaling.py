@@ -46,6 +46,7 @@ def run_scaling(config: ScalingConfig, base: BenchmarkConfig) -> dict[str, Any]:
         PoseTrackingError: as `run_benchmark`; a number of objects that finds no place is left out, and named.
     """
     plain = replace(base, counts=(config.objects,), size=config.size, threads=config.threads, networks=False)
+    plain = replace(plain, look_ahead=False)
     left_out: dict[str, str] = {}
     objects: dict[str, Any] = {}
     machine: dict[str, Any] = {}

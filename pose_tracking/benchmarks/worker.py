@@ -28,6 +28,7 @@ from pose_tracking.evaluation.report.results import latency_entry
 from pose_tracking.evaluation.report.schema import STAGES
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
+from pose_tracking.pipeline.look_ahead import in_turn
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.gating import gate
 
@@ -113,6 +114,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     )
     if job["segment_every"] is not None:
         tracker.configure(segment_every=job["segment_every"])
+    segment_every, threads = tracker.option("segment_every"), torch.get_num_threads()
     packed = PackedDataset(job["packed"])
     samples = [packed[i] for i in range(len(packed))]
     frames = dict(zip(job["counts"], np.array_split(np.arange(len(samples)), len(job["counts"])), strict=True))
@@ -131,6 +133,13 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     for entry in objects.values():
         entry["cpu_over_reference"] = {stage: entry["cpu_ms"][stage] / reference for stage in STAGES}
     peak = peak_memory_mb()
+    if is_sequence and job["look_ahead"]:
+        use_threads(job["threads"], at_once=2)
+        tracker = PoseTracker(bundle, str(device), engine=job["engine"], precision=job["precision"])
+        tracker.configure(segment_every=segment_every)
+        for count, index in frames.items():
+            objects[str(count)]["look_ahead"] = _measure_look_ahead(tracker, [samples[i].frame for i in index])
+        use_threads(threads)
     gpu = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
     networks = None
     if job["networks"]:
@@ -146,13 +155,13 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         "model": bundle.name,
         "image": f"{width}x{height}",
         "scenes": job["scenes"],
-        "segment_every": tracker.option("segment_every"),
+        "segment_every": segment_every,
         "frames": job["frames"],
         "reference_ms": reference,
         "machine": {
             "cpu": cpu_name(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "threads": torch.get_num_threads(),
+            "threads": threads,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -175,6 +184,23 @@ def _measure_sequence(tracker: PoseTracker, samples: Sequence[Sample]) -> dict[s
         if number >= WARM_UP[SEQUENCE]:
             times.add(tracker, sum(thing.is_confirmed and thing.is_observed for thing in tracked))
     return times.entry() | {"from_truth": 0.0}
+
+
+def _measure_look_ahead(tracker: PoseTracker, frames: Sequence[RGBDFrame]) -> dict[str, float]:
+    """Frames per second of a sequence whose frames the detector looks at ahead of their turn.
+
+    The latency of a frame is that from when the detector could begin with it, when the frame before got its turn.
+    """
+    seconds: list[float] = []
+    before = time.perf_counter()
+    for frame in in_turn(frames, tracker.look_ahead):
+        tracker.update(frame)
+        now = time.perf_counter()
+        seconds.append(now - before)
+        before = now
+    seconds = seconds[WARM_UP[SEQUENCE] :]
+    latency = np.add(seconds[1:], seconds[:-1]) * 1e3
+    return {"fps": len(seconds) / sum(seconds), "latency_ms": float(np.median(latency))}
 
 
 def _measure_stills(

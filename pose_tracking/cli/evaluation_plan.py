@@ -120,7 +120,8 @@ class Plan:
         from pose_tracking.core.threads import use_threads
         from pose_tracking.pipeline import PoseTracker
 
-        use_threads(threads)
+        # The detector looks ahead: it and the other stages compute at once.
+        use_threads(threads, at_once=2)
         seed_everything(seed)
         return PoseTracker(bundle, device)
 

@@ -76,7 +76,7 @@ def track(
     try:
         for path in (out, rows):
             check_writable(path.parent)
-        use_threads(threads)
+        use_threads(threads, at_once=2)  # the detector looks ahead
         tracker = PoseTracker(bundle, device)
         if classes is not None:
             tracker.set_classes([name.strip() for name in classes.split(",") if name.strip()])

@@ -23,10 +23,11 @@ def wait_variables() -> dict[str, str]:
     return {} if name in os.environ else {name: value}
 
 
-def use_threads(count: int | None) -> None:
+def use_threads(count: int | None, at_once: int = 1) -> None:
     """Let torch and OpenCV, and networks that are compiled from now on, compute with `count` CPU threads.
 
-    0 takes `free_cores`, or what the user has set as ``OMP_NUM_THREADS``; None leaves everything as it is.
+    0 takes `free_cores`, or what the user has set as ``OMP_NUM_THREADS``; None leaves everything as it is. Of the
+    free cores each of those that compute `at_once`, as the stages of a pipeline that looks ahead, takes its share.
     """
     if count is None:
         return
@@ -34,7 +35,7 @@ def use_threads(count: int | None) -> None:
     import torch
 
     if count == 0:
-        count = torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else free_cores()
+        count = torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else max(1, free_cores() // at_once)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
 

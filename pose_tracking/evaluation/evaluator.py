@@ -12,6 +12,7 @@ from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
+from pose_tracking.pipeline.look_ahead import in_turn
 
 from .metrics.clips import ClipScorer
 from .metrics.events import EventScorer
@@ -72,7 +73,10 @@ def evaluate(
     scene: int | None = None
     warning, cut_short = "", 0
     tracker.reset()
-    bar = tqdm(islice(source, max_frames), total=total, desc="evaluate", unit="frame", disable=not progress)
+    # With detections from elsewhere the detector does not run.
+    begin = tracker.look_ahead if detect is None else lambda frame: False
+    samples = in_turn(islice(source, max_frames), lambda sample: begin(sample.frame))
+    bar = tqdm(samples, total=total, desc="evaluate", unit="frame", disable=not progress)
     for number, sample in enumerate(bar):
         if scene is not None and sample.scene_id != scene:
             tracker.reset()

@@ -21,6 +21,7 @@ from pose_tracking.tracking.tracker import expected_poses
 from .camera_check import CameraCheck
 from .following import Followed, Follower, expected_by, follow_tracks
 from .frame_report import FrameReport
+from .look_ahead import LookAhead
 from .network_turns import NetworkTurns
 from .refused import RefusedDetections
 from .selection import credible_detections, distinct_detections, wanted_instances
@@ -43,6 +44,9 @@ class Detecting:
         embedding: the identity embedding, or None.
         gate: decides which instances get a pose.
         depth_tracker: compares posed objects with the depth.
+
+    Attributes:
+        ahead: has the detector look at coming frames.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Detecting:
     ) -> None:
         self.segmenter, self.estimator, self.embedding = segmenter, estimator, embedding
         self.objects = depth_tracker.objects
+        self.ahead = LookAhead(lambda frame: self.segmenter.segment(frame))
         self._gate = gate
         self._depth_tracker = depth_tracker
         self._camera_check = CameraCheck()
@@ -94,7 +99,7 @@ class Detecting:
         self, frame: RGBDFrame, obj_ids: Sequence[int], config: PipelineConfig, report: FrameReport
     ) -> Instances:
         """The instances of a frame that may be what they claim to be, of the classes `obj_ids`."""
-        instances = self.segmenter.segment(frame)
+        instances, report.looked_ahead = self.ahead.segment(frame)
         instances = wanted_instances(instances, obj_ids, self.objects, config, report, frame.has_depth)
         self._camera_check.add_instances(frame, instances, self.objects)
         instances, rejected = self._gate(instances, frame, self.objects, self.segmenter.config)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
-from threading import Thread, current_thread
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pose_tracking.bundles.pipeline_config import PipelineConfig
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.background import BackgroundThread
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
-STOP_SECONDS = 10.0  # within which the thread ends
 STALE = "stale"  # why the detections of a run are of no use
 
 
@@ -71,7 +68,7 @@ class DetectorThread:
     def __init__(self, detecting: Detecting, depth_tracker: DepthTracker) -> None:
         self._detecting, self._depth_tracker = detecting, depth_tracker
         self._run: DetectorRun | None = None
-        self._calls: SimpleQueue | None = None
+        self._thread = BackgroundThread("detector")
 
     @property
     def is_running(self) -> bool:
@@ -111,7 +108,7 @@ class DetectorThread:
         tracks, report, wanted = tracker.copies(), FrameReport(), tuple(obj_ids)
         seen = {t.track_id: t.detection for t in tracked if t.detection is not None}
         clear = {track_id for track_id, found in seen.items() if is_clear(found, frame, config.clear_view)}
-        detections = self._submit(partial(self._detecting.run, frame, tracks, wanted, config, report))
+        detections = self._thread.submit(partial(self._detecting.run, frame, tracks, wanted, config, report))
         self._run = DetectorRun(frame, tracks, clear, report, detections)
 
     def take(self, tracks: Sequence[Track], config: PipelineConfig) -> DetectorRun | None:
@@ -205,31 +202,3 @@ class DetectorThread:
             LOGGER.warning("the detector failed in a frame that is no longer wanted: %r", error)
             return 0
         return len(run.detections.result())
-
-    def _submit(self, call: Callable[[], list[Detection]]) -> Future[list[Detection]]:
-        if self._calls is None:
-            # One thread for all runs: PyTorch's own threads belong to the one that calls them.
-            self._calls = SimpleQueue()
-            thread = Thread(target=_serve, args=(self._calls,), name="detector", daemon=True)
-            thread.start()
-            weakref.finalize(self, _end, thread, self._calls)
-        future: Future[list[Detection]] = Future()
-        self._calls.put((call, future))
-        return future
-
-
-def _end(thread: Thread, calls: SimpleQueue) -> None:
-    # A process that exits while a network computes aborts; one that hangs is not waited for.
-    calls.put(None)
-    if thread is not current_thread():
-        thread.join(STOP_SECONDS)
-
-
-def _serve(calls: SimpleQueue) -> None:
-    while (item := calls.get()) is not None:
-        call, future = item
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
-        del item, call, future  # a frame is not kept until the next one comes

@@ -24,6 +24,8 @@ class FrameReport:
         rejected: detections dropped before tracking, by reason; those of an earlier frame where they are joined in.
         detections: the detections that were tracked.
         rejected_detections: those dropped for their pose confidence.
+        looked_ahead: whether the detector had looked at this frame before its turn (`PoseTracker.look_ahead`); the
+            seconds of its stage are those that were waited for it.
         segmented: whether objects were detected in this frame, or detections of an earlier one joined in.
         detector_frames: how many frames ago the detector has looked whose detections were joined in with this frame
             (`pipeline.detector_thread`); 0 where it has looked at this one, or not at all.
@@ -49,6 +51,7 @@ class FrameReport:
     rejected: Counter[str] = field(default_factory=Counter)
     detections: list[Detection] = field(default_factory=list)
     rejected_detections: list[Detection] = field(default_factory=list)
+    looked_ahead: bool = False
     segmented: bool = False
     detector_frames: int = 0
     detector_seconds: dict[str, float] = field(default_factory=dict)

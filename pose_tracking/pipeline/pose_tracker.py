@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pose_tracking.bundles.event_networks import build_watchers
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
 from pose_tracking.core.depth_holes import without_sprinkled_holes
-from pose_tracking.core.device import choose_device
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.events import EventDetector
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
-from pose_tracking.pose.fitting.icp import IcpRefiner
-from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.segmentation import gating
 from pose_tracking.tracking import Association, Tracker
 
@@ -27,14 +22,13 @@ from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
 from .selection import check_given, credible_beginnings
+from .stages import build_stages
 from .telling import tell_events
 
 if TYPE_CHECKING:
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.pose.stage import PoseStage
     from pose_tracking.segmentation.segmenter import Segmenter
-
-LOGGER = logging.getLogger(__name__)
 
 
 class PoseTracker:
@@ -79,26 +73,13 @@ class PoseTracker:
     ) -> None:
         self.bundle = bundle
         self.objects = bundle.objects
-        if segmenter is None or estimator is None:
-            device = str(choose_device(device))
-        inference = bundle.config.inference.with_given(engine, precision)
-        if (segmenter or estimator) and inference.asks_for_more_than_torch:
-            LOGGER.warning("engine and precision do not concern the stages that are handed over: they run as they are")
-        self.segmenter = segmenter or bundle.build_segmenter(device, inference)
-        self.embedding = bundle.build_appearance(device) if segmenter is None else None
-        own = bundle.build_pose_stage(device, inference) if estimator is None else None
-        self.estimator: PoseStage = own or estimator  # type: ignore[assignment]
-        if (checks := None if own is None else own.checks) is None:
-            pose = self.estimator.config
-            icp = IcpRefiner(pose.icp, bundle.objects)
-            checks = icp, Verifier(pose.verification, bundle.objects, pose.depth_noise)
-        tracking = bundle.config.tracking
-        if self.embedding is not None:
-            tracking = replace(tracking, appearance_gate=tracking.embedding_gate, copies_differ=True)
-        self.tracker = Tracker(tracking, bundle.objects)
+        stages = build_stages(bundle, device, engine, precision, segmenter, estimator)
+        self.segmenter, self.estimator, self.embedding = stages.segmenter, stages.estimator, stages.embedding
+        self.tracker = Tracker(stages.tracking, bundle.objects)
         self.config = bundle.config.pipeline
         self.report = FrameReport()
-        self._depth_tracker = DepthTracker(self.config.depth_tracking, self.estimator.config.covariance, *checks)
+        covariance = self.estimator.config.covariance
+        self._depth_tracker = DepthTracker(self.config.depth_tracking, covariance, stages.icp, stages.verifier)
         self._detecting = Detecting(self.segmenter, self.estimator, self.embedding, gate, self._depth_tracker)
         self._thread = DetectorThread(self._detecting, self._depth_tracker)
         self._obj_ids = list(bundle.objects)
@@ -107,7 +88,7 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
         self._events = EventDetector(bundle.objects)
-        self._watchers = build_watchers(bundle, device)
+        self._watchers = build_watchers(bundle, stages.device)
 
     @property
     def engines(self) -> dict[str, str]:
@@ -145,6 +126,25 @@ class PoseTracker:
                 self._thread.start(frame, self.tracker, tracked, self._obj_ids, self.config)
                 self._schedule.run_begun()
         return self._done(frame, report, tracked)
+
+    def look_ahead(self, frame: RGBDFrame) -> bool:
+        """Have the detector look at the frame that comes next, in a thread beside what is done with the present one.
+
+        May be called from any thread, before or during `update` of the present frame. What comes out is the same.
+
+        Args:
+            frame: as it will be given to `update`, but for the pose of its camera.
+
+        Returns:
+            Whether it does; not where it is not expected to run on that frame, nor with a single core.
+        """
+        return self.would_look_ahead() and self._detecting.ahead.begin(frame, self.config.fill_holes_from)
+
+    def would_look_ahead(self) -> bool:
+        """Whether the detector is expected to run on the frame that comes next, and may look at it before its turn."""
+        if self.config.detector_thread:
+            return False
+        return self._schedule.may_be_due_after(self.config.segment_every, bool(self.tracker.tracks))
 
     def update_with(self, frame: RGBDFrame, detections: list[Detection] | None) -> list[TrackedObject]:
         """Process one frame whose detections come from elsewhere: neither detector nor pose estimator run.
@@ -258,6 +258,7 @@ class PoseTracker:
             ConfigError: unknown option, wrong type or a value out of range.
         """
         self._thread.settle()
+        self._detecting.ahead.drop()
         stages = self._stages()
         for stage, config in changed({name: owner.config for name, owner in stages.items()}, options).items():
             stages[stage].config = config
@@ -277,6 +278,7 @@ class PoseTracker:
 
     def _begin(self, frame: RGBDFrame) -> RGBDFrame:
         """The frame as the stages are to see it."""
+        self._detecting.ahead.comes(frame)
         frame.check()
         frame.check_after(self._last_stamp_ns)
         self._schedule.pace.frame_comes(frame.stamp)

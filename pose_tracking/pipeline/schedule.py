@@ -40,6 +40,17 @@ class DetectorSchedule:
             return True
         return self.pace.allows(self._since, beside) if every == AUTO else self._since + 1 >= every
 
+    def may_be_due_after(self, every: int, has_tracks: bool) -> bool:
+        """Whether the detector is likely to run on the frame after the coming one, or after the one in the works.
+
+        A guess: neither what that one brings nor, with `AUTO`, the time it takes is known.
+        """
+        if self._since is None or self._hurry or not has_tracks:
+            return every == 1
+        if every == AUTO:
+            return not self.pace.allows(self._since, False) and self.pace.allows(self._since + 1, False)
+        return every == 1 or self._since + 2 == every
+
     def frame_done(self, detected: bool, lost: bool, new: bool = False) -> None:
         """A frame was processed.
 

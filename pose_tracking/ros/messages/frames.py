@@ -11,7 +11,7 @@ from pose_tracking.datasets.bag.messages import read_camera_info, read_color_mes
 
 
 class FrameDecoder:
-    """Builds frames from messages, raw or compressed, and takes the lens distortion out of them.
+    """Builds frames from messages, raw or compressed, and takes the lens distortion out of them; from any thread.
 
     Args:
         rectified: whether images are rectified already, so that P of camera_info holds and D does not.
@@ -40,10 +40,11 @@ class FrameDecoder:
         frame.check()
         if not intrinsics.is_distorted:
             return frame
-        if self._rectifier is None or self._rectifier.source != intrinsics:
-            self._rectifier = Rectifier(intrinsics)
-        color_image, depth_image = self._rectifier.rectify(frame.color, frame.depth)
-        return replace(frame, color=color_image, depth=depth_image, intrinsics=self._rectifier.intrinsics)
+        rectifier = self._rectifier  # two threads may decode at once
+        if rectifier is None or rectifier.source != intrinsics:
+            self._rectifier = rectifier = Rectifier(intrinsics)
+        color_image, depth_image = rectifier.rectify(frame.color, frame.depth)
+        return replace(frame, color=color_image, depth=depth_image, intrinsics=rectifier.intrinsics)
 
 
 def is_compressed(message: Any) -> bool:

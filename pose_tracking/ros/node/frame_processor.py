@@ -83,13 +83,24 @@ class FrameProcessor:
         self._on_drop = on_drop
         self._on_time_set_back = on_time_set_back
         self._now_ns = now_ns
+        self._decoded: tuple[Job, RGBDFrame] | None = None
+
+    def look_ahead(self, job: Job) -> bool:
+        """Decode a frame before its turn and have the detector look at it; from any thread. Whether it does."""
+        if not self._tracker.would_look_ahead():
+            return False
+        try:
+            frame = self._decode(job)
+        except FrameError:  # it is dropped, with its reason, when it has its turn
+            return False
+        self._decoded = job, frame
+        return self._tracker.look_ahead(frame)
 
     def process(self, job: Job) -> None:
         """Track a frame and publish what came of it; a frame that cannot be used is dropped with its reason."""
         started = time.monotonic()
         try:
-            frame = self._decoder.decode(job.messages.color, job.messages.depth, job.messages.camera_info)
-            frame = self._with_camera_pose(frame)
+            frame = self._with_camera_pose(self._frame_of(job))
             decoded = time.monotonic()
             tracked = self._track(frame)
             updated = time.monotonic()
@@ -135,6 +146,13 @@ class FrameProcessor:
         self._on_time_set_back()
         self.reset(frame.stamp_ns)
         return self._tracker.update(frame)
+
+    def _frame_of(self, job: Job) -> RGBDFrame:
+        ahead = self._decoded
+        return ahead[1] if ahead is not None and ahead[0] is job else self._decode(job)
+
+    def _decode(self, job: Job) -> RGBDFrame:
+        return self._decoder.decode(job.messages.color, job.messages.depth, job.messages.camera_info)
 
     def _with_camera_pose(self, frame: RGBDFrame) -> RGBDFrame:
         # Velocities are those against the fixed frame. Whoever asks for results in another frame than the camera's

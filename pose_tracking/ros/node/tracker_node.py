@@ -42,7 +42,7 @@ def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
     from pose_tracking.core.threads import use_threads
     from pose_tracking.pipeline import PoseTracker
 
-    use_threads(values["threads"])
+    use_threads(values["threads"], at_once=2 if values["look_ahead"] else 1)
     bundle = ModelBundle.load(values["model"], values["objects"] or None)
     return PoseTracker(bundle, values["device"], engine=values["engine"], precision=values["precision"])
 
@@ -50,8 +50,8 @@ def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
 class TrackerNode(LifecycleNode):
     """Tracks known objects in the images of one RGB-D camera.
 
-    The executor's thread only pairs messages and answers services; decoding, inference and publishing happen in a
-    worker thread that always takes the newest frame.
+    The executor's thread pairs messages, decodes those that the detector may look at ahead of their turn, and answers
+    services; inference and publishing happen in a worker thread that takes the newest frame.
 
     Args:
         make_tracker: builds the pipeline from the values of the parameters, see `load_tracker`.
@@ -132,10 +132,11 @@ class TrackerNode(LifecycleNode):
             on_time_set_back=self._time_went_back,
             now_ns=lambda: self.get_clock().now().nanoseconds,
         )
-        self._worker = LatestWorker(self._processor.process, self._overtaken, self._worker_failed)
+        look_ahead = self._processor.look_ahead if values["look_ahead"] else None
+        self._worker = LatestWorker(self._processor.process, self._overtaken, self._worker_failed, look_ahead)
         self._phase = "inactive"
-        names = ", ".join(model.name for model in tracker.objects.values())
-        self.get_logger().info(f"model {values['model']!r} ready in {time.monotonic() - started:.1f} s: {names}")
+        names, seconds = ", ".join(model.name for model in tracker.objects.values()), time.monotonic() - started
+        self.get_logger().info(f"model {values['model']!r} ready in {seconds:.1f} s: {names}")
         self._engines = tracker.engines
         self.get_logger().info(", ".join(f"{stage} runs on {engine}" for stage, engine in self._engines.items()))
         return SUCCESS
@@ -242,11 +243,10 @@ class TrackerNode(LifecycleNode):
             self.get_logger().warning(f"{text}; further times are counted in /diagnostics")
 
     def _request_reset(self) -> None:
-        worker, processor = self._worker, self._processor
+        worker, processor, now = self._worker, self._processor, self.get_clock().now().nanoseconds
         if worker is not None and processor is not None:
-            if worker.clear() is not None:
+            for _ in worker.clear():
                 self._monitor.dropped("overtaken", "tracks were reset")
-            now = self.get_clock().now().nanoseconds
             worker.call(lambda: processor.reset(now))
 
     def _change(self, changes: dict[str, Any]) -> None:
@@ -262,7 +262,7 @@ class TrackerNode(LifecycleNode):
 
     def _set_enabled(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data
-        if not self._enabled and self._worker is not None and self._worker.clear() is not None:
+        for _ in self._worker.clear() if self._worker is not None and not self._enabled else ():
             self._monitor.dropped("disabled")
         response.success = True
         response.message = "enabled" if self._enabled else "disabled"

@@ -12,10 +12,15 @@ T = TypeVar("T")
 class LatestWorker(Generic[T]):
     """Processes the newest item in a thread of its own; an item not yet taken when the next arrives is replaced.
 
+    While an item is in the works, work may begin on the next that comes (`look_ahead`). That one then has its turn in
+    any case; those after it are replaced as ever.
+
     Args:
         process: called with each item, in the thread.
         on_replaced: called with an item that was overtaken before its turn, in the thread that calls `put`.
         on_error: called with what `process` or an action raised; the thread goes on with the next one.
+        look_ahead: called with an item that waits for its turn, in the thread that calls `put` or in the worker's own;
+            whether work on it has begun. What it raises goes to `on_error`.
     """
 
     def __init__(
@@ -23,24 +28,29 @@ class LatestWorker(Generic[T]):
         process: Callable[[T], None],
         on_replaced: Callable[[T], None],
         on_error: Callable[[Exception], None],
+        look_ahead: Callable[[T], bool] | None = None,
     ) -> None:
         self._process = process
         self._on_replaced = on_replaced
         self._on_error = on_error
+        self._look_ahead = look_ahead
         self._condition = threading.Condition()
         self._item: T | None = None
+        self._begun: T | None = None
+        self._busy = False
         self._actions: list[Callable[[], None]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> None:
-        """Hand over an item; never blocks."""
+        """Hand over an item; never waits for the one in the works."""
         with self._condition:
             replaced, self._item = self._item, item
             self._condition.notify()
         if replaced is not None:
             self._on_replaced(replaced)
+        self._begin_next()
 
     def call(self, action: Callable[[], None]) -> None:
         """Run `action` in the thread before the next item: what it touches needs no lock."""
@@ -48,34 +58,76 @@ class LatestWorker(Generic[T]):
             self._actions.append(action)
             self._condition.notify()
 
-    def clear(self) -> T | None:
-        """Take back and return the waiting item, if any."""
+    def clear(self) -> list[T]:
+        """Take back and return the waiting items."""
         with self._condition:
-            item, self._item = self._item, None
-            return item
+            items = [item for item in (self._begun, self._item) if item is not None]
+            self._begun = self._item = None
+            return items
 
     def stop(self, timeout: float) -> bool:
         """End the thread after the current item; False where it did not end within `timeout` seconds."""
         with self._condition:
             self._stopping = True
-            self._item = None
+            self._item = self._begun = None
             self._actions.clear()
             self._condition.notify()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _begin_next(self) -> None:
+        """Begin work on the item that waits, if one is in the works and work on no other has begun."""
+        with self._condition:
+            item = self._item
+            if self._look_ahead is None or item is None or self._begun is not None or not self._busy:
+                return
+            # Nothing may overtake it meanwhile.
+            self._item, self._begun = None, item
+        begun = False
+        try:
+            begun = self._look_ahead(item)
+        except Exception as error:
+            self._on_error(error)
+        if begun:
+            return
+        with self._condition:
+            if self._begun is item:  # it has not had its turn yet, and gives way to a newer one as ever
+                self._begun = None
+                item, self._item = (item, self._item) if self._item is not None else (None, item)
+                self._condition.notify()
+            else:
+                item = None
+        if item is not None:
+            self._on_replaced(item)
+
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._stopping or self._item is not None or self._actions)
+                self._busy = False
+                self._condition.wait_for(lambda: self._stopping or self._waiting or self._actions)
                 if self._stopping:
                     return
                 actions, self._actions = self._actions, []
-                item, self._item = (None, self._item) if actions else (self._item, None)
+                item = None if actions else self._taken()
+                self._busy = item is not None
             for action in actions:
                 self._guarded(action)
             if item is not None:
+                self._begin_next()
                 self._guarded(lambda item=item: self._process(item))  # type: ignore[misc]
+
+    @property
+    def _waiting(self) -> bool:
+        return self._begun is not None or self._item is not None
+
+    def _taken(self) -> T | None:
+        """The next item, which does not wait any more."""
+        item = self._begun
+        if item is not None:
+            self._begun = None
+        else:
+            item, self._item = self._item, None
+        return item
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """Whatever one action or frame does to us, the next one gets its chance."""

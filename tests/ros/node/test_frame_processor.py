@@ -198,3 +198,35 @@ def pause(bench: Bench, seconds: float, first: int = 0) -> list[list[int]]:
 def test_a_short_pause_ends_no_track_and_one_of_an_hour_all():
     assert pause(Bench(), 3.0) == [[1, 2], [1, 2]]
     assert pause(Bench(), 3600.0) == [[1, 2], [3, 4]]
+
+
+def test_a_frame_is_decoded_once_and_looked_at_ahead_of_its_turn(monkeypatch):
+    from pose_tracking.pipeline import look_ahead
+
+    monkeypatch.setattr(look_ahead, "free_cores", lambda: 2)
+    bench, decoded = Bench(), []
+    decode = bench.processor._decoder.decode
+    monkeypatch.setattr(bench.processor._decoder, "decode", lambda *m: decoded.append(m[0].header.stamp) or decode(*m))
+    bench.play(0)
+    frame = ball_scene.render(1)
+    job = Job(FrameMessages(color_message(frame), depth_message(frame), info_message(frame)), time.monotonic())
+    assert bench.processor.look_ahead(job)
+    bench.processor.process(job)
+    assert bench.processor._tracker.report.looked_ahead
+    assert len(decoded) == 2
+    bench.play(2)
+    assert not bench.processor._tracker.report.looked_ahead
+    assert len(bench.listener.published) == 3
+
+
+def test_a_frame_that_cannot_be_decoded_is_dropped_in_its_turn_only():
+    bench = Bench()
+    bench.play(0)
+    frame = ball_scene.render(1)
+    color = color_message(frame)
+    color.encoding = "nonesuch"
+    job = Job(FrameMessages(color, depth_message(frame), info_message(frame)), time.monotonic())
+    assert not bench.processor.look_ahead(job)
+    assert not bench.drops
+    bench.processor.process(job)
+    assert len(bench.drops) == 1

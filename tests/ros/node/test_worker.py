@@ -101,8 +101,8 @@ def test_clear_takes_the_waiting_item_back(bench):
     bench.worker.put("first")
     assert bench.started.wait(5)
     bench.worker.put("second")
-    assert bench.worker.clear() == "second"
-    assert bench.worker.clear() is None
+    assert bench.worker.clear() == ["second"]
+    assert bench.worker.clear() == []
     bench.finish()
     assert bench.done == ["first"]
     assert bench.replaced == []
@@ -114,3 +114,112 @@ def test_stop_says_whether_the_thread_ended(bench):
     assert not bench.worker.stop(0.05)
     bench.gate.set()
     assert bench.worker.stop(5)
+
+
+class AheadBench:
+    """A worker that looks ahead, with gates before both kinds of work."""
+
+    def __init__(self, takes: bool = True) -> None:
+        self.takes, self.gate, self.started = takes, threading.Event(), threading.Event()
+        self.ahead: list[object] = []
+        self.done: list[object] = []
+        self.replaced: list[object] = []
+        self.errors: list[Exception] = []
+        self.worker: LatestWorker[object] = LatestWorker(
+            self._process, self.replaced.append, self.errors.append, self._look_ahead
+        )
+
+    def _process(self, item: object) -> None:
+        self.started.set()
+        assert self.gate.wait(5)
+        self.done.append(item)
+
+    def _look_ahead(self, item: object) -> bool:
+        self.ahead.append(item)
+        if isinstance(item, Exception):
+            raise item
+        return self.takes
+
+    def finish(self) -> None:
+        """Let everything through and wait for it."""
+        self.gate.set()
+        for _ in range(2):  # an action goes before the items that wait
+            flushed = threading.Event()
+            while self.worker._waiting:
+                pass
+            self.worker.call(flushed.set)
+            assert flushed.wait(5)
+        assert self.worker.stop(5)
+
+
+def test_work_begins_on_the_next_item_which_nothing_overtakes():
+    bench = AheadBench()
+    bench.worker.put(1)
+    assert bench.started.wait(5)
+    for item in (2, 3, 4):
+        bench.worker.put(item)
+    assert bench.ahead == [2]
+    assert bench.replaced == [3]
+    bench.finish()
+    assert bench.done == [1, 2, 4]
+    assert bench.ahead == [2, 4]  # when 2 had its turn
+    assert not bench.errors
+
+
+def test_an_item_on_which_no_work_begins_is_overtaken_as_ever():
+    bench = AheadBench(takes=False)
+    bench.worker.put(1)
+    assert bench.started.wait(5)
+    for item in (2, 3, 4):
+        bench.worker.put(item)
+    assert bench.replaced == [2, 3]
+    bench.finish()
+    assert bench.done == [1, 4]
+
+
+def test_with_nothing_in_the_works_no_work_begins_ahead():
+    bench = AheadBench()
+    bench.gate.set()
+    bench.worker.put(1)
+    bench.finish()
+    assert bench.done == [1]
+    assert not bench.ahead
+
+
+def test_looking_ahead_in_vain_is_reported_and_the_item_has_its_turn():
+    bench, error = AheadBench(), ValueError("torn")
+    bench.worker.put(1)
+    assert bench.started.wait(5)
+    bench.worker.put(error)
+    assert bench.errors == [error]
+    bench.finish()
+    assert bench.done == [1, error]
+
+
+def test_an_item_whose_work_has_begun_is_taken_back_too():
+    bench = AheadBench()
+    bench.worker.put(1)
+    assert bench.started.wait(5)
+    bench.worker.put(2)
+    bench.worker.put(3)
+    assert bench.worker.clear() == [2, 3]
+    bench.finish()
+    assert bench.done == [1]
+
+
+def test_items_from_many_threads_are_each_done_or_replaced():
+    bench = AheadBench()
+    bench.gate.set()
+
+    def put(numbers: range) -> None:
+        for number in numbers:
+            bench.worker.put(number)
+
+    threads = [threading.Thread(target=put, args=(range(1 + 200 * k, 201 + 200 * k),)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bench.finish()
+    assert len(bench.done) + len(bench.replaced) == 800
+    assert {*bench.done, *bench.replaced} == {*range(1, 801)}
