@@ -6,12 +6,13 @@ A case that cannot tell whether its option was heard fails, and so does an optio
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from option_scenes import TRUTH, Running, Scenes, behind, blind, feature_at, turned
 from pose_scenario import at as flat
 from pose_scenario import detect
@@ -113,6 +114,15 @@ CASES = {
     "recovery_confidence": Case(lambda s: s.checked(TRUTH), 1.0, before=blind),
     "pipeline.events.enabled": Case(lambda s: s.checked(TRUTH), False),
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """With more of them poses are tried ahead of their turn, within the same time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> bool:
