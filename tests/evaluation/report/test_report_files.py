@@ -63,6 +63,9 @@ class Replay(PoseTracker):
     def reset(self) -> None:
         self.resets.append(self.done)
 
+    def look_ahead(self, frame: RGBDFrame) -> bool:
+        return False
+
     def update(self, frame: RGBDFrame) -> list[TrackedObject]:
         frame.check()
         answer = self.answers[self.done]
