@@ -9,6 +9,10 @@ and the depth check.
 
 from __future__ import annotations
 
+import threading
+import weakref
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
+from pose_tracking.core.background import BackgroundThread
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, view_rotation
 from pose_tracking.objects import ObjectSet
@@ -30,18 +35,34 @@ SLIDES = 2
 
 
 class RotationSearch:
-    """Finds rotations worth refining; what it needs of an object is prepared once, at its first use."""
+    """Finds rotations worth refining; what it needs of an object is prepared once, in some tenths of a second.
+
+    That happens at the object's first use, and from the first search on in a thread for the others, so that no later
+    frame has to wait for it.
+    """
 
     def __init__(self, config: SearchConfig, objects: ObjectSet) -> None:
         self.config = config
         self.objects = objects
         self._templates: dict[int, Templates] = {}
+        self._making = threading.Lock()
+        self._thread: BackgroundThread | None = None
 
     def templates(self, obj_id: int) -> Templates:
         """The templates of object `obj_id`, which must have a mesh."""
-        if obj_id not in self._templates:
-            self._templates[obj_id] = make_templates(self.objects[obj_id], self.config)
-        return self._templates[obj_id]
+        with self._making:
+            if obj_id not in self._templates:
+                self._templates[obj_id] = make_templates(self.objects[obj_id], self.config)
+            return self._templates[obj_id]
+
+    def _prepare_others(self) -> None:
+        with self._making:
+            if self._thread is not None:
+                return
+            self._thread = BackgroundThread("templates")
+        for obj_id, model in self.objects.items():
+            if model.mesh is not None:
+                self._thread.submit(partial(_prepare, weakref.ref(self), obj_id))
 
     def candidates(self, obj_id: int, points: NDArray[np.floating], frame: RGBDFrame, mask: Bool) -> Float:
         """Poses that explain the measured points of one instance roughly, the best first.
@@ -65,6 +86,7 @@ class RotationSearch:
 
         with torch.inference_mode():
             templates = self.templates(obj_id)
+            self._prepare_others()
             surface, normals = templates.points, templates.normals
             shift = _placement(measured, surface)
             for _ in range(SLIDES):  # a sixth of the pairs finds a shift as well
@@ -172,3 +194,9 @@ def _placement(measured: Tensor, surface: Tensor) -> Tensor:
     near = torch.quantile(measured[:, 2], 0.1) - torch.quantile(surface[..., 2], 0.1, dim=1)
     lateral = -surface[..., :2].median(1).values
     return torch.cat([lateral, near[:, None]], 1)
+
+
+def _prepare(search: weakref.ref[RotationSearch], obj_id: int) -> None:
+    # Of a search that is gone nothing is prepared: a command that ends must not wait for it.
+    if (wanted := search()) is not None:
+        wanted.templates(obj_id)

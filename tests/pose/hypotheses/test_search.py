@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +20,7 @@ from pose_tracking.pose.config import IcpConfig, PoseConfig, SearchConfig
 from pose_tracking.pose.estimator import PoseEstimator
 from pose_tracking.pose.fitting.icp import object_points
 from pose_tracking.pose.hypotheses.predictor import PoseHypotheses
-from pose_tracking.pose.hypotheses.search import RotationSearch
+from pose_tracking.pose.hypotheses.search import RotationSearch, _prepare
 from pose_tracking.templates.rotations import even_rotations, symmetric_angles
 
 
@@ -160,3 +163,23 @@ def test_the_estimator_recovers_from_a_wrong_hypothesis(objects: ObjectSet) -> N
         lost += not right(without)
     assert lost >= 3
     assert recovered == 4
+
+
+def test_after_the_first_search_no_other_object_has_to_wait_for_its_templates(objects: ObjectSet) -> None:
+    search = RotationSearch(SearchConfig(rotations=60), objects)
+    made: set[int] = set()
+    frame, masks = render([(STEPS, random_pose(np.random.default_rng(3)))], seed=3)
+    assert len(candidates(search, STEPS, frame, masks[0]))
+    end = time.monotonic() + 30
+    while made != set(objects) and time.monotonic() < end:
+        made = set(search._templates)
+    assert made == set(objects)
+
+
+def test_a_search_that_is_gone_prepares_nothing(objects: ObjectSet) -> None:
+    search = RotationSearch(SearchConfig(), objects)
+    reference = weakref.ref(search)
+    del search
+    gc.collect()
+    _prepare(reference, STEPS)  # as a thread would that has not come to it before
+    assert reference() is None
