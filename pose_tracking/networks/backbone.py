@@ -47,7 +47,8 @@ _STAGES_NAME = {"frozen": "groups", "batch": "stages"}
 
 def same_padding(x: Tensor, kernel: int, stride: int) -> Tensor:
     """(B, C, H, W) maps padded as TensorFlow does for "same" convolutions, which is lopsided at stride 2."""
-    pad_h, pad_w = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
+    # As numbers, not as operations on the shape: an exported graph then pads within the convolution, at no cost.
+    pad_h, pad_w = (max((-(-int(side) // stride) - 1) * stride + kernel - int(side), 0) for side in x.shape[-2:])
     return F.pad(x, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))
 
 
