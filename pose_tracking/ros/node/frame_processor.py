@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OTHER_CLOCK = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Job:
     """A frame on its way through the node.
 
@@ -37,11 +37,13 @@ class Job:
         messages: its messages.
         taken: the monotonic time when its last image came.
         interval: seconds from the stamp of the frame before, whatever became of that; None where there was none.
+        decoded: the frame, once it was decoded ahead of its turn.
     """
 
     messages: FrameMessages
     taken: float
     interval: float | None = None
+    decoded: RGBDFrame | None = None
 
 
 class FrameProcessor:
@@ -83,7 +85,6 @@ class FrameProcessor:
         self._on_drop = on_drop
         self._on_time_set_back = on_time_set_back
         self._now_ns = now_ns
-        self._decoded: tuple[Job, RGBDFrame] | None = None
 
     def look_ahead(self, job: Job) -> bool:
         """Decode a frame before its turn and have the detector look at it; from any thread. Whether it does."""
@@ -93,7 +94,7 @@ class FrameProcessor:
             frame = self._decode(job)
         except FrameError:  # it is dropped, with its reason, when it has its turn
             return False
-        self._decoded = job, frame
+        job.decoded = frame
         return self._tracker.look_ahead(frame)
 
     def process(self, job: Job) -> None:
@@ -148,8 +149,7 @@ class FrameProcessor:
         return self._tracker.update(frame)
 
     def _frame_of(self, job: Job) -> RGBDFrame:
-        ahead = self._decoded
-        return ahead[1] if ahead is not None and ahead[0] is job else self._decode(job)
+        return job.decoded or self._decode(job)
 
     def _decode(self, job: Job) -> RGBDFrame:
         return self._decoder.decode(job.messages.color, job.messages.depth, job.messages.camera_info)
@@ -175,7 +175,8 @@ class FrameProcessor:
 
     def _count(self, stages: dict[str, float]) -> None:
         report = self._tracker.report
-        counts = {"frames_segmented": int(report.segmented), "tracks_recovered": report.recovered}
+        counts = {"frames_segmented": int(report.segmented), "frames_looked_ahead": int(report.looked_ahead)}
+        counts["tracks_recovered"] = report.recovered
         counts |= {"poses_from_tracks": report.started_at_tracks, "poses_followed": report.followed}
         counts["poses_cut_short"] = report.cut_short
         counts |= {f"detections_not_found_again.{reason}": count for reason, count in report.not_found_again.items()}

@@ -208,15 +208,20 @@ def test_a_frame_is_decoded_once_and_looked_at_ahead_of_its_turn(monkeypatch):
     decode = bench.processor._decoder.decode
     monkeypatch.setattr(bench.processor._decoder, "decode", lambda *m: decoded.append(m[0].header.stamp) or decode(*m))
     bench.play(0)
-    frame = ball_scene.render(1)
-    job = Job(FrameMessages(color_message(frame), depth_message(frame), info_message(frame)), time.monotonic())
-    assert bench.processor.look_ahead(job)
-    bench.processor.process(job)
-    assert bench.processor._tracker.report.looked_ahead
-    assert len(decoded) == 2
-    bench.play(2)
+    jobs = []
+    for index in (1, 2):
+        frame = ball_scene.render(index)
+        messages = FrameMessages(color_message(frame), depth_message(frame), info_message(frame))
+        jobs.append(Job(messages, time.monotonic()))
+    # As the worker does: the second is begun on before the first has its turn.
+    assert all(bench.processor.look_ahead(job) for job in jobs)
+    for job in jobs:
+        bench.processor.process(job)
+        assert bench.processor._tracker.report.looked_ahead
+    assert len(decoded) == 3
+    bench.play(3)
     assert not bench.processor._tracker.report.looked_ahead
-    assert len(bench.listener.published) == 3
+    assert len(bench.listener.published) == 4
 
 
 def test_a_frame_that_cannot_be_decoded_is_dropped_in_its_turn_only():
