@@ -42,7 +42,8 @@ def test_only_the_first_frame_is_waited_for_and_the_scores_are_the_same(
     scores = []
     for cores in (1, 2):
         monkeypatch.setattr(look_ahead, "free_cores", lambda cores=cores: cores)
-        scene, ahead = Scene(objects), []
+        scene = Scene(objects)
+        ahead: list[bool] = []
         report = evaluate(
             Blocks(scene),
             scene.tracker,
