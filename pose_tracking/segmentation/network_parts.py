@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,7 @@ class NetworkParts:
 
     def __init__(self, model: GeneralizedRCNN, sizes: PartSizes, engine: Engine) -> None:
         self._model, self._levels = model, list(sizes.levels)
+        self._anchors: tuple[Any, list[Tensor]] | None = None
         box_input = torch.rand(2, sizes.channels, sizes.roi, sizes.roi)
         image = torch.rand(1, sizes.image_channels, sizes.side, sizes.side)
         self.trunk = Part(TRUNK, _Trunk(model), (image,), ((2, 3),))
@@ -100,12 +102,19 @@ class NetworkParts:
 
     def proposals(self, images: ImageList, features: Features) -> list[Tensor]:
         """(N, 4) boxes for each image, as `RegionProposalNetwork.forward` finds them."""
-        rpn = self._model.rpn
-        anchors = rpn.anchor_generator(images, list(features.maps.values()))
+        rpn, anchors = self._model.rpn, self._anchors_of(images, features)
         counts = [level[0].numel() for level in features.logits]
         objectness, deltas = concat_box_prediction_layers(features.logits, features.deltas)
         boxes = rpn.box_coder.decode(deltas, anchors).view(len(anchors), -1, 4)
         return list(rpn.filter_proposals(boxes, objectness, images.image_sizes, counts)[0])
+
+    def _anchors_of(self, images: ImageList, features: Features) -> list[Tensor]:
+        """(A, 4) anchors for each image, in network pixels; made anew only for images of another size."""
+        maps = list(features.maps.values())
+        key = images.tensors.shape, tuple(level.shape[-2:] for level in maps), maps[0].device
+        if self._anchors is None or self._anchors[0] != key:
+            self._anchors = key, self._model.rpn.anchor_generator(images, maps)
+        return self._anchors[1]
 
     def box_features(self, maps: OrderedDict[str, Tensor], boxes: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         """(N, C, S, S) RoIAlign features of the box head, of (N, 4) boxes in the one image.

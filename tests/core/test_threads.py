@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from pose_tracking.core.threads import cpu_quota, free_cores, physical_cores, us
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    before = torch.get_num_threads(), cv2.getNumThreads()
+    before, interval = (torch.get_num_threads(), cv2.getNumThreads()), sys.getswitchinterval()
     yield
+    sys.setswitchinterval(interval)
     torch.set_num_threads(before[0])
     cv2.setNumThreads(before[1])
 
@@ -47,6 +49,20 @@ def test_automatic_threads_are_the_users_or_the_free_cores(
     torch.set_num_threads(2)  # what torch has made of the variable
     use_threads(0)
     assert (torch.get_num_threads(), cv2.getNumThreads()) == (count, count)
+
+
+@pytest.mark.usefixtures("restored")
+def test_stages_that_compute_at_once_share_the_cores_and_take_turns_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.setattr(threads, "free_cores", lambda: 5)
+    use_threads(0, at_once=2)
+    assert torch.get_num_threads() == 2
+    assert sys.getswitchinterval() == pytest.approx(threads.SWITCH_SECONDS)
+    monkeypatch.setattr(threads, "free_cores", lambda: 1)
+    use_threads(0, at_once=2)
+    assert torch.get_num_threads() == 1
+    use_threads(3, at_once=2)
+    assert torch.get_num_threads() == 3
 
 
 @pytest.mark.parametrize(
