@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -18,6 +20,13 @@ def symmetry_axis(symmetries: Float) -> tuple[Float, Float] | None:
     Args:
         symmetries: (S, 4, 4); a continuous symmetry is a row of turns about one axis in steps of at most 30 degrees.
     """
+    return _axis(np.asarray(symmetries, float).tobytes())
+
+
+@lru_cache(maxsize=256)  # of a few objects, asked for again in every frame
+def _axis(content: bytes) -> tuple[Float, Float] | None:
+    """`symmetry_axis` of (S, 4, 4) float64 given by their bytes."""
+    symmetries = np.frombuffer(content).reshape(-1, 4, 4)
     angles = rotation_angle(symmetries[:, :3, :3])
     turns = np.flatnonzero((angles > 1e-3) & (angles <= np.radians(30.5)))
     if len(turns) == 0:

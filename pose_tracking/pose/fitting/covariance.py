@@ -14,23 +14,24 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
-from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
+from pose_tracking.core.arrays import Bool, Float, valid_depth
+from pose_tracking.core.depth_noise import DepthNoise
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import nearest_equivalent, transform_points, view_rotation
+from pose_tracking.core.geometry import nearest_equivalent, view_rotation
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
 
-from .covariance_kernels import sum_of_neighbours
+from .covariance_kernels import covariance_of_shared_errors, gather_fit, information_of_fit
 from .surface_samples import ObjectSurface
 
 # Angle (rad) within which readings may share an error that changes from frame to frame: 15 px at 572 px. Residuals of
 # two real sensors (active stereo, structured light) correlate by 0.5 at a third of it, by less than 0.1 at all of it.
 _SHARING = 0.026
+# Square metres: residuals that sum up to less are rounding.
+_LEAST_SQUARE = 1e-12
 _SHARED_POINTS = 150  # points that tell what an error they share does to the pose
 
 
@@ -67,57 +68,38 @@ def depth_covariance(
         (6, 6) covariance, symmetric and positive definite, and (6, 6) the part of it that all frames share. Directions
         the points do not bind (a rotation about an axis of symmetry) get the variance of not knowing.
     """
-    prior = _ignorance(model)
+    prior = np.diag(1 / _ignorance(model))
     if outline is not None:
         across = view_rotation(pose[:3, 3])[:, :2]
-        prior[:3, :3] = np.linalg.inv(np.linalg.inv(prior[:3, :3]) + across @ across.T / outline**2)
-    normals, residuals, arms = _residuals(surface, points, pose, max_distance, facing)
+        prior[:3, :3] += across @ across.T / outline**2
+    pose = np.ascontiguousarray(pose, np.float64)
+    jacobian, residuals, places = _fitted(surface, points, pose, max_distance, facing)
     if len(residuals) < 6:
-        return prior, np.zeros((6, 6))
-    jacobian = np.concatenate([normals, np.cross(arms, normals)], axis=1)
-    # 1.4826 MAD is the standard deviation of a normal distribution, blind to the few wrong correspondences.
-    spread = 1.4826 * float(np.median(np.abs(residuals - np.median(residuals))))
-    sigma = float(noise.sigma(pose[2, 3]))
-    variance = max(spread, sigma * float(np.mean(np.abs(normals[:, 2])))) ** 2
-    independent = min(len(residuals), max(visible_px, 1.0) / config.correlation_px**2)
-    independent /= _design_effect(residuals, arms + pose[:3, 3])
-    information = jacobian.T @ jacobian * (independent / len(residuals) / variance)
-    covariance = np.linalg.inv(information + np.linalg.inv(prior))
+        return np.linalg.inv(prior), np.zeros((6, 6))
+    information, shared = np.empty((2, 6, 6))
+    readings = max(visible_px, 1.0) / config.correlation_px**2
+    variance = information_of_fit(
+        jacobian, residuals, places, float(noise.sigma(pose[2, 3])), readings, _SHARING, _LEAST_SQUARE, information
+    )
     lever = 0.4 * model.diameter
     scatter = np.array([config.systematic] * 3 + [config.systematic / lever] * 3)
-    covariance = _finish(config, covariance + np.diag(scatter**2), model, pose, confidence)
-    some = even_indices(len(residuals), _SHARED_POINTS)
-    seen = normals[some], jacobian[some], arms[some] + pose[:3, 3]
-    systematic = _systematic(noise.config, model, prior, *seen, variance)
-    return covariance + systematic, systematic
-
-
-def _systematic(
-    config: DepthNoiseConfig,
-    model: ObjectModel,
-    prior: Float,
-    normals: Float,
-    jacobian: Float,
-    points: Float,
-    variance: float,
-) -> Float:
-    """(6, 6) covariance from errors that readings share, led through the fit that moves the pose along with them.
-
-    Args:
-        config: the errors.
-        model: the object.
-        prior: (6, 6) covariance of the pose without the points.
-        normals, jacobian, points: (P, 3), (P, 6) and (P, 3) of points of the fit, in the camera frame.
-        variance: of their residuals, m^2; what the points do not bind is left to the prior.
-    """
-    fit = np.linalg.solve(jacobian.T @ jacobian / variance + np.linalg.inv(prior), jacobian.T / variance)
-    z = points[:, 2]
-    # (P,) how far each error, at one standard deviation, moves a point off the surface.
-    along = (normals * points).sum(1) / z * np.hypot(config.offset, config.relative * z)
-    errors = fit @ np.column_stack([along, normals[:, :2] * (config.lateral * z)[:, None]])
-    apart = cdist(points, points, "sqeuclidean") / (config.warp_length * model.diameter) ** 2
-    systematic = errors @ errors.T + fit @ (config.warp**2 * np.exp(-0.5 * apart)) @ fit.T
-    return np.asarray(0.5 * (systematic + systematic.T))
+    covariance = np.linalg.inv(information + prior) + np.diag(scatter**2)
+    covariance = _finish(config, covariance, model, pose, confidence)
+    errors = noise.config
+    covariance_of_shared_errors(
+        jacobian,
+        places,
+        _SHARED_POINTS,
+        prior,
+        variance,
+        errors.offset,
+        errors.relative,
+        errors.lateral,
+        errors.warp,
+        errors.warp_length * model.diameter,
+        shared,
+    )
+    return covariance + shared, shared
 
 
 def own_readings(config: CovarianceConfig, frame: RGBDFrame, mask: Bool, visible_px: float) -> float:
@@ -160,49 +142,31 @@ def hypotheses_covariance(
     weights = np.maximum(np.asarray(confidences, float), 1e-6)
     spread = (delta * weights[:, None]).T @ delta / weights.sum()
     typical = np.array([config.network_position * model.diameter] * 3 + [config.network_rotation] * 3)
-    bounded = np.linalg.inv(np.linalg.inv(spread + np.diag(typical**2)) + np.linalg.inv(_ignorance(model)))
+    bounded = np.linalg.inv(np.linalg.inv(spread + np.diag(typical**2)) + np.diag(1 / _ignorance(model)))
     return _finish(config, bounded, model, poses[0], confidence)
 
 
-def _residuals(
+def _fitted(
     surface: ObjectSurface, points: Float, pose: Float, max_distance: float, facing: float
 ) -> tuple[Float, Float, Float]:
-    """Normals, point-to-plane residuals and arms (point minus origin), camera frame, of the points that fit."""
-    pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
+    """Jacobian (F, 6), residuals (F,) and places (F, 3), camera frame, of the points that fit; see `gather_fit`."""
+    points = np.ascontiguousarray(points, np.float64)
     match, front, normals = surface.grid.nearest(points, pose, max_distance, facing)
-    near = match >= 0
-    points, nearest, normals = points[near], front[match[near]], normals[match[near]]
-    normals = normals @ pose[:3, :3].T
-    return normals, ((points - transform_points(pose, nearest)) * normals).sum(1), points - pose[:3, 3]
-
-
-def _design_effect(residuals: Float, points: Float) -> float:
-    """How many times more readings it takes than independent ones to know as much, at least 1 (Kish 1965).
-
-    The residuals say it themselves: where neighbours lie to the same side of the surface they share an error, as those
-    of stereo do that matches patches. The sum over neighbours is that of a spatial covariance estimator (Conley 1999).
-
-    Args:
-        residuals: (P,) metres, of the points that fit.
-        points: (P, 3) those points in the camera frame, metres.
-    """
-    centred = residuals - np.median(residuals)
-    bound = 3 * 1.4826 * float(np.median(np.abs(centred)))
-    centred = np.clip(centred, -bound, bound)
-    x, y, z = points.T
-    return max(sum_of_neighbours(x / z, y / z, centred, _SHARING) / max(float(centred @ centred), 1e-12), 1.0)
+    jacobian, residuals, places = np.empty((len(points), 6)), np.empty(len(points)), np.empty_like(points)
+    count = gather_fit(points, pose, match, front, normals, jacobian, residuals, places)
+    return jacobian[:count], residuals[:count], places[:count]
 
 
 def _ignorance(model: ObjectModel) -> Float:
-    """(6, 6) covariance of a pose nobody knows, but for where the object's points lie."""
-    return np.diag([(0.5 * model.diameter) ** 2] * 3 + [UNKNOWN_ANGLE] * 3)
+    """(6,) variances of a pose nobody knows, but for where the object's points lie."""
+    return np.array([(0.5 * model.diameter) ** 2] * 3 + [UNKNOWN_ANGLE] * 3)
 
 
 def _finish(config: CovarianceConfig, covariance: Float, model: ObjectModel, pose: Float, confidence: float) -> Float:
     """Grow `covariance` with doubt, bound it by ignorance and free the turn about a continuous symmetry axis."""
     confidence = float(np.clip(confidence, 0.01, 1.0))
     covariance = covariance * (1 + config.doubt * (1 - confidence) / confidence)
-    covariance = np.linalg.inv(np.linalg.inv(covariance) + np.linalg.inv(_ignorance(model)))
+    covariance = np.linalg.inv(np.linalg.inv(covariance) + np.diag(1 / _ignorance(model)))
     axis = symmetry_axis(model.symmetries) if model.is_symmetric else None
     if axis is not None:
         direction = pose[:3, :3] @ axis[0]
