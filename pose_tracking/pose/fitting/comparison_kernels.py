@@ -39,6 +39,24 @@ def measure_behind(
 
 
 @kernel
+def paint(rows: Int, cols: Int, which: Bool, before: int, after: int, mask: Bool) -> None:
+    """Set the pixels of `mask` (H, W) that N rays stand for: those `before` and `after` each along rows and columns.
+
+    Args:
+        rows, cols: (N,) pixels of the rays.
+        which: (N,) those that count.
+        before, after: pixels, 0 for the ray's own alone.
+        mask: out.
+    """
+    height, width = mask.shape
+    for n in range(len(rows)):
+        if which[n]:
+            for row in range(max(rows[n] - before, 0), min(rows[n] + after + 1, height)):
+                for col in range(max(cols[n] - before, 0), min(cols[n] + after + 1, width)):
+                    mask[row, col] = True
+
+
+@kernel
 def count_depth(
     rows: Int, cols: Int, behind: Float, tolerance: Float, core: Bool, sunken: float, counts: Int, sizes: Float
 ) -> None:

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, even_indices
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import nearest_equivalent, transform_points
+from pose_tracking.core.geometry import nearest_equivalent
 from pose_tracking.core.results import PoseEstimate
 from pose_tracking.pose.config import CovarianceConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
 from .covariance import depth_covariance, own_readings
+from .depth_tracking_kernels import mean_distance, measured_near, share_in_view
 from .icp import IcpRefiner
 from .scoring import Verifier
 from .search_around import flush_share, places_around, slid
 from .surface_comparison import SurfaceComparison
-from .visible_region import exact_box, visible_mask
+from .visible_region import visible_mask
 
 # Why an object was not found where it was expected.
 GONE = "gone"
@@ -38,7 +39,7 @@ _SETTLINGS = 2
 _SETTLED = 0.001  # diameters that the surface moves by at most where another choice of points is not worth it
 # Diameters across the view ray that an outline with nothing hidden leaves: what is twice as far off is shifted.
 _OUTLINE = 0.025
-_MASK_RAYS = 5000  # at the final pose: one a pixel of most objects, one for some pixels of near ones
+_COMPARED = 20  # each so many surface samples tell how far a surface is from another
 _FACING = 0.1  # cosine to the view ray up to which a side holds nothing
 # What is found by a search stands free, and no surroundings of it go on as its surface: a flat side fits every table
 # top, and what is hidden for the most part fits much else.
@@ -207,13 +208,13 @@ class DepthTracker:
                 break  # the same points would be chosen again
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
-        after = self.verifier.compare(frame, obj_id, pose, _MASK_RAYS)
-        agrees, visible_px = after.agrees, float(after.agrees.sum() * after.step**2)
-        if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
+        after = self.verifier.compare(frame, obj_id, pose)
+        agrees, visible_px = after.agrees, float(np.count_nonzero(after.agrees))
+        if visible_px < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
             return None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = after.painted(~after.hidden, frame.depth.shape)
-        check = self.verifier.verify(self.verifier.view(frame, claimed), obj_id, pose)
+        check = self.verifier.verify(self.verifier.view(frame, claimed, after.region), obj_id, pose, after)
         noise = self.verifier.noise(frame)
         covariance, systematic = depth_covariance(
             self.covariance,
@@ -229,8 +230,7 @@ class DepthTracker:
             facing=_FACING,
         )
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
-        mask = visible_mask(after, frame.depth.shape)
-        return DepthTrackedPose(estimate, mask, exact_box(self.verifier, frame, obj_id, pose, after))
+        return DepthTrackedPose(estimate, visible_mask(after, frame.depth.shape), after.box())
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.
@@ -240,23 +240,29 @@ class DepthTracker:
     def _in_view(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
         """Share of the surface towards the camera that is in the picture."""
         surface, camera = self.icp.surface(obj_id), frame.intrinsics
-        points = transform_points(pose, surface.points[surface.facing(pose)])
-        if len(points) == 0:
-            return 0.0
-        with np.errstate(invalid="ignore"):
-            uv = camera.project(points)
-            inside = ((uv >= -0.5) & (uv < np.array([camera.width, camera.height]) - 0.5)).all(1)
-        return float(inside.mean())
+        return share_in_view(
+            surface.points,
+            surface.normals,
+            np.ascontiguousarray(pose, np.float64),
+            camera.pinhole,
+            camera.width,
+            camera.height,
+        )
 
     def _near(self, frame: RGBDFrame, compared: SurfaceComparison, reach: float) -> tuple[Float, float]:
         """(P, 3) measured points within `reach` (m) of a rendered surface, and which share of it they are."""
-        near = np.abs(compared.behind) < np.maximum(reach, compared.tolerance)
-        rows, cols = compared.rows[near], compared.cols[near]
-        share = len(rows) / max(len(near), 1)
-        kept = even_indices(len(rows), self.icp.config.points)
-        rows, cols = rows[kept], cols[kept]
-        depth = frame.depth[rows, cols].astype(np.float64)
-        return frame.intrinsics.backproject_pixels(rows, cols, depth), share
+        points = np.empty((self.icp.config.points, 3))
+        count, share = measured_near(
+            np.ascontiguousarray(frame.depth, np.float32),
+            compared.camera,
+            compared.rows,
+            compared.cols,
+            compared.behind,
+            compared.tolerance,
+            float(reach),
+            points,
+        )
+        return points[:count], share
 
     def _refine(self, frame: RGBDFrame, obj_id: int, points: Float, pose: Float, final: bool) -> Float:
         noise = self.verifier.noise(frame).excess(pose[2, 3])
@@ -264,10 +270,9 @@ class DepthTracker:
 
     def _distance(self, obj_id: int, pose: Float, predicted: Float) -> float:
         """Mean distance (m) of the surface at `pose` from that at `predicted`."""
-        points = self.icp.surface(obj_id).points[::20]
-        pose = nearest_equivalent(pose, predicted, self.objects[obj_id].symmetries)
-        moved = transform_points(pose, points) - transform_points(predicted, points)
-        return float(np.linalg.norm(moved, axis=1).mean())
+        pose = np.ascontiguousarray(nearest_equivalent(pose, predicted, self.objects[obj_id].symmetries), np.float64)
+        predicted = np.ascontiguousarray(predicted, np.float64)
+        return mean_distance(self.icp.surface(obj_id).points, _COMPARED, pose, predicted)
 
 
 def _reason(compared: SurfaceComparison, otherwise: str | None = None) -> str:

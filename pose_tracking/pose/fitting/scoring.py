@@ -132,10 +132,16 @@ class Verifier:
                 times,
             )
 
-    def view(self, frame: RGBDFrame, mask: Bool) -> InstanceView:
-        """Prepare an instance, given by its `mask` (H, W), for `verify`."""
+    def view(self, frame: RGBDFrame, mask: Bool, region: tuple[int, int, int, int] | None = None) -> InstanceView:
+        """Prepare an instance for `verify`.
+
+        Args:
+            frame: the frame.
+            mask: (H, W) of the instance.
+            region: half-open pixel box (x0, y0, x1, y1) that the mask is known to lie in.
+        """
         core = np.zeros(mask.shape, bool)
-        part = _around(mask)
+        part = _around(mask, region)
         core[part] = _without_rim(mask[part]) & valid_depth(frame.depth[part])
         return InstanceView(frame, core, int(np.count_nonzero(core[part])))
 
@@ -151,9 +157,15 @@ class Verifier:
         diameter, raycaster = self.objects[obj_id].diameter, self.raycaster(obj_id)
         return compare_surface(self.config, self.noise(frame), raycaster, diameter, frame, pose, max_rays, region)
 
-    def verify(self, view: InstanceView, obj_id: int, pose: Float) -> Verification:
-        """Score object `obj_id` at `pose` (4, 4) by the frame and the instance's mask."""
-        compared = self.compare(view.frame, obj_id, pose, self.config.max_rays)
+    def verify(
+        self, view: InstanceView, obj_id: int, pose: Float, every: SurfaceComparison | None = None
+    ) -> Verification:
+        """Score object `obj_id` at `pose` (4, 4) by the frame and the instance's mask.
+
+        `every` is the comparison there on every pixel, where it is known: some of its rays are taken.
+        """
+        rays = self.config.max_rays
+        compared = self.compare(view.frame, obj_id, pose, rays) if every is None else every.of_rays(rays)
         if not compared.in_picture:
             return Verification(0.0, dict.fromkeys((*FEATURES, "visible_px"), 0.0))
         features = depth_features(compared, view, self.objects[obj_id].diameter)
@@ -224,15 +236,15 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
     return {name: float(value) for name, value in features.items()}
 
 
-def _around(mask: Bool) -> tuple[slice, slice]:
-    """Rows and columns of the mask, and the few around them that say where its rim is."""
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) == 0:
-        return slice(0, 0), slice(0, 0)
-    return (
-        slice(max(rows[0] - _RIM, 0), rows[-1] + 1 + _RIM),
-        slice(max(cols[0] - _RIM, 0), cols[-1] + 1 + _RIM),
-    )
+def _around(mask: Bool, region: tuple[int, int, int, int] | None = None) -> tuple[slice, slice]:
+    """Rows and columns of the mask, which lies in `region` if given, and the few around them that show its rim."""
+    if region is None:
+        rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if len(rows) == 0:
+            return slice(0, 0), slice(0, 0)
+        region = int(cols[0]), int(rows[0]), int(cols[-1]) + 1, int(rows[-1]) + 1
+    x0, y0, x1, y1 = region
+    return slice(max(y0 - _RIM, 0), y1 + _RIM), slice(max(x0 - _RIM, 0), x1 + _RIM)
 
 
 def _without_rim(mask: Bool) -> Bool:

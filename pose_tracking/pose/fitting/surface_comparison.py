@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects.raycasting import MeshRaycaster, RayHits
 from pose_tracking.pose.config import VerificationConfig
 
-from .comparison_kernels import measure_behind
+from .comparison_kernels import measure_behind, paint
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class SurfaceComparison:
         behind: (P,) float64 how far the measured surface lies behind the rendered one, metres, measured square to the
             latter; NaN where the sensor read nothing.
         tolerance: (P,) float64 metres that still agree.
+        region: half-open pixel box (x0, y0, x1, y1) of the rays.
         step: pixels from one ray to the next, along rows and columns.
         camera: (4,) fx, fy, cx, cy of the frame, pixels.
-        in_picture: whether any ray was cast; False where the object would be out of the picture.
     """
 
     rows: Int
@@ -36,9 +37,14 @@ class SurfaceComparison:
     hits: RayHits
     behind: Float
     tolerance: Float
+    region: tuple[int, int, int, int]
     step: int
     camera: Float
-    in_picture: bool
+
+    @property
+    def in_picture(self) -> bool:
+        """Whether any ray was cast; False where the object would be out of the picture."""
+        return self.region[2] > self.region[0] and self.region[3] > self.region[1]
 
     @cached_property
     def agrees(self) -> Bool:
@@ -63,11 +69,26 @@ class SurfaceComparison:
     def painted(self, which: Bool, shape: tuple[int, int]) -> Bool:
         """(H, W) mask of those of the pixels that `which` (P,) says, each with those that its ray stands for."""
         mask = np.zeros(shape, bool)
-        rows, cols = self.rows[which], self.cols[which]
-        for down in range(-((self.step - 1) // 2), self.step // 2 + 1):
-            for right in range(-((self.step - 1) // 2), self.step // 2 + 1):
-                mask[np.clip(rows + down, 0, shape[0] - 1), np.clip(cols + right, 0, shape[1] - 1)] = True
+        paint(self.rows, self.cols, which, (self.step - 1) // 2, self.step // 2, mask)
         return mask
+
+    def of_rays(self, most: int) -> SurfaceComparison:
+        """The comparison by about so many rays, spread over the same region; of one on every pixel."""
+        step = ray_step(self.region, most)
+        if step == 1:
+            return self
+        at = np.flatnonzero(((self.rows - self.region[1]) % step == 0) & ((self.cols - self.region[0]) % step == 0))
+        hits = self.hits
+        return SurfaceComparison(
+            self.rows[at],
+            self.cols[at],
+            RayHits(hits.depth[at], hits.face[at], hits.barycentric[at], hits.normals[at]),
+            self.behind[at],
+            self.tolerance[at],
+            self.region,
+            step,
+            self.camera,
+        )
 
     def box(self) -> Float:
         """(4,) box (x_min, y_min, x_max, y_max) in pixels around what agrees, which must be something."""
@@ -99,13 +120,19 @@ def compare_surface(
             sampled finely. None: all that the object covers.
         region: half-open pixel box (x0, y0, x1, y1) within the image to look at; by default all that the object covers.
     """
-    x0, y0, x1, y1 = region or raycaster.region(pose, frame.intrinsics)
-    step = 1 if max_rays is None else max(1, int(np.ceil(np.sqrt((x1 - x0) * (y1 - y0) / max_rays))))
-    rows, cols, hits = raycaster.cast_grid(pose, frame.intrinsics, (x0, y0, x1, y1), step)
+    region = region or raycaster.region(pose, frame.intrinsics)
+    step = 1 if max_rays is None else ray_step(region, max_rays)
+    rows, cols, hits = raycaster.cast_grid(pose, frame.intrinsics, region, step)
     camera = frame.intrinsics.pinhole
     behind = np.empty(len(rows))
     depth = np.ascontiguousarray(frame.depth, np.float32)
     measure_behind(depth, camera, rows, cols, hits.depth, hits.normals, behind)
     sigma = noise.sigma(hits.depth.astype(np.float64))
     tolerance = np.hypot(config.noise_sigmas * sigma, config.shape_tolerance * diameter)
-    return SurfaceComparison(rows, cols, hits, behind, tolerance, step, camera, x1 > x0 and y1 > y0)
+    return SurfaceComparison(rows, cols, hits, behind, tolerance, region, step, camera)
+
+
+def ray_step(region: tuple[int, int, int, int], most: int) -> int:
+    """Pixels from one ray to the next where about `most` are spread over a half-open box (x0, y0, x1, y1)."""
+    x0, y0, x1, y1 = region
+    return max(1, math.ceil(math.sqrt((x1 - x0) * (y1 - y0) / most)))

@@ -16,9 +16,10 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, transform_points
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
 from .color_comparison import color_features
-from .covariance import depth_covariance
+from .depth_tracking import DepthTracker
 from .icp import IcpRefiner
 from .scoring import Verifier
 
@@ -79,5 +80,6 @@ def _fit(config: PoseConfig, objects: ObjectSet, model: ObjectModel) -> None:
     icp.refine(model.obj_id, points, pose[None])
     verifier.verify(verifier.view(frame, depth > 0), model.obj_id, pose)
     color_features(frame.color, raycaster.mesh, verifier.compare(frame, model.obj_id, pose))  # also without colours
-    reach, noise = icp.last_distance(model.obj_id), verifier.noise(frame)
-    depth_covariance(config.covariance, model, surface, points, pose, noise, float(len(rows)), reach)
+    DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier).track(
+        frame, model.obj_id, pose, 1e-6 * np.eye(6), 0.0
+    )

@@ -23,13 +23,15 @@ import numpy as np
 from block_scenes import LAMP, STEPS, moved, random_pose, render, write_objects
 from pose_tracking.objects import rasterizing
 from pose_tracking.pose.config import CovarianceConfig, PoseConfig
-from pose_tracking.pose.fitting import comparison_kernels, covariance_kernels, icp_kernels
+from pose_tracking.pose.fitting import comparison_kernels, covariance_kernels, depth_tracking_kernels, icp_kernels
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.fitting.covariance import depth_covariance
+from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner, object_points
 from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.pose.fitting.warm_up import kernels_compiled
 
-modules = rasterizing, comparison_kernels, covariance_kernels, icp_kernels
+modules = rasterizing, comparison_kernels, covariance_kernels, depth_tracking_kernels, icp_kernels
 
 def compiled():
     return {(module.__name__, name): len(each.signatures)
@@ -50,6 +52,8 @@ for obj_id in (STEPS, LAMP):
     assert verifier.verify(verifier.view(frame, mask), obj_id, found).score > 0.3
     surface, noise = icp.surface(obj_id), verifier.noise(frame)
     depth_covariance(config.covariance, objects[obj_id], surface, points, found, noise, 900.0, 0.01, facing=0.1)
+    tracker = DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier)
+    assert not isinstance(tracker.track(frame, obj_id, moved(pose, 5, 0.004, rng), 1e-6 * np.eye(6), 0.3), str)
 assert compiled() == before
 """
 
