@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.rotations import rotation_vectors
 
 from .pose_sample import PoseSample
 
@@ -75,4 +75,4 @@ def _along(quiet: Float, away: Float, samples: Float, least: float) -> Float:
 def _turns(reference: PoseSample, samples: Sequence[PoseSample]) -> Float:
     """(N, 3) rotation vectors from a sample to others, along the fixed axes."""
     rotations = np.array([s.pose[:3, :3] for s in samples])
-    return np.asarray(Rotation.from_matrix(rotations @ reference.pose[:3, :3].T).as_rotvec())
+    return rotation_vectors(rotations @ reference.pose[:3, :3].T)

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import block_rotation, nearest_equivalent
 from pose_tracking.core.results import TrackedObject
+from pose_tracking.core.rotations import rotation_vectors
 from pose_tracking.objects import ObjectModel
 
 
@@ -80,7 +80,7 @@ def turns_from(a: PoseSample, others: Sequence[PoseSample]) -> tuple[Float, Floa
     A turn that the poses do not tell, as that of a bottle about its axis, has few.
     """
     rotations = np.array([o.pose[:3, :3] for o in others])
-    rotvecs = Rotation.from_matrix(rotations @ a.pose[:3, :3].T).as_rotvec()
+    rotvecs = rotation_vectors(rotations @ a.pose[:3, :3].T)
     # The floor keeps an overconfident covariance from making turns of noise: 1 degree.
     floor = np.eye(3) * np.radians(1.0) ** 2
     spreads = np.array([o.covariance[3:, 3:] for o in others]) + a.covariance[3:, 3:] + floor

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.rotations import rotation_vectors
 
 
 def squared_length(residual: Float, covariance: Float) -> Float:
@@ -30,4 +30,4 @@ def pairs_within(
 def pose_residual(poses: Float, predicted: Float) -> Float:
     """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
     turn = poses[:, :3, :3] @ np.swapaxes(predicted[:, :3, :3], 1, 2)
-    return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], Rotation.from_matrix(turn).as_rotvec()], axis=1)
+    return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], rotation_vectors(turn)], axis=1)

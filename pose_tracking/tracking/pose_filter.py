@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.geometry import block_rotation, make_transform, nearest_equivalent
+from pose_tracking.core.rotations import rotation_matrices
 
 from .config import TrackingConfig
 from .mahalanobis import pairs_within, pose_residual, squared_length
@@ -91,7 +91,7 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
         return
     velocity = np.array([f.velocity for f in filters])
     position = np.array([f.position for f in filters]) + velocity[:, :3] * dt
-    turn = Rotation.from_rotvec(velocity[:, 3:] * dt).as_matrix()
+    turn = rotation_matrices(velocity[:, 3:] * dt)
     rotation = turn @ np.array([f.rotation for f in filters])
     covariance = np.array([f.covariance for f in filters])
     cross, rates = covariance[:, :6, 6:], covariance[:, 6:, 6:]
@@ -217,7 +217,7 @@ def update(
     corrected = (corrected + np.swapaxes(corrected, 1, 2)) / 2
     velocity = velocity + correction[:, 6:]
     position = predicted[:, :3, 3] + correction[:, :3]
-    rotation = Rotation.from_rotvec(correction[:, 3:6]).as_matrix() @ predicted[:, :3, :3]
+    rotation = rotation_matrices(correction[:, 3:6]) @ predicted[:, :3, :3]
     used = ~outside | again
     for i in np.flatnonzero(again).tolist():
         position[i], rotation[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform, nearest_equivalent
+from pose_tracking.core.rotations import rotation_matrices
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 
 # Unit direction and a point of an axis, object frame.
@@ -75,7 +76,7 @@ class UnseenTurn:
         relative = np.swapaxes(self.predicted[:, :3, :3], 1, 2) @ poses[self.rows, :3, :3]
         quaternion = Rotation.from_matrix(relative).as_quat()
         twist = 2 * np.arctan2(quaternion[:, :3] @ direction, quaternion[:, 3])
-        back = Rotation.from_rotvec(-twist[:, None] * direction).as_matrix()
+        back = rotation_matrices(-twist[:, None] * direction)
         poses[self.rows] = poses[self.rows] @ make_transform(back, point - back @ point)
         return poses
 

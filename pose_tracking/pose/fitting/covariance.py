@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Bool, Float, valid_depth
 from pose_tracking.core.depth_noise import DepthNoise
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import nearest_equivalent, view_rotation
+from pose_tracking.core.rotations import rotation_vectors
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
@@ -138,7 +138,7 @@ def hypotheses_covariance(
     aligned = nearest_equivalent(poses, poses[0], model.symmetries)
     delta = np.zeros((len(poses), 6))
     delta[:, :3] = aligned[:, :3, 3] - poses[0, :3, 3]
-    delta[:, 3:] = Rotation.from_matrix(aligned[:, :3, :3] @ poses[0, :3, :3].T).as_rotvec()
+    delta[:, 3:] = rotation_vectors(aligned[:, :3, :3] @ poses[0, :3, :3].T)
     weights = np.maximum(np.asarray(confidences, float), 1e-6)
     spread = (delta * weights[:, None]).T @ delta / weights.sum()
     typical = np.array([config.network_position * model.diameter] * 3 + [config.network_rotation] * 3)
