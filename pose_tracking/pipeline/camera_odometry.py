@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float, Float32, UInt8, valid_depth
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, transform_points
+from pose_tracking.core.rotations import rotation_vectors
 from pose_tracking.tracking.camera_motion import MeasuredMotion
 
 from .depth_alignment import DepthSurface, align
 
-SIDE = 640  # pixels of the longer side that corners are looked for in; larger images are reduced
+SIDE = 640  # pixels of the longer side that corners are followed in; larger images are reduced
 CORNERS, QUALITY, APART = 300, 0.0005, 12  # how many at most, OpenCV's quality level, pixels from one to the next
 # Pixels of the longer side in which they are looked for, and found better than in all: the noise of single pixels has
 # no corners there. It takes a tenth of the time.
@@ -41,45 +41,64 @@ RIM = 5  # pixels around missing depth whose corners mix what lies on the two si
 
 
 class CameraOdometry:
-    """Remembers the last frame and says how the camera has moved since."""
+    """Remembers the last two frames and says how the camera has moved between them."""
 
     def __init__(self) -> None:
         self._before: RGBDFrame | None = None
-        self._surface: DepthSurface | None = None  # of that frame
+        self._frame: RGBDFrame | None = None
+        # Of either, made where it is asked for.
+        self._surface_before: DepthSurface | None = None
+        self._surface: DepthSurface | None = None
+        self._grey_before: dict[float, UInt8] = {}
+        self._grey: dict[float, UInt8] = {}
 
-    def skip(self, frame: RGBDFrame) -> None:
-        """Remember a frame of which the motion is not asked for."""
-        self._before, self._surface = frame, None
+    def take(self, frame: RGBDFrame) -> bool:
+        """A frame has come; returns whether it is a new one.
 
-    def motion(self, frame: RGBDFrame, boxes: Float) -> MeasuredMotion | None:
-        """Motion of the camera from the frame before to this one.
+        A driver that pairs each picture with the latest depth may deliver that twice: poses come from the depth, and
+        such a frame is left out.
+        """
+        last = self._frame
+        if last is not None and last.depth.size and np.array_equal(last.depth, frame.depth):
+            return False
+        self._before, self._frame = self._frame, frame
+        self._surface_before, self._surface = self._surface, None
+        self._grey_before, self._grey = self._grey, {}
+        return True
+
+    def motion(self, boxes: Float, rough: bool = False) -> MeasuredMotion | None:
+        """Motion of the camera between the last two frames.
 
         Args:
-            frame: the new frame.
-            boxes: (T, 4) boxes (x_min, y_min, x_max, y_max) in pixels of the frame before that may have moved.
+            boxes: (T, 4) boxes (x_min, y_min, x_max, y_max) in pixels of the former frame that may have moved.
+            rough: whether half of the picture's resolution does: it takes half of the time, and is some tenths of a
+                millimetre off where the objects are.
 
         Returns:
             the motion; None where the frames do not tell it, and where the camera seems to be at rest.
         """
-        before = self._before
-        # A driver that pairs each picture with the latest depth may deliver that twice: poses come from the depth.
-        if before is not None and np.array_equal(before.depth, frame.depth):
+        before, frame = self._before, self._frame
+        if before is None or frame is None or before.intrinsics != frame.intrinsics:
             return None
-        self._before, surface, self._surface = frame, self._surface, None
-        if before is None or before.intrinsics != frame.intrinsics:
-            return None
-        scale = min(1.0, SIDE / max(frame.depth.shape))
-        old, new = (_grey(image, scale) for image in (before.color, frame.color))
+        longer, reduced = max(frame.depth.shape), 2 if rough else 1
+        scale = min(1.0, SIDE / longer) / reduced
+        old, new = self._grey_of(before, self._grey_before, scale), self._grey_of(frame, self._grey, scale)
         usable = _usable(before, boxes, old.shape, scale)
         # New ones in each frame: those that are followed from frame to frame drift.
-        corners, ends = _followed(old, new, _corners(old, usable))
-        seen = _rigid_motion(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5, MOVED / scale)
+        corners, ends = _followed(old, new, _corners(old, usable, LOOKED_FOR_IN // reduced))
+        most_off = MOVED * max(1.0, longer / SIDE)
+        seen = _rigid_motion(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5, most_off)
         if seen is None:
             return None
-        motion, points, spread = seen
-        at_rest = (DepthSurface(before) if surface is None else surface).where(usable)
-        self._surface = DepthSurface(frame)
-        return _on_depth(at_rest, self._surface, frame, motion, points, spread)
+        self._surface_before = self._surface_before or DepthSurface(before)
+        self._surface = self._surface or DepthSurface(frame)
+        return _on_depth(self._surface_before.where(usable), self._surface, frame, *seen)
+
+    @staticmethod
+    def _grey_of(frame: RGBDFrame, known: dict[float, UInt8], scale: float) -> UInt8:
+        if scale not in known:
+            known[scale] = _grey(frame.color, scale)
+        return known[scale]
 
 
 def _on_depth(
@@ -97,7 +116,7 @@ def _on_depth(
     """
     ends = transform_points(motion, points)
     centre = ends.mean(axis=0)
-    turn = Rotation.from_matrix(motion[:3, :3]).as_rotvec()
+    turn = rotation_vectors(motion[:3, :3])
     way = np.concatenate([centre - points.mean(axis=0), turn])
     size = np.repeat([np.linalg.norm(way[:3]), np.linalg.norm(turn)], 3)
     picture = np.linalg.inv(_information(frame, ends, centre, spread))
@@ -150,9 +169,9 @@ def _usable(frame: RGBDFrame, boxes: Float, shape: tuple[int, ...], scale: float
     return np.asarray(mask)
 
 
-def _corners(image: UInt8, usable: UInt8) -> Float32:
-    """(P, 1, 2) corners of the usable part of an image, pixels."""
-    step = max(1, round(max(image.shape) / LOOKED_FOR_IN))
+def _corners(image: UInt8, usable: UInt8, side: int) -> Float32:
+    """(P, 1, 2) corners of the usable part of an image, pixels; looked for in one of about `side` pixels."""
+    step = max(1, round(max(image.shape) / side))
     height, width = image.shape[0] // step * step, image.shape[1] // step * step
     small = cv2.resize(image[:height, :width], (width // step, height // step), interpolation=cv2.INTER_AREA)
     # Where the pixel that is kept is usable, so are its neighbours, or nearly: the rims are wider.

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Float, valid_depth
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import make_transform, transform_points
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.rotations import rotation_matrices
+
+from .alignment_kernels import average_cells, look_under, normals_of_cells, sum_alignment
 
 CELLS = 80  # along the longer side of the image
 ALL = 0.999  # share of a cell that must have depth
@@ -56,17 +58,14 @@ def align(points: Float, surface: DepthSurface, motion: Float, covariance: Float
     """
     prior = np.linalg.inv(covariance)
     total, information = np.zeros(6), prior
+    of_points, pull = np.empty((6, 6)), np.empty(6)
     for _ in range(ITERATIONS):
-        found = surface.under(transform_points(_shifted(motion, total, centre), points))
-        if found is None:
+        rows = surface.under(points, _shifted(motion, total, centre))
+        if rows is None:
             return None
-        at, normals, residuals = found
-        spread = max(1.4826 * float(np.median(np.abs(residuals))), LEAST_SPREAD)
-        weights = np.clip(1 - (residuals / (TUKEY * spread)) ** 2, 0, None) ** 2 / (spread**2 * SHARED)
-        jacobian = np.concatenate([normals, np.cross(at - centre, normals)], axis=1)
-        weighted = (jacobian * weights[:, None]).T
-        information = weighted @ jacobian + prior
-        total = total - np.linalg.solve(information, weighted @ residuals + prior @ total)
+        sum_alignment(rows, centre, LEAST_SPREAD, TUKEY, SHARED, of_points, pull)
+        information = of_points + prior
+        total = total - np.linalg.solve(information, pull + prior @ total)
     return Alignment(_shifted(motion, total, centre), np.linalg.inv(information))
 
 
@@ -81,30 +80,15 @@ class DepthSurface:
     def __init__(self, frame: RGBDFrame) -> None:
         self.size = height, width = frame.depth.shape
         self.cell = max(1, min(round(max(height, width) / CELLS), min(height, width) // 8))
-        self.intrinsics = frame.intrinsics
-        size = (width // self.cell, height // self.cell)
-        whole = frame.depth[: size[1] * self.cell, : size[0] * self.cell]
-        valid = valid_depth(whole)
-        depth = cv2.resize(np.where(valid, whole, 0), size, interpolation=cv2.INTER_AREA).astype(np.float64)
-        depth[cv2.resize(valid.astype(np.float32), size, interpolation=cv2.INTER_AREA) < ALL] = np.nan
-        rows, cols = ((np.mgrid[: size[1], : size[0]] + 0.5) * self.cell - 0.5).reshape(2, -1)
-        self.points = frame.intrinsics.backproject_pixels(rows, cols, depth.ravel()).reshape(*depth.shape, 3)
+        self._camera = frame.intrinsics.pinhole
+        averaged = np.empty((height // self.cell, width // self.cell))
+        average_cells(np.ascontiguousarray(frame.depth, np.float32), self.cell, ALL, averaged)
+        rows, cols = ((np.mgrid[: averaged.shape[0], : averaged.shape[1]] + 0.5) * self.cell - 0.5).reshape(2, -1)
+        points = frame.intrinsics.backproject_pixels(rows, cols, averaged.ravel())
+        self.points = points.reshape(*averaged.shape, 3)
         # (h, w, 4): normal and depth, NaN where not known.
-        self._surface = np.full((*depth.shape, 4), np.nan, np.float32)
-        inner = (slice(APART, -APART), slice(APART, -APART))
-        across = self.points[APART:-APART, 2 * APART :] - self.points[APART:-APART, : -2 * APART]
-        down = self.points[2 * APART :, APART:-APART] - self.points[: -2 * APART, APART:-APART]
-        normals = np.cross(across, down)
-        middle = depth[inner]
-        with np.errstate(invalid="ignore"):
-            normals /= np.linalg.norm(normals, axis=2, keepdims=True)
-            bent = np.maximum(
-                np.abs(depth[APART:-APART, 2 * APART :] + depth[APART:-APART, : -2 * APART] - 2 * middle),
-                np.abs(depth[2 * APART :, APART:-APART] + depth[: -2 * APART, APART:-APART] - 2 * middle),
-            )
-            steep = np.maximum(np.abs(across[..., 2]), np.abs(down[..., 2]))
-            flat = (bent < BENT * middle) & (steep < STEEP * middle)
-        self._surface[inner] = np.where(flat[..., None], np.dstack([normals, middle]), np.nan)
+        self._surface = np.empty((*averaged.shape, 4))
+        normals_of_cells(self.points, APART, BENT, STEEP, self._surface)
         self.known = np.isfinite(self._surface[..., 3])
 
     def where(self, usable: NDArray[np.uint8]) -> Float:
@@ -116,31 +100,29 @@ class DepthSurface:
         )
         return self.points[self.known & (usable[np.ix_(rows, cols)] > 0)]
 
-    def under(self, points: Float) -> tuple[Float, Float, Float] | None:
-        """Of (P, 3) points those before or behind the surface, its normals there, and how far they are off (m).
-
-        Normals and distances are the shorter the farther away. None where they are too few.
+    def under(self, points: Float, motion: Float) -> Float | None:
+        """What lies before or behind (P, 3) points after a (4, 4) motion; None where that is known of too few.
 
         Normal and depth are interpolated alike: with those of the nearest cell, whose noise is in both, all points are
         drawn to the middles of cells, that is to where they were before.
+
+        Returns:
+            (K, 7) of those of which it is known: their places and the normals there, and the depth of the surface.
         """
-        if len(points) < FEWEST:
-            return None
-        where = ((self.intrinsics.project(points) + 0.5) / self.cell - 0.5).astype(np.float32)
-        where = np.clip(np.nan_to_num(where, nan=-9.0), -9.0, 1e4)
-        at = cv2.remap(
-            self._surface, where[:, None, 0], where[:, None, 1], cv2.INTER_LINEAR, borderValue=(np.nan,) * 4
-        )[:, 0].astype(np.float64)
-        seen = np.isfinite(at).all(axis=1)
-        if seen.sum() < FEWEST:
-            return None
-        points, normals, depth = points[seen], at[seen, :3], at[seen, 3]
-        # The noise of depth grows with its square at least: what is twice as far counts by a quarter.
-        normals = normals * np.minimum(1.0, (np.median(depth) / depth) ** 2)[:, None]
-        return points, normals, (normals * points).sum(1) * (1 - depth / points[:, 2])
+        rows = np.empty((len(points), 7))
+        count = look_under(points, motion, self._surface, self._camera, float(self.cell), rows)
+        return rows[:count] if count >= FEWEST else None
 
 
 def _shifted(motion: Float, change: Float, centre: Float) -> Float:
     """(4, 4) motion after a (6,) change: metres at the (3,) centre, and a rotation vector about it."""
-    turn = Rotation.from_rotvec(change[3:]).as_matrix()
+    turn = rotation_matrices(change[3:])
     return np.asarray(make_transform(turn, centre + change[:3] - turn @ centre) @ motion)
+
+
+def compile_kernels() -> None:
+    """Compile what `align` needs, or read it from disk, before the first frame does."""
+    camera = CameraIntrinsics.of_view(96, 96, 60.0)
+    shape = camera.height, camera.width
+    surface = DepthSurface(RGBDFrame(np.zeros((*shape, 3), np.uint8), np.ones(shape, np.float32), camera))
+    align(surface.where(np.ones(shape, np.uint8)), surface, np.eye(4), np.eye(6), np.array([0.0, 0.0, 1.0]))

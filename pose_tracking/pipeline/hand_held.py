@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, transform_points
+from pose_tracking.core.rotations import rotation_matrices, rotation_vectors
 from pose_tracking.tracking.camera_motion import MeasuredMotion
 from pose_tracking.tracking.track import Track
 
@@ -23,6 +23,7 @@ from .camera_odometry import CameraOdometry
 # motions of a camera held by hand are, and 2 of 400 of renders whose camera sways smoothly.
 JERK = 0.0015
 FAR = 0.005  # the same where no motion is known before: about what ICP reaches
+SURELY_STEADY = 0.5  # parts of these by which a rough motion is off where a thorough look finds no jerk either
 
 
 class HandHeld:
@@ -36,21 +37,23 @@ class HandHeld:
         self.detected = False
         self._before: tuple[Float, float] | None = None
 
-    def add(self, measured: MeasuredMotion | None, seconds: float, places: Float) -> None:
-        """Take in a motion; None where it is not known.
+    def add(self, motion: Float, seconds: float, places: Float) -> None:
+        """Take in a motion that is known.
 
         Args:
-            measured: the motion.
+            motion: (4, 4) ``T_new_old``.
             seconds: it took, more than 0.
             places: (T, 3) of the objects in the old frame, metres; at least one.
         """
-        if measured is None:
-            return
-        before, self._before = self._before, (measured.motion, seconds)
+        self.detected |= self.jerk(motion, seconds, places) > 1.0
+        self._before = motion, seconds
+
+    def jerk(self, motion: Float, seconds: float, places: Float) -> float:
+        """How large a jerk a motion would be, in parts of the least that counts as one; see `add`."""
+        before = self._before
         steady = np.eye(4) if before is None else _part(before[0], seconds / before[1])
-        apart = transform_points(measured.motion, places) - transform_points(steady, places)
-        off = float(np.median(np.linalg.norm(apart, axis=1)))
-        self.detected |= off > (FAR if before is None else JERK)
+        apart = transform_points(motion, places) - transform_points(steady, places)
+        return float(np.median(np.linalg.norm(apart, axis=1))) / (FAR if before is None else JERK)
 
 
 class HandHeldCamera:
@@ -70,20 +73,25 @@ class HandHeldCamera:
         """
         posed = [track for track in tracks if track.pose is not None]
         if not posed or frame.camera_pose is not None or not frame.has_depth:
-            self.skip(frame)
+            self._odometry.take(frame)
+            self._stamp_ns = frame.stamp_ns
+            return None
+        if not self._odometry.take(frame):
             return None
         seconds, self._stamp_ns = (frame.stamp_ns - self._stamp_ns) * 1e-9, frame.stamp_ns
-        measured = self._odometry.motion(frame, np.array([t.box for t in posed]))
-        self._jerks.add(measured, seconds, np.array([t.pose[:3, 3] for t in posed if t.pose is not None]))
+        boxes = np.array([t.box for t in posed])
+        if self._jerks.detected:
+            return self._odometry.motion(boxes)
+        measured = self._odometry.motion(boxes, rough=True)
+        places = np.array([t.pose[:3, 3] for t in posed if t.pose is not None])
+        if measured is not None and self._jerks.jerk(measured.motion, seconds, places) > SURELY_STEADY:
+            measured = self._odometry.motion(boxes)
+        if measured is not None:
+            self._jerks.add(measured.motion, seconds, places)
         return measured if self._jerks.detected else None
-
-    def skip(self, frame: RGBDFrame) -> None:
-        """Take note of a frame in which nothing is to be measured."""
-        self._odometry.skip(frame)
-        self._stamp_ns = frame.stamp_ns
 
 
 def _part(motion: Float, share: float) -> Float:
     """(4, 4) motion that goes on for `share` of its time."""
-    turn = Rotation.from_matrix(motion[:3, :3]).as_rotvec() * share
-    return make_transform(Rotation.from_rotvec(turn).as_matrix(), motion[:3, 3] * share)
+    turn = rotation_vectors(motion[:3, :3]) * share
+    return make_transform(rotation_matrices(turn), motion[:3, 3] * share)

@@ -15,6 +15,7 @@ from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.segmentation import gating
 from pose_tracking.tracking import Association, Tracker
 
+from .depth_alignment import compile_kernels
 from .detecting import Detecting, Gate
 from .detector_thread import DetectorRun, DetectorThread
 from .frame_report import FrameReport
@@ -89,6 +90,8 @@ class PoseTracker:
         self._camera = HandHeldCamera()
         self._events = EventDetector(bundle.objects)
         self._watchers = build_watchers(bundle, stages.device)
+        if self.config.camera_odometry:
+            compile_kernels()
 
     @property
     def engines(self) -> dict[str, str]:

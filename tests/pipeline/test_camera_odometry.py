@@ -39,10 +39,14 @@ def wall(motion: np.ndarray, camera: CameraIntrinsics = CAMERA, textured: bool =
     return RGBDFrame(color, depth.astype(np.float32), camera)
 
 
-def measured_between(first: RGBDFrame, second: RGBDFrame, boxes: np.ndarray = NO_BOXES) -> MeasuredMotion | None:
+def measured_between(
+    first: RGBDFrame, second: RGBDFrame, boxes: np.ndarray = NO_BOXES, rough: bool = False
+) -> MeasuredMotion | None:
     odometry = CameraOdometry()
-    assert odometry.motion(first, boxes) is None
-    return odometry.motion(second, boxes)
+    assert odometry.take(first)
+    assert odometry.motion(boxes) is None
+    assert odometry.take(second)
+    return odometry.motion(boxes, rough)
 
 
 def moved_between(first: RGBDFrame, second: RGBDFrame, boxes: np.ndarray = NO_BOXES) -> np.ndarray | None:
@@ -115,19 +119,21 @@ def test_a_picture_that_does_not_tell_gives_no_motion(case: str) -> None:
 def test_depth_that_is_delivered_twice_is_that_of_one_moment() -> None:
     odometry = CameraOdometry()
     before, between, after = wall(np.eye(4)), wall(JERK), wall(JERK @ JERK)
-    assert odometry.motion(before, NO_BOXES) is None
-    assert odometry.motion(replace(between, depth=before.depth.copy()), NO_BOXES) is None
-    moved = odometry.motion(after, NO_BOXES)
+    assert odometry.take(before)
+    assert not odometry.take(replace(between, depth=before.depth.copy()))
+    assert odometry.motion(NO_BOXES) is None
+    assert odometry.take(after)
+    moved = odometry.motion(NO_BOXES)
     assert moved is not None
     assert_motion(moved.motion, JERK @ JERK)
 
 
-def test_a_frame_that_was_skipped_is_the_one_before() -> None:
-    odometry = CameraOdometry()
-    odometry.skip(wall(np.eye(4)))
-    moved = odometry.motion(wall(JERK), NO_BOXES)
-    assert moved is not None
-    assert_motion(moved.motion, JERK)
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.2])
+def test_a_rough_motion_is_nearly_the_same(share: float) -> None:
+    before, after = noisy(wall(np.eye(4)), 0.001, 0), noisy(wall(part_of(JERK, share)), 0.001, 1)
+    rough = measured_between(before, after, rough=True)
+    assert rough is not None
+    assert off(rough.motion, part_of(JERK, share)) < 0.0005
 
 
 @pytest.mark.parametrize("share", [0.6, 1.0, 1.3])
