@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float
-from pose_tracking.core.rotations import rotation_vectors
 
-from .pose_sample import PoseSample
+from .pose_sample import PoseSample, displacements
 
 _FEWEST = 3  # samples at rest that say how much the poses tremble there
 _SIGMAS = 3.0  # of that tremble, beyond which a sample departs
@@ -51,9 +50,10 @@ def _departs(quiet: Sequence[PoseSample], away: PoseSample, samples: Sequence[Po
 
     Only the way and the turn in its direction count: noise has three of each.
     """
-    ways = _along(np.array([s.centre for s in quiet]), away.centre, np.array([s.centre for s in samples]), _WAY)
-    turned = [_turns(quiet[len(quiet) // 2], group) for group in (quiet, [away], samples)]
-    turns = _along(turned[0], turned[1][0], turned[2], _TURN)
+    middle = quiet[len(quiet) // 2]
+    groups = [displacements(middle, group) for group in (quiet, [away], samples)]
+    ways = _along(groups[0].centres, groups[1].centres[0], groups[2].centres, _WAY)
+    turns = _along(groups[0].turns, groups[1].turns[0], groups[2].turns, _TURN)
     return np.asarray(np.maximum(ways, turns) > 1)
 
 
@@ -70,9 +70,3 @@ def _along(quiet: Float, away: Float, samples: Float, least: float) -> Float:
     trembles = (quiet - middle) @ direction
     sigma = 1.4826 * float(np.median(np.abs(trembles - np.median(trembles))))
     return np.asarray((samples - middle) @ direction / max(least, _SIGMAS * sigma))
-
-
-def _turns(reference: PoseSample, samples: Sequence[PoseSample]) -> Float:
-    """(N, 3) rotation vectors from a sample to others, along the fixed axes."""
-    rotations = np.array([s.pose[:3, :3] for s in samples])
-    return rotation_vectors(rotations @ reference.pose[:3, :3].T)

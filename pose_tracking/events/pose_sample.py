@@ -8,12 +8,16 @@ from functools import cached_property
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.geometry import block_rotation, nearest_equivalent
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.core.rotations import rotation_vectors
 from pose_tracking.objects import ObjectModel
+
+# Standard deviation (rad) from which an angle counts as unknown, and what is left of it where it is taken out.
+_UNKNOWN, _LEFT = np.radians(12.0), np.radians(1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +28,7 @@ class PoseSample:
         stamp_ns: of the frame.
         pose: (4, 4) ``T_fixed_object``, metres.
         centre: (3,) middle of its bounding box in the fixed frame: the origin of a CAD file may lie anywhere.
-        covariance: (6, 6) of (x, y, z, rx, ry, rz) along the fixed axes (m^2, rad^2).
+        covariance: (6, 6) of that middle and the rotation (x, y, z, rx, ry, rz) along the fixed axes (m^2, rad^2).
         confidence: of the pose, 0 to 1.
     """
 
@@ -41,8 +45,15 @@ class PoseSample:
 
     @cached_property
     def position_sigma(self) -> float:
-        """Standard deviation (m) along the direction in which the position is known worst."""
-        return float(np.sqrt(max(np.linalg.eigvalsh(self.covariance[:3, :3])[-1], 0.0)))
+        """Standard deviation (m) along the direction in which the position is known worst.
+
+        What a turn that nobody knows does to it is left out.
+        """
+        known, (unknown, axes, variances) = self.covariance[:3, :3], least_known(self.covariance[None, 3:, 3:])
+        if unknown[0]:
+            moved = self.covariance[:3, 3:] @ axes[0]
+            known = known - np.outer(moved, moved) / variances[0]
+        return float(np.sqrt(max(np.linalg.eigvalsh(known)[-1], 0.0)))
 
     @classmethod
     def of(
@@ -64,8 +75,11 @@ class PoseSample:
         if before is not None:
             pose = nearest_equivalent(pose, before.pose, model.symmetries)
         turn = block_rotation(camera_pose[:3, :3])
-        centre = pose[:3, :3] @ middle_of(model) + pose[:3, 3]
-        return cls(stamp_ns, pose, centre, turn @ estimate.covariance @ turn.T, estimate.confidence)
+        arm = pose[:3, :3] @ middle_of(model)
+        moved = np.eye(6)
+        moved[:3, 3:] = np.cross(np.eye(3), arm).T  # a turn r moves the middle by r x arm
+        turn = moved @ turn
+        return cls(stamp_ns, pose, arm + pose[:3, 3], turn @ estimate.covariance @ turn.T, estimate.confidence)
 
 
 def middle_of(model: ObjectModel) -> Float:
@@ -74,18 +88,70 @@ def middle_of(model: ObjectModel) -> Float:
     return middle if np.isfinite(middle).all() else np.zeros(3)
 
 
-def turns_from(a: PoseSample, others: Sequence[PoseSample]) -> tuple[Float, Float]:
-    """How far (N,) (rad) poses are turned against one, and how many standard deviations (N,) that is.
+@dataclass(frozen=True, eq=False)
+class Displacements:
+    """How samples lie against one of the same object; see `displacements`.
 
-    A turn that the poses do not tell, as that of a bottle about its axis, has few.
+    Attributes:
+        centres: (N, 3) where the middles are, metres.
+        turns: (N, 3) rotation vectors, along the fixed axes, rad.
+        turn_covariances: (N, 3, 3) of these.
     """
-    rotations = np.array([o.pose[:3, :3] for o in others])
-    rotvecs = rotation_vectors(rotations @ a.pose[:3, :3].T)
+
+    centres: Float
+    turns: Float
+    turn_covariances: Float
+
+    @property
+    def turn_sigmas(self) -> Float:
+        """(N,) how many standard deviations the turns are."""
+        whitened = np.linalg.solve(self.turn_covariances, self.turns[..., None])[..., 0]
+        return np.asarray(np.sqrt((self.turns * whitened).sum(1)))
+
+
+def displacements(reference: PoseSample, samples: Sequence[PoseSample]) -> Displacements:
+    """How N samples lie against `reference`, without any turn that nobody knows.
+
+    Where the poses say that the angle about an axis is unknown, as that of a mug whose handle is hidden, a turn about it
+    is no motion, but another guess. It is taken back, with what it does to the middle, which may be off the axis; what
+    is left is as sure as the poses are otherwise.
+    """
+    rotations = np.array([s.pose[:3, :3] for s in samples]) @ reference.pose[:3, :3].T
+    centres = np.array([s.centre for s in samples])
     # The floor keeps an overconfident covariance from making turns of noise: 1 degree.
-    floor = np.eye(3) * np.radians(1.0) ** 2
-    spreads = np.array([o.covariance[3:, 3:] for o in others]) + a.covariance[3:, 3:] + floor
-    whitened = np.linalg.solve(spreads, rotvecs[..., None])[..., 0]
-    return np.linalg.norm(rotvecs, axis=1), np.sqrt((rotvecs * whitened).sum(1))
+    spreads = np.array([s.covariance[3:, 3:] for s in samples]) + reference.covariance[3:, 3:]
+    spreads += np.radians(1.0) ** 2 * np.eye(3)
+    unknown, axes, variances = least_known(spreads)
+    for i in np.flatnonzero(unknown).tolist():
+        axis = axes[i]
+        quaternion = Rotation.from_matrix(rotations[i]).as_quat()
+        twist = 2 * np.arctan2(quaternion[:3] @ axis, quaternion[3])
+        back = Rotation.from_rotvec(-twist * axis).as_matrix()
+        centres[i] += (back - np.eye(3)) @ _arm(reference, samples[i], rotations[i], axis)
+        rotations[i] = back @ rotations[i]
+        # A little of its variance stays, so that what is left can be inverted.
+        turn = spreads[i] @ axis / variances[i]
+        spreads[i] -= (variances[i] - _LEFT**2) * np.outer(turn, turn)
+    return Displacements(centres, rotation_vectors(rotations), spreads)
+
+
+def least_known(covariances: Float) -> tuple[Bool, Float, Float]:
+    """Of (N, 3, 3) covariances of rotations (N,) whether any angle is unknown, (N, 3) the axis about which it is known
+    least, and (N,) its variance, rad^2.
+    """
+    values, vectors = np.linalg.eigh(covariances)
+    return values[:, -1] > _UNKNOWN**2, vectors[:, :, -1], values[:, -1]
+
+
+def _arm(reference: PoseSample, sample: PoseSample, rotation: Float, axis: Float) -> Float:
+    """(3,) from an axis about which the turn of a sample is unknown to its middle, by the pose that knows it less."""
+    arms, variances = [], []
+    for each in (reference, sample):
+        along = each.covariance[:, 3:] @ axis
+        variances.append(float(along[3:] @ axis))
+        # With the turn the middle moves by axis x arm.
+        arms.append(np.cross(along[:3], axis) / max(variances[-1], 1e-12))
+    return np.asarray(arms[1] if variances[1] >= variances[0] else rotation @ arms[0])
 
 
 def tilt_between(a: PoseSample, b: PoseSample, up: Float) -> float:

@@ -12,14 +12,15 @@ from pose_tracking.core.arrays import Float
 
 from .boundaries import first_at_rest, last_at_rest
 from .config import EventConfig
-from .pose_sample import PoseSample, turns_from
+from .pose_sample import PoseSample, displacements
 
 # Within this share of the way that is motion an object counts as where it rested.
 NEAR = 0.5
 # Samples that the mean of a place of rest is made of: one that drifts with a camera's pose follows it slowly.
 MEMORY = 50
-# Largest turn (deg) from one frame to the next that a thing makes in its place: beyond, the estimate flips.
-FLIP = 60.0
+# Largest turn from one frame to the next that a thing makes in its place, in degrees, and in degrees a second: what
+# rests needs time to turn fast. Beyond, the estimate flips.
+FLIP, FLIP_RATE = 60.0, 500.0
 # Seconds and samples, the more of both, that are kept of a rest: the beginning of a motion is looked for among them.
 _RECENT, _FEWEST_RECENT = 1.0, 8
 
@@ -47,7 +48,8 @@ class Rest:
     def keep(self, sample: PoseSample) -> None:
         """Seen there once more."""
         self.count = min(self.count + 1, MEMORY)
-        self.centre = self.centre + (sample.centre - self.centre) / self.count
+        seen = displacements(self.sample, [sample]).centres[0]
+        self.centre = self.centre + (seen - self.centre) / self.count
         self.last_ns = sample.stamp_ns
         self.recent.append(sample)
         while len(self.recent) > _FEWEST_RECENT and sample.seconds - self.recent[0].seconds > _RECENT:
@@ -60,10 +62,11 @@ class Rest:
 
 def distance_shares(rest: Rest, samples: Sequence[PoseSample], config: EventConfig) -> Float:
     """(N,) way or turn from a place of rest, the larger of both in units of what counts as motion: from 1 it moves."""
-    ways = np.linalg.norm(np.array([s.centre for s in samples]) - rest.centre, axis=1)
+    seen = displacements(rest.sample, samples)
+    ways = np.linalg.norm(seen.centres - rest.centre, axis=1)
     smallest = np.maximum(config.move_distance, config.sigmas * np.array([s.position_sigma for s in samples]))
-    angles, sigmas = turns_from(rest.sample, samples)
-    turns = np.minimum(angles / np.radians(config.move_angle), sigmas / config.sigmas)
+    angles = np.linalg.norm(seen.turns, axis=1)
+    turns = np.minimum(angles / np.radians(config.move_angle), seen.turn_sigmas / config.sigmas)
     return np.asarray(np.maximum(ways / smallest, turns))
 
 
@@ -73,11 +76,20 @@ def distance_share(rest: Rest, sample: PoseSample, config: EventConfig) -> float
 
 
 def is_flip(rest: Rest, away: Sequence[PoseSample], config: EventConfig) -> bool:
-    """Whether what has left a place of rest did so by a turn alone and at once, as wrong rotations do."""
-    first = away[0]
-    if float(np.linalg.norm(first.centre - rest.centre)) > config.move_distance:
+    """Whether what has left a place of rest did so by a turn alone and at once, as wrong rotations do.
+
+    Args:
+        rest: the place.
+        away: the samples since, in the order of time.
+        config: the options.
+    """
+    centres = displacements(rest.sample, away).centres
+    if float(np.linalg.norm(centres - rest.centre, axis=1).max()) > config.move_distance:
         return False
-    return float(turns_from(rest.sample, [first])[0][0]) > np.radians(FLIP)
+    before = rest.recent[-1] if rest.recent else rest.sample
+    angle = float(np.linalg.norm(displacements(before, away[:1]).turns[0]))
+    fastest = max(config.move_angle, FLIP_RATE * (away[0].seconds - before.seconds))
+    return angle > np.radians(min(FLIP, fastest))
 
 
 def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
@@ -96,12 +108,13 @@ def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
     if start < 0 or last.seconds - samples[start].seconds < config.rest_seconds - 1e-6:
         return None
     window = samples[start:]
-    centre = np.median([s.centre for s in window], axis=0)
     middle = window[len(window) // 2]
+    centres = displacements(middle, window).centres
+    centre = np.median(centres, axis=0)
     rest = Rest(middle, centre, window[0].stamp_ns, last.stamp_ns, window[0].stamp_ns, len(window))
     shares = distance_shares(rest, window, config)
     # A slow slide is no rest, though each of its poses is near the middle one.
-    halves = np.array_split(np.array([s.centre for s in window]), 2)
+    halves = np.array_split(centres, 2)
     slides = np.linalg.norm(halves[1].mean(0) - halves[0].mean(0)) > NEAR * config.move_distance
     if slides or shares.max() > NEAR:
         return None
