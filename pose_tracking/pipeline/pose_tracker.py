@@ -22,7 +22,7 @@ from .frame_report import FrameReport
 from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
-from .selection import check_given, credible_beginnings
+from .selection import check_given, credible_beginnings, drop_unsure
 from .stages import build_stages
 from .telling import tell_events
 
@@ -197,7 +197,7 @@ class PoseTracker:
         report.started_at_tracks = sum(d.pose is not None and d.pose.origin == "track" for d in report.detections)
         with report.timed("tracking"):
             association = self.tracker.associate(detections)
-            association = credible_beginnings(association, self.objects, begin_confidence, report)
+            association = credible_beginnings(association, self.objects, begin_confidence)
         if report.segmented:
             self._detecting.tracked(association.matches)
         recovery = self._recover(frame, association, report, run)
@@ -205,6 +205,7 @@ class PoseTracker:
         clear = recovery.in_clear_view if run is None else recovery.in_clear_view & run.in_clear_view
         with report.timed("tracking"):
             tracked = self.tracker.commit(association, recovery.found, clear)
+            drop_unsure(association.unsure, tracked, report)
             tell_events(self._events, self._watchers, self.config.events, frame, tracked, report)
         is_new = any(thing.age_frames == 0 for thing in tracked)
         self._schedule.frame_done(report.segmented and run is None, lost=recovery.needs_detector, new=is_new)

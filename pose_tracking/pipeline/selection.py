@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pose_tracking.bundles.pipeline_config import PipelineConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.results import Detection, Instances, PoseEstimate
+from pose_tracking.core.results import Detection, Instances, PoseEstimate, TrackedObject
 from pose_tracking.core.workers import map_at_once
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
@@ -106,21 +106,30 @@ def distinct_detections(
     return [detections[i] for i in chosen], [seen[i] for i in chosen]
 
 
-def credible_beginnings(association: Association, objects: ObjectSet, least: float, report: FrameReport) -> Association:
-    """Without the detections that continue no track and whose pose confidence is below `least`.
+def credible_beginnings(association: Association, objects: ObjectSet, least: float) -> Association:
+    """The detections that continue no track and whose pose confidence is below `least` set apart, as `unsure`.
 
-    They may continue a track, which says that there is something; alone they are more likely than not of nothing. Those
-    dropped are counted in `report`, and no longer among its detections. Without meshes nothing has checked the poses.
+    They may continue a track, which says that there is something; alone they are more likely than not of nothing.
+    Without meshes nothing has checked the poses.
     """
     new = association.unmatched_detections
-    believed = [d for d in new if d.pose is None or not objects.has_meshes or d.pose.confidence >= least]
-    if len(believed) == len(new):
+    unsure = [d for d in new if d.pose is not None and objects.has_meshes and d.pose.confidence < least]
+    if not unsure:
         return association
-    dropped = [d for d in new if not any(d is kept for kept in believed)]
+    believed = [d for d in new if not any(d is each for each in unsure)]
+    return replace(association, unmatched_detections=believed, unsure=unsure)
+
+
+def drop_unsure(unsure: Sequence[Detection], tracked: Sequence[TrackedObject], report: FrameReport) -> None:
+    """Count those detections of `unsure` that have continued no track, and leave them out of the report's."""
+    # A track that knows its object's size keeps a detection with another pose, but with its box.
+    used = [thing.detection.box for thing in tracked if thing.detection is not None]
+    dropped = [d for d in unsure if not any(d.box is box for box in used)]
+    if not dropped:
+        return
     report.rejected["begin_confidence"] += len(dropped)
     report.rejected_detections += dropped
     report.detections = [d for d in report.detections if not any(d is each for each in dropped)]
-    return replace(association, unmatched_detections=believed)
 
 
 def with_visible_part(detection: Detection, frame: RGBDFrame, depth_tracker: DepthTracker) -> Detection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,16 +31,19 @@ class Association:
         unmatched_tracks: the live tracks that no detection continues.
         unmatched_detections: the detections that continue no track, in the order in which they begin new ones.
         searched: whether anything was looked for in the frame; if not, no track counts as missed.
+        unsure: detections that continue no track and are too unsure to begin one; a track of which all else is lost
+            may go on with one (see `sudden`).
     """
 
     matches: list[tuple[Track, Detection]]
     unmatched_tracks: list[Track]
     unmatched_detections: list[Detection]
     searched: bool = True
+    unsure: list[Detection] = field(default_factory=list)
 
     @property
     def detections(self) -> list[Detection]:
-        """All detections of the frame: those of `matches`, then the others."""
+        """The detections of the frame that are believed: those of `matches`, then the others."""
         return [detection for _, detection in self.matches] + self.unmatched_detections
 
 

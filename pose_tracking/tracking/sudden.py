@@ -24,21 +24,23 @@ _SIGMAS = 3.0
 
 
 def sudden_moves(
-    missing: Sequence[Track], new: Sequence[Detection], config: TrackingConfig
+    missing: Sequence[Track], new: Sequence[Detection], config: TrackingConfig, unsure: Sequence[Detection] = ()
 ) -> list[tuple[Track, Detection]]:
     """The tracks that are suddenly elsewhere, and the detections that they are.
 
     Args:
         missing: confirmed or not, predicted for the frame and not found in it.
         new: the detections that continue no track.
+        unsure: others that are not sure enough to begin a track; looked at where there is none of a class in `new`.
+            What blurs as it falls is detected like that.
         config: `sudden_acceleration`; with box motion alone nothing says how far a thing is.
     """
     pairs: list[tuple[Track, Detection]] = []
     if config.motion == "box" or config.sudden_acceleration == 0:
         return pairs
-    for obj_id in sorted({d.obj_id for d in new}):
+    for obj_id in sorted({d.obj_id for d in (*new, *unsure)}):
         tracks = [t for t in missing if t.obj_id == obj_id and t.is_confirmed]
-        found = [d for d in new if d.obj_id == obj_id]
+        found = [d for d in new if d.obj_id == obj_id] or [d for d in unsure if d.obj_id == obj_id]
         if len(tracks) == len(found) == 1 and _can_be(tracks[0], found[0], config):
             pairs.append((tracks[0], found[0]))
     return pairs

@@ -154,7 +154,7 @@ class Tracker:
         self._update(found, recovered=True)
         seen = {t.track_id for t, _ in found}
         missing = [t for t in association.unmatched_tracks if t.track_id not in seen]
-        moved = sudden.sudden_moves(missing, association.unmatched_detections, self.config)
+        moved = sudden.sudden_moves(missing, association.unmatched_detections, self.config, association.unsure)
         for each, detection in moved:
             sudden.move(each, detection)
         self._update(moved)

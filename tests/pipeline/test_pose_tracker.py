@@ -53,6 +53,7 @@ class FixedEstimator:
 
     def __init__(self, confidences: dict[int, float | None]) -> None:
         self.confidences = confidences
+        self.down: dict[int, float] = {}  # metres by object
 
     def estimate(
         self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
@@ -60,7 +61,7 @@ class FixedEstimator:
         out: list[PoseEstimate | None] = []
         for obj_id in instances.obj_ids.tolist():
             confidence = self.confidences[obj_id]
-            pose = make_transform(np.eye(3), [0.1 * obj_id, 0, 0.6])
+            pose = make_transform(np.eye(3), [0.1 * obj_id, self.down.get(obj_id, 0.0), 0.6])
             out.append(None if confidence is None else PoseEstimate(pose, confidence, np.eye(6) * 1e-4))
         return out
 
@@ -165,6 +166,18 @@ def test_an_unsure_detection_continues_a_track_but_begins_none() -> None:
     estimator.confidences = {1: 0.4, 4: 0.4}
     assert [(t.obj_id, t.hits, t.is_observed) for t in tracker.update(frame(1.2))] == [(1, 3, True), (4, 2, True)]
     assert not tracker.report.rejected
+
+
+def test_an_unsure_detection_goes_on_with_what_falls() -> None:
+    estimator = FixedEstimator({1: 0.9, 4: 0.9})
+    bundle = ModelBundle.load("demo", require_weights=False)
+    tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=estimator)
+    for k in range(10):
+        tracker.update(frame(1 + 0.1 * k))
+    estimator.confidences, estimator.down = {1: 0.4, 4: 0.9}, {1: 0.12}
+    assert [(t.track_id, t.obj_id, t.is_observed) for t in tracker.update(frame(2.0))] == [(1, 1, True), (2, 4, True)]
+    assert not tracker.report.rejected
+    assert len(tracker.report.detections) == 2
 
 
 def test_detections_of_ones_own_begin_tracks_however_unsure() -> None:

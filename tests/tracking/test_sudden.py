@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pose_scenario import at, detect
@@ -76,3 +78,36 @@ def test_what_cannot_be_it_is_another(config, way, seconds):
     objects = tracker.update([far], 0.9 + seconds)
 
     assert len(objects) == 2
+
+
+def _seen_unsurely(tracker, unsure, sure=(), stamp=1.0):
+    tracker.predict(stamp)
+    association = tracker.associate([*sure, *unsure])
+    left = [d for d in association.unmatched_detections if not any(d is each for each in unsure)]
+    return tracker.commit(replace(association, unmatched_detections=left, unsure=list(unsure)))
+
+
+def _below(way):
+    found = detect(at(0.0, y=way))
+    found.box = found.box + np.array([0, 300, 0, 300])  # far from where it was expected in the picture, too
+    return found
+
+
+def test_what_falls_and_is_detected_too_unsurely_to_begin_a_track_goes_on():
+    objects = _seen_unsurely(_resting(at(0.0)), [_below(0.08)])
+
+    assert [(o.track_id, o.is_observed) for o in objects] == [(1, True)]
+
+
+def test_an_unsure_detection_that_it_cannot_be_begins_nothing():
+    objects = _seen_unsurely(_resting(at(0.0)), [_below(0.6)])
+
+    assert [(o.track_id, o.is_observed) for o in objects] == [(1, False)]
+
+
+def test_a_sure_detection_goes_before_an_unsure_one():
+    sure = _below(0.08)
+    objects = _seen_unsurely(_resting(at(0.0)), [_below(-0.08)], [sure])
+
+    assert [o.track_id for o in objects] == [1]
+    assert objects[0].detection is sure
