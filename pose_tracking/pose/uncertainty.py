@@ -6,6 +6,7 @@ from pose_tracking.core.arrays import Float
 
 from .attempts import Checked
 from .config import CovarianceConfig
+from .fitting.ambiguous_turn import ambiguous_turn
 from .fitting.covariance import depth_covariance, own_readings
 from .fitting.icp import IcpRefiner
 from .fitting.scoring import InstanceView, Verifier
@@ -31,14 +32,18 @@ def covariance_on_depth(
         best: the pose.
     """
     noise = verifier.noise(view.frame)
-    return depth_covariance(
+    model, surface = icp.objects[obj_id], icp.surface(obj_id)
+    distance = icp.last_distance(obj_id, noise.excess(best.pose[2, 3]))
+    covariance, systematic = depth_covariance(
         config,
-        icp.objects[obj_id],
-        icp.surface(obj_id),
+        model,
+        surface,
         points,
         best.pose,
         noise=noise,
         visible_px=own_readings(config, view.frame, view.core, best.check.features["visible_px"]),
-        max_distance=icp.last_distance(obj_id, noise.excess(best.pose[2, 3])),
+        max_distance=distance,
         confidence=best.score,
     )
+    open_turn = ambiguous_turn(verifier, view, model, surface, points, best.pose, best.check, distance)
+    return covariance + open_turn, systematic

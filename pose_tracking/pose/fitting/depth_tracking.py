@@ -18,6 +18,7 @@ from pose_tracking.core.results import PoseEstimate
 from pose_tracking.pose.config import CovarianceConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
+from .ambiguous_turn import ambiguous_turn
 from .covariance import depth_covariance, own_readings
 from .depth_tracking_kernels import mean_distance, measured_near, share_in_view
 from .icp import IcpRefiner
@@ -214,20 +215,25 @@ class DepthTracker:
             return None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = after.painted(~after.hidden, frame.depth.shape)
-        check = self.verifier.verify(self.verifier.view(frame, claimed, after.region), obj_id, pose, after)
-        noise = self.verifier.noise(frame)
+        view = self.verifier.view(frame, claimed, after.region)
+        check = self.verifier.verify(view, obj_id, pose, after)
+        noise, surface = self.verifier.noise(frame), self.icp.surface(obj_id)
+        distance = self.icp.last_distance(obj_id, noise.excess(pose[2, 3]))
         covariance, systematic = depth_covariance(
             self.covariance,
             model,
-            self.icp.surface(obj_id),
+            surface,
             points,
             pose,
             noise=noise,
             visible_px=own_readings(self.covariance, frame, claimed, visible_px),
-            max_distance=self.icp.last_distance(obj_id, noise.excess(pose[2, 3])),
+            max_distance=distance,
             confidence=check.score,
             outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,
             facing=_FACING,
+        )
+        covariance = covariance + ambiguous_turn(
+            self.verifier, view, model, surface, points, pose, check, distance, _FACING
         )
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
         return DepthTrackedPose(estimate, visible_mask(after, frame.depth.shape), after.box())

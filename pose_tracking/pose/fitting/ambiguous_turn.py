@@ -1,0 +1,114 @@
+"""The turn that a frame does not tell of an object which has no symmetry: that of a mug whose handle is hidden.
+
+How the residuals curve around a pose says how far noise may have moved it, not what other poses fit as well: a body of
+revolution slips in its own surface, and facets and samples of a mesh still hold it in place a little. So where the
+surface that was fitted can slip about an axis, the object is turned about it, a good deal, and compared with the frame
+anew; what is hidden then stays hidden, or comes to light where there is nothing. The confidences, as odds, weigh the
+turns, and their second moment is the variance of the angle.
+
+Slippable motions from the normals: Gelfand and Guibas, Shape Segmentation Using Local Slippage Analysis (SGP 2004).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
+from pose_tracking.objects import ObjectModel
+
+from .scoring import InstanceView, Verification, Verifier
+from .surface_samples import ObjectSurface
+
+_FEWEST = 12  # points that tell whether a surface slips
+# Mean way (rms) along its normals, in 0.4 diameters, by which a turn of one radian moves a surface which slips. The
+# body of a mug has 0.035.
+_SLIPS = 0.08
+# Share of a slippable motion that must be a turn: what slides along a plane is the outline's to hold.
+_TURNS = 0.5
+# Angles (deg) that are tried to either side, and the width of the circle that each stands for.
+_ANGLES, _WIDTHS, _OWN_WIDTH = (20.0, 40.0, 80.0), (20.0, 30.0, 60.0), 20.0
+_IMPOSSIBLE = 0.02  # odds, as a share of the pose's own, below which nothing farther is tried
+
+
+def ambiguous_turn(
+    verifier: Verifier,
+    view: InstanceView,
+    model: ObjectModel,
+    surface: ObjectSurface,
+    points: Float,
+    pose: Float,
+    check: Verification,
+    max_distance: float,
+    facing: float = 0.0,
+) -> Float:
+    """(6, 6) covariance, in the convention of `covariance`, of the turn that the frame leaves open; 0 where none.
+
+    Args:
+        verifier: compares posed objects with the frame.
+        view: the frame and the instance.
+        model: the object.
+        surface: its surface samples.
+        points: (P, 3) measured points in the camera frame that the pose was fitted to, metres.
+        pose: (4, 4) ``T_camera_object``.
+        check: what the frame says of it.
+        max_distance: metres; points farther from the surface are not the object's.
+        facing: that of the fit, see `IcpRefiner.refine`.
+    """
+    if check.score <= 0 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
+        return np.zeros((6, 6))  # the turn about a declared axis is free as it is
+    axis = _slips_about(model, surface, points, pose, max_distance, facing)
+    if axis is None:
+        return np.zeros((6, 6))
+    direction, point = axis
+    variance = _variance(verifier, view, model.obj_id, pose, axis, check.score)
+    turn = np.concatenate([np.cross(direction, pose[:3, 3] - point), direction])
+    return np.asarray(min(variance, UNKNOWN_ANGLE) * np.outer(turn, turn))
+
+
+def _slips_about(
+    model: ObjectModel, surface: ObjectSurface, points: Float, pose: Float, max_distance: float, facing: float
+) -> tuple[Float, Float] | None:
+    """Unit direction and a point (camera frame) of the axis about which the fitted surface slips, or None."""
+    pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
+    match, samples, normals = surface.grid.nearest(points, pose, max_distance, facing)
+    match = match[match >= 0]
+    if len(match) < _FEWEST:
+        return None
+    # Of the samples, not of the points: noise beside a normal looks like a lever.
+    places, normals = samples[match] @ pose[:3, :3].T, normals[match] @ pose[:3, :3].T
+    middle, lever = places.mean(0), 0.4 * model.diameter
+    jacobian = np.concatenate([normals, np.cross(places - middle, normals) / lever], axis=1)
+    values, vectors = np.linalg.eigh(jacobian.T @ jacobian / len(jacobian))
+    way, turn = vectors[:3, 0], vectors[3:, 0]
+    size = float(np.linalg.norm(turn))
+    if values[0] > (_SLIPS * size) ** 2 or size < _TURNS:
+        return None
+    direction = turn / size
+    return direction, pose[:3, 3] + middle + np.cross(direction, way * lever / size)
+
+
+def _variance(
+    verifier: Verifier, view: InstanceView, obj_id: int, pose: Float, axis: tuple[Float, Float], score: float
+) -> float:
+    """Second moment (rad^2) of the turns (camera frame) about an axis that the frame leaves possible beside a pose."""
+    direction, point = axis
+    own = _odds(score)
+    total, moment = _OWN_WIDTH, 0.0
+    for side in (-1.0, 1.0):
+        for angle, width in zip(_ANGLES, _WIDTHS, strict=True):
+            turn = Rotation.from_rotvec(side * np.radians(angle) * direction).as_matrix()
+            turned = make_transform(turn, point - turn @ point) @ pose
+            share = min(_odds(verifier.verify(view, obj_id, turned).score) / own, 1.0)
+            if share < _IMPOSSIBLE:
+                break
+            total += width * share
+            moment += width * share * np.radians(angle) ** 2
+    return moment / total
+
+
+def _odds(score: float) -> float:
+    score = float(np.clip(score, 1e-9, 1 - 1e-9))
+    return score / (1 - score)

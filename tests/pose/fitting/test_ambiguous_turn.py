@@ -1,0 +1,122 @@
+"""The turn that a frame leaves open: that of a mug whose handle is hidden, and of nothing that its shape holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import open3d as o3d
+import pytest
+from block_scenes import CAMERA, LAMP, POST, STEPS, _mesh, meshes, random_pose, write_objects
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.geometry import make_transform
+from pose_tracking.objects import Mesh, ObjectModel, ObjectSet
+from pose_tracking.objects.mesh import diameter, save_mesh
+from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
+from pose_tracking.pose.fitting.ambiguous_turn import ambiguous_turn
+from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
+from pose_tracking.pose.fitting.icp import IcpRefiner, object_points
+from pose_tracking.pose.fitting.scoring import Verifier
+
+MUG = 9
+RED = (0.8, 0.2, 0.2)
+
+
+def _mug() -> Mesh:
+    handle = o3d.geometry.TriangleMesh.create_box(0.03, 0.012, 0.06).translate((0.035, -0.006, -0.03))
+    return _mesh(
+        [(o3d.geometry.TriangleMesh.create_cylinder(0.04, 0.1, 60, 8), RED), (handle.subdivide_midpoint(2), RED)]
+    )
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectSet:
+    folder = tmp_path_factory.mktemp("objects")
+    return ObjectSet(dict(write_objects(folder).items()) | {MUG: _model(folder, _mug())})
+
+
+def _model(folder: Path, mesh: Mesh) -> ObjectModel:
+    path = folder / "mug.ply"
+    save_mesh(mesh, path)
+    low, high = mesh.vertices.min(0).astype(float), mesh.vertices.max(0).astype(float)
+    return ObjectModel(MUG, "mug", diameter(mesh.vertices), low, high - low, np.eye(4)[None], path)
+
+
+def _seen(mesh: Mesh, pose: NDArray[np.float64], seed: int = 0) -> tuple[RGBDFrame, NDArray[np.bool_]]:
+    """A frame of one object before a wall, and its mask."""
+    rng, shape = np.random.default_rng(seed), (CAMERA.height, CAMERA.width)
+    cols, rows = np.meshgrid(np.arange(CAMERA.width), np.arange(CAMERA.height))
+    caster = MeshRaycaster(mesh)
+    hits = caster.cast(pose, CAMERA, np.stack([cols.ravel(), rows.ravel()], 1))
+    depth = hits.depth.reshape(shape).astype(float)
+    mask = depth > 0
+    color = np.full((*shape, 3), 110.0)
+    color[mask] = (caster.colors(hits) * (0.45 + 0.45 * np.abs(hits.normals[:, 2:]))).reshape(*shape, 3)[mask]
+    depth = np.where(mask, depth, 1.1) + rng.normal(0, 0.001, shape)
+    return RGBDFrame(np.clip(color, 0, 255).astype(np.uint8), depth.astype(np.float32), CAMERA), mask
+
+
+def _mug_pose(handle: float) -> NDArray[np.float64]:
+    """A mug seen from 25 degrees above, its handle `handle` degrees from the direction away from the camera."""
+    upright = Rotation.from_euler("x", -(90 + 25), degrees=True) * Rotation.from_euler("z", handle - 90, degrees=True)
+    return make_transform(upright.as_matrix(), [0.02, 0.01, 0.7])
+
+
+def _open_turn(objects: ObjectSet, obj_id: int, mesh: Mesh, pose: NDArray[np.float64]) -> NDArray[np.float64]:
+    config = PoseConfig()
+    icp, verifier = IcpRefiner(config.icp, objects), Verifier(config.verification, objects)
+    frame, mask = _seen(mesh, pose)
+    model, view = objects[obj_id], verifier.view(frame, mask)
+    points = object_points(frame, mask, model.diameter, config.icp)
+    check = verifier.verify(view, obj_id, pose)
+    return ambiguous_turn(verifier, view, model, icp.surface(obj_id), points, pose, check, 0.01)
+
+
+@pytest.mark.parametrize("handle", [-25, 0, 25])
+def test_a_mug_whose_handle_is_hidden_may_be_turned_about_its_axis(objects: ObjectSet, handle: float) -> None:
+    pose = _mug_pose(handle)
+
+    covariance = _open_turn(objects, MUG, _mug(), pose)
+
+    axis = pose[:3, 2]
+    assert np.degrees(np.sqrt(axis @ covariance[3:, 3:] @ axis)) > 15
+    # About the axis of its body: a point there stays where it is, which the origin does not.
+    arm = pose[:3, :3] @ np.array([-0.0125, 0, 0])  # the handle moves the middle of the box that far off it
+    moved = np.concatenate([np.eye(3), np.cross(np.eye(3), arm).T], axis=1)
+    assert np.sqrt(np.linalg.eigvalsh(moved @ covariance @ moved.T)[-1]) < 0.002
+    assert np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]) > 0.003
+
+
+@pytest.mark.parametrize("handle", [90, -90, 180])
+def test_a_handle_in_view_holds_it(objects: ObjectSet, handle: float) -> None:
+    assert not _open_turn(objects, MUG, _mug(), _mug_pose(handle)).any()
+
+
+@pytest.mark.parametrize("obj_id", [STEPS, LAMP, POST])
+def test_what_its_shape_holds_or_a_declared_symmetry_frees_is_left_alone(objects: ObjectSet, obj_id: int) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(8):
+        pose = random_pose(rng)
+        covariance = _open_turn(objects, obj_id, meshes()[obj_id], pose)
+        assert np.degrees(np.sqrt(np.linalg.eigvalsh(covariance[3:, 3:])[-1])) < 5
+
+
+def test_a_pose_found_on_the_depth_says_so(objects: ObjectSet) -> None:
+    config = PoseConfig()
+    icp, verifier = IcpRefiner(config.icp, objects), Verifier(config.verification, objects)
+    tracker = DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier)
+    sigmas = []
+    for handle in (10.0, 90.0):
+        pose = _mug_pose(handle)
+        frame, _ = _seen(_mug(), pose)
+        found = tracker.track(frame, MUG, pose, np.diag([1e-5] * 3 + [1e-3] * 3), 0.1)
+        assert isinstance(found, DepthTrackedPose), found
+        axis = pose[:3, 2]
+        sigmas.append(np.degrees(np.sqrt(axis @ found.estimate.noise[3:, 3:] @ axis)))
+    assert sigmas[0] > 15
+    assert sigmas[1] < 5
