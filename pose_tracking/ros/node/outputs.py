@@ -88,6 +88,8 @@ class Outputs:
 
     def close(self) -> None:
         """Take the publishers down."""
+        if not self._crops.close():
+            self._warn("what describes crops did not end in time")
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers = {}

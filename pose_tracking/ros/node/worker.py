@@ -21,6 +21,7 @@ class LatestWorker(Generic[T]):
         on_error: called with what `process` or an action raised; the thread goes on with the next one.
         look_ahead: called with an item that waits for its turn, in the thread that calls `put` or in the worker's own;
             whether work on it has begun. What it raises goes to `on_error`.
+        name: of the thread.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class LatestWorker(Generic[T]):
         on_replaced: Callable[[T], None],
         on_error: Callable[[Exception], None],
         look_ahead: Callable[[T], bool] | None = None,
+        name: str = "inference",
     ) -> None:
         self._process = process
         self._on_replaced = on_replaced
@@ -40,7 +42,7 @@ class LatestWorker(Generic[T]):
         self._busy = False
         self._actions: list[Callable[[], None]] = []
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> None:
