@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
@@ -10,6 +11,7 @@ from pose_tracking.core.errors import ConfigError, PoseTrackingError
 from .batch import Outcome, Work
 from .jobs import IngestJob
 
+_CONNECT_SECONDS = 10.0
 _AHEAD = 2  # jobs for each place to run one: none waits, and few results do
 
 
@@ -29,6 +31,8 @@ class RayEngine:
     def __init__(self, address: str | None, workers: int | None, retries: int, cpus: int, gpus: int) -> None:
         # Before Ray is imported: it would report its use to its makers.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Where something else than Ray listens it would try 20 times for 40 s each.
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
         try:
             import ray  # noqa: F401
         except ImportError as error:
@@ -56,11 +60,11 @@ class RayEngine:
 
         import ray
 
+        _check_listening(self._address or os.environ.get("RAY_ADDRESS"))
         try:
             ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            message = str(error).strip().splitlines()[0]
-            raise ConfigError(f"--address {self._address}: no Ray cluster can be reached there ({message})") from error
+            raise _unreachable(self._address, error) from error
 
     def _run(self, jobs: Sequence[IngestJob], work: Work) -> Iterator[Outcome]:
         import ray
@@ -105,6 +109,22 @@ class RayEngine:
         if self._gpus:
             places = min(places, room.get("GPU", 0) / self._gpus)
         return max(1, int(_AHEAD * places))
+
+
+def _check_listening(address: str | None) -> None:
+    """Raise where nobody listens at ``[ray://]HOST:PORT``: Ray itself would try for a quarter of an hour."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # of this machine, or of a kind that Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str | None, error: Exception) -> ConfigError:
+    message = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ConfigError(f"--address {address}: no Ray cluster can be reached there ({message})")
 
 
 def _run_one(work: Work, job: IngestJob) -> Outcome:

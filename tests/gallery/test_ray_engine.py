@@ -23,7 +23,7 @@ from pose_tracking.gallery.stores import open_store
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 pytest.importorskip("ray")
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def node_of(cpus: int) -> dict[str, Any]:
