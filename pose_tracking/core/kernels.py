@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 
 from .cache_folder import VARIABLE, cache_folder
 
@@ -35,6 +36,15 @@ def kernel(function: Function) -> Function:
     if hasattr(compiled, "enable_caching"):  # not where NUMBA_DISABLE_JIT is set
         _keep(compiled, function)
     return compiled
+
+
+def compiling_nothing() -> AbstractContextManager[Any]:
+    """A context in which no other thread compiles a kernel, or reads one from disk: it waits until this one is left.
+
+    For what changes Python itself for a while: what Numba takes in meanwhile stays wrong until the process ends.
+    """
+    lock: AbstractContextManager[Any] = global_compiler_lock
+    return lock
 
 
 def _keep(compiled: Any, function: Callable[..., Any]) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from pose_tracking.core.kernels import compiling_nothing, kernel
 
 MODULE = """
 from pose_tracking.core.kernels import kernel
@@ -100,3 +103,17 @@ def test_kernels_run_as_python_where_numba_is_switched_off(module: Path, tmp_pat
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path}
     ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "function"
+
+
+def test_a_kernel_is_not_compiled_while_nothing_may_be() -> None:
+    @kernel
+    def tripled(x: float) -> float:
+        return 3 * x
+
+    with ThreadPoolExecutor(1) as pool:
+        with compiling_nothing():
+            compiling = pool.submit(tripled, 2.0)
+            with pytest.raises(TimeoutError):
+                compiling.result(0.5)
+            assert not tripled.signatures  # type: ignore[attr-defined]
+        assert compiling.result() == 6.0

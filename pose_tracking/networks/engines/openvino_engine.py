@@ -125,8 +125,13 @@ class OpenVinoEngine(GraphEngine):
 
 
 def converted(part: Part) -> Any:
-    """The OpenVINO model of a part, its varying dimensions free."""
-    with _untouched_root_logger():
+    """The OpenVINO model of a part, its varying dimensions free.
+
+    While it traces, OpenVINO replaces Python's own `divmod` in the whole process (seen with 2026.4).
+    """
+    from pose_tracking.core.kernels import compiling_nothing  # Numba: half a second, only where something is converted
+
+    with _untouched_root_logger(), compiling_nothing():
         graph = openvino.convert_model(WithTupleOutput(part.module), example_input=part.example)
     shapes = [
         openvino.PartialShape([-1 if d in varying else size for d, size in enumerate(tensor.shape)])

@@ -31,22 +31,11 @@ _WORTH_SAYING = 2.0  # seconds
 
 @contextmanager
 def kernels_compiled(config: PoseConfig, objects: ObjectSet) -> Iterator[None]:
-    """Compile the kernels, or read them from disk, in a thread beside what is done within; both are done at the end.
-
-    Numba was once seen not to find one of its own functions in that thread, while PyTorch traced the networks on a
-    machine with a load of 30. So what fails there is tried once more when nothing else runs.
-    """
+    """Compile the kernels, or read them from disk, in a thread beside what is done within; both are done at the end."""
     with ThreadPoolExecutor(1, thread_name_prefix="kernels") as pool:
         compiling = pool.submit(compile_kernels, config, objects)
         yield
-        error = compiling.exception()
-    if error is not None:
-        LOGGER.warning("the kernels of the pose stage did not compile (%s): trying once more", _line(error))
-        compile_kernels(config, objects)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        compiling.result()
 
 
 def compile_kernels(config: PoseConfig, objects: ObjectSet) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from block_scenes import write_objects
 
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
-from pose_tracking.pose.fitting import warm_up
 from pose_tracking.pose.fitting.warm_up import compile_kernels, kernels_compiled
 
 SCRIPT = """
@@ -84,29 +82,3 @@ def test_what_fails_beside_the_warm_up_is_not_hidden(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="of the networks"):
         fail()
-
-
-@pytest.mark.parametrize("failures", [1, 2])
-def test_what_fails_to_compile_beside_the_networks_is_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failures: int
-) -> None:
-    tries: list[str] = []
-
-    def compile_some_time(*_: object) -> None:
-        tries.append(threading.current_thread().name)
-        if len(tries) <= failures:
-            raise NotImplementedError("No definition for lowering divmod\nand more")
-
-    def build() -> None:
-        with kernels_compiled(PoseConfig(), write_objects(tmp_path)):
-            pass
-
-    monkeypatch.setattr(warm_up, "compile_kernels", compile_some_time)
-    if failures == 1:
-        build()
-        assert tries == ["kernels_0", threading.current_thread().name]
-    else:
-        with pytest.raises(NotImplementedError, match="divmod"):
-            build()
-    (said,) = caplog.messages
-    assert "(No definition for lowering divmod): trying once more" in said
