@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, UInt8
+from pose_tracking.core.arrays import Float, UInt8
 from pose_tracking.core.results import TrackedObject
-from pose_tracking.networks.clips.shape import FRAMES, SIDE, SPAN, STEP
+from pose_tracking.networks.clips.shape import FRAMES, SPAN, STEP
 
-from .masking import faded
 from .square import Square
 
 _WIDEST = 640  # pixels: larger pictures are kept at this width, a square of 112 needs no more
@@ -42,7 +41,7 @@ class CutClip:
     """A clip as the network sees it.
 
     Attributes:
-        frames: (16, 112, 112, 3) uint8.
+        frames: (16, side, side, 4) uint8: RGB, and the mask of the track as 0 and 255.
         onset_ns, end_ns: stamps of its first and last picture.
     """
 
@@ -93,8 +92,8 @@ class ClipMemory:
             if thing.is_observed:
                 self._places.setdefault(thing.track_id, {})[stamp_ns] = _place(thing, scale)
 
-    def clip(self, track_id: int) -> CutClip | str:
-        """The clip of a track that ends with the newest picture, or why there is none."""
+    def clip(self, track_id: int, side: int) -> CutClip | str:
+        """The clip of a track that ends with the newest picture, `side` pixels wide and high, or why there is none."""
         places = self._places.get(track_id, {})
         newest = self.newest_ns
         if newest is None or newest not in places:
@@ -106,11 +105,11 @@ class ClipMemory:
             return f"seen at {FRAMES - missing} of {FRAMES} times only: too few frames a second, or out of sight"
         pictures = {picture.stamp_ns: picture for picture in self._pictures}
         square = Square.around([places[stamp].box for stamp in chosen])
-        frames, masks = [], []
-        for stamp in chosen:
-            frames.append(square.cut(pictures[stamp].color, SIDE))
-            masks.append(_mask(places[stamp], square))
-        return CutClip(faded(np.stack(frames), np.stack(masks)), chosen[0], chosen[-1])
+        frames = np.empty((FRAMES, side, side, 4), np.uint8)
+        for frame, stamp in zip(frames, chosen, strict=True):
+            frame[..., :3] = square.cut(pictures[stamp].color, side)
+            frame[..., 3] = _mask(places[stamp], square, side)
+        return CutClip(frames, chosen[0], chosen[-1])
 
 
 def _chosen(stamps: np.ndarray, newest: int) -> tuple[list[int], int]:
@@ -136,10 +135,10 @@ def _place(thing: TrackedObject, scale: float) -> _Place:
     return _Place(box, mask, (round(x * scale), round(y * scale)))
 
 
-def _mask(place: _Place, square: Square) -> Bool:
-    """(112, 112) the track's pixels in the square; its box where it has no mask."""
+def _mask(place: _Place, square: Square, side: int) -> UInt8:
+    """(side, side) the track's pixels in the square, 255; its box where it has no mask."""
     mask, (x, y) = place.mask, place.corner
     if mask is None:
         x, y = int(place.box[0]), int(place.box[1])
         mask = np.ones((max(1, int(place.box[3]) - y), max(1, int(place.box[2]) - x)), np.uint8)
-    return Square(square.left - x, square.top - y, square.side).cut(mask, SIDE) > 0
+    return Square(square.left - x, square.top - y, square.side).cut(mask * np.uint8(255), side)

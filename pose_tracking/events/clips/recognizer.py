@@ -28,8 +28,13 @@ class Classifier(Protocol):
         """Names of what it tells apart."""
         ...
 
+    @property
+    def side(self) -> int:
+        """Pixels of the pictures it wants."""
+        ...
+
     def probabilities(self, clips: Sequence[UInt8]) -> Float32:
-        """(B, classes) of B clips, (16, 112, 112, 3) RGB each."""
+        """(B, classes) of B clips, (16, side, side, 4) each: RGB, and the mask of the track as 0 and 255."""
         ...
 
 
@@ -72,7 +77,7 @@ class ClipRecognizer:
         self._memory.keep(frame.stamp_ns, frame.color, list(tracked))
         self._count += 1
         due = [thing for thing in confirmed if (self._count + thing.track_id) % config.every == 0]
-        clips = {thing.track_id: self._memory.clip(thing.track_id) for thing in due}
+        clips = {thing.track_id: self._memory.clip(thing.track_id, self.classifier.side) for thing in due}
         cut = {track: clip for track, clip in clips.items() if not isinstance(clip, str)}
         said = dict(zip(cut, self.classifier.probabilities([clip.frames for clip in cut.values()]), strict=True))
         for thing in due:

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from pose_tracking.core.arrays import Float32, UInt8
 from pose_tracking.core.errors import BundleError
 from pose_tracking.networks.weights import load_weights
 
+from .inputs import network_input
 from .resnext import ResNeXt3D
+from .shape import SIDE
 from .small import SmallClipNetwork
 
 ARCHITECTURES = ("small", "resnext101")
-# Mean colour that the published networks were trained with; they do not divide by a deviation.
-MEAN = (114.7748, 107.7354, 99.4750)
 
 
 def build_network(architecture: str, classes: int) -> nn.Module:
@@ -33,10 +33,9 @@ def build_network(architecture: str, classes: int) -> nn.Module:
     raise ValueError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
 
 
-def normalised(clips: Tensor) -> Tensor:
-    """float32 (B, 3, T, H, W), the mean colour taken off, of clips (B, T, H, W, 3), 0 to 255."""
-    x = clips.movedim(-1, 1).to(torch.float32)
-    return x - torch.tensor(MEAN, device=x.device).view(1, 3, 1, 1, 1)
+def picture_side(architecture: str) -> int:
+    """Pixels of the square pictures that a network looks at."""
+    return SmallClipNetwork.SIDE if architecture == "small" else SIDE
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +76,19 @@ class ClipClassifier:
         load_weights(network, path)
         return cls(network.to(device).eval(), classes, architecture, metadata.get("trained_on", ""))
 
+    @property
+    def side(self) -> int:
+        """Pixels of the pictures it looks at."""
+        return picture_side(self.architecture)
+
     @torch.inference_mode()
     def probabilities(self, clips: UInt8 | Sequence[UInt8]) -> Float32:
-        """(B, classes) of clips (B, 16, 112, 112, 3), RGB, as they are shown to it in training."""
+        """(B, classes) of clips (B, 16, side, side, 4): RGB, and the mask of the track as 0 and 255."""
         batch = np.ascontiguousarray(clips, np.uint8)
         if not len(batch):
             return np.zeros((0, len(self.classes)), np.float32)
         device = next(self.network.parameters()).device
-        logits = self.network(normalised(torch.from_numpy(batch).to(device)))
+        logits = self.network(network_input(batch, self.architecture).to(device))
         return np.asarray(logits.softmax(1).cpu().numpy())
 
     def metadata(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from .timing import clip_times
 
 SECONDS = 24.0
 _FINENESS = 160  # pixels of the map of the shadows: those of a clip's picture span about as much
-_STILL = 2  # clips of things at rest of each sequence
+_STILL = 0.5  # chance of each body for a clip of it at rest: else they would be most of all clips
 
 
 def thing_clips(objects: ObjectSet, seed: int) -> Iterator[Clip]:
@@ -56,12 +56,11 @@ def _windows(body: ScriptedBody, rng: np.random.Generator) -> Iterator[tuple[str
             last = rng.uniform(onset + HELD, end + AFTER[kind][1])
         if SPAN < last < SECONDS:
             yield kind.value, float(last)
-    for _ in range(20):
+    for _ in range(20 if rng.random() < _STILL else 0):
         last = rng.uniform(SPAN, SECONDS)
         if all(onset > last + 0.05 or end < last - SPAN - 0.15 for _, onset, end in told):
             yield STILL, float(last)
-            if rng.random() > (_STILL - 1) / _STILL:
-                break
+            break
 
 
 def _clip(sequence: ActionsSequence, number: int, label: str, end: float, rng: np.random.Generator) -> Clip | None:

@@ -1,6 +1,7 @@
 """Changes of whole clips: add, multiply, salt and pepper, elastic, blur, flip; the same change in all 16 pictures.
 
-One of the six a clip, some of them, or all (the three modes of imgaug, Jung et al. 2020).
+One of the six a clip, some of them, or all (the three modes of imgaug, Jung et al. 2020). Colours change without the
+mask of the track, which is a clip's fourth channel; what moves pixels moves both.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import UInt8
+from pose_tracking.networks.clips.shape import SIDE
 
 MODES = ("none", "one", "some", "all")
 Change = Callable[[UInt8, np.random.Generator], UInt8]
 
 
 def augmented(frames: UInt8, mode: str, rng: np.random.Generator) -> UInt8:
-    """Pictures (T, H, W, 3) after the changes of a mode, drawn anew for each clip.
+    """Pictures (T, H, W, 4) after the changes of a mode, drawn anew for each clip.
 
     Args:
         frames: of one clip.
@@ -53,15 +55,15 @@ def salt_and_pepper(frames: UInt8, rng: np.random.Generator) -> UInt8:
     """Up to 5 % of the pixels become black or white, the same ones in all pictures: a dirty lens, a dead sensor."""
     drawn, share = rng.random(frames.shape[1:3]), rng.uniform(0, 0.05)
     out = frames.copy()
-    out[:, drawn < share / 2] = 0
-    out[:, drawn > 1 - share / 2] = 255
+    out[:, drawn < share / 2, :3] = 0
+    out[:, drawn > 1 - share / 2, :3] = 255
     return out
 
 
 def elastic(frames: UInt8, rng: np.random.Generator) -> UInt8:
-    """Pixels move by up to a few, smoothly (Simard, Steinkraus and Platt 2003)."""
+    """Pixels move by up to 4 of 112, smoothly (Simard, Steinkraus and Platt 2003)."""
     height, width = frames.shape[1:3]
-    sigma, amplitude = rng.uniform(4, 8), rng.uniform(0, 4)
+    sigma, amplitude = rng.uniform(4, 8) * height / SIDE, rng.uniform(0, 4) * height / SIDE
     shift = rng.uniform(-1, 1, (2, height, width)).astype(np.float32)
     shift = np.stack([cv2.GaussianBlur(each, (0, 0), sigma) for each in shift])
     shift *= amplitude / max(float(np.abs(shift).max()), 1e-6)
@@ -73,9 +75,14 @@ def elastic(frames: UInt8, rng: np.random.Generator) -> UInt8:
 
 
 def blur(frames: UInt8, rng: np.random.Generator) -> UInt8:
-    """Gaussian, sigma up to 1.5 pixels."""
-    sigma = rng.uniform(0, 1.5)
-    return frames if sigma < 0.2 else np.stack([cv2.GaussianBlur(f, (0, 0), sigma) for f in frames]).astype(np.uint8)
+    """Gaussian, sigma up to 1.5 pixels of 112."""
+    sigma = rng.uniform(0, 1.5) * frames.shape[1] / SIDE
+    if sigma < 0.2:
+        return frames
+    out = frames.copy()
+    for picture in out:
+        picture[..., :3] = cv2.GaussianBlur(np.ascontiguousarray(picture[..., :3]), (0, 0), sigma)
+    return out
 
 
 def flip(frames: UInt8, rng: np.random.Generator) -> UInt8:
@@ -91,7 +98,8 @@ def _colours(rng: np.random.Generator) -> int:
 
 
 def _through_table(frames: UInt8, table: np.ndarray) -> UInt8:
-    """Pictures whose values are replaced by those of a table (256, 1 or 3)."""
+    """Pictures whose colours are replaced by those of a table (256, 1 or 3)."""
     table = np.clip(np.round(table), 0, 255).astype(np.uint8)
-    table = np.broadcast_to(table, (256, 3))
-    return np.stack([table[:, c][frames[..., c]] for c in range(3)], axis=-1)
+    table = np.concatenate([np.broadcast_to(table, (256, 3)), np.arange(256, dtype=np.uint8)[:, None]], 1)
+    column = frames.reshape(-1, frames.shape[2], 4)
+    return np.asarray(cv2.LUT(column, table.reshape(1, 256, 4)), np.uint8).reshape(frames.shape)

@@ -1,4 +1,4 @@
-"""Batches of clips as the network will see them live: faded, their masks as wrong as those of a detector."""
+"""Batches of clips as the network will see them live: their masks and squares as wrong as those of a detector."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_tracking.core.arrays import Bool, UInt8
+from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.datasets.clips import ClipDataset
-from pose_tracking.events.clips.masking import faded
+from pose_tracking.networks.clips.shape import SIDE
 
 from .augmentation import augmented
 
@@ -22,11 +22,45 @@ ORDER = (
     "fell", "knocked_over", "placed", "carried", "moved", "still", "falling", "running", "walking", "standing",
 )  # fmt: skip
 
+_KEPT_BYTES = 1 << 30  # of decoded clips: reading one again takes longer than the network does
+
 
 def classes_of(labels: list[str]) -> tuple[str, ...]:
     """The different ones among labels, in the order of tables."""
     found = set(labels)
     return tuple(name for name in ORDER if name in found) + tuple(sorted(found - set(ORDER)))
+
+
+class SizedClips:
+    """The clips of a data set at the size of a network's pictures; the first GiB of them is kept in memory.
+
+    Args:
+        dataset: what to read.
+        side: of the pictures, px.
+    """
+
+    def __init__(self, dataset: ClipDataset, side: int) -> None:
+        self.dataset, self.side = dataset, side
+        self._kept: dict[int, UInt8] = {}
+        self._left = _KEPT_BYTES
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, row: int) -> UInt8:
+        """(16, side, side, 4) RGB, and the mask as 0 to 255."""
+        if row in self._kept:
+            return self._kept[row]
+        clip = self.dataset[row]
+        masks = clip.masks.astype(np.uint8)[..., None] * np.uint8(255)
+        frames = np.concatenate([clip.frames, masks], -1)
+        if self.side != SIDE:
+            size = self.side, self.side
+            frames = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames]).astype(np.uint8)
+        if frames.nbytes <= self._left:
+            self._kept[row] = frames
+            self._left -= frames.nbytes
+        return frames
 
 
 class ClipBatches:
@@ -35,55 +69,76 @@ class ClipBatches:
     Args:
         dataset: what to draw from.
         classes: names of the network's outputs.
+        side: of the pictures, px.
         size: clips of a batch.
         mode: of the augmentation.
         seed: of everything that is drawn.
+        square_error: share of its side by which the square of a clip is off, at most.
 
     Raises:
         DatasetError: a class is missing, or there are fewer clips than a batch has.
     """
 
-    def __init__(self, dataset: ClipDataset, classes: tuple[str, ...], size: int, mode: str, seed: int) -> None:
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        classes: tuple[str, ...],
+        side: int,
+        size: int,
+        mode: str,
+        seed: int,
+        square_error: float = 0.0,
+    ) -> None:
         if len(dataset) < size:
             raise DatasetError(f"{len(dataset)} clips are fewer than a batch of {size}: write more, or lower --batch")
-        self.dataset, self.size, self.mode, self.seed = dataset, size, mode, seed
+        self.size, self.mode, self.seed, self.square_error = size, mode, seed, square_error
+        self.clips = SizedClips(dataset, side)
         self.targets = torch.tensor([classes.index(label) for label in dataset.labels])
         self.counts = torch.bincount(self.targets, minlength=len(classes))
 
-    def __call__(self, first: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Clips (B, 16, 112, 112, 3) uint8 and classes (B,) of step `first` and all later ones."""
-        per_epoch = len(self.dataset) // self.size
+    def __call__(self, first: int) -> Iterator[tuple[UInt8, Tensor]]:
+        """Clips (B, 16, side, side, 4) and classes (B,) of step `first` and all later ones."""
+        per_epoch = len(self.clips) // self.size
         for step in itertools.count(first):
             epoch, place = divmod(step, per_epoch)
-            order = np.random.default_rng([self.seed, 1, epoch]).permutation(len(self.dataset))
+            order = np.random.default_rng([self.seed, 1, epoch]).permutation(len(self.clips))
             rows = order[place * self.size : (place + 1) * self.size]
             rng = np.random.default_rng([self.seed, 2, step])
             clips = [self._clip(int(row), rng) for row in rows]
-            yield torch.from_numpy(np.stack(clips)), self.targets[torch.from_numpy(rows)]
+            yield np.stack(clips), self.targets[torch.from_numpy(rows)]
 
     def _clip(self, row: int, rng: np.random.Generator) -> UInt8:
-        clip = self.dataset[row]
-        frames = faded(clip.frames, detected(clip.masks, rng))
-        return augmented(frames, self.mode, rng)
+        frames = augmented(detected(self.clips[row], rng), self.mode, rng)
+        return frames if self.square_error == 0 else shifted(frames, self.square_error, rng)
 
 
-def detected(masks: Bool, rng: np.random.Generator) -> Bool:
-    """Masks (T, H, W) as a detector would give them: a little too large or small, now and then only its box."""
-    out = masks.copy()
-    as_box = rng.random(len(masks)) < rng.choice([0.0, 0.2, 1.0], p=[0.6, 0.3, 0.1])
+def detected(frames: UInt8, rng: np.random.Generator) -> UInt8:
+    """A clip (T, H, W, 4) with masks as a detector gives them: too large or small by a little, now and then a box."""
+    out = frames.copy()
+    as_box = rng.random(len(frames)) < rng.choice([0.0, 0.2, 1.0], p=[0.6, 0.3, 0.1])
     grow, size = rng.random() < 0.5, int(rng.integers(1, 5))
+    size = max(1, round(size * frames.shape[1] / SIDE))
     kernel = np.ones((size, size), np.uint8)
-    for number, mask in enumerate(masks.astype(np.uint8)):
+    for number, mask in enumerate(np.ascontiguousarray(frames[..., 3])):
         if as_box[number]:
-            x, y, width, height = cv2.boundingRect(mask)
-            out[number, y : y + height, x : x + width] = True
+            x, y, width, height = cv2.boundingRect((mask > 127).astype(np.uint8))
+            out[number, y : y + height, x : x + width, 3] = 255
         else:
-            out[number] = (cv2.dilate if grow else cv2.erode)(mask, kernel) > 0
+            out[number, ..., 3] = (cv2.dilate if grow else cv2.erode)(mask, kernel)
     return out
 
 
-def evaluation_batches(dataset: ClipDataset, size: int = 32) -> Iterator[UInt8]:
-    """All clips in order, with their own masks, as batches (B, 16, 112, 112, 3)."""
-    for start in range(0, len(dataset), size):
-        clips = (dataset[row] for row in range(start, min(start + size, len(dataset))))
-        yield np.stack([faded(clip.frames, clip.masks) for clip in clips])
+def shifted(frames: UInt8, most: float, rng: np.random.Generator) -> UInt8:
+    """A clip (T, H, W, 4) whose square is larger or smaller, and elsewhere, by up to a share of its side."""
+    height, width = frames.shape[1:3]
+    zoom = 1 + rng.uniform(-most, most)
+    to = np.array([[zoom, 0, 0], [0, zoom, 0]])
+    middle = np.array([width - 1, height - 1]) / 2
+    to[:, 2] = middle * (1 - zoom) + rng.uniform(-most, most, 2) * (width, height) / 3
+    return np.stack([cv2.warpAffine(f, to, (width, height), flags=cv2.INTER_LINEAR) for f in frames]).astype(np.uint8)
+
+
+def evaluation_batches(clips: SizedClips, size: int = 32) -> Iterator[UInt8]:
+    """All clips in order, with their own masks, as batches (B, 16, side, side, 4)."""
+    for start in range(0, len(clips), size):
+        yield np.stack([clips[row] for row in range(start, min(start + size, len(clips)))])

@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.classification import ClassScores
 from pose_tracking.core.config import option
 from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.seeds import seed_everything
 from pose_tracking.datasets.clips import ClipDataset
-from pose_tracking.networks.clips.classifier import ARCHITECTURES, ClipClassifier, build_network, normalised
+from pose_tracking.networks.clips.classifier import ARCHITECTURES, ClipClassifier, build_network, picture_side
+from pose_tracking.networks.clips.inputs import network_input
 from pose_tracking.networks.clips.published import load_published
 from pose_tracking.training.checkpoints import save_weights
 from pose_tracking.training.loop import LoopOptions, TrainingLoop
 
 from .augmentation import MODES
-from .data import ClipBatches, classes_of, evaluation_batches
+from .data import ClipBatches, SizedClips, classes_of, evaluation_batches
 
 LOSSES = ("ce", "wce")
 SIMULATED = "trained on simulation only"
@@ -38,6 +40,7 @@ class EventTraining:
     learning_rate: float = option(2e-3, "of AdamW", range=(1e-7, 1.0))
     weight_decay: float = option(0.02, "of AdamW", range=(0.0, 1.0))
     label_smoothing: float = option(0.0, "of the targets", range=(0.0, 0.5))
+    square_error: float = option(0.15, "share of its side by which a clip's square is off, at most", range=(0.0, 0.5))
 
 
 def train_events(
@@ -82,23 +85,26 @@ def train_events(
     for name in set(held_out.labels) - set(classes):
         raise DatasetError(f"no training clip is of class {name!r}, which the held-out ones have: add some")
     seed_everything(seed)
-    network = _network(training.architecture, len(classes), start).to(device)
+    network = _network(training.architecture, len(classes), start)
+    network = network.to(device=device, memory_format=torch.channels_last_3d)  # as its input is
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     loop = TrainingLoop(network, optimizer, run_dir, loop_options, device)
     if resume:
         loop.resume()
-    batches = ClipBatches(train, classes, training.batch, training.augmentation, seed)
+    side = picture_side(training.architecture)
+    batches = ClipBatches(train, classes, side, training.batch, training.augmentation, seed, training.square_error)
+    measured = SizedClips(held_out, side)
     weights = class_weights(batches.counts) if training.loss == "wce" else None
 
-    def losses(batch: tuple[Tensor, Tensor], step: int) -> dict[str, Tensor]:
-        clips, targets = (each.to(device) for each in batch)
+    def losses(batch: tuple[UInt8, Tensor], step: int) -> dict[str, Tensor]:
+        clips, targets = network_input(batch[0], training.architecture).to(device), batch[1].to(device)
         weight = None if weights is None else weights.to(device)
-        logits = network(normalised(clips))
+        logits = network(clips)
         value = F.cross_entropy(logits, targets, weight=weight, label_smoothing=training.label_smoothing)
         return {training.loss: value, "_accuracy": (logits.argmax(1) == targets).float().mean()}
 
     def evaluate(current: nn.Module) -> dict[str, float]:
-        scores = scores_on(held_out, ClipClassifier(current, classes, training.architecture))
+        scores = scores_on(measured, ClipClassifier(current, classes, training.architecture))
         return {"accuracy": scores.accuracy, "macro_f": scores.macro_f}
 
     loop.run(batches, losses, evaluate, "macro_f")
@@ -108,7 +114,7 @@ def train_events(
     classifier = ClipClassifier(network.eval(), classes, training.architecture, SIMULATED)
     if out is not None:
         save_weights(network.state_dict(), Path(out), classifier.metadata())
-    return scores_on(held_out, classifier)
+    return scores_on(measured, classifier)
 
 
 def class_weights(counts: Tensor) -> Tensor:
@@ -116,10 +122,10 @@ def class_weights(counts: Tensor) -> Tensor:
     return counts.sum() / (len(counts) * counts.clamp(min=1).float())
 
 
-def scores_on(dataset: ClipDataset, classifier: ClipClassifier) -> ClassScores:
-    """Scores of a network on clips."""
-    said = [classifier.probabilities(batch).argmax(1) for batch in evaluation_batches(dataset)]
-    true = [classifier.classes.index(label) for label in dataset.labels]
+def scores_on(clips: SizedClips, classifier: ClipClassifier) -> ClassScores:
+    """Scores of a network on clips of the size of its pictures."""
+    said = [classifier.probabilities(batch).argmax(1) for batch in evaluation_batches(clips)]
+    true = [classifier.classes.index(label) for label in clips.dataset.labels]
     return ClassScores.of(classifier.classes, true, np.concatenate(said))
 
 

@@ -23,12 +23,13 @@ class Reader:
     """Stands in for a network: says `fell` where the bright square gets 20 rows lower in the clip, else `still`."""
 
     classes = ("fell", "still", "falling", "standing")
+    side = SIDE
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
 
     def probabilities(self, clips):
-        clips = np.asarray(clips, np.uint8).reshape(-1, FRAMES, SIDE, SIDE, 3)
+        clips = np.asarray(clips, np.uint8).reshape(-1, FRAMES, SIDE, SIDE, 4)
         self.batches.append(clips)
         out = np.full((len(clips), 4), 0.02, np.float32)
         for row, clip in zip(out, clips, strict=True):
@@ -171,21 +172,28 @@ def test_only_changes_are_told_and_people_get_labels_of_people():
     assert _run(np.arange(30) / 10, class_name="person")[1][-1] == "unknown"  # the network is sure of what it cannot be
 
 
-def test_the_clip_shows_the_track_in_full_and_the_rest_faded():
+def test_the_clip_shows_the_track_and_its_mask():
     memory = ClipMemory()
     other = (200.0, 40.0, 230.0, 70.0)
     for number in range(16):
         box = (100.0 + 3 * number, 40.0, 130.0 + 3 * number, 70.0)
         stamp = START + number * 100_000_000
         memory.keep(stamp, _frame(0, [box, other]).color, [_tracked(box, masked=number % 2 == 0)])
-    clip = memory.clip(1)
+    clip = memory.clip(1, SIDE)
     assert not isinstance(clip, str)
     first, last = clip.frames[0], clip.frames[-1]
     assert (clip.onset_ns, clip.end_ns) == (START, START + 1_500_000_000)
     bright = [np.nonzero(picture[56, :, 0] > 240)[0] for picture in (first, last)]
     assert bright[1].mean() - bright[0].mean() == pytest.approx(45 / (75 * 1.6) * SIDE, abs=3)
-    assert first.max() == 250
-    assert abs(int(first[5, 5, 0]) - (90 * 0.4 + 112 * 0.6)) <= 1
+    for picture in clip.frames:  # what is bright is the track, whether it had a mask or a box
+        differs = (picture[..., 3] > 127) != (picture[..., 0] > 170)
+        assert differs.mean() < 0.01
+    assert (first[5, 5] == [90, 90, 90, 0]).all()
+    small = memory.clip(1, 56)
+    assert not isinstance(small, str)
+    assert small.frames.shape == (16, 56, 56, 4)
+    halves = clip.frames.reshape(16, 56, 2, 56, 2, 4).mean((2, 4))
+    assert abs(halves - small.frames).mean() < 3
 
 
 def test_wide_pictures_are_kept_small_and_boxes_with_them():
@@ -196,6 +204,7 @@ def test_wide_pictures_are_kept_small_and_boxes_with_them():
     for number in range(16):
         memory.keep(START + number * 100_000_000, color, [thing])
     assert memory._pictures[0].color.shape == (360, 640, 3)
-    clip = memory.clip(1)
+    clip = memory.clip(1, SIDE)
     assert not isinstance(clip, str)
     assert (clip.frames[0][30:82, 30:82] > 240).all()
+    assert (clip.frames[0][:20, :20, 3] == 0).all()

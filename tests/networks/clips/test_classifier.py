@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from pose_tracking.core.errors import BundleError
-from pose_tracking.networks.clips.classifier import ClipClassifier, build_network, normalised
-from pose_tracking.networks.clips.small import SmallClipNetwork
+from pose_tracking.networks.clips.classifier import ClipClassifier, build_network, picture_side
+from pose_tracking.networks.clips.inputs import faded, network_input
+from pose_tracking.networks.clips.small import SmallClipNetwork, moments
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def classifier():
 
 
 def _clips(count: int) -> np.ndarray:
-    return np.random.default_rng(5).integers(0, 256, (count, 16, 112, 112, 3), dtype=np.uint8)
+    return np.random.default_rng(5).integers(0, 256, (count, 16, 56, 56, 4), dtype=np.uint8)
 
 
 def test_a_file_gives_back_network_and_classes(tmp_path, classifier):
@@ -41,12 +42,70 @@ def test_a_batch_gives_what_each_clip_alone_gives(classifier):
     assert classifier.probabilities(clips[:0]).shape == (0, 3)
 
 
-def test_the_mean_colour_is_taken_off():
-    clips = torch.zeros(1, 16, 4, 4, 3, dtype=torch.uint8)
+def test_the_published_network_is_fed_faded_colours_without_their_mean():
+    clips = np.zeros((1, 16, 112, 112, 4), np.uint8)
     clips[..., 1] = 255
-    x = normalised(clips)
-    assert x.shape == (1, 3, 16, 4, 4)
-    assert x[0, :, 0, 0, 0].tolist() == pytest.approx([-114.7748, 255 - 107.7354, -99.475], abs=1e-3)
+    clips[:, :, 50:60, 50:60, 3] = 255
+    x = network_input(clips, "resnext101")
+    assert x.shape == (1, 3, 16, 112, 112)
+    assert x.is_contiguous(memory_format=torch.channels_last_3d)
+    assert x[0, :, 0, 55, 55].tolist() == pytest.approx([-114.7748, 255 - 107.7354, -99.475], abs=1e-3)
+    grey = 112 * 0.6
+    outside = [grey - 114.7748, 255 * 0.4 + grey - 107.7354, grey - 99.475]
+    assert x[0, :, 0, 5, 5].tolist() == pytest.approx(outside, abs=0.6)
+    assert picture_side("resnext101") == 112
+
+
+def test_the_small_network_is_fed_the_mask_too():
+    clips = np.full((2, 16, 56, 56, 4), 200, np.uint8)
+    clips[..., 3] = 0
+    clips[:, :, 20:30, 10:30, 3] = 255
+    x = network_input(clips, "small")
+    assert x.shape == (2, 4, 16, 56, 56)
+    assert x[0, 3].sum() == 16 * 200
+    assert x[0, 0, 0, 25, 20] == pytest.approx((200 - 114.7748) / 58, abs=1e-3)
+    assert picture_side("small") == 56
+
+
+def test_surroundings_are_faded_but_for_a_rim_and_all_where_there_is_no_mask():
+    clip = np.full((2, 56, 56, 4), 250, np.uint8)
+    clip[..., 3] = 0
+    clip[0, 20:30, 20:30, 3] = 255
+    shown = faded(clip)
+    assert (shown[0, 18:32, 18:32] == 250).all()
+    dim = round(250 * 0.4 + 112 * 0.6)
+    assert (shown[0, :17] == dim).all()
+    assert (shown[1] == dim).all()
+
+
+def test_moments_of_a_mask_by_hand():
+    masks = torch.zeros(1, 3, 101, 101)
+    masks[0, 0, 50, 40:61] = 1  # a bar of 21 in the middle
+    masks[0, 1, 20:41, 100] = 1  # an upright one at the right edge
+    found = moments(masks)[0]
+    assert found.shape == (7, 3)
+    x, y, size, along_x, along_y, slant, there = found[:, 0].tolist()
+    assert (x, y) == pytest.approx((0, 0), abs=1e-5)
+    assert size == pytest.approx((21 / 101**2) ** 0.5, abs=1e-4)
+    assert along_x == pytest.approx(0.02 * (440 / 12) ** 0.5, abs=1e-4)
+    assert along_y < 2e-3
+    assert abs(slant) < 1e-3
+    assert there == 1
+    assert found[:2, 1].tolist() == pytest.approx([1.0, -0.4], abs=1e-5)
+    assert found[:, 2].tolist() == [0] * 7
+    diagonal = torch.eye(101)[None, None]
+    assert moments(diagonal)[0, 5, 0] == pytest.approx(1, abs=1e-4)
+
+
+def test_where_a_thing_is_matters_to_the_small_network(classifier):
+    """Means over the whole picture forget it; a fall differs from a shove by where to."""
+    torch.manual_seed(3)
+    network = SmallClipNetwork(3).eval()
+    high, low = torch.zeros(2, 1, 4, 16, 56, 56)
+    high[:, 3, :, 8:16, 24:32] = 1
+    low[:, 3, :, 40:48, 24:32] = 1
+    with torch.no_grad():
+        assert (network(high) - network(low)).abs().max() > 1e-3
 
 
 def test_the_small_network_sees_the_order_of_the_pictures(classifier):

@@ -16,7 +16,7 @@ from pose_tracking.core.errors import DatasetError
 from pose_tracking.datasets.clips import Clip, ClipDataset, ClipWriter
 from pose_tracking.networks.clips.classifier import ClipClassifier
 from pose_tracking.training.events.augmentation import CHANGES, augmented, elastic, flip, salt_and_pepper
-from pose_tracking.training.events.data import ClipBatches, classes_of, detected
+from pose_tracking.training.events.data import ClipBatches, SizedClips, classes_of, detected, shifted
 from pose_tracking.training.events.report import run_table
 from pose_tracking.training.events.trainer import class_weights, train_events
 from pose_tracking.training.loop import LoopOptions
@@ -45,7 +45,7 @@ def files(tmp_path_factory):
 
 
 def _clip(rng) -> np.ndarray:
-    return np.repeat(rng.integers(0, 255, (1, 112, 112, 3), dtype=np.uint8), 16, 0)
+    return np.repeat(rng.integers(0, 255, (1, 112, 112, 4), dtype=np.uint8), 16, 0)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
@@ -61,7 +61,22 @@ def test_a_change_is_the_same_in_all_pictures(change):
         np.testing.assert_array_equal(clip, before)  # not in place
         np.testing.assert_array_equal(after, np.repeat(after[:1], 16, 0))
         changed += (after != clip).any()
+        if change in (elastic, flip):  # what moves pixels moves the mask with them
+            continue
+        np.testing.assert_array_equal(after[..., 3], clip[..., 3])
     assert changed
+
+
+@pytest.mark.parametrize("change", [elastic, flip], ids=lambda change: change.__name__)
+def test_what_moves_pixels_moves_the_mask_with_them(change):
+    rng = np.random.default_rng(4)
+    clip = np.repeat(rng.integers(0, 255, (1, 112, 112, 1), dtype=np.uint8), 16, 0).repeat(4, -1)
+    moved = 0
+    for _ in range(20):
+        after = change(clip, rng)
+        np.testing.assert_array_equal(after[..., 0], after[..., 3])
+        moved += (after != clip).any()
+    assert moved
 
 
 def test_modes(monkeypatch):
@@ -73,7 +88,7 @@ def test_modes(monkeypatch):
 
     changes = tuple(partial(change, n) for n in range(6))
     monkeypatch.setattr("pose_tracking.training.events.augmentation.CHANGES", changes)
-    rng, clip = np.random.default_rng(0), np.zeros((16, 4, 4, 3), np.uint8)
+    rng, clip = np.random.default_rng(0), np.zeros((16, 4, 4, 4), np.uint8)
     counts = {}
     for mode in ("none", "one", "some", "all"):
         numbers = []
@@ -96,22 +111,59 @@ def test_flip_is_sideways_and_salt_is_both_black_and_white():
     turned = [flip(clip, rng) for _ in range(10)]
     assert any((each == clip[:, :, ::-1]).all() for each in turned)
     assert all((each == clip).all() or (each == clip[:, :, ::-1]).all() for each in turned)
-    grey = np.full((16, 112, 112, 3), 128, np.uint8)
-    values = set(np.unique(salt_and_pepper(grey, rng)))
+    grey = np.full((16, 112, 112, 4), 128, np.uint8)
+    values = set(np.unique(salt_and_pepper(grey, rng)[..., :3]))
     assert values == {0, 128, 255}
-    edge = np.zeros((16, 112, 112, 3), np.uint8)
+    edge = np.zeros((16, 112, 112, 4), np.uint8)
     edge[:, :, 56:] = 255
     moved = np.abs(elastic(edge, np.random.default_rng(2)).astype(int) - edge)
     assert moved[:, :, 50:62].any()
     assert not moved[:, :, :45].any()
 
 
-def test_masks_are_as_wrong_as_those_of_a_detector_and_never_gone():
-    masks = np.zeros((16, 112, 112), bool)
-    masks[:, 30:60, 40:70] = True
-    sizes = [detected(masks, np.random.default_rng(seed)).sum((1, 2)) for seed in range(40)]
-    assert min(map(np.min, sizes)) > 600
+@pytest.mark.parametrize("side", [56, 112])
+def test_masks_are_as_wrong_as_those_of_a_detector_and_never_gone(side):
+    clip = np.full((16, side, side, 4), 90, np.uint8)
+    clip[..., 3] = 0
+    clip[:, side // 4 : side // 2, side // 3 : 2 * side // 3, 3] = 255
+    true = (clip[0, ..., 3] > 127).sum()
+    found = [detected(clip, np.random.default_rng(seed)) for seed in range(40)]
+    assert all((each[..., :3] == 90).all() for each in found)
+    sizes = [(each[..., 3] > 127).sum((1, 2)) / true for each in found]
+    assert 0.6 < min(map(np.min, sizes)) < 1 < max(map(np.max, sizes)) < 1.4
     assert len({tuple(s) for s in sizes}) > 4
+
+
+def test_a_square_is_off_by_a_share_of_its_side_in_all_pictures_alike():
+    clip = np.zeros((16, 56, 56, 4), np.uint8)
+    clip[:, 20:36, 20:36] = 255
+    places = []
+    for seed in range(40):
+        after = shifted(clip, 0.15, np.random.default_rng(seed))
+        np.testing.assert_array_equal(after, np.repeat(after[:1], 16, 0))
+        rows, cols = np.nonzero(after[0, ..., 3] > 127)
+        places.append((rows.mean(), cols.mean(), len(rows) ** 0.5))
+    rows, cols, size = np.array(places).T
+    for middle in (rows, cols):
+        assert abs(middle - 27.5).max() < 0.05 * 56 + 0.6
+        assert np.ptp(middle) > 3
+    assert size.min() >= 16 * 0.85 - 1
+    assert size.max() <= 16 * 1.15 + 1
+    assert np.ptp(size) > 3
+
+
+def test_clips_are_read_at_the_size_of_the_network_once(files, monkeypatch):
+    dataset = ClipDataset(files[0])
+    clips = SizedClips(dataset, 56)
+    frames = clips[0]
+    assert frames.shape == (16, 56, 56, 4)
+    large = SizedClips(dataset, 112)[0]
+    np.testing.assert_array_equal(large[..., 3] > 0, dataset[0].masks)
+    np.testing.assert_array_equal(large[..., :3], dataset[0].frames)
+    means = large.reshape(16, 56, 2, 56, 2, 4).mean((2, 4))
+    assert abs(means - frames).max() <= 1
+    monkeypatch.setattr(ClipDataset, "__getitem__", lambda self, row: pytest.fail("read twice"))
+    np.testing.assert_array_equal(clips[0], frames)
 
 
 def test_weights_are_the_inverse_frequency():
@@ -120,13 +172,13 @@ def test_weights_are_the_inverse_frequency():
 
 def test_a_batch_depends_on_its_step_alone(files):
     dataset = ClipDataset(files[0])
-    batches = ClipBatches(dataset, classes_of(dataset.labels), 8, "some", 4)
+    batches = ClipBatches(dataset, classes_of(dataset.labels), 56, 8, "some", 4, 0.1)
     first = [batch for batch, _ in zip(batches(0), range(9), strict=False)]
     clips, targets = next(batches(8))
-    torch.testing.assert_close(clips, first[8][0])
+    np.testing.assert_array_equal(clips, first[8][0])
     assert targets.tolist() == first[8][1].tolist()
     with pytest.raises(DatasetError, match="60 clips are fewer than a batch of 64"):
-        ClipBatches(dataset, classes_of(dataset.labels), 64, "some", 4)
+        ClipBatches(dataset, classes_of(dataset.labels), 56, 64, "some", 4)
 
 
 def test_scores_by_hand():
