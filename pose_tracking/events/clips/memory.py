@@ -20,11 +20,30 @@ _MOST_MISSING = 3  # of the 16 times
 _SECONDS = 1e-9
 
 
+_LEVELS = 3
+
+
 @dataclass(frozen=True, eq=False)
 class _Picture:
+    """A picture, and smaller ones of it by halves: a large square is cut out of a small one."""
+
     stamp_ns: int
-    color: UInt8
-    scale: float  # of it over the frame
+    levels: tuple[UInt8, ...]
+
+    @classmethod
+    def of(cls, stamp_ns: int, color: UInt8) -> _Picture:
+        levels = [color]
+        while len(levels) < _LEVELS and min(levels[-1].shape[:2]) > 1:
+            height, width = levels[-1].shape[:2]
+            half = cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            levels.append(np.asarray(half, np.uint8))
+        return cls(stamp_ns, tuple(levels))
+
+    def cut(self, square: Square, side: int) -> UInt8:
+        """A square of it, out of the smallest level that has as many pixels there as are asked for."""
+        level = int(np.clip(np.log2(max(square.side / side, 1.0)), 0, len(self.levels) - 1))
+        scale = 0.5**level
+        return Square(square.left * scale, square.top * scale, square.side * scale).cut(self.levels[level], side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +97,7 @@ class ClipMemory:
             color = np.asarray(cv2.resize(color, size, interpolation=cv2.INTER_AREA), np.uint8)
         else:
             color = color.copy()  # the caller may use its memory again
-        self._pictures.append(_Picture(stamp_ns, color, scale))
+        self._pictures.append(_Picture.of(stamp_ns, color))
         while (stamp_ns - self._pictures[0].stamp_ns) * _SECONDS > SPAN + 2 * STEP:
             self._pictures.popleft()
         alive = {thing.track_id for thing in tracked}
@@ -107,7 +126,7 @@ class ClipMemory:
         square = Square.around([places[stamp].box for stamp in chosen])
         frames = np.empty((FRAMES, side, side, 4), np.uint8)
         for frame, stamp in zip(frames, chosen, strict=True):
-            frame[..., :3] = square.cut(pictures[stamp].color, side)
+            frame[..., :3] = pictures[stamp].cut(square, side)
             frame[..., 3] = _mask(places[stamp], square, side)
         return CutClip(frames, chosen[0], chosen[-1])
 

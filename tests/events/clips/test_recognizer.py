@@ -12,6 +12,7 @@ from pose_tracking.core.results import TrackedObject, TrackState
 from pose_tracking.events.clips.config import ClipConfig
 from pose_tracking.events.clips.memory import ClipMemory
 from pose_tracking.events.clips.recognizer import ClipRecognizer
+from pose_tracking.events.clips.square import Square
 from pose_tracking.networks.clips.shape import FRAMES, SIDE
 
 START = 5_000_000_000
@@ -203,8 +204,23 @@ def test_wide_pictures_are_kept_small_and_boxes_with_them():
     thing = _tracked((600.0, 300.0, 900.0, 600.0), masked=False)
     for number in range(16):
         memory.keep(START + number * 100_000_000, color, [thing])
-    assert memory._pictures[0].color.shape == (360, 640, 3)
+    assert [level.shape for level in memory._pictures[0].levels] == [(360, 640, 3), (180, 320, 3), (90, 160, 3)]
     clip = memory.clip(1, SIDE)
     assert not isinstance(clip, str)
     assert (clip.frames[0][30:82, 30:82] > 240).all()
     assert (clip.frames[0][:20, :20, 3] == 0).all()
+
+
+@pytest.mark.parametrize("size", [60, 130, 300])
+def test_a_square_is_the_same_whatever_level_it_is_cut_from(size):
+    """Smooth colours, so that the ways to shrink a picture agree."""
+    rows, cols = np.mgrid[0:480, 0:640]
+    color = np.stack([rows / 480, cols / 640, (rows + cols) / 1120], -1) * 255
+    box = (150.0, 90.0, 150.0 + size, 90.0 + size)
+    memory = ClipMemory()
+    for number in range(16):
+        memory.keep(START + number * 100_000_000, color.astype(np.uint8), [_tracked(box, masked=False)])
+    clip = memory.clip(1, 56)
+    assert not isinstance(clip, str)
+    whole = Square.around([box]).cut(color.astype(np.uint8), 56)
+    assert abs(clip.frames[0, ..., :3].astype(int) - whole).max() <= 3

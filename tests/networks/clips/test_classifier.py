@@ -72,10 +72,14 @@ def test_surroundings_are_faded_but_for_a_rim_and_all_where_there_is_no_mask():
     clip[..., 3] = 0
     clip[0, 20:30, 20:30, 3] = 255
     shown = faded(clip)
-    assert (shown[0, 18:32, 18:32] == 250).all()
+    colours = shown[..., :3]
+    assert (colours[0, 18:32, 18:32] == 250).all()
     dim = round(250 * 0.4 + 112 * 0.6)
-    assert (shown[0, :17] == dim).all()
-    assert (shown[1] == dim).all()
+    assert (colours[0, :17] == dim).all()
+    assert (colours[1] == dim).all()  # what is at the edge of one picture does not reach into the next
+    clip[0, 50:, 20:30, 3] = 255
+    assert (faded(clip)[1, ..., :3] == dim).all()
+    np.testing.assert_array_equal(shown[0, ..., 3], np.pad(np.full((10, 10), 255), ((20, 26), (20, 26))))
 
 
 def test_moments_of_a_mask_by_hand():
