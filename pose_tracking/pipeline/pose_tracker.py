@@ -236,12 +236,9 @@ class PoseTracker:
     def reset(self) -> None:
         """Forget all tracks and the last stamp; track IDs start from 1 again."""
         self._thread.drop()
-        self.tracker.reset()
-        self._detecting.reset()
-        self._schedule = DetectorSchedule()
-        self._camera = HandHeldCamera()
-        self._events.reset()
-        self._watchers.reset()
+        for each in (self.tracker, self._detecting, self._events, self._watchers):
+            each.reset()
+        self._schedule, self._camera = DetectorSchedule(), HandHeldCamera()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:
@@ -273,8 +270,7 @@ class PoseTracker:
         Raises:
             ConfigError: unknown option.
         """
-        option = find_option(name)
-        return option.of(self._stages()[option.stage].config)
+        return (option := find_option(name)).of(self._stages()[option.stage].config)
 
     def _stages(self) -> dict[str, Any]:
         """What has the options of each section of ``bundle.yaml``."""
