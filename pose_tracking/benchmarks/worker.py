@@ -28,7 +28,7 @@ from pose_tracking.evaluation.report.results import latency_entry
 from pose_tracking.evaluation.report.schema import STAGES
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.pipeline.look_ahead import in_turn
+from pose_tracking.pipeline.look_ahead import in_turn, stages_at_once
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.gating import gate
 
@@ -134,7 +134,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         entry["cpu_over_reference"] = {stage: entry["cpu_ms"][stage] / reference for stage in STAGES}
     peak = peak_memory_mb()
     if is_sequence and job["look_ahead"]:
-        use_threads(job["threads"], at_once=2)
+        use_threads(job["threads"], at_once=stages_at_once(segment_every))
         tracker = PoseTracker(bundle, str(device), engine=job["engine"], precision=job["precision"])
         tracker.configure(segment_every=segment_every)
         for count, index in frames.items():

@@ -119,9 +119,9 @@ class Plan:
         from pose_tracking.core.seeds import seed_everything
         from pose_tracking.core.threads import use_threads
         from pose_tracking.pipeline import PoseTracker
+        from pose_tracking.pipeline.look_ahead import stages_at_once
 
-        # The detector looks ahead: it and the other stages compute at once.
-        use_threads(threads, at_once=2)
+        use_threads(threads, at_once=stages_at_once(bundle.config.pipeline.segment_every))
         seed_everything(seed)
         return PoseTracker(bundle, device)
 

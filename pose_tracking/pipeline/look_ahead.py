@@ -25,6 +25,15 @@ Item = TypeVar("Item")
 MOST_FRAMES = 2
 
 
+def stages_at_once(segment_every: int) -> int:
+    """How many stages compute at once, for `core.threads.use_threads`, where the detector runs on every n-th frame.
+
+    On every one, it and the others always do. Otherwise most of a frame without the detector is done before it, and a
+    frame with it is sooner done with all cores.
+    """
+    return 2 if segment_every == 1 else 1
+
+
 @dataclass(eq=False)
 class _Begun:
     """A frame that the detector looks at, or has looked at, before its turn."""

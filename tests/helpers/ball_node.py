@@ -9,8 +9,8 @@ from typing import Any
 from ball_scene import ball_tracker, shapeless_tracker
 
 from pose_tracking.pipeline import PoseTracker
+from pose_tracking.ros.node.loading import load_tracker
 from pose_tracking.ros.node.main import main
-from pose_tracking.ros.node.tracker_node import load_tracker
 
 
 def make_tracker(values: Mapping[str, Any]) -> PoseTracker:

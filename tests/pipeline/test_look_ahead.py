@@ -182,6 +182,10 @@ def test_the_guess_follows_the_schedule() -> None:
     assert sum(due) == 4
 
 
+def test_all_cores_are_the_detectors_where_it_seldom_runs() -> None:
+    assert [look_ahead.stages_at_once(every) for every in (1, 5, 0)] == [2, 1, 1]
+
+
 def test_items_come_in_turn_with_the_next_one_announced() -> None:
     told: list[int] = []
     for item in in_turn(range(4), told.append):

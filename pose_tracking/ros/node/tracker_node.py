@@ -19,6 +19,7 @@ from pose_tracking.ros.messages.tf import open_transforms
 from .diagnostics import DiagnosticsReporter
 from .frame_processor import FrameProcessor, Job
 from .inputs import CameraInputs, FrameMessages
+from .loading import load_tracker
 from .monitor import Monitor
 from .node_parameters import NodeParameters
 from .outputs import Outputs
@@ -30,21 +31,6 @@ if TYPE_CHECKING:
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 STOP_SECONDS = 10.0
-
-
-def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
-    """The pipeline of a model bundle; imports PyTorch only now, so that a node that is not configured is light.
-
-    Args:
-        values: of the node's parameters; None for an engine or a precision that nobody has stated.
-    """
-    from pose_tracking.bundles.bundle import ModelBundle
-    from pose_tracking.core.threads import use_threads
-    from pose_tracking.pipeline import PoseTracker
-
-    use_threads(values["threads"], at_once=2 if values["look_ahead"] else 1)
-    bundle = ModelBundle.load(values["model"], values["objects"] or None)
-    return PoseTracker(bundle, values["device"], engine=values["engine"], precision=values["precision"])
 
 
 class TrackerNode(LifecycleNode):
