@@ -15,8 +15,9 @@ from pose_tracking.core.errors import PoseTrackingError
 from pose_tracking.core.threads import wait_passively
 
 from .dds_profile import use_image_profile
+from .loading import load_tracker
 from .serving import serve
-from .tracker_node import SUCCESS, TrackerNode, load_tracker
+from .tracker_node import SUCCESS, TrackerNode
 
 if TYPE_CHECKING:
     from pose_tracking.pipeline import PoseTracker
