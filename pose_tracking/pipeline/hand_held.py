@@ -23,7 +23,7 @@ from .camera_odometry import CameraOdometry
 # motions of a camera held by hand are, and 2 of 400 of renders whose camera sways smoothly.
 JERK = 0.0015
 FAR = 0.005  # the same where no motion is known before: about what ICP reaches
-SURELY_STEADY = 0.5  # parts of these by which a rough motion is off where a thorough look finds no jerk either
+SURELY_STEADY = 0.7  # parts of these by which a rough motion is off where a thorough look finds no jerk either
 
 
 class HandHeld:
