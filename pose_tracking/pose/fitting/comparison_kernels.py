@@ -14,9 +14,18 @@ LEAST_COSINE = 0.3
 
 @kernel
 def measure_behind(
-    depth: Float32, camera: Float, rows: Int, cols: Int, rendered: Float32, normals: Float32, behind: Float
+    depth: Float32,
+    camera: Float,
+    rows: Int,
+    cols: Int,
+    rendered: Float32,
+    normals: Float32,
+    sigmas: float,
+    shape: float,
+    behind: Float,
+    tolerance: Float,
 ) -> None:
-    """How far the measured surface lies behind the rendered one, square to the latter, into `behind` (N,), metres.
+    """How far the measured surface lies behind the rendered one, square to the latter, and what of it is tolerated.
 
     Distance to the surface rather than along the ray: a pixel of misalignment moves steep surfaces far in depth.
 
@@ -26,9 +35,13 @@ def measure_behind(
         rows, cols: (N,) pixels.
         rendered: (N,) depth there, metres.
         normals: (N, 3) unit normals there, camera frame.
-        behind: (N,) out.
+        sigmas: standard deviations of a reading that are tolerated.
+        shape: metres by which the shape may be off.
+        behind: (N,) out, metres.
+        tolerance: (N,) the standard deviation of a reading in metres; out: what still agrees.
     """
     for n in range(len(rows)):
+        tolerance[n] = np.sqrt(sigmas * sigmas * tolerance[n] * tolerance[n] + shape * shape)
         measured = np.float64(depth[rows[n], cols[n]])
         if not (np.isfinite(measured) and measured > 0):
             behind[n] = np.nan
@@ -36,6 +49,17 @@ def measure_behind(
         x, y = (cols[n] - camera[2]) / camera[0], (rows[n] - camera[3]) / camera[1]
         cosine = abs(normals[n, 0] * x + normals[n, 1] * y + normals[n, 2]) / np.sqrt(x * x + y * y + 1.0)
         behind[n] = (measured - rendered[n]) * min(max(cosine, LEAST_COSINE), 1.0)
+
+
+@kernel
+def rays_of_grid(rows: Int, cols: Int, region: Int, step: int, kept: Int) -> int:
+    """Numbers of those of N pixels that lie on a grid of every `step`-th of a region (4,) into `kept`, and how many."""
+    count = 0
+    for n in range(len(rows)):
+        if (rows[n] - region[1]) % step == 0 and (cols[n] - region[0]) % step == 0:
+            kept[count] = n
+            count += 1
+    return count
 
 
 @kernel

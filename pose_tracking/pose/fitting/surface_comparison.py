@@ -14,7 +14,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects.raycasting import MeshRaycaster, RayHits
 from pose_tracking.pose.config import VerificationConfig
 
-from .comparison_kernels import measure_behind, paint
+from .comparison_kernels import measure_behind, paint, rays_of_grid
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class SurfaceComparison:
         step = ray_step(self.region, most)
         if step == 1:
             return self
-        at = np.flatnonzero(((self.rows - self.region[1]) % step == 0) & ((self.cols - self.region[0]) % step == 0))
-        hits = self.hits
+        at, hits = np.empty(len(self.rows), np.int64), self.hits
+        at = at[: rays_of_grid(self.rows, self.cols, np.array(self.region, np.int64), step, at)]
         return SurfaceComparison(
             self.rows[at],
             self.cols[at],
@@ -126,9 +126,9 @@ def compare_surface(
     camera = frame.intrinsics.pinhole
     behind = np.empty(len(rows))
     depth = np.ascontiguousarray(frame.depth, np.float32)
-    measure_behind(depth, camera, rows, cols, hits.depth, hits.normals, behind)
-    sigma = noise.sigma(hits.depth.astype(np.float64))
-    tolerance = np.hypot(config.noise_sigmas * sigma, config.shape_tolerance * diameter)
+    tolerance = noise.sigma(hits.depth.astype(np.float64))
+    sigmas, shape = float(config.noise_sigmas), float(config.shape_tolerance * diameter)
+    measure_behind(depth, camera, rows, cols, hits.depth, hits.normals, sigmas, shape, behind, tolerance)
     return SurfaceComparison(rows, cols, hits, behind, tolerance, region, step, camera)
 
 
