@@ -67,32 +67,40 @@ def _pixels(message: Any) -> NDArray[Any]:
     )
 
 
-def read_camera_info(message: Any, is_rectified: bool = False) -> CameraIntrinsics:
+def read_camera_info(message: Any, is_rectified: bool = False, size: tuple[int, int] | None = None) -> CameraIntrinsics:
     """Intrinsics of a CameraInfo.
+
+    They are calibrated for the whole sensor; where ``binning_x``, ``binning_y`` and ``roi`` say that the image is a
+    window of it, or several of its pixels are one, they become those of the image (REP 104, as image_geometry does).
 
     Args:
         message: ``sensor_msgs/CameraInfo``.
         is_rectified: the image topic carries rectified images: take P and no distortion, instead of K and D.
+        size: of the image, (width, height); where it is that of the whole sensor, binning and roi have been taken into
+            account by the driver, or are wrong.
 
     Raises:
         FrameError: zero or non-finite intrinsics, or no image size; `reason` is ``intrinsics``.
     """
     width, height = int(message.width), int(message.height)
-    if is_rectified and float(message.p[0]) > 0:
-        p = np.asarray(message.p, float).reshape(3, 4)
-        return CameraIntrinsics.from_matrix(p[:, :3], width, height)
-    k = np.asarray(message.k, float)
+    use_p = is_rectified and float(message.p[0]) > 0
+    matrix = np.asarray(message.p, float).reshape(3, 4)[:, :3] if use_p else np.asarray(message.k, float).reshape(3, 3)
+    if size != (width, height):
+        matrix, width, height = _of_window(message, matrix, width, height)
+    if use_p:
+        return CameraIntrinsics.from_matrix(matrix, width, height)
     distortion = () if is_rectified or not np.any(message.d) else tuple(float(v) for v in message.d)
-    return CameraIntrinsics(
-        width,
-        height,
-        float(k[0]),
-        float(k[4]),
-        float(k[2]),
-        float(k[5]),
-        distortion,
-        message.distortion_model or "plumb_bob",
-    )
+    fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return CameraIntrinsics(width, height, fx, fy, cx, cy, distortion, message.distortion_model or "plumb_bob")
+
+
+def _of_window(message: Any, matrix: Float, width: int, height: int) -> tuple[Float, int, int]:
+    """(3, 3) matrix and size of the binned window of a sensor, from those of all of it; 0 there means "all of it"."""
+    roi, bins = message.roi, np.maximum([int(message.binning_x), int(message.binning_y)], 1)
+    if roi.width and roi.height:
+        width, height = int(roi.width), int(roi.height)
+    matrix = matrix - np.array([[0, 0, int(roi.x_offset)], [0, 0, int(roi.y_offset)], [0, 0, 0]], float)
+    return np.diag([1 / bins[0], 1 / bins[1], 1.0]) @ matrix, width // int(bins[0]), height // int(bins[1])
 
 
 def read_transform(message: Any) -> tuple[str, str, int, Float, Float]:

@@ -29,9 +29,10 @@ class FrameDecoder:
         Raises:
             FrameError: any of them cannot be used; `reason` says why.
         """
-        intrinsics = read_camera_info(camera_info, self._rectified)
+        pixels = read_color_message(color, is_compressed(color))
+        intrinsics = read_camera_info(camera_info, self._rectified, pixels.shape[1::-1])
         frame = RGBDFrame(
-            color=read_color_message(color, is_compressed(color)),
+            color=pixels,
             depth=read_depth_message(depth, is_compressed(depth)),
             intrinsics=intrinsics,
             stamp_ns=stamp_of(color),

@@ -102,3 +102,23 @@ def test_colour_is_what_cv_bridge_makes_of_it(encoding):
     message = image(pixels, encoding, 0)
     expected = cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
     assert np.array_equal(read_color_message(message, False), expected)
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_the_calibration_of_the_whole_sensor_serves_a_binned_window_of_it(rectified):
+    # As image_proc's crop_decimate publishes it: a window at column 40, row 20 of the sensor, every other pixel of it.
+    info = info_message(FRAME)
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 40, 20, 320, 240
+    info.binning_x = info.binning_y = 2
+    info.width, info.height = 400, 300
+    whole = np.array([[2, 0, 40], [0, 2, 20], [0, 0, 1]]) @ FRAME.intrinsics.matrix
+    info.k, info.p = whole.ravel(), np.hstack([whole, np.zeros((3, 1))]).ravel()
+    frame = FrameDecoder(rectified).decode(color_message(FRAME), depth_message(FRAME), info)
+    assert frame.intrinsics == FRAME.intrinsics
+
+
+def test_a_driver_that_has_taken_its_binning_into_account_is_believed():
+    info = info_message(FRAME)
+    info.binning_x = info.binning_y = 2
+    frame = FrameDecoder().decode(color_message(FRAME), depth_message(FRAME), info)
+    assert frame.intrinsics == FRAME.intrinsics
