@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float, Float32, UInt8
 from pose_tracking.core.errors import MeshError
+from pose_tracking.core.open3d_import import import_open3d
 
 # Objects a table-top RGB-D camera can see; outside it the unit is almost surely wrong (FoundationPose #44, #205).
 MIN_DIAMETER, MAX_DIAMETER = 0.005, 2.0
@@ -124,8 +125,7 @@ def load_mesh(path: str | Path, unit: str = "mm") -> Mesh:
         MeshError: missing, unreadable or empty file, unknown unit, or an extent outside 5 mm to 2 m, which says
             that `unit` is wrong.
     """
-    import open3d as o3d
-
+    o3d = import_open3d()
     path = Path(path)
     if unit not in UNIT_SCALE:
         raise MeshError(f"{path}: unit {unit!r} is not one of {', '.join(UNIT_SCALE)}")
@@ -163,8 +163,7 @@ def load_mesh(path: str | Path, unit: str = "mm") -> Mesh:
 
 def save_mesh(mesh: Mesh, path: str | Path, unit: str = "mm") -> None:
     """Write `mesh` as binary PLY with normals and colours, in `unit`."""
-    import open3d as o3d
-
+    o3d = import_open3d()
     path = Path(path)
     raw = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(mesh.vertices.astype(np.float64) / UNIT_SCALE[unit]),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import MeshError
+from pose_tracking.core.open3d_import import import_open3d
 
 from .mesh import MAX_DIAMETER, MIN_DIAMETER, UNIT_SCALE, Mesh, diameter
 from .mesh_files import RawMesh, weld
@@ -77,8 +78,7 @@ def origin_distance(vertices: NDArray[np.floating]) -> tuple[Float, float]:
 
 def to_mesh(raw: RawMesh, unit: str) -> Mesh:
     """The mesh in metres with smooth vertex normals; a closed mesh that is inside out is turned."""
-    import open3d as o3d
-
+    o3d = import_open3d()
     scene = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(raw.vertices * UNIT_SCALE[unit]),
         o3d.utility.Vector3iVector(raw.faces.astype(np.int32)),
@@ -105,8 +105,7 @@ def decimate(mesh: Mesh) -> tuple[Mesh, float]:
 
     The mesh itself where none does and it is not huge.
     """
-    import open3d as o3d
-
+    o3d = import_open3d()
     if len(mesh.faces) <= TARGET_FACES[0]:
         return mesh, 0.0
     raw = o3d.geometry.TriangleMesh(
@@ -135,8 +134,7 @@ def decimate(mesh: Mesh) -> tuple[Mesh, float]:
 
 def surface_change(before: Mesh, after: Mesh, count: int = 3000) -> tuple[float, float]:
     """95th percentile of the distance (m) from `before` to `after`, and their colours' mean difference (0 to 255)."""
-    import open3d as o3d
-
+    o3d = import_open3d()
     points, _ = before.sample_surface(count)
 
     def closest(mesh: Mesh) -> tuple[Float, Float]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float, Float32, Int, UInt8
 from pose_tracking.core.errors import MeshError
+from pose_tracking.core.open3d_import import import_open3d
 
 from .mesh import is_colored
 
@@ -81,8 +82,7 @@ def read_mesh_file(path: str | Path) -> RawMesh:
 
 
 def _read_plain(path: Path) -> RawMesh:
-    import open3d as o3d
-
+    o3d = import_open3d()
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
         raw = o3d.io.read_triangle_mesh(path)
     return _raw(raw)
@@ -99,8 +99,7 @@ def _raw(raw: Any) -> RawMesh:
 
 
 def _read_materials(path: Path) -> list[RawMesh]:
-    import open3d as o3d
-
+    o3d = import_open3d()
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
         model = o3d.io.read_triangle_model(path)
     parts = []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import invert_transform
+from pose_tracking.core.open3d_import import import_open3d
 
 from .mesh import Mesh
 from .rasterizing import gather_hits, posed_region, rasterize
@@ -55,8 +56,7 @@ class MeshRaycaster:
 
     @cached_property
     def _scene(self) -> Any:
-        import open3d as o3d
-
+        o3d = import_open3d()
         scene = o3d.t.geometry.RaycastingScene()
         scene.add_triangles(
             o3d.core.Tensor(np.ascontiguousarray(self.mesh.vertices, np.float32)),
@@ -80,8 +80,7 @@ class MeshRaycaster:
             intrinsics: pinhole camera.
             pixels: (P, 2) pixel coordinates (u, v).
         """
-        import open3d as o3d
-
+        o3d = import_open3d()
         pixels = np.asarray(pixels, np.float64)
         directions = np.ones((len(pixels), 3))
         directions[:, 0] = (pixels[:, 0] - intrinsics.cx) / intrinsics.fx

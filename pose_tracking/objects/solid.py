@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float, Int, UInt8
+from pose_tracking.core.open3d_import import import_open3d
 
 from .mesh import Mesh
 
@@ -150,8 +151,7 @@ def _seen_through(mesh: Mesh, points: Float) -> tuple[NDArray[np.bool_], NDArray
     Returns:
         (P,) and (P,) bool.
     """
-    import open3d as o3d
-
+    o3d = import_open3d()
     scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(
         o3d.core.Tensor(np.ascontiguousarray(mesh.vertices, np.float32)),

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 
 from pose_tracking.core.arrays import Bool, Float, Float32
 from pose_tracking.core.geometry import transform_points
+from pose_tracking.core.open3d_import import import_open3d
 from pose_tracking.objects.mesh import Mesh, diameter
 
 SAMPLES = 4000
@@ -36,8 +37,7 @@ class VisibleSurface:
     """
 
     def __init__(self, mesh: Mesh, *, colored: bool = True, seed: int = 0) -> None:
-        import open3d as o3d
-
+        o3d = import_open3d()
         self._core = o3d.core
         self._scene = o3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import open3d as o3d
 
 from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.depth_noise import DepthNoise
 from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.open3d_import import import_open3d
 
 POINTS, ROUNDS, PLANES = 4000, 150, 4
 # A plane has at least this share of the readings outside of the objects.
@@ -76,6 +76,7 @@ class Planes:
         left = left[even_indices(len(left), POINTS)]
         least = max(LEAST_SHARE * len(left), 30)
         found: list[tuple[Float, float, float]] = []
+        o3d = import_open3d()
         while len(found) < PLANES and len(left) > least:
             thickness = float(np.hypot(THICKNESS, SIGMAS * float(noise.sigma(float(np.median(left[:, 2]))))))
             o3d.utility.random.seed(0)

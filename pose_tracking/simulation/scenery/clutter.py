@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float, Float32, UInt8
+from pose_tracking.core.open3d_import import import_open3d
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.mesh import Mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
@@ -144,8 +145,7 @@ def _unit(vertices: Float32) -> Float32:
 
 def _dress(mesh: Mesh, tree: cKDTree, colors: UInt8, turn: Float) -> Mesh:
     """`mesh`, finely divided, each vertex in the colour of the nearest point of another object."""
-    import open3d as o3d
-
+    o3d = import_open3d()
     raw = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(mesh.vertices.astype(float)), o3d.utility.Vector3iVector(mesh.faces)
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pose_tracking.core.arrays import Float, Int
+from pose_tracking.core.open3d_import import import_open3d
 from pose_tracking.objects.mesh import Mesh
 
 Paint = ArrayLike | Callable[[Float], Float]
@@ -205,8 +206,7 @@ def _corner_normals(faces: Int, cross: Float, normals: Float, limit: float) -> F
 
 def _without_hidden(parts: Sequence[Part], index: int) -> Part:
     """Part `index` without the faces that lie wholly inside another part."""
-    import open3d as o3d
-
+    o3d = import_open3d()
     shape = parts[index]
     hidden = np.zeros(len(shape.faces), bool)
     for other, solid in enumerate(parts):
