@@ -33,6 +33,7 @@ ARGUMENTS = (
     ("device", "auto", PARAMETERS["device"].help),
     ("engine", "", "auto, torch, openvino or onnxruntime; empty: what the model bundle says"),
     ("precision", "", "auto, fp32, bf16 or int8; empty: what the model bundle says"),
+    ("clip_network", "", PARAMETERS["clip_network"].help),
     ("threads", "0", PARAMETERS["threads"].help),
     ("rviz", "false", "whether to start RViz"),
     ("bag", "", "bag to replay into the node; empty: none"),
@@ -41,7 +42,7 @@ ARGUMENTS = (
     ("log_level", "info", "log level of the node"),
 )
 ALWAYS = ("model", "objects", "device", "threads", "autostart")
-WHERE_GIVEN = ("lambda", "motion", "segment_every", "fixed_frame", "engine", "precision")
+WHERE_GIVEN = ("lambda", "motion", "segment_every", "fixed_frame", "engine", "precision", "clip_network")
 
 
 def start(context):

@@ -106,6 +106,12 @@ class ModelBundle:
         objects = load_objects(config.objects, self.path, self.meshes, CONFIG_FILE)
         return replace(self, config=config, objects=objects)
 
+    def with_clip_network(self, network: str) -> ModelBundle:
+        """The same bundle with a clip network beside its event rules: a file of its folder, or a whole path."""
+        pipeline = self.config.pipeline
+        events = replace(pipeline.events, clips=replace(pipeline.events.clips, network=network))
+        return replace(self, config=replace(self.config, pipeline=replace(pipeline, events=events)))
+
     @property
     def name(self) -> str:
         """Name for people and reports."""

@@ -17,7 +17,7 @@ def make_tracker(values: Mapping[str, Any]) -> PoseTracker:
     """The pipeline of parameter ``model``."""
     if values["model"] == "shapeless balls":
         return shapeless_tracker()
-    return ball_tracker() if values["model"] == "balls" else load_tracker(values)
+    return ball_tracker(values["clip_network"]) if values["model"] == "balls" else load_tracker(values)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,8 @@ def shapeless_tracker() -> PoseTracker:
     return PoseTracker(bundle, segmenter=ColorSegmenter(), estimator=bundle.build_pose_stage())  # type: ignore[arg-type]
 
 
-def ball_tracker() -> PoseTracker:
+def ball_tracker(clip_network: str = "") -> PoseTracker:
     """The real pipeline on the stages of this module."""
     bundle = ModelBundle(Path("balls"), BundleConfig(name="balls"), ball_objects())
+    bundle = bundle.with_clip_network(clip_network)
     return PoseTracker(bundle, segmenter=ColorSegmenter(), estimator=DepthEstimator())  # type: ignore[arg-type]

@@ -21,6 +21,8 @@ from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
+from pose_tracking.networks.clips.classifier import ClipClassifier
+from pose_tracking.networks.clips.small import SmallClipNetwork
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.mesh import save_mesh
 from pose_tracking.pipeline import PoseTracker
@@ -135,6 +137,8 @@ class Running:
         report = self.tracker.report
         numbers = [float(report.segmented), float(report.recovered), *report.rejected.values(), len(report.events)]
         numbers += [float(since) for since in report.activity_since.values()]
+        for said in report.clips.values():
+            numbers += [said.end_ns, said.probability, len(said.label)]
         for thing in things:
             numbers += [thing.track_id, thing.obj_id, thing.hits, thing.state, *thing.box]
             if thing.pose is not None and thing.covariance is not None:
@@ -217,6 +221,16 @@ class Scenes:
             for by in (0, 6)
         )
         return running
+
+    def watched(self) -> Running:
+        """A staircase whose pose is given, and a random network that looks at clips of it."""
+        torch.manual_seed(3)
+        path = self.folder / "clips.safetensors"
+        classifier = ClipClassifier(SmallClipNetwork(3), ("fell", "moved", "still"), "small")
+        save_file(classifier.network.state_dict(), path, classifier.metadata())
+        bundle = ModelBundle(Path("blocks"), BundleConfig(name="blocks"), self.bare).with_clip_network(str(path))
+        segmenter = Masks(self.masks, [STEPS])
+        return Running(PoseTracker(bundle, "cpu", segmenter=segmenter, estimator=Apart()), self.frame)
 
     def detected(self) -> Running:
         """A random detector, which finds a lot everywhere, on flat shapes."""

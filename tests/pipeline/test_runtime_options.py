@@ -113,6 +113,8 @@ CASES = {
     "camera_odometry": Case(Scenes.jerked, False),
     "recovery_confidence": Case(lambda s: s.checked(TRUTH), 1.0, before=blind),
     "pipeline.events.enabled": Case(lambda s: s.checked(TRUTH), False),
+    "pipeline.events.clips.every": Case(Scenes.watched, 1, frames=20),
+    "pipeline.events.clips.min_probability": Case(Scenes.watched, 0.0, frames=20),
 }
 
 

@@ -21,5 +21,8 @@ class ClipConfig:
         "each track is looked at on every n-th of the pictures kept (20 a second at most), the tracks in turn",
         unit="frames",
         range=(1, 1000),
+        runtime=True,
     )
-    min_probability: float = option(0.5, "probability below which a clip's label is unknown", range=(0.0, 1.0))
+    min_probability: float = option(
+        0.5, "probability below which a clip's label is unknown", range=(0.0, 1.0), runtime=True
+    )

@@ -75,7 +75,7 @@ def depth_covariance(
     pose = np.ascontiguousarray(pose, np.float64)
     jacobian, residuals, places = _fitted(surface, points, pose, max_distance, facing)
     if len(residuals) < 6:
-        return np.linalg.inv(prior), np.zeros((6, 6))
+        return np.asarray(np.linalg.inv(prior), float), np.zeros((6, 6))
     information, shared = np.empty((2, 6, 6))
     readings = max(visible_px, 1.0) / config.correlation_px**2
     variance = information_of_fit(
@@ -83,7 +83,7 @@ def depth_covariance(
     )
     lever = 0.4 * model.diameter
     scatter = np.array([config.systematic] * 3 + [config.systematic / lever] * 3)
-    covariance = np.linalg.inv(information + prior) + np.diag(scatter**2)
+    covariance = np.asarray(np.linalg.inv(information + prior), float) + np.diag(scatter**2)
     covariance = _finish(config, covariance, model, pose, confidence)
     errors = noise.config
     covariance_of_shared_errors(

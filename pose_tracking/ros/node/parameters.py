@@ -106,6 +106,12 @@ _MODEL = (
     Parameter("engine", "auto", f"{help_of('engine')}; not stated: what the bundle says", choices=ENGINES),
     Parameter("precision", "auto", f"{help_of('precision')}; not stated: what the bundle says", choices=PRECISIONS),
     Parameter(
+        "clip_network",
+        "",
+        "network that looks at clips of the tracks beside the event rules: a file of the bundle (of demo: "
+        "clips.safetensors) or a whole path; empty: what the bundle says",
+    ),
+    Parameter(
         "threads",
         0,
         "CPU threads of the networks and of image processing; 0: as many as there are cores for this process, or "
