@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,11 @@ LAYOUTS = "a rosbag2 folder, a BOP scene or split folder, Linemod_preprocessed, 
 
 
 class PackedSource:
-    """A packed training file (`training.packed`) as a sequence of samples."""
+    """A packed training file (`training.packed`) as a sequence of samples.
+
+    Random frames are unrelated: each is a scene of its own. Where all instances have identities they are those of
+    sequences, and a new scene begins where the stamps do not rise.
+    """
 
     def __init__(self, path: Path) -> None:
         # Training reads datasets, not the other way round: only this format lives there.
@@ -33,12 +39,17 @@ class PackedSource:
         return len(self._samples)
 
     def __getitem__(self, index: int) -> Sample:
-        # The frames are unrelated: each is a scene of its own, with everything in it annotated.
-        return replace(self._samples[index], scene_id=index, complete=True)
+        return replace(self._samples[index], scene_id=self._scenes[index], complete=True)
 
     def __iter__(self) -> Iterator[Sample]:
         for index in range(len(self)):
             yield self[index]
+
+    @cached_property
+    def _scenes(self) -> list[int]:
+        stamps, have_identities = self._samples.stamps_and_identities()
+        begins = [not have_identities or now <= before for before, now in pairwise(stamps)]
+        return [0, *accumulate(map(int, begins))]
 
 
 def open_source(path: str | Path) -> Source:

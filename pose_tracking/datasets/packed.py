@@ -11,6 +11,7 @@ import os
 import zipfile
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -167,9 +168,8 @@ class PackedDataset:
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         file, number, suffix = self._index[index]
-        archive = self._archive(file)
+        archive, meta = self._archive(file), self._meta(index)
         try:
-            meta = json.loads(archive.read(f"{number:06d}/meta.json"))
             color = _decode(archive.read(f"{number:06d}/color.{suffix}"), cv2.IMREAD_COLOR)
             raw = _decode(archive.read(f"{number:06d}/depth.png"), cv2.IMREAD_UNCHANGED)
             instances = _decode(archive.read(f"{number:06d}/instances.png"), cv2.IMREAD_UNCHANGED)
@@ -198,6 +198,20 @@ class PackedDataset:
             for k, entry in enumerate(meta["objects"], start=1)
         ]
         return Sample(frame, objects)
+
+    def stamps_and_identities(self) -> tuple[list[int], bool]:
+        """Stamps of all samples (ns), and whether all annotated instances have an identity; no image is read."""
+        metas = [self._meta(index) for index in range(len(self))]
+        identities = [entry["instance_id"] for meta in metas for entry in meta["objects"]]
+        return [meta["stamp_ns"] for meta in metas], bool(identities) and None not in identities
+
+    def _meta(self, index: int) -> dict[str, Any]:
+        file, number, _ = self._index[index]
+        try:
+            meta: dict[str, Any] = json.loads(self._archive(file).read(f"{number:06d}/meta.json"))
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise DatasetError(f"{self._files[file]}: frame {number} cannot be read ({error!r})") from error
+        return meta
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_open": {}, "_pid": -1}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from linemod_samples import write_folder
@@ -35,6 +36,21 @@ def test_every_layout_is_known(tmp_path):
         assert type(source) is kind, path
         assert len(source) == len(list(source)) == length
         assert source.name == os.path.basename(path).removesuffix(".zip")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "identity", "scenes"),
+    [((1, 2, 3), 4, [0, 0, 0]), ((1, 2, 1, 2), 4, [0, 0, 1, 1]), ((1, 2, 3), None, [0, 1, 2])],
+    ids=["sequence", "two sequences", "random frames"],
+)
+def test_packed_frames_of_a_sequence_are_one_scene(tmp_path, stamps, identity, scenes):
+    """Unrelated ones are a scene each, or tracks would go on from one to the next."""
+    with PackedWriter(tmp_path / "packed.zip") as packed:
+        for stamp in stamps:
+            sample = make_sample()
+            objects = [replace(o, instance_id=identity) for o in sample.objects or ()]
+            packed.add(replace(sample, frame=replace(sample.frame, stamp_ns=stamp), objects=objects))
+    assert [sample.scene_id for sample in open_source(tmp_path / "packed.zip")] == scenes
 
 
 def test_what_is_no_source_is_named(tmp_path):

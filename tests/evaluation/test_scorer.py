@@ -199,6 +199,16 @@ def test_identity_of_a_lone_instance_needs_no_id(objects):
     assert "brick" in data["extra"]["tracking_note"]
 
 
+def test_frames_that_are_a_scene_each_have_nothing_to_track(objects):
+    scorer = Scorer(objects)
+    for scene in (1, 2, 3):
+        scorer.add(sample(0, [truth(1, box_at(0))], scene_id=scene), result(0, [tracked(1, box_at(0))]))
+    data = scorer.report("made up", "test").data
+    assert data["tracking"]["idf1"] is None
+    assert "scene of its own" in (data["extra"]["tracking_note"] or "")
+    assert "not scored: each frame" in format_table(data)
+
+
 def test_track_ids_of_two_scenes_are_different_tracks(objects):
     scorer = Scorer(objects)
     for scene in (1, 2):
