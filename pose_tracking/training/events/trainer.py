@@ -86,7 +86,7 @@ def train_events(
         raise DatasetError(f"no training clip is of class {name!r}, which the held-out ones have: add some")
     seed_everything(seed)
     network = _network(training.architecture, len(classes), start)
-    network = network.to(device=device, memory_format=torch.channels_last_3d)  # as its input is
+    network = network.to(device).to(memory_format=torch.channels_last_3d)  # as its input is
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     loop = TrainingLoop(network, optimizer, run_dir, loop_options, device)
     if resume:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -33,7 +33,7 @@ class SlowColor(MeanColor):
         assert self.build.wait(20)
         return self
 
-    def embed(self, crops: list[UInt8]) -> Float32:
+    def embed(self, crops: Sequence[UInt8]) -> Float32:
         self.threads.add(threading.get_ident())
         assert self.describe.wait(20)
         if self.failures:
