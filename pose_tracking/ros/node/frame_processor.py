@@ -92,7 +92,7 @@ class FrameProcessor:
             return False
         try:
             frame = self._decode(job)
-        except FrameError:  # it is dropped, with its reason, when it has its turn
+        except Exception:  # whatever it is: the frame is dropped for it, and counted, when it has its turn
             return False
         job.decoded = frame
         return self._tracker.look_ahead(frame)

@@ -229,6 +229,21 @@ def test_a_frame_is_decoded_once_and_looked_at_ahead_of_its_turn(monkeypatch):
     assert len(bench.listener.published) == 4
 
 
+def test_what_goes_wrong_with_a_frame_ahead_is_counted_in_its_turn_only(monkeypatch):
+    bench = Bench()
+    bench.play(0)
+
+    def torn(*messages: Any) -> Any:
+        raise ValueError("torn")
+
+    monkeypatch.setattr(bench.processor._decoder, "decode", torn)
+    frame = ball_scene.render(1)
+    job = Job(FrameMessages(color_message(frame), depth_message(frame), info_message(frame)), time.monotonic())
+    assert not bench.processor.look_ahead(job)
+    with pytest.raises(ValueError, match="torn"):
+        bench.processor.process(job)
+
+
 def test_a_frame_that_cannot_be_decoded_is_dropped_in_its_turn_only():
     bench = Bench()
     bench.play(0)
