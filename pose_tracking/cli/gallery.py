@@ -176,8 +176,8 @@ def evaluate_cameras(
     """Score identities over simulated cameras (simulated:SEEDS) against the truth."""
     from pose_tracking.core.files import write_json
     from pose_tracking.core.threads import use_threads
+    from pose_tracking.evaluation.camera_scores import format_scores
     from pose_tracking.evaluation.cameras import evaluate_cameras as evaluate
-    from pose_tracking.evaluation.cameras import format_scores
     from pose_tracking.simulation.sequences.source import parse_seeds
 
     use_threads(threads)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from pose_tracking.core.results import TrackedObject
 from .crops import CropCandidate, CropPool, as_crop, cut_out, whole_box
 from .sighting import Path, Sighting, check_camera_name
 from .store import CROPS_A_SIGHTING
+
+if TYPE_CHECKING:
+    from .model_colors import ModelColors
 
 # Reasons for which tracks and events, not frames, are dropped.
 OF_TRACKS = ("tentative", "late_event")
@@ -71,6 +75,7 @@ class SightingCollector:
         camera: its name.
         map_frame: what the fixed frame of `RGBDFrame.camera_pose` is called.
         config: what is kept.
+        colors: of the models, which crops are compared with; None: they are not.
 
     Attributes:
         dropped: what became no sighting, by reason: ``tentative`` tracks were never confirmed; a ``late_event`` was
@@ -80,7 +85,10 @@ class SightingCollector:
         ConfigError: the name cannot be that of a camera.
     """
 
-    def __init__(self, camera: str, map_frame: str, config: CollectorConfig | None = None) -> None:
+    def __init__(
+        self, camera: str, map_frame: str, config: CollectorConfig | None = None, colors: ModelColors | None = None
+    ) -> None:
+        self._colors = colors
         self.camera, self.map_frame = check_camera_name(camera), map_frame
         self.config = config or CollectorConfig()
         self.dropped: Counter[str] = Counter()
@@ -97,6 +105,8 @@ class SightingCollector:
                 mask = whole_box(thing.mask) if self.config.background else thing.mask
                 candidate = cut_out(frame.color, mask, frame.stamp_ns, view)
                 if candidate is not None and candidate.area >= self.config.min_crop:
+                    if self._colors is not None:
+                        candidate = replace(candidate, colors=self._colors.sample(frame, thing))
                     self.add_crop(thing.track_id, candidate)
         return done
 

@@ -11,6 +11,7 @@ from pose_tracking.core.arrays import Bool, Float, Float32, UInt8
 from pose_tracking.core.errors import FrameError
 from pose_tracking.core.geometry import rotation_angle
 
+from .color_transform import ColorSamples
 from .sighting import Crop
 
 QUALITY = 90  # of WebP, 1 to 100
@@ -29,6 +30,7 @@ class CropCandidate:
         view: (3, 3) rotation of the object in the camera, or None where its pose is unknown.
         image: the crop as a WebP file, where it was encoded elsewhere.
         embedding: its embedding, where it was described elsewhere.
+        colors: pixels of it beside its model's colours, where these are known.
     """
 
     stamp_ns: int
@@ -39,6 +41,7 @@ class CropCandidate:
     view: Float | None
     image: bytes | None = None
     embedding: Float32 | None = None
+    colors: ColorSamples | None = None
 
     @property
     def quality(self) -> float:
@@ -133,4 +136,7 @@ def encode(pixels: UInt8) -> bytes:
 def as_crop(candidate: CropCandidate) -> Crop:
     """A crop to keep; without its embedding yet, unless it came with it."""
     image = encode(candidate.pixels) if candidate.image is None else candidate.image
-    return Crop(candidate.stamp_ns, image, candidate.box, candidate.area, candidate.sharpness, candidate.embedding)
+    return Crop(
+        candidate.stamp_ns, image, candidate.box, candidate.area, candidate.sharpness, candidate.embedding,
+        candidate.colors,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ cut from a frame are described alike, whatever stood around the thing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -18,6 +19,8 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.segmentation.appearance import descriptors
 
+from .color_transform import COLOR_DIMENSIONS, WITH_COLORS, color_features, with_colors
+from .model_colors import CopyColors, ModelColors
 from .store import EmbeddingKind
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ GREY = 128
 POOLED_GATE = (
     0.2  # 95 % of the views of one thing lie within 0.14 of each other, of things of other classes 1 % in 0.36
 )
+COPY_GATE = 0.3  # where the colours of copies are compared
 COLOR_GATE = 0.08  # of colour histograms, as of a tracker's detector that goes by them
 MIN_COVER = 0.02  # of a crop must be opaque
 
@@ -46,6 +50,8 @@ class CropEmbedder:
 
     Attributes:
         kind: what comes out.
+        compares_colors: whether the second part of a vector says how the thing differs from its model in colour: where
+            the bundle's meshes have colours.
 
     A detector that cannot describe given boxes, as one without a network, leaves the colours of the crop.
     """
@@ -66,6 +72,7 @@ class CropEmbedder:
         elif embedding is not None:
             name, gate = "identity embedding", bundle.config.tracking.embedding_gate
             files.append(bundle.appearance_weights)
+        self.compares_colors = False
         probe, self._colors = np.full((SHOWN, SHOWN, 4), 255, np.uint8), None
         try:
             dimensions = self.embed([probe]).shape[1]
@@ -76,6 +83,9 @@ class CropEmbedder:
             self._colors = ColorHistogram()
             self.kind = EmbeddingKind("colour histogram", self._colors.dimensions, "none", COLOR_GATE)
             return
+        self.compares_colors = ModelColors.are_known(bundle.objects)
+        if self.compares_colors:
+            name, dimensions, gate = name + WITH_COLORS, dimensions + COLOR_DIMENSIONS, COPY_GATE
         self.kind = EmbeddingKind(name, dimensions, "+".join(fingerprint(file) for file in files), gate)
 
     @classmethod
@@ -83,15 +93,26 @@ class CropEmbedder:
         """That of a tracker's bundle, with its detector."""
         return cls(tracker.bundle, tracker.segmenter, tracker.embedding)
 
-    def embed(self, crops: list[UInt8]) -> Float32:
-        """(N, D) unit vectors of N crops, (h, w, 4) RGBA of any size.
+    def embed(self, crops: list[UInt8], colors: Sequence[CopyColors] | None = None) -> Float32:
+        """(N, D) unit vectors.
+
+        Args:
+            crops: N crops, (h, w, 4) RGBA of any size.
+            colors: of each, where `compares_colors`; None for pictures of which nothing else is known: the part of
+                their vectors that stands for it is 0.
 
         Raises:
             ConfigError: a crop is transparent all over.
         """
         if not crops:
             return np.zeros((0, self.kind.dimensions), np.float32)
-        return np.stack([self._embed(crop) for crop in crops])
+        vectors = np.stack([self._embed(crop) for crop in crops])
+        if not self.compares_colors:
+            return vectors
+        features = None
+        if colors is not None:
+            features = np.stack([color_features(each.class_name, each.transform) for each in colors])
+        return with_colors(vectors, features)
 
     def _embed(self, crop: UInt8) -> Float32:
         if self._colors is not None:

@@ -15,6 +15,7 @@ from pose_tracking.datasets.sample import Source
 
 from .collector import OF_TRACKS, CollectorConfig, SightingCollector
 from .embedding import CropEmbedder
+from .model_colors import CopyColors, ModelColors
 from .pictures import decode_crop
 from .sighting import Sighting
 from .store import EmbeddingKind, Progress, Recording
@@ -116,7 +117,9 @@ def ingest(
         differs = dict(entered.settings) != dict(recording.settings)
         return IngestReport([], entered.progress, was_done=True, differs=differs)
     camera = camera or CameraSettings()
-    run = _Run(store, embedder, SightingCollector(recording.camera, camera.map_frame, config), entered.id)
+    colors = ModelColors(tracker.objects) if embedder.compares_colors else None
+    collector = SightingCollector(recording.camera, camera.map_frame, config, colors)
+    run = _Run(store, embedder, collector, entered.id)
     total = len(source) if max_frames is None else min(max_frames, len(source))
     scene: int | None = None
     tracker.reset()
@@ -199,6 +202,9 @@ class _Run:
             self.sightings += self.store.add(self.recording, described, self.progress)
 
     def _described(self, sighting: Sighting) -> Sighting:
-        vectors = self.embedder.embed([decode_crop(crop.image) for crop in sighting.crops])
-        crops = [replace(crop, embedding=v) for crop, v in zip(sighting.crops, vectors, strict=True)]
+        colors = None
+        if self.embedder.compares_colors:
+            colors = [CopyColors.of(sighting.class_name, crop.colors) for crop in sighting.crops]
+        vectors = self.embedder.embed([decode_crop(crop.image) for crop in sighting.crops], colors)
+        crops = [replace(crop, embedding=v, colors=None) for crop, v in zip(sighting.crops, vectors, strict=True)]
         return replace(sighting, crops=crops)

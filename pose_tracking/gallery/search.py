@@ -9,6 +9,7 @@ from typing import Any
 from pose_tracking.core.arrays import Float32
 from pose_tracking.core.errors import ConfigError
 
+from .color_transform import distance_of_picture
 from .filters import Filter
 from .query import Query, moment_of
 from .sighting import StoredSighting
@@ -88,8 +89,12 @@ def search(store: GalleryReader, query: Query, like: Float32 | None = None, limi
     if like is None:
         return [Result(s, recordings[s.source]) for s in store.find(query.where, limit)]
     # One more: the sighting itself is no answer.
-    matches = store.nearest(like, query.where, limit + 1)
-    found = [Result(m.sighting, recordings[m.sighting.source], m.distance) for m in matches]
+    matches, kind = store.nearest(like, query.where, limit + 1), store.embedding
+    found = [
+        Result(m.sighting, recordings[m.sighting.source], distance_of_picture(m.distance, like[0], kind.name))
+        for m in matches
+        if kind is not None
+    ]
     return [result for result in found if result.sighting.id != query.like][:limit]
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.events import Event
+
+if TYPE_CHECKING:
+    from .color_transform import ColorSamples
 
 _CAMERA_NAME = re.compile(r"[^\W_][\w .\-]{0,63}", re.ASCII)
 
@@ -73,6 +77,7 @@ class Crop:
         area: pixels of the mask.
         sharpness: variance of the Laplacian within the mask.
         embedding: (D,) unit vector, or None where it has not been computed.
+        colors: pixels of it beside its model's colours, until they are part of the embedding; not kept.
     """
 
     stamp_ns: int
@@ -81,6 +86,7 @@ class Crop:
     area: int
     sharpness: float
     embedding: Float32 | None = None
+    colors: ColorSamples | None = None
 
 
 @dataclass(eq=False)

@@ -7,7 +7,8 @@ import pytest
 from gallery_samples import SECOND, filled, path_of, sighting
 
 from pose_tracking.core.errors import ConfigError
-from pose_tracking.evaluation.cameras import Counts, count_pairs, evaluate_cameras, format_scores, scores_of, truth_of
+from pose_tracking.evaluation.camera_scores import Counts, count_pairs, format_scores, scores_of
+from pose_tracking.evaluation.cameras import evaluate_cameras, truth_of
 from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.linking.linker import link
 from pose_tracking.objects import ObjectSet
@@ -37,6 +38,13 @@ def test_pairs_are_counted_by_hand(tmp_path) -> None:
     found = scores["search"]["have_copies"]
     assert (found["searches"], found["rank_1"], found["map"]) == (1, 1.0, 1.0)
     assert scores["search"]["differ_in_looks"]["rank_1"] is None
+    # The same where the two are known to differ in colour, and by too little.
+    for difference, kind in ((0.11, "differs_in_color"), (0.09, "have_copies")):
+        counts = Counts()
+        tints = {(7, 1): np.eye(3), (7, 2): (1 + difference) * np.eye(3)}
+        count_pairs(store, {a: (7, 1), b: (7, 2), c: (7, 1), d: (7, 2), e: (7, 1)}, rooms, counts, tints)
+        assert {name: len(found) for name, found in counts.searches.items() if found} == {kind: 1}
+        assert scores_of(counts)["search"]["differ_in_looks"]["searches"] == (kind == "differs_in_color")
 
 
 def test_who_a_sighting_is_of(tmp_path, demo_objects: ObjectSet) -> None:

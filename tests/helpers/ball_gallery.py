@@ -37,8 +37,9 @@ class MeanColor:
     """Describes a crop by the mean colour of what is opaque in it."""
 
     kind = EmbeddingKind("mean colour", 3, "none", 0.1)
+    compares_colors = False
 
-    def embed(self, crops: Sequence[UInt8]) -> Float32:
+    def embed(self, crops: Sequence[UInt8], colors: object = None) -> Float32:
         """(N, 3) unit vectors."""
         means = [crop[crop[..., 3] > 127][:, :3].mean(0) for crop in crops]
         vectors = np.array(means, np.float32).reshape(-1, 3)

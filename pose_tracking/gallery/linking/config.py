@@ -33,7 +33,7 @@ class LinkConfig:
         range=(0.0, 2.0),
     )  # fmt: skip
     looks_margin: float = option(
-        0.05, "cosine distance by which copies must look less alike than that to be told apart", range=(0.0, 2.0)
+        0.1, "cosine distance by which copies must look less alike than that to be told apart", range=(0.0, 2.0)
     )
     looks_seconds: float = option(
         86400.0, "longest time between two sightings that looks alone may link", unit="s", range=(0.0, 1e9)

@@ -15,6 +15,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.gallery.crop_selection import ChosenCrop, CropSelection, small_picture
 from pose_tracking.gallery.embedding import CropEmbedder
+from pose_tracking.gallery.model_colors import CopyColors, ModelColors
 from pose_tracking.msg import TrackCropArray
 from pose_tracking.ros.messages.conversions import make_header
 from pose_tracking.ros.messages.crops import track_crop_array
@@ -63,6 +64,7 @@ class CropOutput:
         # Written in the worker's thread alone
         self._selection = CropSelection()
         self._embedder: CropEmbedder | None = None
+        self._colors = ModelColors(tracker.objects)
         self._is_built = False
         self._next = self._next_picture = 0.0
         self._told: set[str] = set()
@@ -109,7 +111,7 @@ class CropOutput:
             return
         self._next = now + self._period
         try:
-            embeddings = self._described(chosen)
+            embeddings = self._described(seen, chosen)
         except Exception:
             self._selection.forget()  # what was chosen has reached nobody
             raise
@@ -117,7 +119,7 @@ class CropOutput:
         header = make_header(frame.stamp_ns, frame.frame_id)
         self._publish(track_crop_array(header, chosen, embeddings, kind, picture))
 
-    def _described(self, chosen: Sequence[ChosenCrop]) -> Float32 | None:
+    def _described(self, seen: _Seen, chosen: Sequence[ChosenCrop]) -> Float32 | None:
         if not chosen:
             return None
         if not self._is_built:
@@ -126,7 +128,14 @@ class CropOutput:
                 self._embedder = CropEmbedder.of(self._tracker)
             except Exception as error:  # a detector of somebody else, which cannot be asked about given boxes
                 self._warn(f"crops go out without embeddings, so that looks are not searched: {error}")
-        return None if self._embedder is None else self._embedder.embed([each.crop.pixels for each in chosen])
+        if self._embedder is None:
+            return None
+        colors = None
+        if self._embedder.compares_colors:
+            by_id = {thing.track_id: thing for thing in seen.tracked}
+            things = [by_id[each.track_id] for each in chosen]
+            colors = [CopyColors.of(thing.class_name, self._colors.sample(seen.frame, thing)) for thing in things]
+        return self._embedder.embed([each.crop.pixels for each in chosen], colors)
 
     def _failed(self, error: Exception) -> None:
         text = f"the crops of a frame were lost: {error!r}"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +20,8 @@ from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import PoseTrackingError
 from pose_tracking.core.files import write_json
 from pose_tracking.datasets.sample import Sample
-from pose_tracking.evaluation.cameras import Counts, Places, count_pairs, places_of, scores_of, truth_of
+from pose_tracking.evaluation.camera_scores import Counts, count_pairs, scores_of
+from pose_tracking.evaluation.cameras import Places, places_of, truth_of
 from pose_tracking.evaluation.report.files import check_writable
 from pose_tracking.gallery.filters import Filter
 from pose_tracking.gallery.sqlite_reader import SqliteReader
@@ -54,6 +55,12 @@ class CamerasDemoOptions:
     seed: int = 1
 
 
+class Watch(AbstractContextManager[Any], Protocol):
+    """Looks at what goes on, from when it is entered until it is left; `notes` say what was seen, one line each."""
+
+    notes: list[str]
+
+
 @dataclass
 class CamerasDemoResult:
     """What came of it.
@@ -79,10 +86,13 @@ class _Camera:
     room: int
     samples: list[Sample]
     places: Places
+    tints: dict[int, np.ndarray]
 
 
 def run_cameras_demo(
-    options: CamerasDemoOptions, look: Callable[[Path, Path], list[str]] | None = None
+    options: CamerasDemoOptions,
+    look: Callable[[Path, Path], list[str]] | None = None,
+    watch: Callable[[Path, Path], Watch] | None = None,
 ) -> CamerasDemoResult:
     """Run the demo; gallery, logs and scores lie in ``options.out`` afterwards.
 
@@ -90,6 +100,7 @@ def run_cameras_demo(
         options: what to show.
         look: called with the store and the folder once everything is in the gallery; what it returns goes into the
             notes.
+        watch: the same while the cameras speak.
 
     Raises:
         PoseTrackingError: a model or folder that cannot be used, or a node that ended; the message names it.
@@ -102,8 +113,10 @@ def run_cameras_demo(
     cameras = [_simulated(objects, options, now, *camera) for camera in CAMERAS]
     use_image_profile()
     store = out / "gallery.db"
-    frames, answered = _play(cameras, options, store)
+    watcher = None if watch is None else watch(store, out)
+    frames, answered = _play(cameras, options, store, watcher)
     result = _scored(cameras, options, store, objects)
+    result.notes += [] if watcher is None else watcher.notes
     result.frames, result.answered = frames, answered
     if look is not None:
         result.notes += look(store, out)
@@ -121,9 +134,8 @@ def _simulated(
     samples, places = [], {}
     shift = np.eye(4)
     shift[0, 3] = along
-    for number, sample in enumerate(
-        tqdm(SequenceSimulator(objects, config, options.seed), desc=f"render {name}", unit="frame")
-    ):
+    simulator = SequenceSimulator(objects, config, options.seed)
+    for number, sample in enumerate(tqdm(simulator, desc=f"render {name}", unit="frame")):
         assert sample.frame.camera_pose is not None
         frame = replace(
             sample.frame,
@@ -134,10 +146,10 @@ def _simulated(
         placed = replace(sample, frame=frame)
         samples.append(placed)
         places[frame.stamp_ns] = places_of(placed)
-    return _Camera(name, room, samples, places)
+    return _Camera(name, room, samples, places, dict(simulator.tints))
 
 
-def _play(cameras: list[_Camera], options: CamerasDemoOptions, store: Path) -> tuple[int, int]:
+def _play(cameras: list[_Camera], options: CamerasDemoOptions, store: Path, watcher: Watch | None) -> tuple[int, int]:
     """All nodes, and the frames of the cameras: those of one table at one time, the next table after it."""
     out = options.out
     with ExitStack() as stack:
@@ -165,12 +177,13 @@ def _play(cameras: list[_Camera], options: CamerasDemoOptions, store: Path) -> t
         session = stack.enter_context(CamerasSession(processes, out, [camera.name for camera in cameras]))
         session.wait_ready()
         bar = stack.enter_context(tqdm(total=sum(len(c.samples) for c in cameras), desc="track", unit="frame"))
-        for room in sorted({camera.room for camera in cameras}):
-            together = [camera for camera in cameras if camera.room == room]
-            for samples in zip(*(camera.samples for camera in together), strict=True):
-                pairs = zip(together, samples, strict=True)
-                session.show({camera.name: sample.frame for camera, sample in pairs})
-                bar.update(len(samples))
+        with watcher or nullcontext():
+            for room in sorted({camera.room for camera in cameras}):
+                together = [camera for camera in cameras if camera.room == room]
+                for samples in zip(*(camera.samples for camera in together), strict=True):
+                    pairs = zip(together, samples, strict=True)
+                    session.show({camera.name: sample.frame for camera, sample in pairs})
+                    bar.update(len(samples))
         session.wait_quiet()
         if stop_node(gallery, 60.0) != 0:
             raise PoseTrackingError(f"the gallery node did not end well; see {out / 'gallery.log'}")
@@ -182,6 +195,7 @@ def _scored(cameras: list[_Camera], options: CamerasDemoOptions, store: Path, ob
     with SqliteReader(store) as reader:
         sightings = reader.find(Filter())
         truth = {s.id: truth_of(s, by_name[s.camera].places, options.seed, objects) for s in sightings}
-        count_pairs(reader, truth, {camera.name: camera.room for camera in cameras}, counts)
+        tints = {(options.seed, instance): tint for camera in cameras for instance, tint in camera.tints.items()}
+        count_pairs(reader, truth, {camera.name: camera.room for camera in cameras}, counts, tints)
         identities = len({s.identity for s in sightings})
     return CamerasDemoResult(scores_of(counts), len(sightings), identities, 0, 0)

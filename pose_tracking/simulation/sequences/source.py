@@ -55,6 +55,11 @@ class SimulatedSequences:
         self.name = f"simulated {self.seeds[0]}" if len(self.seeds) == 1 else f"{len(self.seeds)} simulated sequences"
         self._current: tuple[int, VideoSimulator] | None = None
 
+    @property
+    def simulator(self) -> VideoSimulator | None:
+        """That of the frame rendered last."""
+        return None if self._current is None else self._current[1]
+
     def __len__(self) -> int:
         return len(self.seeds) * self.config.frames
 

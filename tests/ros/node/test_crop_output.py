@@ -33,13 +33,13 @@ class SlowColor(MeanColor):
         assert self.build.wait(20)
         return self
 
-    def embed(self, crops: Sequence[UInt8]) -> Float32:
+    def embed(self, crops: Sequence[UInt8], colors: object = None) -> Float32:
         self.threads.add(threading.get_ident())
         assert self.describe.wait(20)
         if self.failures:
             self.failures -= 1
             raise RuntimeError("on request")
-        return super().embed(crops)
+        return super().embed(crops, colors)
 
 
 class Bench:
