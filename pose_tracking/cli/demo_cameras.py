@@ -22,13 +22,14 @@ def demo_cameras(
     """Publish three simulated cameras, two of them around one table, over DDS; remember, re-identify and score."""
     try:
         from pose_tracking.ros.tools.cameras_demo import CamerasDemoOptions, run_cameras_demo
-        from pose_tracking.ros.tools.page_tour import tour
+        from pose_tracking.ros.tools.page_tour import LiveWatch, tour
     except ImportError as error:
         raise ConfigError(
             f"the demo needs ROS 2 and the gallery ({error}): install pose_tracking with its ros and gallery extras"
         ) from error
 
-    result = run_cameras_demo(CamerasDemoOptions(out, model, frames, seed), tour if browser else None)
+    look, watch = (tour, LiveWatch) if browser else (None, None)
+    result = run_cameras_demo(CamerasDemoOptions(out, model, frames, seed), look, watch)
     overlapping, apart = result.scores["overlapping"], result.scores["apart"]
     typer.echo(
         f"over DDS: {result.frames} frames of 3 cameras, {result.answered} answered; {result.sightings} sightings, "
@@ -42,7 +43,7 @@ def demo_cameras(
         f"camera hall (apart), {apart['pairs']} pairs of one thing: {apart['silent']} linked without being asked, "
         f"{apart['silent_wrong']} of them wrong; {apart['proposed']} proposed"
     )
-    for key, label in (("differ_in_looks", "the only one of its class"), ("have_copies", "one of several copies")):
+    for key, label in (("differ_in_looks", "what differs in looks"), ("have_copies", "one of several copies")):
         found = result.scores["search"][key]
         typer.echo(
             f"search by looks for {label}, {found['searches']} searches: rank-1 {_text(found['rank_1'])}, "
