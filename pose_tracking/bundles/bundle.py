@@ -9,6 +9,7 @@ Layout of ``models/<name>/``::
                               `segmenter: graph` detector.onnx or another graph file
     pose.safetensors          DenseFusion estimator, where an object has a geometry
     refiner.safetensors       DenseFusion refiner, likewise
+    clips.safetensors         optional: clip network, used where `pipeline.events.clips.network` names it
     appearance.safetensors    optional: identity embedding; without it the detector's pooled features serve
     crops.safetensors         optional: the same for a gallery, of crops that are shown to the detector alone
     templates.safetensors     rendered views of the objects, for bundles that no network was trained for yet
