@@ -25,7 +25,7 @@ from .icp import IcpRefiner
 from .scoring import Verifier
 from .search_around import flush_share, places_around, slid
 from .surface_comparison import SurfaceComparison
-from .visible_region import visible_mask
+from .visible_region import exact_box, visible_mask
 
 # Why an object was not found where it was expected.
 GONE = "gone"
@@ -40,6 +40,7 @@ _SETTLINGS = 2
 _SETTLED = 0.001  # diameters that the surface moves by at most where another choice of points is not worth it
 # Diameters across the view ray that an outline with nothing hidden leaves: what is twice as far off is shifted.
 _OUTLINE = 0.025
+_MASK_RAYS = 5000  # at the final pose: one a pixel of most objects, one for some pixels of near ones
 _COMPARED = 20  # each so many surface samples tell how far a surface is from another
 _FACING = 0.1  # cosine to the view ray up to which a side holds nothing
 # What is found by a search stands free, and no surroundings of it go on as its surface: a flat side fits every table
@@ -209,14 +210,15 @@ class DepthTracker:
                 break  # the same points would be chosen again
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
-        after = self.verifier.compare(frame, obj_id, pose)
-        agrees, visible_px = after.agrees, float(np.count_nonzero(after.agrees))
-        if visible_px < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
+        every = self.verifier.compare(frame, obj_id, pose)
+        after = every.of_rays(_MASK_RAYS)
+        agrees, visible_px = after.agrees, float(after.agrees.sum() * after.step**2)
+        if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
             return None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = after.painted(~after.hidden, frame.depth.shape)
-        view = self.verifier.view(frame, claimed, after.region)
-        check = self.verifier.verify(view, obj_id, pose, after)
+        view = self.verifier.view(frame, claimed)
+        check = self.verifier.verify(view, obj_id, pose, every)
         noise, surface = self.verifier.noise(frame), self.icp.surface(obj_id)
         distance = self.icp.last_distance(obj_id, noise.excess(pose[2, 3]))
         covariance, systematic = depth_covariance(
@@ -236,7 +238,7 @@ class DepthTracker:
             self.verifier, view, model, surface, points, pose, check, distance, _FACING
         )
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
-        return DepthTrackedPose(estimate, visible_mask(after, frame.depth.shape), after.box())
+        return DepthTrackedPose(estimate, visible_mask(after, frame.depth.shape), exact_box(every, after))
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.

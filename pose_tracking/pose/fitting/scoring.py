@@ -132,16 +132,10 @@ class Verifier:
                 times,
             )
 
-    def view(self, frame: RGBDFrame, mask: Bool, region: tuple[int, int, int, int] | None = None) -> InstanceView:
-        """Prepare an instance for `verify`.
-
-        Args:
-            frame: the frame.
-            mask: (H, W) of the instance.
-            region: half-open pixel box (x0, y0, x1, y1) that the mask is known to lie in.
-        """
+    def view(self, frame: RGBDFrame, mask: Bool) -> InstanceView:
+        """Prepare an instance, given by its `mask` (H, W), for `verify`."""
         core = np.zeros(mask.shape, bool)
-        part = _around(mask, region)
+        part = _around(mask)
         core[part] = _without_rim(mask[part]) & valid_depth(frame.depth[part])
         return InstanceView(frame, core, int(np.count_nonzero(core[part])))
 
@@ -236,15 +230,15 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
     return {name: float(value) for name, value in features.items()}
 
 
-def _around(mask: Bool, region: tuple[int, int, int, int] | None = None) -> tuple[slice, slice]:
-    """Rows and columns of the mask, which lies in `region` if given, and the few around them that show its rim."""
-    if region is None:
-        rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if len(rows) == 0:
-            return slice(0, 0), slice(0, 0)
-        region = int(cols[0]), int(rows[0]), int(cols[-1]) + 1, int(rows[-1]) + 1
-    x0, y0, x1, y1 = region
-    return slice(max(y0 - _RIM, 0), y1 + _RIM), slice(max(x0 - _RIM, 0), x1 + _RIM)
+def _around(mask: Bool) -> tuple[slice, slice]:
+    """Rows and columns of the mask, and the few around them that say where its rim is."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return slice(0, 0), slice(0, 0)
+    return (
+        slice(max(rows[0] - _RIM, 0), rows[-1] + 1 + _RIM),
+        slice(max(cols[0] - _RIM, 0), cols[-1] + 1 + _RIM),
+    )
 
 
 def _without_rim(mask: Bool) -> Bool:

@@ -1,15 +1,33 @@
-"""The mask of what is seen of a posed object."""
+"""Box and mask of what is seen of a posed object, from few rays."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Bool
+from pose_tracking.core.arrays import Bool, Float
 
 from .surface_comparison import SurfaceComparison
 
 _CLOSED = 7  # pixels, odd: gaps up to so wide between what is seen are holes in it
+
+
+def exact_box(every: SurfaceComparison, coarse: SurfaceComparison) -> Float:
+    """The box of what agrees, to the pixel, where few rays say roughly what does (something must).
+
+    Args:
+        every: the comparison on every pixel.
+        coarse: some of its rays. Single pixels farther outside of what they have are no part of it.
+    """
+    box = coarse.box()
+    if coarse.step == 1:
+        return box
+    x0, y0, x1, y1 = box + np.array([-1, -1, 1, 1]) * (coarse.step - 1)
+    rows, cols = every.rows[every.agrees], every.cols[every.agrees]
+    near = (rows >= y0) & (rows < y1) & (cols >= x0) & (cols < x1)
+    rows, cols = rows[near], cols[near]
+    low = np.minimum(box[:2], [cols.min(), rows.min()])
+    return np.concatenate([low, np.maximum(box[2:], [cols.max() + 1, rows.max() + 1])])
 
 
 def visible_mask(compared: SurfaceComparison, shape: tuple[int, int]) -> Bool:
