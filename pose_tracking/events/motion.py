@@ -62,6 +62,7 @@ class Motion:
     _lifted_since: PoseSample | None = None
     _carried: list[int] = field(default_factory=list)  # onset and last stamp
     _lowest: float = np.inf
+    _landed: float | None = None  # lowest height since a fall
     _farthest: float = 0.0
     _confidences: list[float] = field(default_factory=list)
 
@@ -92,11 +93,14 @@ class Motion:
         self._falls.append(fall)
         if fall.drop >= config.fall_drop:
             self.activity = Activity.FALLING
+            self._landed = np.inf
 
     def _lift(self, sample: PoseSample, up: Float, config: EventConfig, *, falls: bool) -> None:
         """Follow how long it has been held up."""
         height = self.extent.bottom(sample.pose, up)
-        if self.before is not None:
+        if self._landed is not None:  # what has fallen is held where it leaves the place that it fell to
+            self._landed = base = min(self._landed, height)
+        elif self.before is not None:
             base = self.extent.bottom(self.before.sample.pose, up)
         else:
             self._lowest = base = min(self._lowest, height)
@@ -114,11 +118,14 @@ class Motion:
                 self.activity = Activity.CARRIED
 
     def _goes_on(self, config: EventConfig) -> bool:
-        """Whether it was elsewhere shortly before its last sample."""
+        """Whether it was elsewhere shortly before, by more than its poses tremble."""
         last = self.samples[-1]
         recent = [s.centre for s in self.samples if last.seconds - s.seconds <= config.carry_seconds]
-        before = recent[0] if len(recent) > 1 or len(self.samples) < 2 else self.samples[-2].centre
-        return float(np.linalg.norm(last.centre - before)) > config.move_distance / 2
+        if len(recent) < 2 and len(self.samples) > 1:
+            recent = [self.samples[-2].centre, last.centre]
+        # Between the middles of both halves it goes half the way.
+        before, after = (np.median(half, axis=0) for half in np.array_split(np.array(recent), 2))
+        return len(recent) > 1 and float(np.linalg.norm(after - before)) > config.move_distance / 4
 
     def ended(self, after: Rest | None, up: Float | None, config: EventConfig) -> list[Finding]:
         """What the motion was, now that the object rests at `after`; None where it was lost before."""

@@ -112,9 +112,9 @@ class Displacements:
 def displacements(reference: PoseSample, samples: Sequence[PoseSample]) -> Displacements:
     """How N samples lie against `reference`, without any turn that nobody knows.
 
-    Where the poses say that the angle about an axis is unknown, as of a mug whose handle is hidden, a turn about it is
-    no motion, but another guess. It is taken back, with what it does to the middle, which may be off the axis; what
-    is left is as sure as the poses are otherwise.
+    Where the poses say that the angle about an axis is unknown, as that of a mug whose handle is hidden, a turn about
+    it is no motion, but another guess. It is taken back, with what it does to the middle, which may be off the axis;
+    what is left is as sure as the poses are otherwise.
     """
     rotations = np.array([s.pose[:3, :3] for s in samples]) @ reference.pose[:3, :3].T
     centres = np.array([s.centre for s in samples])

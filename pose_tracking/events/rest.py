@@ -12,7 +12,7 @@ from pose_tracking.core.arrays import Float
 
 from .boundaries import first_at_rest, last_at_rest
 from .config import EventConfig
-from .pose_sample import PoseSample, displacements
+from .pose_sample import Displacements, PoseSample, displacements
 
 # Within this share of the way that is motion an object counts as where it rested.
 NEAR = 0.5
@@ -21,6 +21,10 @@ MEMORY = 50
 # Largest turn from one frame to the next that a thing makes in its place, in degrees, and in degrees a second: what
 # rests needs time to turn fast. Beyond, the estimate flips.
 FLIP, FLIP_RATE = 60.0, 500.0
+# Share of the way that is motion by which nothing that rests slides on while it comes to rest.
+_SLIDE = 0.7
+# Samples from which on one of so many may be away from a place of rest while a thing comes to rest there.
+_MANY, _MOST_AWAY = 6, 3
 # Seconds and samples, the more of both, that are kept of a rest: the beginning of a motion is looked for among them.
 _RECENT, _FEWEST_RECENT = 1.0, 8
 
@@ -62,12 +66,16 @@ class Rest:
 
 def distance_shares(rest: Rest, samples: Sequence[PoseSample], config: EventConfig) -> Float:
     """(N,) way or turn from a place of rest, the larger of both in units of what counts as motion: from 1 it moves."""
-    seen = displacements(rest.sample, samples)
+    return np.asarray(np.maximum(*_shares(rest, samples, displacements(rest.sample, samples), config)))
+
+
+def _shares(rest: Rest, samples: Sequence[PoseSample], seen: Displacements, config: EventConfig) -> tuple[Float, Float]:
+    """(N,) ways and (N,) turns from a place of rest in these units; `seen` are those from its sample."""
     ways = np.linalg.norm(seen.centres - rest.centre, axis=1)
     smallest = np.maximum(config.move_distance, config.sigmas * np.array([s.position_sigma for s in samples]))
     angles = np.linalg.norm(seen.turns, axis=1)
     turns = np.minimum(angles / np.radians(config.move_angle), seen.turn_sigmas / config.sigmas)
-    return np.asarray(np.maximum(ways / smallest, turns))
+    return ways / smallest, turns
 
 
 def distance_share(rest: Rest, sample: PoseSample, config: EventConfig) -> float:
@@ -109,21 +117,29 @@ def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
         return None
     window = samples[start:]
     middle = window[len(window) // 2]
-    centres = displacements(middle, window).centres
-    centre = np.median(centres, axis=0)
+    seen = displacements(middle, window)
+    centre = np.median(seen.centres, axis=0)
     rest = Rest(middle, centre, window[0].stamp_ns, last.stamp_ns, window[0].stamp_ns, len(window))
-    shares = distance_shares(rest, window, config)
-    # A slow slide is no rest, though each of its poses is near the middle one.
-    halves = np.array_split(centres, 2)
-    slides = np.linalg.norm(halves[1].mean(0) - halves[0].mean(0)) > NEAR * config.move_distance
-    if slides or shares.max() > NEAR:
+    ways, turns = _shares(rest, window, seen, config)
+    # Places tremble where little of a thing is seen: of many, most have the say.
+    few = len(window) // _MOST_AWAY if len(window) >= _MANY else 0
+    if np.sort(ways)[len(ways) - 1 - few] > NEAR or turns.max() > NEAR or _slides(window, seen.centres, config):
         return None
-    start = _arrival(rest, samples, start, config)
-    rest.recent.extend(samples[start:])
+    start = _arrival(rest, samples, len(samples) - 1, config)
+    there = distance_shares(rest, samples[start:], config) < 1
+    rest.recent.extend(sample for sample, is_there in zip(samples[start:], there, strict=True) if is_there)
     rest.since_ns = rest.arrived_ns = samples[start].stamp_ns
     if start > 0:
         rest.since_ns = first_at_rest(samples[start - 1], samples[start:])
     return rest
+
+
+def _slides(window: Sequence[PoseSample], centres: Float, config: EventConfig) -> bool:
+    """Whether samples with (N, 3) `centres` go on slowly: that is no rest, though each is near the middle one."""
+    times = np.array([s.seconds for s in window])
+    times = times - times.mean()
+    velocity = times @ centres / (times @ times)
+    return float(np.linalg.norm(velocity)) * float(np.ptp(times)) > _SLIDE * config.move_distance
 
 
 def _arrival(rest: Rest, samples: Sequence[PoseSample], start: int, config: EventConfig) -> int:

@@ -271,3 +271,52 @@ def test_a_camera_whose_pose_is_lost_or_found_moves_nothing():
 
     assert first + second + third == []
     assert detector.activities[1][0] == Activity.STILL
+
+
+@pytest.mark.parametrize(("rate", "pause", "tremble"), [(10, 0.2, 0), (30, 0.2, 0), (10, 2, 0.006), (30, 2, 0.01)])
+def test_what_falls_and_is_carried_away_has_done_both(rate, pause, tremble):
+    # It does not come to rest in between: it is taken up at once, or its poses tremble.
+    fall = PushedOff(standing(0, 0, 0.4), standing(0.15, 0, 0.4), standing(0.25, 0, 0), 0.6)
+    carry = Carry(standing(0.25, 0, 0), standing(0, 0.2, 0), 2.0, 0.12)
+    landed = BEGIN + fall.seconds
+    rng = np.random.default_rng(3)
+
+    def path(t):
+        if t > landed + pause:
+            return carry.pose(min(t - landed - pause, carry.seconds))
+        pose = _scripted(fall)(t).copy()
+        pose[:3, 3] += rng.normal(0, tremble, 3) * (t > landed)
+        return pose
+
+    events = told(path, 8, rate)
+
+    assert {"fell", "carried", "placed", "moved"} == set(kinds(events))
+    carried = next(e for e in events if e.kind == EventKind.CARRIED)
+    lifted = landed + pause + carry.events[1][1]
+    assert (carried.onset_ns - 1e9) * 1e-9 == pytest.approx(lifted, abs=0.15 + 1 / rate)
+
+
+def test_what_trembles_where_it_fell_to_rests_there():
+    fall = _fall(0.4)
+    landed = BEGIN + fall.seconds
+    carry = Carry(fall.after, standing(0, 0.2), 2.0, 0.12)
+    rng = np.random.default_rng(3)
+
+    def path(t):
+        if t > landed + 1.5:
+            return carry.pose(min(t - landed - 1.5, carry.seconds))
+        pose = _scripted(fall)(t).copy()
+        pose[:3, 3] += rng.normal(0, 0.006, 3) * (t > landed)
+        return pose
+
+    events = told(path, 8, 30)
+
+    assert sorted(kinds(events)) == ["carried", "fell", "moved", "moved", "placed"]
+
+
+@pytest.mark.parametrize("rate", [1, 2, 5, 10, 30, 60])
+@pytest.mark.parametrize("speed", [0.06, 0.1])
+def test_what_slides_on_slowly_does_not_rest(rate, speed):
+    events = told(lambda t: standing(speed * float(np.clip(t - BEGIN, 0, 4))), 9, rate)
+
+    assert kinds(events) == ["moved"]
