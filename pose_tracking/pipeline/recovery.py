@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pose_tracking.tracking.config import TrackingConfig
     from pose_tracking.tracking.track import Track
 
+# Why a track was not found, beside the reasons of the depth tracker.
 TAKEN = "taken"
+SLIPPED = "slipped"
 # Pixels that a detector needs to find an object, at the focal length at which such pixels are counted.
 _CLEAR_PX = 500
 
@@ -83,7 +85,7 @@ def recover(
             continue
         recovery.not_found[outcome] += 1
         was_seen = track.is_confirmed and track.frames_since_seen <= 1
-        recovery.needs_detector |= was_seen and outcome in (GONE, MOVED, SCORE)
+        recovery.needs_detector |= was_seen and outcome in (GONE, MOVED, SCORE, SLIPPED)
     support = {i: _support(tracks[i], detection) for i, detection in found.items()}
     placed = list(detections)
     explains = partial(explained_share, frame, depth_tracker)
@@ -123,6 +125,9 @@ def _look_for(
     found = look_at(start, track.obj_id, depth_tracker, frame, min_confidence)
     if isinstance(found, str):
         return found
+    if track.fits.has_slipped(found.estimate.confidence, depth_tracker.config.max_fall):
+        track.fits = track.fits.doubted()
+        return SLIPPED
     return Detection(track.obj_id, track.score, found.box, None, found.estimate, found.mask)
 
 

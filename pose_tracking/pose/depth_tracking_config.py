@@ -53,6 +53,13 @@ class DepthTrackingConfig:
         "share of the silhouette closely behind what is measured from which a shift is tried, too",
         range=(0.0, 1.0),
     )
+    max_fall: float = option(
+        1.4,
+        "by how much the log-odds of the pose confidence may fall below the usual ones of a track since its last "
+        "detection, until its pose is taken for one that has slipped off the object: right poses fall by 1.0 at most, "
+        "those a tenth of the diameter off by 1.5 to 4. 100: never",
+        range=(0.0, 100.0),
+    )
     max_move: float = option(
         0.25, "mean distance of the surface from the predicted one that is no longer believed", unit="diameters",
         range=(0.0, 2.0),

@@ -15,6 +15,7 @@ from pose_tracking.objects import ObjectModel
 
 from . import box_filter, existence, pose_filter
 from .config import TrackingConfig
+from .fit_history import FitHistory
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
 from .scale_filter import ScaleFilter
@@ -37,9 +38,8 @@ class Track:
         filter: state of the pose filter, or None where no pose was ever estimated.
         gallery: appearance features.
         score, pose_confidence: of the last detection, and of the last one with a pose.
-        hits: detections so far.
-        born: time of the first one, seconds.
-        existence: log-odds that there is such an object, see `existence`.
+        fits: how well the poses recovered since the last detection fit.
+        hits, born, existence: detections so far; time of the first, seconds; log-odds that it exists (`existence`).
         frames_since_seen, seconds_since_seen: 0 in a frame with a detection or a recovered pose.
         frames_unmatched: frames since then in which the detector ran.
         seconds_out_of_view: how long it has been out of the picture without being seen.
@@ -63,15 +63,13 @@ class Track:
         self._systematic: Float | None = None
         self.keep_systematic(detection)
         self.score, self.pose_confidence = detection.score, 0.0
-        self.hits = 0
-        self.existence = 0.0
-        self.frames_since_seen = self.frames_unmatched = 0
+        self.hits, self.existence = 0, 0.0
+        self.frames_since_seen = self.frames_unmatched = self._age_frames = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
-        self.is_confirmed = False
-        self.is_deleted = False
+        self.is_confirmed = self.is_deleted = False
         self.born = self._now = stamp
         self._detection: Detection | None = None
-        self._age_frames = 0
+        self.fits = FitHistory()
         self.see(detection)
         self.count(detection, config)
         if detection.feature is not None:
@@ -136,8 +134,12 @@ class Track:
         self.frames_since_seen += 1
         self.seconds_since_seen += dt
 
-    def see(self, found: Detection) -> None:
-        """What a detection and a recovered pose change alike, but for the filters' states and the gallery."""
+    def see(self, found: Detection, recovered: bool = False) -> None:
+        """What a detection and a recovered pose change, but for the filters' states and the gallery."""
+        if not recovered or found.pose is None:
+            self.fits = FitHistory()
+        else:
+            self.fits = self.fits.after(found.pose.confidence, self.seconds_since_seen)
         self.frames_since_seen = self.frames_unmatched = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
         self._detection = found
@@ -218,10 +220,8 @@ class Track:
     def snapshot(self) -> TrackedObject:
         """The track after the current frame. A box seen in this frame is given as detected: the filter's lags."""
         detection, pose = self._detection, self.filter
-        if not self.is_confirmed:
-            state = TrackState.TENTATIVE
-        else:
-            state = TrackState.CONFIRMED if detection is not None else TrackState.COASTING
+        state = TrackState.COASTING if detection is None else TrackState.CONFIRMED
+        state = state if self.is_confirmed else TrackState.TENTATIVE
         return TrackedObject(
             track_id=self.track_id,
             obj_id=self.obj_id,
@@ -278,7 +278,7 @@ def update(
     detections = [t.measured(d) for t, d in zip(tracks, detections, strict=True)]
     for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True):
         track.mean, track.covariance = mean, covariance
-        track.see(detection)
+        track.see(detection, recovered)
         if not recovered:
             track.count(detection, config)
         if detection.pose is None:

@@ -13,7 +13,7 @@ from block_stream import Scene, at, distance
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.results import TrackState
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.fitting.depth_tracking import DepthTracker
+from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,31 @@ def test_what_is_taken_away_is_lost_at_once_and_looked_for(objects: ObjectSet) -
         assert set(scene.show([(STEPS, at(-0.1))])) == {1}
     # Once in the frame after the loss, and then as often as ever.
     assert scene.truth.calls == [1, 2, 6]
+
+
+@pytest.mark.parametrize(("confidence", "is_believed"), [(0.75, True), (0.5, False)])
+def test_a_pose_that_fits_far_worse_than_before_has_slipped(
+    objects: ObjectSet, monkeypatch: pytest.MonkeyPatch, confidence: float, is_believed: bool
+) -> None:
+    scene, track = Scene(objects, segment_every=10), DepthTracker.track
+    found_with = 0.9
+
+    def found(*arguments: Any) -> DepthTrackedPose | str:
+        outcome = track(*arguments)
+        assert not isinstance(outcome, str)
+        return replace(outcome, estimate=replace(outcome.estimate, confidence=found_with))
+
+    monkeypatch.setattr(DepthTracker, "track", found)
+    for _ in range(4):
+        assert set(scene.show([(STEPS, at(0.0))])) == {1}
+    assert scene.truth.calls == [1, 2]
+    found_with = confidence  # odds of 9, then of 3 or 1
+    assert set(scene.show([(STEPS, at(0.0))])) == ({1} if is_believed else set())
+    assert scene.tracker.report.not_recovered == ({} if is_believed else {"slipped": 1})
+    # A detection starts anew: what the detector says is so is usual from now on.
+    scene.show([(STEPS, at(0.0))])
+    assert scene.truth.calls == ([1, 2] if is_believed else [1, 2, 6])
+    assert set(scene.show([(STEPS, at(0.0))])) == {1}
 
 
 def test_a_hidden_object_is_not_dragged_along_and_is_found_again(objects: ObjectSet) -> None:
