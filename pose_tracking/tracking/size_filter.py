@@ -32,6 +32,8 @@ _HIDDEN_SHARE, _OPEN = 0.12, 2.0
 _LEAST, _LEAST_SHARE = 0.002, np.array([0.12, 0.12, 0.045])
 # Chance of a measurement that is wrong altogether: the mask was, or what was taken for the object.
 _WRONG = 0.03
+# Variance of the turn about the vertical (rad^2) from which it is a guess.
+_GUESSED = 1.0
 # Standard deviation of the logarithm of one horizontal edge over the other, where nothing else is known: things are
 # about as deep as they are wide.
 _ASPECT = 0.4
@@ -41,10 +43,10 @@ class _Side:
     """The mean measurement from one side."""
 
     def __init__(self) -> None:
-        self.weight, self.count = np.zeros(3), 0.0
+        self.weight, self.count, self.guessed = np.zeros(3), 0.0, 0.0
         self.edges, self.sigma, self.slack = np.zeros(3), np.zeros(3), np.zeros(3)
 
-    def add(self, size: BoxSize, doubt: float) -> None:
+    def add(self, size: BoxSize, doubt: float, is_guessed: bool) -> None:
         slack = size.slack.sum(1)
         weight = 1.0 / (size.sigma**2 + (_HIDDEN_SHARE * slack) ** 2 + (doubt * size.edges[[1, 0, 2]]) ** 2)
         # Of frames that show more than those before, these are soon forgotten.
@@ -54,6 +56,7 @@ class _Side:
         self.slack += share * (slack - self.slack)
         self.sigma += share * (np.hypot(size.sigma, doubt * size.edges[[1, 0, 2]]) - self.sigma)
         self.weight, self.count = old + weight, min(self.count + 1, _MOST)
+        self.guessed += (is_guessed - self.guessed) / self.count
 
 
 class SizeFilter:
@@ -67,18 +70,19 @@ class SizeFilter:
         self._sides: dict[tuple[int, int], _Side] = {}
         self.edges, self.sigma = np.full(3, np.nan), np.full(3, np.nan)
 
-    def add(self, size: BoxSize, to_camera: Float, doubt: float = 0.0) -> None:
+    def add(self, size: BoxSize, to_camera: Float, doubt: float = 0.0, is_guessed: bool = False) -> None:
         """Take in a measurement.
 
         Args:
             size: along the track's axes.
             to_camera: (3,) direction from the object to the camera along these axes.
             doubt: standard deviation (rad) between the axes of measurement and track.
+            is_guessed: whether nothing told the turn of the axes about the vertical.
         """
         azimuth = float(np.arctan2(to_camera[1], to_camera[0])) % (2 * np.pi)
         elevation = float(np.arcsin(np.clip(to_camera[2] / np.linalg.norm(to_camera), -1, 1)))
         side = int(azimuth // _AZIMUTH), int(np.searchsorted(_ELEVATIONS, elevation))
-        self._sides.setdefault(side, _Side()).add(size, doubt)
+        self._sides.setdefault(side, _Side()).add(size, doubt, is_guessed)
         self._fuse()
 
     def continue_from(self, other: SizeFilter) -> None:
@@ -98,13 +102,22 @@ class SizeFilter:
         # The other horizontal edge says a little, where the views say nothing.
         likelihood[:2] -= 0.5 * (np.log(_LENGTHS / edges[[1, 0], None]) / _ASPECT) ** 2
         self.edges, sigma = _moments(likelihood)
-        self.sigma = np.sqrt(sigma**2 + _LEAST**2 + (_LEAST_SHARE * self.edges) ** 2)
+        # Along axes that every side has guessed either horizontal edge may be the other.
+        guessed = min(side.guessed for side in self._sides.values())
+        exchanged = guessed * abs(self.edges[0] - self.edges[1]) * np.array([1.0, 1.0, 0.0])
+        self.sigma = np.sqrt(sigma**2 + _LEAST**2 + (_LEAST_SHARE * self.edges) ** 2 + exchanged**2)
 
 
 def quarter_turns(rotation: Float, reference: Float) -> int:
     """By how many times 90 degrees about its own z axis a (3, 3) rotation is turned to be nearest to a reference."""
     relative = rotation.T @ reference
     return round(float(np.arctan2(relative[1, 0] - relative[0, 1], relative[0, 0] + relative[1, 1])) / (np.pi / 2)) % 4
+
+
+def is_turn_guessed(estimate: PoseEstimate) -> bool:
+    """Whether nothing told the turn of a measured box about its own vertical."""
+    up = estimate.pose[:3, 2]
+    return bool(up @ estimate.covariance[3:, 3:] @ up > _GUESSED)
 
 
 def turned_estimate(estimate: PoseEstimate, quarters: int) -> PoseEstimate:
@@ -177,7 +190,7 @@ def _turned(known: SizeFilter) -> SizeFilter:
         new = _Side()
         for name in ("weight", "edges", "sigma", "slack"):
             setattr(new, name, getattr(side, name)[[1, 0, 2]])
-        new.count = side.count
+        new.count, new.guessed = side.count, side.guessed
         out._sides[(azimuth - quarter) % (4 * quarter), elevation] = new
     out._fuse()
     return out

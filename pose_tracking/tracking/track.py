@@ -19,7 +19,7 @@ from .fit_history import FitHistory
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
 from .scale_filter import ScaleFilter
-from .size_filter import SizeFilter, anchored, quarter_turns, turned_estimate
+from .size_filter import SizeFilter, anchored, is_turn_guessed, quarter_turns, turned_estimate
 
 UNKNOWN_DIAMETER = 0.2  # of an object that nothing is known of, metres
 
@@ -179,7 +179,7 @@ class Track:
             estimate = turned_estimate(estimate, quarter_turns(estimate.pose[:3, :3], self.filter.rotation))
             doubt = float(rotation_angle(estimate.pose[:3, :3].T @ self.filter.rotation))
         assert estimate.size is not None
-        self._size.add(estimate.size, -estimate.pose[:3, :3].T @ estimate.pose[:3, 3], doubt)
+        self._size.add(estimate.size, -estimate.pose[:3, :3].T @ estimate.pose[:3, 3], doubt, is_turn_guessed(estimate))
         return replace(detection, pose=anchored(estimate, self._size))
 
     def keep_systematic(self, detection: Detection) -> None:

@@ -35,6 +35,21 @@ def test_a_whole_view_is_the_size() -> None:
     assert (known.sigma < 0.2 * TRUE).all()
 
 
+def test_edges_along_guessed_axes_may_be_exchanged() -> None:
+    """Until one side tells the turn: a mug's handle lies along one of two axes."""
+    told, guessed = SizeFilter(), SizeFilter()
+    for angle in np.arange(0, 3, 0.8):
+        to_camera = np.array([np.cos(angle), np.sin(angle), 0.5])
+        told.add(seen(TRUE), to_camera)
+        guessed.add(seen(TRUE), to_camera, is_guessed=True)
+    np.testing.assert_allclose(guessed.edges, told.edges)
+    assert (guessed.sigma[:2] >= abs(guessed.edges[0] - guessed.edges[1])).all()
+    assert guessed.sigma[2] == told.sigma[2]
+    assert (told.sigma[:2] < guessed.sigma[:2]).all()
+    guessed.add(seen(TRUE), np.array([np.cos(4), np.sin(4), 0.5]))
+    assert (guessed.sigma[:2] < 1.2 * told.sigma[:2]).all()
+
+
 def test_a_partly_hidden_view_does_not_shrink_what_a_whole_one_has_shown() -> None:
     known = SizeFilter()
     known.add(seen(TRUE), np.array([1.0, 0, 1]))
