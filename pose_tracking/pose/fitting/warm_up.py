@@ -68,7 +68,9 @@ def _fit(config: PoseConfig, objects: ObjectSet, model: ObjectModel) -> None:
     points = transform_points(pose, surface.front(pose)[0])
     icp.refine(model.obj_id, points, pose[None])
     verifier.verify(verifier.view(frame, depth > 0), model.obj_id, pose)
-    color_features(frame.color, raycaster.mesh, verifier.compare(frame, model.obj_id, pose))  # also without colours
+    compared = verifier.compare(frame, model.obj_id, pose)
+    color_features(frame.color, raycaster.mesh, compared)  # also without colours
+    compared.of_rays(16)  # the picture is so small that the tracking takes all of its rays
     DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier).track(
         frame, model.obj_id, pose, 1e-6 * np.eye(6), 0.0
     )
