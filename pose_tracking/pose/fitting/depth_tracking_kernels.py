@@ -64,10 +64,10 @@ def measured_near(
     kept = min(count, len(points))
     step = 1.0 if kept == count or kept == 1 else (count - 1) / (kept - 1)
     for k in range(kept):
-        n = near[int(np.rint(k * step))]
-        z = np.float64(depth[rows[n], cols[n]])
-        points[k, 0] = (cols[n] - camera[2]) * z / camera[0]
-        points[k, 1] = (rows[n] - camera[3]) * z / camera[1]
+        row, col = rows[near[int(np.rint(k * step))]], cols[near[int(np.rint(k * step))]]
+        z = np.float64(depth[row, col])
+        points[k, 0] = (col - camera[2]) * z / camera[0]
+        points[k, 1] = (row - camera[3]) * z / camera[1]
         points[k, 2] = z
     return kept, count / max(len(rows), 1)
 
