@@ -97,7 +97,7 @@ def with_colors(vectors: Float32, features: Float32 | None) -> Float32:
     """(N, D + `COLOR_DIMENSIONS`) unit vectors of (N, D) unit vectors and (N, ..) `color_features`; None: unknown."""
     if features is None:
         return np.concatenate([vectors, np.zeros((len(vectors), COLOR_DIMENSIONS), np.float32)], axis=1)
-    weights = np.sqrt(np.float32([1 - COLOR_WEIGHT, COLOR_WEIGHT]))
+    weights = np.sqrt(np.array([1 - COLOR_WEIGHT, COLOR_WEIGHT], np.float32))
     return np.concatenate([weights[0] * vectors, weights[1] * features], axis=1)
 
 
