@@ -320,3 +320,14 @@ def test_what_slides_on_slowly_does_not_rest(rate, speed):
     events = told(lambda t: standing(speed * float(np.clip(t - BEGIN, 0, 4))), 9, rate)
 
     assert kinds(events) == ["moved"]
+
+
+@pytest.mark.parametrize("rate", [10, 30, 60])
+def test_dropped_frames_make_up_nothing(rate):
+    times = np.arange(round(8 * rate)) / rate
+    stamps = times[np.random.default_rng(4).random(len(times)) > 0.4]
+    carry = Carry(standing(), standing(0.3, 0.1), 2.0, 0.15)
+
+    assert told(lambda t: standing(), stamps=stamps) == []
+    assert set(kinds(told(_scripted(carry), stamps=stamps))) <= {"carried", "moved", "placed"}
+    assert "moved" in kinds(told(_scripted(carry), stamps=stamps))
