@@ -60,7 +60,7 @@ def test_what_shows_no_colour_is_taken_for_the_models_own():
     grey = np.full((100, 3), 120, np.float32)
     # Hue and saturation of grey cannot be seen; a red tinge can be light or paint, and is shared out.
     assert np.allclose(color_transform(ColorSamples(grey, grey)), 0, atol=1e-6)
-    assert np.allclose(color_transform(ColorSamples(grey * np.float32([1.1, 1, 1]), grey))[:2], 0, atol=0.02)
+    assert np.allclose(color_transform(ColorSamples(grey * np.array([1.1, 1, 1], np.float32), grey))[:2], 0, atol=0.02)
 
 
 def test_features_compare_transforms_as_a_gaussian_does_and_only_within_a_class():
