@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SIMULATED = "simulated:"
 TF = "tf"
+MOST_OFFSET = 4e9  # seconds, a century and more: what is beyond is no clock's
 # Groups of settings that are not the bundle's.
 _OWN_GROUPS = ("gallery", "simulated")
 
@@ -165,6 +166,10 @@ def camera_settings(job: IngestJob, source: Source | None = None) -> CameraSetti
         except (ValueError, OverflowError, OSError) as error:
             raise ConfigError(f"--start {job.start!r}: no time; write 2026-11-29T10:00") from error
     pose = None if place is None else place.pose
+    if not abs(job.clock_offset) < MOST_OFFSET:
+        raise ConfigError(
+            f"--clock-offset {job.clock_offset:g}: expected seconds, less than {MOST_OFFSET:g} either way"
+        )
     settings = CameraSettings(named or "map", pose, job.camera_pose == TF, round(job.clock_offset * 1e9), start_ns)
     if named is not None or place is not None or source is None or isinstance(source, BagReader):
         return settings

@@ -258,6 +258,9 @@ def test_scenes_of_one_name_are_worlds_of_their_own(tmp_path: Path) -> None:
     assert maps[0] != maps[1]
     pose = tmp_path / "camera.yaml"
     pose.write_text("position: [1, 2, 3]\nquaternion_xyzw: [0, 0, 0, 1]\n")
+    for offset in (float("nan"), float("inf"), -1e12):
+        with pytest.raises(ConfigError, match="--clock-offset .*expected seconds"):
+            camera_settings(IngestJob("x", "left", clock_offset=offset))
     given = camera_settings(IngestJob("x", "left", camera_pose=str(pose), clock_offset=2.5), source)
     assert (given.map_frame, given.clock_offset_ns) == ("map", 2_500_000_000)
     assert given.pose is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,21 @@ def test_a_recording_plays_and_a_box_in_it_is_searched_for(page: Any, address: s
     page.get_by_role("button", name="Find what looks like it").click()
     page.wait_for_url("**/search?picture=**")
     assert "red ball" in page.locator("a.card .name").first.inner_text()
+
+
+def test_the_live_view_follows_what_comes_into_it(page: Any, address: str, store: Path) -> None:
+    """The cameras are known before the first object is: it must not appear out of sight."""
+    from web_gallery import show_live
+
+    from pose_tracking.gallery.sqlite_store import SqliteStore
+
+    with SqliteStore(store) as gallery:
+        gallery.write_live(replace(gallery.live_cameras()[0], received_ns=1, objects=()))
+        log_in(page, address, path="/live")
+        page.wait_for_selector("[data-live][data-objects='0']")
+        show_live(gallery)
+        page.wait_for_selector("[data-live][data-objects='2']", timeout=PATIENCE)
+    page.wait_for_selector("[data-live][data-in-view='2']", timeout=5000)
 
 
 def test_the_live_scene_is_drawn_and_moves(page: Any, address: str, store: Path) -> None:

@@ -5,7 +5,8 @@ const canvas = stage.querySelector("canvas"), context = canvas.getContext("2d");
 const status = stage.querySelector(".status"), nothing = stage.querySelector(".empty");
 const roll = document.querySelector("[data-roll]"), chooser = document.querySelector("[data-map]");
 const TRAIL = 120, ASK_MS = 400;
-const view = { turn: 0.7, tilt: 0.6, distance: 3, middle: [0, 0, 0], isPlaced: false };
+// Until someone turns or zooms, the view follows what is there to be seen.
+const view = { turn: 0.7, tilt: 0.6, distance: 3, middle: [0, 0, 0], shows: "", isHeld: false };
 const trails = new Map();
 let scene = { cameras: [] }, map = "", colors = {};
 
@@ -115,6 +116,10 @@ function draw() {
   for (const each of objects.sort((a, b) => depth(b) - depth(a))) drawObject(each);
   for (const each of objects) nameObject(each);
   for (const camera of cameras) drawCamera(camera);
+  stage.dataset.inView = objects.filter(({ object }) => {
+    const q = project(at(object.pose, [0, 0, 0]));
+    return q && q[0] > 0 && q[0] < canvas.width && q[1] > 0 && q[1] < canvas.height;
+  }).length;
 }
 
 function showAll() {
@@ -124,7 +129,6 @@ function showAll() {
   const low = [0, 1, 2].map((i) => Math.min(...points.map((p) => p[i]))), high = [0, 1, 2].map((i) => Math.max(...points.map((p) => p[i])));
   view.middle = low.map((v, i) => (v + high[i]) / 2);
   view.distance = Math.max(0.5, 1.15 * Math.hypot(...low.map((v, i) => high[i] - v)));
-  view.isPlaced = true;
 }
 
 function remember() {
@@ -142,6 +146,8 @@ function remember() {
   for (const [key, trail] of trails) if (!now.has(key) && ++trail.missing > 20) trails.delete(key);
 }
 
+const lasting = (s) => (s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`);
+
 function list() {
   const maps = [...new Set(scene.cameras.map((c) => c.map).filter((name) => name !== null))];
   if (maps.join("\n") !== [...chooser.options].map((o) => o.value).join("\n")) {
@@ -153,7 +159,7 @@ function list() {
   const made = (name, text, kind = "") => Object.assign(document.createElement(name), { textContent: text, className: kind });
   roll.replaceChildren(...scene.cameras.flatMap((camera) => {
     const title = made("h2", camera.camera);
-    const silent = camera.silent_seconds === null ? "not live" : `silent ${Math.round(camera.silent_seconds)} s`;
+    const silent = camera.silent_seconds === null ? "not live" : `silent ${lasting(camera.silent_seconds)}`;
     title.append(made("span", camera.is_live ? `${camera.rate_hz.toFixed(1)} Hz` : silent, `state ${camera.is_live ? "live" : "silent"}`));
     const items = document.createElement("ul");
     for (const object of camera.objects) {
@@ -179,7 +185,8 @@ async function ask() {
     nothing.hidden = scene.cameras.some((c) => c.pose || c.is_live);
     remember();
     list();
-    if (!view.isPlaced) showAll();
+    const shows = scene.cameras.map((c) => `${c.camera} ${c.map} ${!!c.pose} ${c.objects.filter((o) => o.pose).length}`).join("\n");
+    if (!view.isHeld && shows !== view.shows) { view.shows = shows; showAll(); }
     draw();
     stage.dataset.objects = count;
   } catch (error) {
@@ -188,8 +195,8 @@ async function ask() {
   setTimeout(ask, document.hidden ? 3000 : ASK_MS);
 }
 
-const turn = (dx, dy) => { view.turn += dx; view.tilt = Math.min(1.55, Math.max(-0.2, view.tilt + dy)); draw(); };
-const zoom = (by) => { view.distance = Math.min(200, Math.max(0.1, view.distance * by)); draw(); };
+const turn = (dx, dy) => { view.isHeld = true; view.turn += dx; view.tilt = Math.min(1.55, Math.max(-0.2, view.tilt + dy)); draw(); };
+const zoom = (by) => { view.isHeld = true; view.distance = Math.min(200, Math.max(0.1, view.distance * by)); draw(); };
 const fingers = new Map();
 canvas.addEventListener("pointerdown", (event) => { fingers.set(event.pointerId, event); canvas.setPointerCapture(event.pointerId); });
 canvas.addEventListener("pointermove", (event) => {
@@ -205,7 +212,7 @@ canvas.addEventListener("pointermove", (event) => {
 for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => fingers.delete(event.pointerId));
 canvas.addEventListener("wheel", (event) => { event.preventDefault(); zoom(Math.exp(event.deltaY * 0.001)); }, { passive: false });
 canvas.addEventListener("keydown", (event) => {
-  const does = { ArrowLeft: () => turn(-0.08, 0), ArrowRight: () => turn(0.08, 0), ArrowUp: () => turn(0, 0.06), ArrowDown: () => turn(0, -0.06), "+": () => zoom(0.9), "=": () => zoom(0.9), "-": () => zoom(1.1), 0: () => { showAll(); draw(); } }[event.key];
+  const does = { ArrowLeft: () => turn(-0.08, 0), ArrowRight: () => turn(0.08, 0), ArrowUp: () => turn(0, 0.06), ArrowDown: () => turn(0, -0.06), "+": () => zoom(0.9), "=": () => zoom(0.9), "-": () => zoom(1.1), 0: () => { view.isHeld = false; showAll(); draw(); } }[event.key];
   if (does) { event.preventDefault(); does(); }
 });
 chooser.addEventListener("change", () => { map = chooser.value; showAll(); draw(); });
