@@ -47,6 +47,7 @@ Random = Annotated[bool, typer.Option("--random", help="Independent training fra
 Minutes = Annotated[
     float | None, typer.Option(min=0.0, help="Render fewer --random packed frames where they take longer than this.")
 ]
+Fewest = Annotated[int | None, typer.Option(min=1, help="So many frames whatever --minutes says; default: 50.")]
 Processes = Annotated[int, typer.Option(min=1, help="Processes that render --random packed frames.")]
 Clips = Annotated[
     int | None,
@@ -80,6 +81,7 @@ def simulate(
     bag: Bag = False,
     random: Random = False,
     minutes: Minutes = None,
+    fewest: Fewest = None,
     processes: Processes = 1,
     settings: Settings = None,
     clips: Clips = None,
@@ -118,6 +120,8 @@ def simulate(
         raise ConfigError("--format mot is for sequences and contradicts --random, whose frames are unrelated")
     if minutes is not None and not (random and kind == "packed"):
         raise ConfigError("--minutes is for packed --random frames; give the number of --frames")
+    if fewest is not None and minutes is None:
+        raise ConfigError("--fewest needs --minutes; give the number of --frames")
 
     from pose_tracking.bundles.bundle import ModelBundle
     from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
@@ -130,10 +134,11 @@ def simulate(
     if random and kind == "packed":
         from pose_tracking.datasets.packed import PackedDataset
         from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig
-        from pose_tracking.training.packed_rendering import render_packed
+        from pose_tracking.training.packed_rendering import FEWEST_FRAMES, render_packed
 
         assert isinstance(scene, RandomSceneConfig)
-        render_packed(known, scene, seed, count, out, backgrounds, split, processes, minutes=minutes)
+        least = FEWEST_FRAMES if fewest is None else fewest
+        render_packed(known, scene, seed, count, out, backgrounds, split, processes, minutes=minutes, fewest=least)
         count = len(PackedDataset(out))
     else:
         _write(known, recorded, out, kind, scene, seed, count)

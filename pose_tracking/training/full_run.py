@@ -30,7 +30,8 @@ TRAINING_ITSELF = 0.93  # of a training's time; the rest is its start and its la
 # last two to start and for the least that they do.
 TRAINING_LEAST, APPEARANCE_LEAST, CALIBRATION_LEAST = 15.0, 35.0, 25.0
 START = 6.0  # of these, to start
-MOST_OF_SHARE = 2.0  # times its share from which on what can be done without is left out
+# Shares of the whole time that the least takes from which on what a bundle can do without is left out.
+MOST_APPEARANCE, MOST_CALIBRATION = 0.18, 0.3
 RENDERING_ITSELF = 0.9  # of the time for frames; the rest is the start of the processes and the packing
 FRAME_SECONDS = 0.35  # to render and pack one frame on one core, as a rule
 # Of the whole run: a detector on one core decodes about 100 frames a minute, and more than twice that is never seen.
@@ -76,14 +77,14 @@ class Stage:
         share: of the time, relative to the other stages.
         steps: given the minutes it may take, what to run.
         least: seconds on an idle core that it takes whatever the minutes.
-        can_be_left_out: whether a machine that is too slow for it goes without.
+        most: share of the whole time that its least takes from which on a run goes without it; None: never.
     """
 
     name: str
     share: float
     steps: Callable[[float], list[Step]]
     least: float = 0.0
-    can_be_left_out: bool = False
+    most: float | None = None
 
 
 class FullRun:
@@ -114,9 +115,12 @@ class FullRun:
             self.stages.append(Stage("segmentation", half, lambda m: [self._segmentation(m)], TRAINING_LEAST))
             self.stages.append(Stage("pose", half, lambda m: [self._pose(m)], TRAINING_LEAST))
         if plan.appearance:
-            self.stages.append(Stage("appearance", APPEARANCE_SHARE, self._appearance, APPEARANCE_LEAST, True))
+            self.stages.append(
+                Stage("appearance", APPEARANCE_SHARE, self._appearance, APPEARANCE_LEAST, MOST_APPEARANCE)
+            )
         if "calibrate" in commands:
-            self.stages.append(Stage("calibrate", CALIBRATION_SHARE, self._calibrate, CALIBRATION_LEAST))
+            least = CALIBRATION_LEAST
+            self.stages.append(Stage("calibrate", CALIBRATION_SHARE, self._calibrate, least, MOST_CALIBRATION))
 
     def run(self) -> list[str]:
         """Run what is not done yet.
@@ -172,7 +176,7 @@ class FullRun:
         return stage.least * self.slowness / 60
 
     def _is_left_out(self, stage: Stage) -> bool:
-        return stage.can_be_left_out and self._least_minutes(stage) > MOST_OF_SHARE * stage.share * self.plan.minutes
+        return stage.most is not None and self._least_minutes(stage) > stage.most * self.plan.minutes
 
     @property
     def slowness(self) -> float:
@@ -190,6 +194,7 @@ class FullRun:
     def _render(self, name: str, path: Path, count: int, minutes: float, seed: int, split: str) -> Step:
         more = ["--random", "--frames", str(count), "--minutes", f"{RENDERING_ITSELF * minutes:g}"]
         more += ["--seed", str(seed), "--background-split", split]
+        more += ["--fewest", str(min(FEWEST_VALIDATION_FRAMES if path == self.val else FEWEST_FRAMES, count))]
         more += ["--processes", str(self.plan.processes), "--out", str(path)]
         return Step(name, ("simulate", *self.model, *self.objects, *self.backgrounds, *more), path)
 

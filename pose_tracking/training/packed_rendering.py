@@ -22,7 +22,7 @@ from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
 from .processes import spawn_pool
 
 CHUNK = 10  # frames a process renders before it puts them on disk, and looks at the time
-FEWEST_FRAMES = 50  # that `minutes` leaves
+FEWEST_FRAMES = 50  # that `minutes` leaves, as a rule
 SECONDS_FILE = "seconds.json"
 
 
@@ -37,6 +37,7 @@ def render_packed(
     processes: int = 1,
     progress: bool = True,
     minutes: float | None = None,
+    fewest: int = FEWEST_FRAMES,
 ) -> Path:
     """Render frames 0 to `count` - 1 of series `seed` into the packed file `path`, or fewer in `minutes`.
 
@@ -53,8 +54,9 @@ def render_packed(
         split: which of them: "train", "test" or "all".
         processes: number of processes.
         progress: whether to show a progress bar.
-        minutes: begin no further frames after this time, that of earlier calls included, once there are
-            `FEWEST_FRAMES`; None renders all.
+        minutes: begin no further frames after this time, that of earlier calls included, once there are `fewest`;
+            None renders all.
+        fewest: see `minutes`.
 
     Raises:
         OutputError: the file cannot be written, or the chunks there are of other settings.
@@ -70,7 +72,7 @@ def render_packed(
     missing = [chunk for chunk in chunks if not _chunk_path(folder, *chunk).is_file()]
     used, began = _seconds(folder), time.monotonic()
     end = None if minutes is None else began + 60 * minutes - used
-    arguments = (objects, config, seed, folder, backgrounds, split, end)
+    arguments = (objects, config, seed, folder, backgrounds, split, end, fewest)
     done = count - sum(b - a for a, b in missing)
     with tqdm(total=count, initial=done, unit="frame", disable=not progress, desc=path.name) as bar:
         for rendered in _rendered(missing, processes, arguments):
@@ -139,14 +141,15 @@ def _start(
     backgrounds: str | Path | None,
     split: str,
     end: float | None,
+    fewest: int,
 ) -> None:
     """Set up a process: the scenes are built once and render all its chunks, until `end` (`time.monotonic`)."""
     recorded = None if backgrounds is None else RecordedBackgrounds(backgrounds, split)
-    _worker.update(scenes=RandomScenes(objects, config, recorded), seed=seed, folder=folder, end=end)
+    _worker.update(scenes=RandomScenes(objects, config, recorded), seed=seed, folder=folder, end=end, fewest=fewest)
 
 
 def _render_chunk(chunk: tuple[int, int]) -> int:
-    if _worker["end"] is not None and chunk[0] >= FEWEST_FRAMES and time.monotonic() > _worker["end"]:
+    if _worker["end"] is not None and chunk[0] >= _worker["fewest"] and time.monotonic() > _worker["end"]:
         return 0
     with PackedWriter(_chunk_path(_worker["folder"], *chunk)) as writer:
         for index in range(*chunk):

@@ -154,6 +154,9 @@ def test_a_time_is_for_frames_that_can_be_fewer(run, tmp_path):
     assert isinstance(result.exception, ConfigError)
     assert "--minutes is for packed --random frames" in str(result.exception)
     assert not (tmp_path / "scene").exists()
+    result = run("--model", DEMO, "--random", "--fewest", 20, "--out", tmp_path / "frames.zip")
+    assert isinstance(result.exception, ConfigError)
+    assert "--fewest needs --minutes" in str(result.exception)
 
 
 def test_the_program_prints_one_line_and_fails(tmp_path):

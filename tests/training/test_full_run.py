@@ -53,7 +53,7 @@ class Machine:
         if step.arguments[0] == "simulate":
             frame_seconds = self.frame_seconds * (self.busier if step.name == "training frames" else 1.0)
             rendering = int(given["--frames"]) * frame_seconds / int(given["--processes"])
-            fewest = FEWEST_FRAMES * frame_seconds / int(given["--processes"])
+            fewest = int(given["--fewest"]) * frame_seconds / int(given["--processes"])
             return self.overhead + max(min(rendering, 60 * float(given["--minutes"])), fewest)
         return self.overhead + 60 * float(given["--minutes"]) * self.late
 
@@ -155,6 +155,24 @@ def test_the_time_is_kept_where_many_others_run(
     again = FullRun(replace(PLAN, minutes=minutes), tmp_path, ["calibrate"])
     (stage,) = (s for s in planned(again) if len(s) == 2)
     assert stage[1].arguments == machine.ran[3].arguments
+
+
+def test_a_machine_that_is_far_too_slow_trains_the_networks_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a load of 40 the calibration alone took more than the 20 minutes."""
+    machine = SlowMachine(22.0)
+    monkeypatch.setattr(full_run, "run_side_by_side", machine)
+    run = FullRun(replace(PLAN, minutes=20.0), tmp_path, ["calibrate"])
+    assert run.run() == ["appearance", "calibrate"]
+    assert [step.name for step in machine.ran] == ["validation frames", "training frames", "segmentation", "pose"]
+    assert sum(run.clock.seconds.values()) / 60 == pytest.approx(20.0, rel=0.15)
+
+
+def test_a_few_validation_frames_do_where_time_is_short(tmp_path: Path) -> None:
+    validation, training = (group[0] for group in planned(FullRun(PLAN, tmp_path))[:2])
+    assert int(arguments(validation)["--fewest"]) == 20
+    assert int(arguments(training)["--fewest"]) == FEWEST_FRAMES
 
 
 def test_what_a_bundle_can_do_without_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,6 @@ def test_rendering_ends_with_its_time_over_all_calls(
 ) -> None:
     demo_objects = ObjectSet({i: demo_objects[i] for i in (3, 5)})
     monkeypatch.setattr(packed_rendering, "CHUNK", 2)
-    monkeypatch.setattr(packed_rendering, "FEWEST_FRAMES", 3)
     clock = [0.0]
     monkeypatch.setattr(packed_rendering.time, "monotonic", lambda: clock[0])
     render = RandomScenes.render
@@ -79,12 +78,12 @@ def test_rendering_ends_with_its_time_over_all_calls(
     stop_at = [2]
     path = tmp_path / "frames.zip"
     with pytest.raises(KeyboardInterrupt):
-        render_packed(demo_objects, SMALL, 4, 100, path, progress=False, minutes=1.0)
+        render_packed(demo_objects, SMALL, 4, 100, path, progress=False, minutes=1.0, fewest=3)
     stop_at = [-1]
     clock[0] = 1000.0
-    render_packed(demo_objects, SMALL, 4, 100, path, progress=False, minutes=1.0)
+    render_packed(demo_objects, SMALL, 4, 100, path, progress=False, minutes=1.0, fewest=3)
     # Two frames had taken 20 of the 60 seconds; after four more and a begun chunk the time is up.
     assert len(PackedDataset(path)) == 8
 
-    render_packed(demo_objects, SMALL, 4, 100, tmp_path / "fewest.zip", progress=False, minutes=0.0)
+    render_packed(demo_objects, SMALL, 4, 100, tmp_path / "fewest.zip", progress=False, minutes=0.0, fewest=3)
     assert len(PackedDataset(tmp_path / "fewest.zip")) == 4
