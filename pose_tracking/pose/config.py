@@ -151,6 +151,12 @@ class VerificationConfig:
         "the few readings at its rim fit many things",
         range=(0.0, 1.0),
     )
+    max_continued: float = option(
+        0.5,
+        "share of a pose's outline beyond which the measured surface goes on as the object's would, from which the "
+        "pose is not believed at all: its flat side lies on something larger",
+        range=(0.0, 1.0),
+    )
     # Fitted with `calibration.fit_calibration` on the hypotheses of both bundles for simulated sequences, on those for
     # nine detections of a real frame, and on false detections on a real shelf. The weights of the pattern and of what
     # is sunk were held at -12: real light and sensors are less alike to the model than renders are.

@@ -24,6 +24,7 @@ from pose_tracking.pose.config import VerificationConfig
 
 from .color_comparison import COLOR_UNKNOWN, color_features
 from .comparison_kernels import count_depth, sum_normal_errors
+from .outline import continued_fraction
 from .surface_comparison import SurfaceComparison, compare_surface
 
 LOGGER = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class Verification:
 
     Attributes:
         score: 0 to 1, confidence that the object is there in this pose.
-        features: `FEATURES` and, for people, ``occluded_fraction``, ``visible_px``, ``residual_mm``, ``gain``.
+        features: `FEATURES`, ``continued_fraction`` and, for people, ``occluded_fraction``, ``visible_px``,
+            ``residual_mm``, ``gain``.
     """
 
     score: float
@@ -161,8 +163,10 @@ class Verifier:
         rays = self.config.max_rays
         compared = self.compare(view.frame, obj_id, pose, rays) if every is None else every.of_rays(rays)
         if not compared.in_picture:
-            return Verification(0.0, dict.fromkeys((*FEATURES, "visible_px"), 0.0))
-        features = depth_features(compared, view, self.objects[obj_id].diameter)
+            return Verification(0.0, dict.fromkeys((*FEATURES, "continued_fraction", "visible_px"), 0.0))
+        model = self.objects[obj_id]
+        features = depth_features(compared, view, model.diameter)
+        features["continued_fraction"] = continued_fraction(view.frame, compared, float(np.min(model.size)))
         features |= self._color_features(view.frame, obj_id, compared)
         return Verification(score_features(self.config, features), features)
 
@@ -175,8 +179,9 @@ class Verifier:
 def score_features(config: VerificationConfig, features: Mapping[str, float]) -> float:
     """Confidence, 0 to 1: the logistic function of the weighted `FEATURES`.
 
-    0 where nothing of the object is seen, nothing of the mask is the object, or hardly anything was measured of what
-    nothing hides (`VerificationConfig.max_blind`).
+    0 where nothing of the object is seen, nothing of the mask is the object, hardly anything was measured of what
+    nothing hides (`VerificationConfig.max_blind`), or the surface goes on where the object ends
+    (`VerificationConfig.max_continued`).
 
     Raises:
         ConfigError: there are not as many weights as features.
@@ -184,6 +189,8 @@ def score_features(config: VerificationConfig, features: Mapping[str, float]) ->
     if len(config.weights) != len(FEATURES):
         raise ConfigError(f"verification: weights has {len(config.weights)} entries, expected {len(FEATURES)}")
     if features["visible_px"] < 1 or features["coverage"] <= 0 or features["blind_fraction"] > config.max_blind:
+        return 0.0
+    if features.get("continued_fraction", 0.0) > config.max_continued:
         return 0.0
     logit = config.bias + sum(w * features[name] for w, name in zip(config.weights, FEATURES, strict=True))
     return float(1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))))

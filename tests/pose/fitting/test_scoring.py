@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.datasets.bop import BopScene
 from pose_tracking.objects import ObjectSet
@@ -142,6 +144,46 @@ def test_what_was_hardly_measured_is_not_believed(verifier: Verifier, unread: fl
     assert (result.score > 0.5) if believed else (result.score == 0.0)
     mild = Verifier(replace(verifier.config, max_blind=1.0), verifier.objects)
     assert mild.verify(mild.view(replace(frame, depth=depth), mask), STEPS, pose).score > 0
+
+
+def flat_scene(offset: float) -> tuple[RGBDFrame, Bool, Float]:
+    """The staircase's flat bottom seen square on, `offset` metres before a wall of its colour; its mask and pose."""
+    pose = make_transform(np.eye(3), [0.0, 0.0, 0.7])
+    frame, (mask,) = render([(STEPS, pose)])
+    depth, color = frame.depth.copy(), frame.color.copy()
+    depth[~mask] = np.median(depth[mask]) + offset
+    color[~mask] = color[mask].mean(0)
+    return replace(frame, depth=depth, color=color), mask, pose
+
+
+def test_a_side_that_goes_on_where_the_object_ends_is_not_believed(verifier: Verifier) -> None:
+    """A flat side fits anywhere on a larger flat thing of its colour: only its outline is not there."""
+    lying, mask, pose = flat_scene(0.0)
+    standing, _, _ = flat_scene(0.03)
+    on_something = verifier.verify(verifier.view(lying, mask), STEPS, pose)
+    in_front = verifier.verify(verifier.view(standing, mask), STEPS, pose)
+    assert on_something.features["inlier_fraction"] > 0.9
+    assert on_something.features["continued_fraction"] > 0.9
+    assert on_something.score == 0.0
+    assert in_front.features["continued_fraction"] < 0.1
+    assert in_front.score > 0.5
+    mild = Verifier(replace(verifier.config, max_continued=1.0), verifier.objects)
+    assert mild.verify(mild.view(lying, mask), STEPS, pose).score > 0.5
+
+
+def test_what_hides_the_outline_says_nothing_of_it(verifier: Verifier) -> None:
+    frame, mask, pose = flat_scene(0.0)
+    depth = frame.depth.copy()
+    depth[~mask] -= 0.1
+    result = verifier.verify(verifier.view(replace(frame, depth=depth), mask), STEPS, pose)
+    assert result.features["continued_fraction"] == 0.0
+    assert result.score > 0.5
+
+
+def test_of_a_thing_as_thin_as_the_noise_the_outline_says_nothing(objects: ObjectSet) -> None:
+    frame, mask, pose = flat_scene(0.0)
+    noisy = Verifier(VerificationConfig(noise_sigmas=20.0), objects)
+    assert noisy.verify(noisy.view(frame, mask), STEPS, pose).features["continued_fraction"] == 0.0
 
 
 def test_a_pose_out_of_view_scores_nothing(verifier: Verifier) -> None:
