@@ -70,7 +70,8 @@ def track(
     encoder_for(out)
     for path in (out, rows):
         if path.exists():
-            raise OutputError(f"{path}: exists already: choose another name or remove it")
+            other = " with --tracks" if path == rows else ""
+            raise OutputError(f"{path}: exists already: choose another name{other} or remove it")
     bundle = plan.configured(ModelBundle.load(model, objects))
     video = open_video(input, rate, view)
     try:

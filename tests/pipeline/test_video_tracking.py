@@ -139,6 +139,7 @@ def test_no_half_file_is_left_and_none_is_overwritten(tmp_path) -> None:
         (["missing.mp4", "--out", "out.mp4"], "missing.mp4: no such file"),
         (["clip.mkv", "--out", "out.avi"], "out.avi: a video is written as .mp4 or .webm"),
         (["clip.mkv", "--out", "taken.mp4"], "taken.mp4: exists already"),
+        (["clip.mkv", "--out", "taken/out.mp4"], "taken/tracks.txt: exists already: choose another name with --tracks"),
         (["clip.mkv", "--out", "taken.mp4/out.mp4"], "taken.mp4"),
         (["clip.mkv", "--out", "out.mp4", "--model", "no-such-model"], "unknown model 'no-such-model'"),
         (["clip.mkv", "--out", "out.mp4", "--classes", "banana"], "'banana' is not one of"),
@@ -148,6 +149,8 @@ def test_no_half_file_is_left_and_none_is_overwritten(tmp_path) -> None:
 def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, arguments: list[str], words: str) -> None:
     video_of(tmp_path, [0, 100, 200])
     (tmp_path / "taken.mp4").write_text("mine")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "tracks.txt").write_text("mine")
     monkeypatch.chdir(tmp_path)
     if "--model" not in arguments:
         arguments = [*arguments, "--model", "demo"]
@@ -156,7 +159,7 @@ def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, arguments: list[
     message = str(result.exception)
     assert words in message
     assert "\n" not in message
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "taken.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "taken", "taken.mp4"]
 
 
 def test_the_command_says_what_it_did(tmp_path) -> None:
