@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from block_scenes import CAMERA, LAMP, STEPS, random_pose, render, write_objects
+from block_stream import Scene, at
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.boxes import mask_box
@@ -169,3 +170,15 @@ def test_a_real_camera_is_left_in_peace(data_dir: Path, linemod_objects: ObjectS
     for number in range(8):
         tracker.update(replace(frame, stamp_ns=(number + 1) * 100_000_000))
         assert tracker.report.camera_warning == ""
+
+
+@pytest.mark.parametrize(("backend", "is_asked"), [("torchvision", True), ("depth_segments", False)])
+def test_segments_of_the_depth_are_not_asked_about_the_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, is_asked: bool
+) -> None:
+    scene = Scene(write_objects(tmp_path))
+    asked: list[int] = []
+    scene.truth.config = replace(scene.truth.config, backend=backend)
+    monkeypatch.setattr(CameraCheck, "add_instances", lambda *_: asked.append(1))
+    scene.show([(STEPS, at(0.0))])
+    assert bool(asked) == is_asked
