@@ -54,10 +54,10 @@ class DepthTrackingConfig:
         range=(0.0, 1.0),
     )
     max_fall: float = option(
-        1.4,
+        2.0,
         "by how much the log-odds of the pose confidence may fall below the usual ones of a track since its last "
-        "detection, until its pose is taken for one that has slipped off the object: right poses fall by 1.0 at most, "
-        "those a tenth of the diameter off by 1.5 to 4. 100: never",
+        "detection, until its pose is taken for one that has slipped off the object: right poses fall by 1.3 at most "
+        "while little changes, those an eighth of the diameter off by 1.5 to 4. 100: never",
         range=(0.0, 100.0),
     )
     max_move: float = option(
