@@ -19,7 +19,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.segmentation.appearance import descriptors
 
-from .color_transform import COLOR_DIMENSIONS, WITH_COLORS, color_features, with_colors
+from .color_transform import COLOR_DIMENSIONS, COLOR_WEIGHT, WITH_COLORS, color_features, with_colors
 from .model_colors import CopyColors, ModelColors
 from .store import EmbeddingKind
 
@@ -35,7 +35,7 @@ GREY = 128
 POOLED_GATE = (
     0.2  # 95 % of the views of one thing lie within 0.14 of each other, of things of other classes 1 % in 0.36
 )
-COPY_GATE = 0.3  # where the colours of copies are compared
+COPY_GATE = 0.3  # where the colours of copies are compared, too, beside pooled features
 COLOR_GATE = 0.08  # of colour histograms, as of a tracker's detector that goes by them
 MIN_COVER = 0.02  # of a crop must be opaque
 
@@ -85,7 +85,9 @@ class CropEmbedder:
             return
         self.compares_colors = ModelColors.are_known(bundle.objects)
         if self.compares_colors:
-            name, dimensions, gate = name + WITH_COLORS, dimensions + COLOR_DIMENSIONS, COPY_GATE
+            name, dimensions = name + WITH_COLORS, dimensions + COLOR_DIMENSIONS
+            # The looks keep their gate, by their share of the distance.
+            gate = COPY_GATE + (1 - COLOR_WEIGHT) * (gate - POOLED_GATE)
         self.kind = EmbeddingKind(name, dimensions, "+".join(fingerprint(file) for file in files), gate)
 
     @classmethod

@@ -18,6 +18,7 @@ from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner
 from pose_tracking.pose.fitting.scoring import Verifier
+from pose_tracking.tracking.fit_history import FitHistory
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ class KnownTrack:
 
     def __init__(self, obj_id: int, pose: np.ndarray | None, spread: float = 0.004, track_id: int = 1) -> None:
         self.obj_id, self.pose, self.pose_covariance = obj_id, pose, np.diag([spread**2] * 3 + [1e-3] * 3)
-        self.track_id = track_id
+        self.track_id, self.fits = track_id, FitHistory()
 
 
 def depth_tracker(objects: ObjectSet) -> DepthTracker:

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.cli.main import build
 from pose_tracking.core.errors import BundleError
-from pose_tracking.gallery.embedding import CropEmbedder
+from pose_tracking.gallery.color_transform import COLOR_WEIGHT
+from pose_tracking.gallery.embedding import COPY_GATE, POOLED_GATE, CropEmbedder
 from pose_tracking.segmentation.embedding import noted
 from pose_tracking.training.appearance.crop_features import CropSource, _jobs, collect_crops
 from pose_tracking.training.appearance.crop_views import CropOptions, CropViews
@@ -65,8 +66,11 @@ def test_features_are_kept_and_the_embedding_is_taken_where_it_is(tmp_path):
     shutil.copyfile(out, tmp_path / "with" / "crops.safetensors")
     bundle = ModelBundle.load(tmp_path / "with")
     embedder = CropEmbedder(bundle, bundle.build_segmenter(), None)
-    assert (embedder.kind.name, embedder.kind.dimensions) == ("embedding of crops", 128)
-    assert embedder.kind.gate == float(noted(out)["gate"])
+    assert (embedder.kind.name, embedder.kind.dimensions) == ("embedding of crops, colours of copies", 128 + 64)
+    # A share of the distance is that of the looks, which have a gate of their own.
+    assert embedder.kind.gate == pytest.approx(
+        COPY_GATE + (1 - COLOR_WEIGHT) * (float(noted(out)["gate"]) - POOLED_GATE)
+    )
     bundle.crop_weights.write_bytes(b"no weights")
     with pytest.raises(BundleError, match="not the weights"):
         CropEmbedder(bundle, bundle.build_segmenter(), None)
