@@ -191,6 +191,7 @@ def _measure_look_ahead(tracker: PoseTracker, frames: Sequence[RGBDFrame]) -> di
 
     The latency of a frame is that from when the detector could begin with it, when the frame before got its turn.
     """
+    tracker.reset()
     seconds: list[float] = []
     before = time.perf_counter()
     for frame in in_turn(frames, tracker.look_ahead):
