@@ -151,9 +151,12 @@ def test_a_sequence_of_another_size_shows_the_same(objects):
 
 @pytest.mark.parametrize("scenes", [SEQUENCE, INDEPENDENT])
 def test_a_run_in_its_own_process(random_bundle, scenes):
-    data = run_benchmark(BenchmarkConfig(model=str(random_bundle), counts=(2,), frames=2, threads=1, scenes=scenes))
+    data = run_benchmark(BenchmarkConfig(model=str(random_bundle), counts=(1, 2), frames=2, threads=1, scenes=scenes))
     assert (data["model"], data["scenes"]) == ("random", scenes)
-    assert set(data["objects"]) == {"2"}
+    assert set(data["objects"]) == {"1", "2"}
+    for each in data["objects"].values():  # stills have no next frame to look at
+        assert ("look_ahead" in each) == (scenes == SEQUENCE)
+        assert scenes != SEQUENCE or each["look_ahead"]["fps"] > 0
     entry = data["objects"]["2"]
     assert 0 <= entry["from_truth"] <= 1
     parts = [entry["cpu_ms"][stage] for stage in ("segmentation", "pose", "tracking")]
