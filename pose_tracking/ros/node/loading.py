@@ -19,10 +19,13 @@ def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
     from pose_tracking.core.threads import use_threads
     from pose_tracking.pipeline import PoseTracker
     from pose_tracking.pipeline.look_ahead import stages_at_once
+    from pose_tracking.pipeline.warming import warm_up
 
     bundle = ModelBundle.load(values["model"], values["objects"] or None)
     if values["clip_network"]:
         bundle = bundle.with_clip_network(values["clip_network"])
     every = values["segment_every"] if values["segment_every"] != 1 else bundle.config.pipeline.segment_every
     use_threads(values["threads"], at_once=stages_at_once(every) if values["look_ahead"] else 1)
-    return PoseTracker(bundle, values["device"], engine=values["engine"], precision=values["precision"])
+    tracker = PoseTracker(bundle, values["device"], engine=values["engine"], precision=values["precision"])
+    warm_up(tracker)
+    return tracker

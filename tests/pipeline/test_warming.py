@@ -1,0 +1,55 @@
+"""What is done once is done before the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from block_scenes import LAMP, STEPS, write_objects
+from block_stream import Scene, TruthEstimator, at
+
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.results import Instances, PoseEstimate
+from pose_tracking.objects import ObjectSet
+from pose_tracking.pipeline.warming import warm_up
+
+
+@pytest.fixture
+def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectSet:
+    return write_objects(tmp_path_factory.mktemp("objects"))
+
+
+def test_every_stage_is_at_work_once_and_no_track_comes_of_it(
+    objects: ObjectSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, looked_at = Scene(objects), []
+
+    def estimate(
+        self: TruthEstimator, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
+        looked_at.append((frame.depth.shape, instances.obj_ids.tolist(), instances.masks.any((1, 2)).tolist()))
+        return [None] * len(instances)
+
+    monkeypatch.setattr(TruthEstimator, "estimate", estimate)
+    warm_up(scene.tracker)
+    monkeypatch.undo()
+    assert scene.truth.calls == [0]
+    assert looked_at == [((480, 640), [LAMP, STEPS] if LAMP < STEPS else [STEPS, LAMP], [True, True])]
+    assert all("solid" in vars(model) for model in objects.values())
+    assert not scene.tracker.tracker.tracks
+    poses = scene.show([(STEPS, at(-0.12)), (LAMP, at(0.05, 0.05))])
+    assert set(poses) == {1, 2}
+
+
+def test_what_fails_is_left_to_the_first_frame(objects: ObjectSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(objects)
+
+    def broken(frame: RGBDFrame) -> Any:
+        raise RuntimeError("the detector is broken")
+
+    monkeypatch.setattr(scene.truth, "segment", broken)
+    warm_up(scene.tracker)
+    with pytest.raises(RuntimeError, match="broken"):
+        scene.show([(STEPS, at(0.0))])
