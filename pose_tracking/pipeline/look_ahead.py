@@ -51,6 +51,7 @@ class LookAhead:
 
     def __init__(self, segment: Callable[[RGBDFrame], Instances]) -> None:
         self._segment = segment
+        self._has_cores = free_cores() > 1  # read from files of the system: not in every frame
         self._thread = BackgroundThread("look-ahead")
         self._begun: list[_Begun] = []
         self._turn: _Begun | None = None
@@ -66,7 +67,7 @@ class LookAhead:
         Returns:
             Whether it will: not with a single core, and not while as many as `MOST_FRAMES` wait.
         """
-        if free_cores() < 2:
+        if not self._has_cores:
             return False
         with self._changing:
             if len(self._begun) >= MOST_FRAMES:
