@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.geometry import block_rotation, nearest_equivalent
 from pose_tracking.core.results import TrackedObject
-from pose_tracking.core.rotations import rotation_vectors
+from pose_tracking.core.rotations import rotation_matrices, rotation_vectors
 from pose_tracking.objects import ObjectModel
 
 # Standard deviation (rad) from which an angle counts as unknown, and what is left of it where it is taken out.
@@ -126,7 +126,7 @@ def displacements(reference: PoseSample, samples: Sequence[PoseSample]) -> Displ
         axis = axes[i]
         quaternion = Rotation.from_matrix(rotations[i]).as_quat()
         twist = 2 * np.arctan2(quaternion[:3] @ axis, quaternion[3])
-        back = Rotation.from_rotvec(-twist * axis).as_matrix()
+        back = rotation_matrices(-twist * axis)
         centres[i] += (back - np.eye(3)) @ _arm(reference, samples[i], rotations[i], axis)
         rotations[i] = back @ rotations[i]
         # A little of its variance stays, so that what is left can be inverted.

@@ -12,10 +12,10 @@ Slippable motions from the normals: Gelfand and Guibas, Shape Segmentation Using
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.rotations import rotation_matrices
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 
@@ -99,7 +99,7 @@ def _variance(
     total, moment = _OWN_WIDTH, 0.0
     for side in (-1.0, 1.0):
         for angle, width in zip(_ANGLES, _WIDTHS, strict=True):
-            turn = Rotation.from_rotvec(side * np.radians(angle) * direction).as_matrix()
+            turn = rotation_matrices(side * np.radians(angle) * direction)
             turned = make_transform(turn, point - turn @ point) @ pose
             share = min(_odds(verifier.verify(view, obj_id, turned).score) / own, 1.0)
             if share < _IMPOSSIBLE:
