@@ -25,7 +25,7 @@ def options() -> str:
     """Every option of ``bundle.yaml`` as Markdown: a section for each group, a table row for each option."""
     if str(ROOT) not in sys.path:  # the code of this checkout, not an installed one
         sys.path.insert(0, str(ROOT))
-    from pose_tracking.bundles.bundle import BundleConfig
+    from pose_tracking.bundles.bundle_config import BundleConfig
 
     return "\n".join(_section(BundleConfig, ""))
 

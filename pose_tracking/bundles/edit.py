@@ -41,7 +41,7 @@ def set_options(path: str | Path, section: tuple[str, ...], options: Mapping[str
         BundleError: the file is no YAML mapping, or the result would not be a valid bundle.
         ConfigError: an option is unknown or out of range.
     """
-    from .bundle import read_options
+    from .bundle_config import read_options
 
     path = Path(path)
     try:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .bundle import CONFIG_FILE, BundleConfig, ModelBundle
+from .bundle import CONFIG_FILE, ModelBundle
+from .bundle_config import BundleConfig
 from .edit import set_options
 
 # What a new bundle says so that depth segments and templates stand in for the networks. The first two poses of an

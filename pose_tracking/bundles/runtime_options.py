@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pose_tracking.core.config import from_mapping
 from pose_tracking.core.errors import ConfigError
 
-from .bundle import BundleConfig
+from .bundle_config import BundleConfig
 
 LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.bundles.finding import find_bundle, known_bundles
 from pose_tracking.core.config import from_mapping
 from pose_tracking.core.errors import BundleError, ConfigError, MeshError, PoseTrackingError

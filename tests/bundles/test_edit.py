@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pose_tracking.bundles.bundle import ModelBundle, read_options
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import read_options
 from pose_tracking.bundles.edit import set_options
 from pose_tracking.core.errors import BundleError, ConfigError
 from pose_tracking.core.yaml_files import read_yaml
@@ -116,7 +117,7 @@ def test_line_ends_and_byte_order_mark_stay(tmp_path: Path) -> None:
 def test_what_cannot_be_edited_without_harm_is_left_alone(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pose_tracking.bundles.bundle.read_options", lambda values, path: None)
+    monkeypatch.setattr("pose_tracking.bundles.bundle_config.read_options", lambda values, path: None)
     file = tmp_path / "bundle.yaml"
     file.write_text(text)
     with pytest.raises(BundleError, match="cannot be edited in place") as caught:

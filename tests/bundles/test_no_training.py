@@ -10,7 +10,8 @@ from block_scenes import LAMP, STEPS, meshes, random_pose, render
 
 from pose_tracking.bundles import no_training
 from pose_tracking.bundles.authoring.new_model import new_model
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.bundles.no_training import use_trained_pose, use_trained_segmentation
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.objects.mesh import save_mesh

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pose_tracking.bundles.bundle import BundleConfig
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.settings import with_settings
 from pose_tracking.simulation.frames.random_scenes import RandomSceneConfig

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from documents import ROOT
 
-from pose_tracking.bundles.bundle import BundleConfig
+from pose_tracking.bundles.bundle_config import BundleConfig
 
 
 @pytest.fixture(scope="module")

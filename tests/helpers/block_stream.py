@@ -10,7 +10,8 @@ import numpy as np
 from block_scenes import CAMERA, render
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Instances, PoseEstimate

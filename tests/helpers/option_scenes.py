@@ -17,7 +17,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from shape_scenes import shape_scene
 
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, Instances, PoseEstimate

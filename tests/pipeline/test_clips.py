@@ -12,7 +12,8 @@ from block_scenes import LAMP, STEPS, write_objects
 from block_stream import Scene, TruthEstimator, at
 from safetensors.torch import save_file
 
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.core.config import from_mapping
 from pose_tracking.core.errors import BundleError
 from pose_tracking.networks.clips.classifier import ClipClassifier

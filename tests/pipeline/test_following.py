@@ -11,7 +11,8 @@ from block_scenes import LAMP, STEPS, moved, write_objects
 from block_stream import Placed, Scene, Truth, at, distance
 from tracking_cases import detection
 
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import Detection, Instances, PoseEstimate

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, Instances, PoseEstimate, TrackState

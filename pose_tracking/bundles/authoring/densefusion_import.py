@@ -12,7 +12,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pose_tracking.bundles.bundle import CONFIG_FILE, SCHEMA, ModelBundle
+from pose_tracking.bundles.bundle import CONFIG_FILE, ModelBundle
+from pose_tracking.bundles.bundle_config import SCHEMA
 from pose_tracking.bundles.edit import bundle_yaml
 from pose_tracking.core.errors import BundleError, OutputError
 from pose_tracking.core.files import atomic_path, output_errors

@@ -9,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pose_tracking.bundles.bundle import CONFIG_FILE, SCHEMA
+from pose_tracking.bundles.bundle import CONFIG_FILE
+from pose_tracking.bundles.bundle_config import SCHEMA
 from pose_tracking.bundles.edit import bundle_yaml
 from pose_tracking.bundles.no_training import WITHOUT_NETWORKS
 from pose_tracking.core.errors import ConfigError, OutputError

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from evaluation_cases import box_at, make_objects, pose_at, result, sample, tracked, truth
 
-from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.bundles.bundle import ModelBundle
+from pose_tracking.bundles.bundle_config import BundleConfig
 from pose_tracking.core.errors import DatasetError, FrameError, OutputError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_from_quaternion_xyzw

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pose_tracking.bundles.bundle import CONFIG_FILE, SCHEMA
+from pose_tracking.bundles.bundle import CONFIG_FILE
+from pose_tracking.bundles.bundle_config import SCHEMA
 from pose_tracking.bundles.edit import bundle_yaml
 from pose_tracking.core.config import from_mapping
 from pose_tracking.core.errors import ConfigError, OutputError
