@@ -61,8 +61,9 @@ def min_cost_matching(
     left_rows = [row for i, row in enumerate(rows) if i not in taken_rows]
     left_columns = [column for j, column in enumerate(columns) if j not in taken_columns]
     matches: Matches = []
-    for i, j in zip(chosen_rows, chosen_columns, strict=True):
-        if part[i, j] > limit:
+    dear = (part[chosen_rows, chosen_columns] > limit).tolist()
+    for i, j, is_dear in zip(chosen_rows.tolist(), chosen_columns.tolist(), dear, strict=True):
+        if is_dear:
             left_rows.append(rows[i])
             left_columns.append(columns[j])
         else:
@@ -83,10 +84,11 @@ def matching_cascade(
         beyond: what an impossible pair costs above 1.
     """
     matches: Matches = []
-    for age in np.unique(ages[rows]) if rows else ():
+    age_of = dict(zip(rows, ages[rows].tolist(), strict=True)) if rows else {}
+    for age in sorted(set(age_of.values())):
         if not columns or age > max_age:
             break
-        same_age = [row for row in rows if ages[row] == age]
+        same_age = [row for row in rows if age_of[row] == age]
         found, _, columns = min_cost_matching(cost, 1.0, same_age, columns, beyond)
         matches += found
     matched = {row for row, _ in matches}

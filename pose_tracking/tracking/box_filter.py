@@ -12,6 +12,9 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 
+from .filter_kernels import move_on, squared_distances
+from .mahalanobis import as_contiguous, correction
+
 # Standard deviations of position and velocity per pixel of height.
 _POSITION, _VELOCITY = 1.0 / 20, 1.0 / 160
 
@@ -41,10 +44,13 @@ def initiate(measurement: Float) -> tuple[Float, Float]:
 
 def predict(mean: Float, covariance: Float, steps: float) -> tuple[Float, Float]:
     """Move (T, 8) means and (T, 8, 8) covariances on by `steps` nominal frames (>= 0)."""
-    transition = np.eye(8)
-    transition[:4, 4:] = steps * np.eye(4)
-    noise = _diagonal(_std(mean[..., 3], _POSITION, 1e-2, _VELOCITY, 1e-5))
-    return mean @ transition.T, transition @ covariance @ transition.T + steps * noise
+    variances = steps * _std(mean[..., 3], _POSITION, 1e-2, _VELOCITY, 1e-5) ** 2
+    moved = np.array(mean, float)
+    moved[..., :4] += steps * moved[..., 4:]
+    spread = np.array(covariance, float)
+    cross = np.zeros((len(spread), 4))
+    move_on(spread, float(steps), as_contiguous(variances[:, :4]), cross, as_contiguous(variances[:, 4:]))
+    return moved, spread
 
 
 def project(mean: Float, covariance: Float) -> tuple[Float, Float]:
@@ -57,18 +63,16 @@ def project(mean: Float, covariance: Float) -> tuple[Float, Float]:
 def update(mean: Float, covariance: Float, measurement: Float) -> tuple[Float, Float]:
     """Correct means (..., 8) and covariances (..., 8, 8), each by its own measurement (..., 4)."""
     expected, innovation = project(mean, covariance)
-    gain = np.swapaxes(np.linalg.solve(innovation, covariance[..., :4, :]), -1, -2)
-    corrected = covariance - gain @ innovation @ np.swapaxes(gain, -1, -2)
-    moved = mean + (gain @ (measurement - expected)[..., None])[..., 0]
-    return moved, (corrected + np.swapaxes(corrected, -1, -2)) / 2
+    corrected, moves = correction(covariance, innovation, measurement - expected)
+    return mean + moves, corrected
 
 
 def squared_mahalanobis(mean: Float, covariance: Float, measurements: Float) -> Float:
     """(T, D) squared Mahalanobis distances of D measurements (x, y, a, h) to T tracks."""
     expected, innovation = project(mean, covariance)
-    difference = np.swapaxes(measurements[None] - expected[:, None], 1, 2)
-    # One factorisation a track serves all measurements.
-    return np.asarray((difference * np.linalg.solve(innovation, difference)).sum(1))
+    distances = np.empty((len(mean), len(measurements)))
+    squared_distances(as_contiguous(expected), as_contiguous(innovation), as_contiguous(measurements), distances)
+    return distances
 
 
 def _std(height: Float, position: float, aspect: float, velocity: float, aspect_velocity: float) -> Float:

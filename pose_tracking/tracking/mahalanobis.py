@@ -1,4 +1,4 @@
-"""Residuals of poses, and lengths of residuals under their covariances."""
+"""Residuals of poses, their lengths under their covariances, and what they correct."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.rotations import rotation_vectors
 
+from .filter_kernels import correct, mark_pairs_within, squared_lengths
+
+
+def as_contiguous(values: NDArray) -> Float:
+    """The values as the kernels take them."""
+    return np.ascontiguousarray(values, np.float64)
+
 
 def squared_length(residual: Float, covariance: Float) -> Float:
     """(K,) squared Mahalanobis lengths of (K, N) residuals."""
-    return np.asarray((residual * np.linalg.solve(covariance, residual[..., None])[..., 0]).sum(-1))
+    lengths = np.empty(len(residual))
+    squared_lengths(as_contiguous(residual), as_contiguous(covariance), lengths)
+    return lengths
 
 
 def pairs_within(
@@ -21,9 +30,11 @@ def pairs_within(
 
     A length under a covariance is never less than that under its trace, which is cheap to tell for all pairs.
     """
-    difference = measured[None] - predicted[:, None]
-    bound = np.trace(spread, axis1=1, axis2=2)[:, None] + np.trace(spread_of, axis1=1, axis2=2)
-    rows, columns = np.nonzero((difference * difference).sum(-1) <= gate * bound)
+    near = np.empty((len(predicted), len(measured)), bool)
+    mark_pairs_within(
+        as_contiguous(predicted), as_contiguous(spread), as_contiguous(measured), as_contiguous(spread_of), gate, near
+    )
+    rows, columns = np.nonzero(near)
     return rows, columns
 
 
@@ -31,3 +42,26 @@ def pose_residual(poses: Float, predicted: Float) -> Float:
     """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
     turn = poses[:, :3, :3] @ np.swapaxes(predicted[:, :3, :3], 1, 2)
     return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], rotation_vectors(turn)], axis=1)
+
+
+def correction(covariance: Float, innovation: Float, residual: Float) -> tuple[Float, Float]:
+    """What measurements of the first N of M state variables make of Kalman filters.
+
+    Args:
+        covariance: (..., M, M) predicted.
+        innovation: (..., N, N) covariances of the residuals.
+        residual: (..., N) measured less predicted.
+
+    Returns:
+        (..., M, M) corrected covariances, symmetric, and (..., M) what is to be added to the states.
+    """
+    corrected, moves = np.empty(covariance.shape), np.empty(covariance.shape[:-1])
+    state, size = covariance.shape[-1], residual.shape[-1]
+    correct(
+        as_contiguous(covariance).reshape(-1, state, state),
+        as_contiguous(innovation).reshape(-1, size, size),
+        as_contiguous(residual).reshape(-1, size),
+        corrected.reshape(-1, state, state),
+        moves.reshape(-1, state),
+    )
+    return corrected, moves

@@ -24,7 +24,8 @@ from pose_tracking.core.geometry import block_rotation, make_transform, nearest_
 from pose_tracking.core.rotations import rotation_matrices
 
 from .config import TrackingConfig
-from .mahalanobis import pairs_within, pose_residual, squared_length
+from .filter_kernels import move_on
+from .mahalanobis import correction, pairs_within, pose_residual, squared_length
 from .unseen_turn import Axis, ignorance, nearest_measurements
 
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
@@ -75,14 +76,8 @@ class PoseFilter:
     @property
     def pose_covariance(self) -> Float:
         """(6, 6) covariance of (x, y, z, rx, ry, rz) in m^2 and rad^2."""
-        return self.full_covariance()[:6, :6]
-
-    def full_covariance(self) -> Float:
-        """(12, 12) covariance of the error state, that of a turn nobody sees included."""
-        covariance = self.covariance.copy()
-        if self.unseen_axis is not None:
-            covariance[:6, :6] += ignorance(self.rotation, self.unseen_axis)
-        return covariance
+        covariance = self.covariance[:6, :6].copy()
+        return covariance if self.unseen_axis is None else covariance + ignorance(self.rotation, self.unseen_axis)
 
 
 def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) -> None:
@@ -94,13 +89,11 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
     turn = rotation_matrices(velocity[:, 3:] * dt)
     rotation = turn @ np.array([f.rotation for f in filters])
     covariance = np.array([f.covariance for f in filters])
-    cross, rates = covariance[:, :6, 6:], covariance[:, 6:, 6:]
-    covariance[:, :6, :6] += dt * (cross + np.swapaxes(cross, 1, 2)) + dt * dt * rates
-    covariance[:, :6, 6:] += dt * rates
-    covariance[:, 6:, :6] = np.swapaxes(covariance[:, :6, 6:], 1, 2)
     # White noise on the acceleration, exact for this transition.
-    density = np.repeat([config.acceleration_noise**2, config.angular_acceleration_noise**2], 3)
-    covariance += _both(density * dt**3 / 3, density * dt**2 / 2, density * dt)
+    density = np.tile(
+        np.repeat([config.acceleration_noise**2, config.angular_acceleration_noise**2], 3), (len(filters), 1)
+    )
+    move_on(covariance, float(dt), density * (dt**3 / 3), density * (dt**2 / 2), density * dt)
     _put(filters, position, rotation, velocity, covariance)
     for each in filters:
         each.unmeasured += dt
@@ -148,7 +141,7 @@ def squared_mahalanobis(
     if not distances.size:
         return distances
     predicted = np.array([f.pose for f in filters])
-    spread = np.array([f.pose_covariance for f in filters])
+    spread = np.ascontiguousarray(_covariances(filters)[:, :6, :6])
     if not steady:
         spread += _manoeuvre(filters, config)[:, :6, :6]
     spread_of = np.asarray(covariances, float) + _FLOOR
@@ -191,7 +184,7 @@ def update(
     if not filters:
         return np.zeros(0, bool)
     predicted = np.array([f.pose for f in filters])
-    covariance = np.array([f.full_covariance() for f in filters])
+    covariance = _covariances(filters)
     velocity = np.array([f.velocity for f in filters])
     poses, covariances, unseen = nearest_measurements(
         np.asarray(poses, float), np.asarray(covariances, float), predicted, symmetries
@@ -202,22 +195,22 @@ def update(
         covariance, velocity = unseen.out_of_covariances(covariance), unseen.out_of_velocities(velocity)
     residual = pose_residual(poses, predicted)
     contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise, config)
-    # (M, 12): position, rotation and their rates.
-    parts = np.tile(np.repeat(contradicts, 3, axis=1), (1, 2))
-    covariance = covariance + parts[:, :, None] * parts[:, None] * _manoeuvre(filters, config)
+    turning = np.flatnonzero(contradicts.any(1))
+    if len(turning):
+        # (K, 12): position, rotation and their rates.
+        parts = np.tile(np.repeat(contradicts[turning], 3, axis=1), (1, 2))
+        added = _manoeuvre([filters[i] for i in turning.tolist()], config)
+        covariance[turning] += parts[:, :, None] * parts[:, None] * added
     if unseen is not None:
         covariance = unseen.out_of_covariances(covariance)
     innovation = covariance[:, :6, :6] + noise
     outside, turned, again = _judge(filters, residual, innovation, config)
     innovation[turned, 3:, 3:] += _NO_ROTATION * np.eye(3)
     residual[turned, 3:] = 0.0
-    gain = np.swapaxes(np.linalg.solve(innovation, covariance[:, :6]), 1, 2)
-    correction = (gain @ residual[..., None])[..., 0]
-    corrected = covariance - gain @ innovation @ np.swapaxes(gain, 1, 2)
-    corrected = (corrected + np.swapaxes(corrected, 1, 2)) / 2
-    velocity = velocity + correction[:, 6:]
-    position = predicted[:, :3, 3] + correction[:, :3]
-    rotation = rotation_matrices(correction[:, 3:6]) @ predicted[:, :3, :3]
+    corrected, moves = correction(covariance, innovation, residual)
+    velocity = velocity + moves[:, 6:]
+    position = predicted[:, :3, 3] + moves[:, :3]
+    rotation = rotation_matrices(moves[:, 3:6]) @ predicted[:, :3, :3]
     used = ~outside | again
     for i in np.flatnonzero(again).tolist():
         position[i], rotation[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])
@@ -238,11 +231,10 @@ def _judge(
     outside = squared_length(residual, innovation) > config.pose_gate
     turned = outside & (squared_length(residual[:, :3], innovation[:, :3, :3]) <= config.position_gate)
     outside &= ~turned
-    again = np.zeros(len(filters), bool)
-    for i, each in enumerate(filters):
-        each.outliers = each.outliers + 1 if outside[i] else 0
-        each.turned = each.turned + 1 if turned[i] else 0
-        again[i] = max(each.outliers, each.turned) >= config.pose_max_outliers
+    for each, is_outside, is_turned in zip(filters, outside.tolist(), turned.tolist(), strict=True):
+        each.outliers = each.outliers + 1 if is_outside else 0
+        each.turned = each.turned + 1 if is_turned else 0
+    again = np.array([max(each.outliers, each.turned) >= config.pose_max_outliers for each in filters])
     return outside, turned & ~again, again
 
 
@@ -255,6 +247,15 @@ def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float, F
     spread = np.diag(np.repeat([0, 0, _INITIAL_SPEED**2, _INITIAL_TURN**2], 3).astype(float))
     spread[:6, :6] = np.asarray(covariance, float) + _FLOOR
     return np.array(pose[:3, 3], float), np.array(pose[:3, :3], float), np.zeros(6), spread
+
+
+def _covariances(filters: Sequence[PoseFilter]) -> Float:
+    """(T, 12, 12) covariances of the error states, those of turns nobody sees included."""
+    covariances = np.array([f.covariance for f in filters])
+    for each, covariance in zip(filters, covariances, strict=True):
+        if each.unseen_axis is not None:
+            covariance[:6, :6] += ignorance(each.rotation, each.unseen_axis)
+    return covariances
 
 
 def _put(filters: Sequence[PoseFilter], position: Float, rotation: Float, velocity: Float, covariance: Float) -> None:

@@ -1,0 +1,145 @@
+"""The arithmetic of the Kalman filters of many tracks: small matrices, a few of each, one track after the other.
+
+NumPy takes a matrix of 6 by 6 through a dozen calls, each of which costs more than the arithmetic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.kernels import kernel
+
+
+@kernel
+def squared_lengths(residuals: Float, covariances: Float, out: Float) -> None:
+    """Squared Mahalanobis lengths of (K, N) residuals under their (K, N, N) covariances, into (K,)."""
+    size = residuals.shape[1]
+    factor, solved = np.empty((size, size)), np.empty((size, 1))
+    for k in range(len(residuals)):
+        _factorise(covariances[k], factor)
+        for i in range(size):
+            solved[i, 0] = residuals[k, i]
+        _forward(factor, solved)
+        total = 0.0
+        for i in range(size):
+            total += solved[i, 0] * solved[i, 0] / factor[i, i]
+        out[k] = total
+
+
+@kernel
+def squared_distances(expected: Float, innovations: Float, measured: Float, out: Float) -> None:
+    """Squared Mahalanobis distances, into (T, D), of (D, N) to (T, N) with (T, N, N) covariances of the difference."""
+    count, size = measured.shape
+    factor, solved = np.empty((size, size)), np.empty((size, count))
+    for t in range(len(expected)):
+        _factorise(innovations[t], factor)
+        for i in range(size):
+            for d in range(count):
+                solved[i, d] = measured[d, i] - expected[t, i]
+        _forward(factor, solved)
+        for d in range(count):
+            total = 0.0
+            for i in range(size):
+                total += solved[i, d] * solved[i, d] / factor[i, i]
+            out[t, d] = total
+
+
+@kernel
+def mark_pairs_within(
+    predicted: Float, spread: Float, measured: Float, spread_of: Float, gate: float, out: Bool
+) -> None:
+    """Which of (T, 3) and (D, 3) positions may be within `gate` under their (T, 3, 3) and (D, 3, 3) covariances."""
+    for t in range(len(predicted)):
+        bound = spread[t, 0, 0] + spread[t, 1, 1] + spread[t, 2, 2]
+        for d in range(len(measured)):
+            x = measured[d, 0] - predicted[t, 0]
+            y = measured[d, 1] - predicted[t, 1]
+            z = measured[d, 2] - predicted[t, 2]
+            whole = bound + spread_of[d, 0, 0] + spread_of[d, 1, 1] + spread_of[d, 2, 2]
+            out[t, d] = x * x + y * y + z * z <= gate * whole
+
+
+@kernel
+def correct(covariances: Float, innovations: Float, residuals: Float, corrected: Float, corrections: Float) -> None:
+    """The correction of Kalman filters whose measurement is the first N of their M state variables.
+
+    Args:
+        covariances: (K, M, M) predicted.
+        innovations: (K, N, N) covariances of the residuals.
+        residuals: (K, N) measured less predicted.
+        corrected: (K, M, M) out: covariances after the measurement.
+        corrections: (K, M) out: what is added to the state.
+    """
+    size, state = residuals.shape[1], covariances.shape[1]
+    # With P the covariance, its first N rows W, and L D L' the innovation's: Y = L^-1 W, P - Y' D^-1 Y is left.
+    factor, rows = np.empty((size, size)), np.empty((size, state + 1))
+    for k in range(len(residuals)):
+        _factorise(innovations[k], factor)
+        for i in range(size):
+            for j in range(state):
+                rows[i, j] = covariances[k, i, j]
+            rows[i, state] = residuals[k, i]
+        _forward(factor, rows)
+        for a in range(state):
+            shift = 0.0
+            for i in range(size):
+                shift += rows[i, a] * rows[i, state] / factor[i, i]
+            corrections[k, a] = shift
+            for b in range(a, state):
+                lost = 0.0
+                for i in range(size):
+                    lost += rows[i, a] * rows[i, b] / factor[i, i]
+                left = (covariances[k, a, b] + covariances[k, b, a]) / 2 - lost
+                corrected[k, a, b], corrected[k, b, a] = left, left
+
+
+@kernel
+def move_on(covariances: Float, steps: float, noise: Float, cross: Float, rate_noise: Float) -> None:
+    """Covariances of constant-velocity states, `steps` later: (K, 2 N, 2 N), first the N values, then their rates.
+
+    Args:
+        covariances: changed in place.
+        steps: time, in units of the rates.
+        noise, cross, rate_noise: (K, N) variances that are added to values and rates, and the covariances between.
+    """
+    size = noise.shape[1]
+    for k in range(len(covariances)):
+        c = covariances[k]
+        for i in range(size):
+            for j in range(size):
+                c[i, j] += steps * (c[i, size + j] + c[size + i, j]) + steps * steps * c[size + i, size + j]
+        for i in range(size):
+            for j in range(size):
+                c[i, size + j] += steps * c[size + i, size + j]
+            c[i, i] += noise[k, i]
+            c[i, size + i] += cross[k, i]
+            c[size + i, size + i] += rate_noise[k, i]
+        for i in range(size):
+            for j in range(size):
+                c[size + j, i] = c[i, size + j]
+
+
+@kernel
+def _factorise(matrix: Float, factor: Float) -> None:
+    """L D L' of a symmetric matrix: L below the diagonal of `factor` (its own is 1), D on it."""
+    size = len(matrix)
+    for j in range(size):
+        pivot = matrix[j, j]
+        for k in range(j):
+            pivot -= factor[j, k] * factor[j, k] * factor[k, k]
+        factor[j, j] = pivot
+        for i in range(j + 1, size):
+            value = matrix[i, j]
+            for k in range(j):
+                value -= factor[i, k] * factor[j, k] * factor[k, k]
+            factor[i, j] = value / pivot
+
+
+@kernel
+def _forward(factor: Float, rows: Float) -> None:
+    """L^-1 times `rows`, in place."""
+    for i in range(len(factor)):
+        for k in range(i):
+            for j in range(rows.shape[1]):
+                rows[i, j] -= factor[i, k] * rows[k, j]

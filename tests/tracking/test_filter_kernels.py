@@ -1,0 +1,86 @@
+"""The compiled arithmetic of the filters against the formulas of the textbooks, written with NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pose_tracking.tracking.filter_kernels import move_on, squared_distances
+from pose_tracking.tracking.mahalanobis import correction, pairs_within, squared_length
+
+
+def covariances(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
+    """Random (count, size, size) covariances whose standard deviations lie three orders of magnitude apart."""
+    factors = rng.normal(size=(count, size, 2 * size)) * 10.0 ** rng.uniform(-3, 0, (count, size, 1))
+    return factors @ np.swapaxes(factors, 1, 2)
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 5), size=st.integers(1, 7))
+def test_a_length_is_the_residual_under_the_inverse_covariance(seed: int, count: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    residual, covariance = rng.normal(size=(count, size)), covariances(rng, count, size)
+    expected = np.einsum("ki,kij,kj->k", residual, np.linalg.inv(covariance), residual)
+    np.testing.assert_allclose(squared_length(residual, covariance), expected, rtol=1e-6)
+
+
+@given(seed=st.integers(0, 10**6), tracks=st.integers(1, 4), measured=st.integers(1, 4))
+def test_distances_are_lengths_of_all_differences(seed: int, tracks: int, measured: int) -> None:
+    rng = np.random.default_rng(seed)
+    expected, places, spread = rng.normal(size=(tracks, 4)), rng.normal(size=(measured, 4)), covariances(rng, tracks, 4)
+    out = np.empty((tracks, measured))
+    squared_distances(expected, spread, places, out)
+    for column in range(measured):
+        np.testing.assert_allclose(out[:, column], squared_length(places[column] - expected, spread), rtol=1e-9)
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 4), size=st.integers(1, 6), more=st.integers(0, 6))
+def test_a_correction_is_that_of_kalman(seed: int, count: int, size: int, more: int) -> None:
+    rng = np.random.default_rng(seed)
+    covariance = covariances(rng, count, size + more)
+    innovation = covariance[:, :size, :size] + covariances(rng, count, size)
+    residual = rng.normal(size=(count, size))
+    corrected, moves = correction(covariance, innovation, residual)
+    gain = covariance[:, :, :size] @ np.linalg.inv(innovation)
+    np.testing.assert_allclose(moves, (gain @ residual[..., None])[..., 0], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(corrected, covariance - gain @ innovation @ np.swapaxes(gain, 1, 2), atol=1e-9)
+    assert (corrected == np.swapaxes(corrected, 1, 2)).all()
+
+
+def test_one_filter_is_corrected_as_many_are() -> None:
+    rng = np.random.default_rng(0)
+    covariance, innovation, residual = covariances(rng, 1, 8), covariances(rng, 1, 4), rng.normal(size=(1, 4))
+    many, one = correction(covariance, innovation, residual), correction(covariance[0], innovation[0], residual[0])
+    for several, single in zip(many, one, strict=True):
+        np.testing.assert_array_equal(several[0], single)
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 4), size=st.integers(1, 6), step=st.floats(0, 3))
+def test_moving_on_is_the_transition_of_constant_velocity(seed: int, count: int, size: int, step: float) -> None:
+    rng = np.random.default_rng(seed)
+    covariance = covariances(rng, count, 2 * size)
+    noise, cross, rate = rng.uniform(0, 1, (3, count, size))
+    transition = np.eye(2 * size)
+    transition[:size, size:] = step * np.eye(size)
+    added = np.zeros_like(covariance)
+    for block, values in (((0, 0), noise), ((0, size), cross), ((size, 0), cross), ((size, size), rate)):
+        for i in range(size):
+            added[:, block[0] + i, block[1] + i] = values[:, i]
+    moved = covariance.copy()
+    move_on(moved, step, noise, cross, rate)
+    np.testing.assert_allclose(moved, transition @ covariance @ transition.T + added, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("gate", [0.5, 7.8, 50.0])
+def test_no_pair_within_the_gate_is_left_out(gate: float) -> None:
+    rng = np.random.default_rng(3)
+    predicted, measured = rng.normal(size=(6, 3)), rng.normal(size=(9, 3))
+    spread, spread_of = covariances(rng, 6, 3), covariances(rng, 9, 3)
+    rows, columns = pairs_within(predicted, spread, measured, spread_of, gate)
+    kept = set(zip(rows.tolist(), columns.tolist(), strict=True))
+    assert 0 < len(kept) < 54
+    for row in range(6):
+        for column in range(9):
+            length = squared_length((measured[column] - predicted[row])[None], (spread[row] + spread_of[column])[None])
+            assert length[0] > gate or (row, column) in kept
