@@ -50,6 +50,9 @@ class FitHistory:
         return replace(self, is_doubted=True)
 
 
+NO_FITS = FitHistory()
+
+
 def _log_odds(confidence: float) -> float:
     bounded = min(max(confidence, 1 - _SUREST), _SUREST)
     return float(np.log(bounded / (1 - bounded)))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float
-from pose_tracking.core.geometry import block_rotation, make_transform, nearest_equivalent
+from pose_tracking.core.geometry import block_rotation, nearest_equivalent
 from pose_tracking.core.rotations import rotation_matrices
 
 from .config import TrackingConfig
@@ -43,7 +43,7 @@ class PoseFilter:
     """State of one object's filter; the functions of this module work on many of them.
 
     Attributes:
-        position, rotation: (3,) metres and (3, 3), optical frame.
+        pose: (4, 4) of the object in the optical frame, metres.
         velocity: (6,) linear (m/s) and angular (rad/s), along the optical axes.
         covariance: (12, 12) of the error state.
         unmeasured: seconds since the last measurement that was used.
@@ -54,8 +54,7 @@ class PoseFilter:
             measurement does not tell it; None where all is in them.
     """
 
-    position: Float
-    rotation: Float
+    pose: Float
     velocity: Float
     covariance: Float
     unmeasured: float = 0.0
@@ -63,10 +62,16 @@ class PoseFilter:
     outliers: int = 0
     turned: int = 0
     unseen_axis: Axis | None = None
-    pose: Float = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.pose = make_transform(self.rotation, self.position)
+    @property
+    def position(self) -> Float:
+        """(3,) metres, optical frame."""
+        return self.pose[:3, 3]
+
+    @property
+    def rotation(self) -> Float:
+        """(3, 3) optical frame."""
+        return self.pose[:3, :3]
 
     @classmethod
     def start(cls, pose: Float, covariance: Float) -> PoseFilter:
@@ -85,16 +90,16 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
     if not filters or dt == 0:
         return
     velocity = np.array([f.velocity for f in filters])
-    position = np.array([f.position for f in filters]) + velocity[:, :3] * dt
-    turn = rotation_matrices(velocity[:, 3:] * dt)
-    rotation = turn @ np.array([f.rotation for f in filters])
+    poses = np.array([f.pose for f in filters])
+    poses[:, :3, 3] += velocity[:, :3] * dt
+    poses[:, :3, :3] = rotation_matrices(velocity[:, 3:] * dt) @ poses[:, :3, :3]
     covariance = np.array([f.covariance for f in filters])
     # White noise on the acceleration, exact for this transition.
     density = np.tile(
         np.repeat([config.acceleration_noise**2, config.angular_acceleration_noise**2], 3), (len(filters), 1)
     )
     move_on(covariance, float(dt), density * (dt**3 / 3), density * (dt**2 / 2), density * dt)
-    _put(filters, position, rotation, velocity, covariance)
+    _put(filters, poses, velocity, covariance)
     for each in filters:
         each.unmeasured += dt
 
@@ -104,12 +109,11 @@ def move_camera(filters: Sequence[PoseFilter], motion: Float) -> None:
     if not filters:
         return
     turn = motion[:3, :3]
-    position = np.array([f.position for f in filters]) @ turn.T + motion[:3, 3]
-    rotation = turn @ np.array([f.rotation for f in filters])
+    poses = motion @ np.array([f.pose for f in filters])
     velocity = (np.array([f.velocity for f in filters]).reshape(-1, 2, 3) @ turn.T).reshape(-1, 6)
     turns = block_rotation(turn, 4)
     covariance = turns @ np.array([f.covariance for f in filters]) @ turns.T
-    _put(filters, position, rotation, velocity, covariance)
+    _put(filters, poses, velocity, covariance)
 
 
 def squared_mahalanobis(
@@ -209,15 +213,15 @@ def update(
     residual[turned, 3:] = 0.0
     corrected, moves = correction(covariance, innovation, residual)
     velocity = velocity + moves[:, 6:]
-    position = predicted[:, :3, 3] + moves[:, :3]
-    rotation = rotation_matrices(moves[:, 3:6]) @ predicted[:, :3, :3]
+    predicted[:, :3, 3] += moves[:, :3]
+    predicted[:, :3, :3] = rotation_matrices(moves[:, 3:6]) @ predicted[:, :3, :3]
     used = ~outside | again
     for i in np.flatnonzero(again).tolist():
-        position[i], rotation[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])
+        predicted[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])
         filters[i].outliers = filters[i].turned = 0
     chosen = np.flatnonzero(used).tolist()
     kept = [filters[i] for i in chosen]
-    _put(kept, position[chosen], rotation[chosen], velocity[chosen], corrected[chosen])
+    _put(kept, predicted[chosen], velocity[chosen], corrected[chosen])
     for i, each in zip(chosen, kept, strict=True):
         each.unmeasured = 0.0
         each.unseen_axis = unseen.axis if unseen is not None and i in unseen.rows and not again[i] else None
@@ -243,10 +247,10 @@ def manoeuvre(one: PoseFilter, config: TrackingConfig) -> float:
     return float(np.sqrt(_manoeuvre([one], config)[0, 0, 0]))
 
 
-def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float, Float]:
+def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float]:
     spread = np.diag(np.repeat([0, 0, _INITIAL_SPEED**2, _INITIAL_TURN**2], 3).astype(float))
     spread[:6, :6] = np.asarray(covariance, float) + _FLOOR
-    return np.array(pose[:3, 3], float), np.array(pose[:3, :3], float), np.zeros(6), spread
+    return np.array(pose, float), np.zeros(6), spread
 
 
 def _covariances(filters: Sequence[PoseFilter]) -> Float:
@@ -258,10 +262,9 @@ def _covariances(filters: Sequence[PoseFilter]) -> Float:
     return covariances
 
 
-def _put(filters: Sequence[PoseFilter], position: Float, rotation: Float, velocity: Float, covariance: Float) -> None:
-    poses = make_transform(rotation, position)
-    for each, p, r, v, c, pose in zip(filters, position, rotation, velocity, covariance, poses, strict=True):
-        each.position, each.rotation, each.velocity, each.covariance, each.pose = p, r, v, c, pose
+def _put(filters: Sequence[PoseFilter], poses: Float, velocity: Float, covariance: Float) -> None:
+    for each, p, v, c in zip(filters, poses, velocity, covariance, strict=True):
+        each.pose, each.velocity, each.covariance = p, v, c
 
 
 def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:

@@ -15,7 +15,7 @@ from pose_tracking.objects import ObjectModel
 
 from . import box_filter, existence, pose_filter
 from .config import TrackingConfig
-from .fit_history import FitHistory
+from .fit_history import NO_FITS
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
 from .scale_filter import ScaleFilter
@@ -69,7 +69,7 @@ class Track:
         self.is_confirmed = self.is_deleted = False
         self.born = self._now = stamp
         self._detection: Detection | None = None
-        self.fits = FitHistory()
+        self.fits = NO_FITS
         self.see(detection)
         self.count(detection, config)
         if detection.feature is not None:
@@ -83,7 +83,8 @@ class Track:
     @property
     def size(self) -> Float:
         """(3,) extent of the object along its own axes, metres; NaN where it is not known."""
-        return self.model.size * self.scale if self._size is None else self._size.edges
+        of_mesh = self.model.size.copy() if self._scale is None else self.model.size * self._scale.scale
+        return of_mesh if self._size is None else self._size.edges
 
     @property
     def scale(self) -> float:
@@ -137,7 +138,7 @@ class Track:
     def see(self, found: Detection, recovered: bool = False) -> None:
         """What a detection and a recovered pose change, but for the filters' states and the gallery."""
         if not recovered or found.pose is None:
-            self.fits = FitHistory()
+            self.fits = NO_FITS
         else:
             self.fits = self.fits.after(found.pose.confidence, self.seconds_since_seen)
         self.frames_since_seen = self.frames_unmatched = 0
@@ -152,8 +153,7 @@ class Track:
         self.score = detection.score
         confidence = 0.0 if detection.pose is None else detection.pose.confidence
         self.existence = existence.after_detection(self.existence, confidence, config)
-        if self.hits >= config.n_init:
-            self.is_confirmed = True
+        self.is_confirmed |= self.hits >= config.n_init
 
     def deny(self, config: TrackingConfig) -> None:
         """The detector has missed it in the current frame, where it was recovered and should have been found."""
