@@ -116,6 +116,7 @@ class Plan:
         return self.configured(ModelBundle.load(model, objects))
 
     def _pipeline(self, bundle: ModelBundle, device: str, threads: int, seed: int) -> PoseTracker:
+        from pose_tracking.core.garbage import keep_loaded
         from pose_tracking.core.seeds import seed_everything
         from pose_tracking.core.threads import use_threads
         from pose_tracking.pipeline import PoseTracker
@@ -123,7 +124,9 @@ class Plan:
 
         use_threads(threads, at_once=stages_at_once(bundle.config.pipeline.segment_every))
         seed_everything(seed)
-        return PoseTracker(bundle, device)
+        tracker = PoseTracker(bundle, device)
+        keep_loaded()
+        return tracker
 
     def about(self, source: Source, tracker: PoseTracker, min_visib: float) -> dict[str, Any]:
         """Where recorded detections come from (keys `recordings.ABOUT`)."""

@@ -56,6 +56,7 @@ def track(
     takes depth. Ctrl-C ends it early and keeps what was done, which is how a camera or a stream ends.
     """
     from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.garbage import keep_loaded
     from pose_tracking.core.threads import use_threads
     from pose_tracking.datasets.video import open_video
     from pose_tracking.evaluation.report.files import check_writable
@@ -79,6 +80,7 @@ def track(
             check_writable(path.parent)
         use_threads(threads, at_once=2)  # the detector looks ahead
         tracker = PoseTracker(bundle, device)
+        keep_loaded()
         if classes is not None:
             tracker.set_classes([name.strip() for name in classes.split(",") if name.strip()])
         done = track_video(video, tracker, out, rows, max_frames=max_frames, progress=True)

@@ -51,6 +51,7 @@ class JobRunner:
     def _load(self, job: IngestJob) -> _Model:
         from pose_tracking.bundles.bundle import ModelBundle
         from pose_tracking.bundles.settings import with_bundle_settings
+        from pose_tracking.core.garbage import keep_loaded
         from pose_tracking.core.threads import use_threads
         from pose_tracking.pipeline import PoseTracker
 
@@ -61,6 +62,7 @@ class JobRunner:
             tracker = PoseTracker(bundle, self._device)
             embedder = CropEmbedder.of(tracker)
             self._model = _Model(key, bundle, tracker, embedder)
+            keep_loaded()
         return self._model
 
     def run(self, job: IngestJob, target: IngestTarget) -> str:

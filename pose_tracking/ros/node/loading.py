@@ -16,6 +16,7 @@ def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
         values: of the node's parameters; None for an engine or a precision that nobody has stated.
     """
     from pose_tracking.bundles.bundle import ModelBundle
+    from pose_tracking.core.garbage import keep_loaded
     from pose_tracking.core.threads import use_threads
     from pose_tracking.pipeline import PoseTracker
     from pose_tracking.pipeline.look_ahead import stages_at_once
@@ -28,4 +29,5 @@ def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
     use_threads(values["threads"], at_once=stages_at_once(every) if values["look_ahead"] else 1)
     tracker = PoseTracker(bundle, values["device"], engine=values["engine"], precision=values["precision"])
     warm_up(tracker)
+    keep_loaded()
     return tracker
