@@ -29,7 +29,7 @@ from pose_tracking.evaluation.report.results import latency_entry
 from pose_tracking.evaluation.report.schema import STAGES
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.pipeline.look_ahead import in_turn, stages_at_once
+from pose_tracking.pipeline.look_ahead import frames_ahead, in_turn, stages_at_once
 from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.gating import gate
 
@@ -196,7 +196,7 @@ def _measure_look_ahead(tracker: PoseTracker, frames: Sequence[RGBDFrame]) -> di
     tracker.reset()
     seconds: list[float] = []
     before = time.perf_counter()
-    for frame in in_turn(frames, tracker.look_ahead):
+    for frame in in_turn(frames, tracker.look_ahead, frames_ahead(tracker.option("segment_every"))):
         tracker.update(frame)
         now = time.perf_counter()
         seconds.append(now - before)

@@ -12,7 +12,7 @@ from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.datasets.sample import Sample, Source
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pipeline.look_ahead import in_turn
+from pose_tracking.pipeline.look_ahead import frames_ahead, in_turn
 
 from .metrics.clips import ClipScorer
 from .metrics.events import EventScorer
@@ -74,8 +74,9 @@ def evaluate(
     warning, cut_short = "", 0
     tracker.reset()
     # With detections from elsewhere the detector does not run.
-    begin = tracker.look_ahead if detect is None else lambda frame: False
-    samples = in_turn(islice(source, max_frames), lambda sample: begin(sample.frame))
+    begin = tracker.look_ahead if detect is None else lambda frame, ahead: False
+    reach = frames_ahead(tracker.option("segment_every"))
+    samples = in_turn(islice(source, max_frames), lambda sample, ahead: begin(sample.frame, ahead), reach)
     bar = tqdm(samples, total=total, desc="evaluate", unit="frame", disable=not progress)
     for number, sample in enumerate(bar):
         if scene is not None and sample.scene_id != scene:

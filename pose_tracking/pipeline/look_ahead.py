@@ -1,18 +1,21 @@
-"""The detector on the coming frame, beside what is done with the present one.
+"""The detector on a coming frame, beside what is done with the present one.
 
 The detector knows nothing of the tracks, so what it says of a frame does not depend on when it is asked. While the pose
 stage and the tracker are busy with one frame, the detector may therefore look at the next, as a processor's pipeline
-does: with a second core nearly twice the frames, each of which takes as long as ever, with the same results.
+does: with a second core nearly twice the frames, each of which takes as long as ever, with the same results. Where it
+runs on every n-th frame only, and those between are at hand, it has all of their time.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pose_tracking.bundles.pipeline_config import AUTO
 from pose_tracking.core.background import BackgroundThread
 from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.frame import RGBDFrame
@@ -23,23 +26,31 @@ Item = TypeVar("Item")
 
 # Frames that are looked at ahead of their turn, the one in the works included: more would only grow old.
 MOST_FRAMES = 2
+# Frames without the detector that together take as long as it takes for one.
+_LONG_ENOUGH = 5
 
 
 def stages_at_once(segment_every: int) -> int:
     """How many stages compute at once, for `core.threads.use_threads`, where the detector runs on every n-th frame.
 
-    On every one, it and the others always do. Otherwise most of a frame without the detector is done before it, and a
-    frame with it is sooner done with all cores.
+    On every one, it and the others always do. Otherwise it is done before its frame has its turn, and what else that
+    frame takes is sooner done with all cores.
     """
     return 2 if segment_every == 1 else 1
 
 
+def frames_ahead(segment_every: int) -> int:
+    """How many frames to read ahead, where they are at hand, for the detector to begin with as soon as it may."""
+    return min(segment_every, _LONG_ENOUGH) if segment_every != AUTO else _LONG_ENOUGH
+
+
 @dataclass(eq=False)
 class _Begun:
-    """A frame that the detector looks at, or has looked at, before its turn."""
+    """A frame that the detector looks at, or has looked at, before its turn, which is past after so many frames."""
 
     frame: RGBDFrame
     instances: Future[Instances | None]
+    last: int
 
 
 class LookAhead:
@@ -55,14 +66,16 @@ class LookAhead:
         self._thread = BackgroundThread("look-ahead")
         self._begun: list[_Begun] = []
         self._turn: _Begun | None = None
+        self._frames = 0
         self._changing, self._asking = threading.Lock(), threading.Lock()
 
-    def begin(self, frame: RGBDFrame, fill_holes_from: float) -> bool:
+    def begin(self, frame: RGBDFrame, fill_holes_from: float, ahead: int = 1) -> bool:
         """Have the detector look at a frame; from any thread.
 
         Args:
             frame: as it will be given to `PoseTracker.update`.
             fill_holes_from: see `core.depth_holes.without_sprinkled_holes`.
+            ahead: how many frames after the present one it has its turn.
 
         Returns:
             Whether it will: not with a single core, and not while as many as `MOST_FRAMES` wait.
@@ -72,18 +85,19 @@ class LookAhead:
         with self._changing:
             if len(self._begun) >= MOST_FRAMES:
                 return False
-            self._begun.append(_Begun(frame, self._thread.submit(lambda: self._look_at(frame, fill_holes_from))))
+            instances = self._thread.submit(lambda: self._look_at(frame, fill_holes_from))
+            # The present frame may have come already, or not yet.
+            self._begun.append(_Begun(frame, instances, self._frames + 1 + ahead))
         return True
 
     def comes(self, frame: RGBDFrame) -> None:
         """It is a frame's turn; those that have come before it are forgotten."""
         with self._changing:
-            place = next((i for i, begun in enumerate(self._begun) if _is_same(begun.frame, frame)), None)
-            before, self._turn = self._begun, None if place is None else self._begun[place]
-            if place is not None:
-                self._begun = before[place + 1 :]
-            else:  # only the last may be one of those that are still to come
-                self._begun = [begun for begun in before[-1:] if begun.frame.stamp_ns > frame.stamp_ns]
+            self._frames += 1
+            before = self._begun
+            self._turn = next((begun for begun in before if _is_same(begun.frame, frame)), None)
+            self._begun = [begun for begun in before if begun.frame.stamp_ns > frame.stamp_ns]
+            self._begun = [begun for begun in self._begun if begun.last > self._frames and begun is not self._turn]
             self._forget(begun for begun in before if begun is not self._turn and begun not in self._begun)
 
     def segment(self, frame: RGBDFrame) -> tuple[Instances, bool]:
@@ -122,28 +136,39 @@ class LookAhead:
             each.instances.cancel()
 
 
-def in_turn(items: Iterable[Item], begin: Callable[[Item], object]) -> Iterator[Item]:
-    """The items one by one, each after `begin` was called for the one that follows it.
+def in_turn(items: Iterable[Item], begin: Callable[[Item, int], bool], reach: int = 1) -> Iterator[Item]:
+    """The items one by one; before each has its turn, those that follow it are offered to `begin`.
+
+    Args:
+        items: read up to `reach` ahead.
+        begin: called with an item and how many places after the coming one it stands; whether work on it has begun. If
+            not, it is offered again the next time.
+        reach: e.g. `frames_ahead`.
 
     Raises:
         Exception: what `items` raises for one of them, after those before it.
     """
     iterator = iter(items)
-    missing = object()
-    current: Item | object = next(iterator, missing)
-    while current is not missing:
-        failure: Exception | None = None
-        following: Item | object = missing
-        try:
-            following = next(iterator, missing)
-        except Exception as error:
-            failure = error
-        if following is not missing:
-            begin(following)  # type: ignore[arg-type]
-        yield current  # type: ignore[misc]
-        if failure is not None:
-            raise failure
-        current = following
+    waiting: deque[tuple[Item, bool]] = deque()
+    failure: Exception | None = None
+    is_over = False
+    while True:
+        while not is_over and len(waiting) <= reach:
+            try:
+                waiting.append((next(iterator), False))
+            except StopIteration:
+                is_over = True
+            except Exception as error:
+                failure, is_over = error, True
+        if not waiting:
+            break
+        current, _ = waiting.popleft()
+        for ahead, (item, begun) in enumerate(tuple(waiting), 1):
+            waiting[ahead - 1] = item, begun or begin(item, ahead)
+        yield current
+        del current  # nor is it kept while the next are read
+    if failure is not None:
+        raise failure
 
 
 def _is_same(one: RGBDFrame, other: RGBDFrame) -> bool:

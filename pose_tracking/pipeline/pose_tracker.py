@@ -130,24 +130,24 @@ class PoseTracker:
                 self._schedule.run_begun()
         return self._done(frame, report, tracked)
 
-    def look_ahead(self, frame: RGBDFrame) -> bool:
-        """Have the detector look at the frame that comes next, in a thread beside what is done with the present one.
+    def look_ahead(self, frame: RGBDFrame, ahead: int = 1) -> bool:
+        """Have the detector look at a frame to come, in a thread beside what is done with the present one.
 
         May be called from any thread, before or during `update` of the present frame. What comes out is the same.
 
         Args:
             frame: as it will be given to `update`, but for the pose of its camera.
+            ahead: how many frames after the present one; 1: the next.
 
         Returns:
             Whether it does; not where it is not expected to run on that frame, nor with a single core.
         """
-        return self.would_look_ahead() and self._detecting.ahead.begin(frame, self.config.fill_holes_from)
+        return self.would_look_ahead(ahead) and self._detecting.ahead.begin(frame, self.config.fill_holes_from, ahead)
 
-    def would_look_ahead(self) -> bool:
-        """Whether the detector is expected to run on the frame that comes next, and may look at it before its turn."""
-        if self.config.detector_thread:
-            return False
-        return self._schedule.may_be_due_after(self.config.segment_every, bool(self.tracker.tracks))
+    def would_look_ahead(self, ahead: int = 1) -> bool:
+        """Whether the detector is expected to run on a frame to come (see `look_ahead`), and may look at it already."""
+        is_due = self._schedule.may_be_due_after(self.config.segment_every, bool(self.tracker.tracks), ahead)
+        return is_due and not self.config.detector_thread
 
     def update_with(self, frame: RGBDFrame, detections: list[Detection] | None) -> list[TrackedObject]:
         """Process one frame whose detections come from elsewhere: neither detector nor pose estimator run.

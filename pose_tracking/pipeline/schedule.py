@@ -40,16 +40,24 @@ class DetectorSchedule:
             return True
         return self.pace.allows(self._since, beside) if every == AUTO else self._since + 1 >= every
 
-    def may_be_due_after(self, every: int, has_tracks: bool) -> bool:
-        """Whether the detector is likely to run on the frame after the coming one, or after the one in the works.
+    def may_be_due_after(self, every: int, has_tracks: bool, ahead: int = 1) -> bool:
+        """Whether the detector is likely to run on the frame `ahead` after the coming one, or after that in the works.
 
-        A guess: neither what that one brings nor, with `AUTO`, the time it takes is known.
+        A guess: neither what the frames before it bring nor, with `AUTO`, the time they take is known.
         """
-        if self._since is None or self._hurry or not has_tracks:
-            return every == 1
+        if every == 1:
+            return True
+        if self._since is None or not has_tracks:
+            return False
         if every == AUTO:
-            return not self.pace.allows(self._since, False) and self.pace.allows(self._since + 1, False)
-        return every == 1 or self._since + 2 == every
+            return self._first_allowed(ahead) == ahead
+        # An early run is on the coming frame.
+        return ahead == every if self._hurry else (self._since + 1 + ahead) % every == 0
+
+    def _first_allowed(self, most: int) -> int | None:
+        """How many frames after the coming one, `most` at most, `AUTO` allows its next run; None: no such frame."""
+        since = 0 if self._hurry or self.pace.allows(self._since or 0, False) else (self._since or 0) + 1
+        return next((ahead for ahead in range(1, most + 1) if self.pace.allows(since + ahead - 1, False)), None)
 
     def frame_done(self, detected: bool, lost: bool, new: bool = False) -> None:
         """A frame was processed.

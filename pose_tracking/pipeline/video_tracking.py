@@ -20,7 +20,7 @@ from pose_tracking.datasets.video import Video
 from pose_tracking.visualization.overlay import OverlayPainter
 from pose_tracking.visualization.video import VideoWriter, encoder_for
 
-from .look_ahead import in_turn
+from .look_ahead import frames_ahead, in_turn
 from .pose_tracker import PoseTracker
 
 # A pause of the pictures is that long in the written video at most, seconds.
@@ -85,7 +85,8 @@ def track_video(
     total = video.total if max_frames is None else min(max_frames, video.total or max_frames)
     stamps: list[float] = []
     with _rows_file(tracks) as rows, _pictures_file(out, video.rate) as pictures:
-        bar = tqdm(in_turn(video, tracker.look_ahead), total=total, desc="track", unit="frame", disable=not progress)
+        frames = in_turn(video, tracker.look_ahead, frames_ahead(tracker.option("segment_every")))
+        bar = tqdm(frames, total=total, desc="track", unit="frame", disable=not progress)
         try:
             for frame in bar:
                 tracked = tracker.update(frame)

@@ -35,24 +35,26 @@ def moving(k: int) -> Placed:
     return [(STEPS, at(-0.12)), (LAMP, at(0.006 * k, 0.05))]
 
 
-def tracked(scene: Scene, frames: list[RGBDFrame], ahead: bool) -> tuple[list[list[TrackedObject]], list[bool]]:
-    begin = scene.tracker.look_ahead if ahead else lambda frame: False
+def tracked(
+    scene: Scene, frames: list[RGBDFrame], ahead: bool, reach: int = 1
+) -> tuple[list[list[TrackedObject]], list[bool]]:
+    begin = scene.tracker.look_ahead if ahead else lambda frame, ahead: False
     things, looked = [], []
-    for frame in in_turn(frames, begin):
+    for frame in in_turn(frames, begin, reach):
         things.append(scene.tracker.update(frame))
         looked.append(scene.tracker.report.looked_ahead)
     return things, looked
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_the_same_comes_out_and_no_frame_is_looked_at_twice(objects: ObjectSet, every: int) -> None:
+@pytest.mark.parametrize(("every", "reach"), [(1, 1), (1, 3), (2, 4), (3, 1), (3, 3), (3, 5)])
+def test_the_same_comes_out_and_no_frame_is_looked_at_twice(objects: ObjectSet, every: int, reach: int) -> None:
     results, calls = [], []
     for ahead in (False, True):
         scene = Scene(objects, segment_every=every)
-        things, looked = tracked(scene, [scene.frame(moving(k)) for k in range(12)], ahead)
+        things, looked = tracked(scene, [scene.frame(moving(k)) for k in range(12)], ahead, reach)
         results.append([(t.track_id, t.pose.tobytes()) for some in things for t in some if t.pose is not None])
         calls.append(scene.truth.calls)
-        assert sum(looked) >= (0 if not ahead else 11 if every == 1 else 3)
+        assert sum(looked) >= (0 if not ahead else {1: 11, 2: 5, 3: 3}[every])
         assert ahead or not any(looked)
     assert results[0] == results[1]
     assert sorted(calls[0]) == sorted(calls[1])
@@ -133,7 +135,8 @@ def test_frames_whose_turn_never_comes_take_nobodys_place(objects: ObjectSet) ->
         scene.tracker.update(now)
         looked.append(scene.tracker.report.looked_ahead)
         scene.tracker.look_ahead(following)
-    assert all(looked[1:])
+    assert all(looked[3:])
+    assert len(looked) > 4
 
 
 def test_frames_are_not_held_on_to(objects: ObjectSet) -> None:
@@ -174,12 +177,17 @@ def test_the_guess_follows_the_schedule() -> None:
     assert schedule.may_be_due_after(1, False)
     assert not schedule.may_be_due_after(5, False)
     guesses, due = [], []
-    for _ in range(20):
-        guesses.append(schedule.may_be_due_after(5, True))
+    for number in range(20):
+        guesses.append({number + ahead for ahead in range(1, 8) if schedule.may_be_due_after(5, True, ahead)})
         due.append(schedule.is_due(5, True))
-        schedule.frame_done(due[-1], lost=False)
-    assert due[1:] == guesses[:-1]
-    assert sum(due) == 4
+        # An early run, which the schedule starts from anew.
+        schedule.frame_done(due[-1], lost=number == 7)
+    assert np.flatnonzero(due).tolist() == [0, 5, 8, 13, 18]
+    expected = [due[number + 1 : number + 8] for number in range(8, 13)]
+    assert [sorted(guess) for guess in guesses[8:13]] == [
+        [number + 1 + i for i in np.flatnonzero(some)] for number, some in zip(range(8, 13), expected, strict=True)
+    ]
+    assert guesses[6] == {10}
 
 
 def test_all_cores_are_the_detectors_where_it_seldom_runs() -> None:
@@ -188,9 +196,49 @@ def test_all_cores_are_the_detectors_where_it_seldom_runs() -> None:
 
 def test_items_come_in_turn_with_the_next_one_announced() -> None:
     told: list[int] = []
-    for item in in_turn(range(4), told.append):
+
+    def begin(item: int, ahead: int) -> bool:
+        assert ahead == 1
+        told.append(item)
+        return True
+
+    for item in in_turn(range(4), begin):
         assert told == list(range(1, min(item + 2, 4)))
-    assert list(in_turn([], told.append)) == []
+    assert list(in_turn([], begin)) == []
+
+
+def test_items_are_offered_until_they_are_begun() -> None:
+    told: list[tuple[int, int]] = []
+
+    def begin(item: int, ahead: int) -> bool:
+        told.append((item, ahead))
+        return item == 3 and ahead == 2
+
+    assert list(in_turn(range(5), begin, 3)) == [0, 1, 2, 3, 4]
+    assert [(item, ahead) for item, ahead in told if item == 3] == [(3, 3), (3, 2)]
+    assert [(item, ahead) for item, ahead in told if item == 4] == [(4, 3), (4, 2), (4, 1)]
+
+
+def test_a_seldom_detector_begins_as_soon_as_its_next_frame_is_read(
+    objects: ObjectSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, seen = Scene(objects, segment_every=4), threading.Event()
+    frames = [scene.frame(moving(k)) for k in range(7)]
+    scene.tracker.update(frames[0])
+    scene.tracker.update(frames[1])  # again, as tracks have begun; then the 5th from here
+    segment = scene.truth.segment
+
+    def segmenting(frame: RGBDFrame) -> Instances:
+        found = segment(frame)
+        if frame is frames[5]:
+            seen.set()
+        return found
+
+    monkeypatch.setattr(scene.truth, "segment", segmenting)
+    for number, frame in enumerate(in_turn(frames[2:], scene.tracker.look_ahead, 4), 2):
+        assert number != 3 or seen.wait(10)
+        scene.tracker.update(frame)
+        assert scene.tracker.report.looked_ahead == (number == 5)
 
 
 def test_what_reading_the_next_item_raises_comes_after_the_present_one() -> None:
@@ -199,7 +247,7 @@ def test_what_reading_the_next_item_raises_comes_after_the_present_one() -> None
         yield 2
         raise DatasetError("torn file")
 
-    items, got = in_turn(broken(), lambda item: None), []
+    items, got = in_turn(broken(), lambda item, ahead: False, 3), []
     got += [next(items), next(items)]
     assert got == [1, 2]
     with pytest.raises(DatasetError, match="torn file"):
