@@ -20,39 +20,85 @@ _BEHIND = -1  # marks those
 
 
 @kernel
-def rasterize(
+def cast_faces(
+    vertices: Float,
+    faces: NDArray[np.int32],
+    face_normals: Float,
+    pose: Float,
+    camera: Float,
+    region: Int,
+    step: int,
+) -> tuple[Int, Int, Float32, Int, Float32, Float32]:
+    """Hits of the rays through every `step`-th pixel of a region; all arrays are contiguous.
+
+    Args:
+        vertices: (V, 3) object frame, metres.
+        faces: (F, 3) vertex indices.
+        face_normals: (F, 3) unit normals of the faces, object frame.
+        pose: (4, 4) ``T_camera_object``.
+        camera: (4,) fx, fy, cx, cy in pixels.
+        region: (4,) int64 pixels x0, y0, x1, y1, the last two exclusive.
+        step: pixels.
+
+    Returns:
+        (N,) rows and columns of the pixels of the N rays that hit, row by row, and the parts of `RayHits`: depth, face,
+        barycentric, normals.
+    """
+    rows = max((region[3] - region[1] + step - 1) // step, 0)
+    cols = max((region[2] - region[0] + step - 1) // step, 0)
+    nearness = np.zeros((rows, cols))  # 1 / depth, 0 where a ray hits nothing
+    face = np.empty((rows, cols), np.int32)
+    second, third = np.empty((rows, cols), np.float32), np.empty((rows, cols), np.float32)
+    moved = np.empty((len(vertices), 3))
+    count = _draw(vertices, faces, pose, camera, region, step, moved, nearness, face, second, third)
+    at_rows, at_cols, hit = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    depth, barycentric = np.empty(count, np.float32), np.empty((count, 3), np.float32)
+    normals = np.empty((count, 3), np.float32)
+    n = 0
+    for row in range(rows):
+        for col in range(cols):
+            if nearness[row, col] == 0:
+                continue
+            f = face[row, col]
+            at_rows[n], at_cols[n], hit[n] = region[1] + row * step, region[0] + col * step, f
+            depth[n] = 1.0 / nearness[row, col]
+            barycentric[n, 0] = 1.0 - second[row, col] - third[row, col]
+            barycentric[n, 1], barycentric[n, 2] = second[row, col], third[row, col]
+            a, b, c = face_normals[f, 0], face_normals[f, 1], face_normals[f, 2]
+            for i in range(3):
+                normals[n, i] = pose[i, 0] * a + pose[i, 1] * b + pose[i, 2] * c
+            n += 1
+    return at_rows, at_cols, depth, hit, barycentric, normals
+
+
+@kernel
+def _draw(
     vertices: Float,
     faces: NDArray[np.int32],
     pose: Float,
     camera: Float,
     region: Int,
     step: int,
-    depth: Float,
+    moved: Float,
+    nearness: Float,
     face: NDArray[np.int32],
-    second: Float,
-    third: Float,
+    second: Float32,
+    third: Float32,
 ) -> int:
-    """Hits of the rays through every `step`-th pixel of a region; all arrays are contiguous.
+    """Draw the faces into buffers.
 
     Args:
-        vertices: (V, 3) object frame, metres.
-        faces: (F, 3) vertex indices.
-        pose: (4, 4) ``T_camera_object``.
-        camera: (4,) fx, fy, cx, cy in pixels.
-        region: (4,) int64 pixels x0, y0, x1, y1, the last two exclusive.
-        step: pixels.
-        depth: (R, C) out: metres along the optical axis, infinite where a ray hits nothing.
-        face: (R, C) out: face index, -1 where a ray hits nothing.
-        second, third: (R, C) out: weights of the face's second and third corner at the hit.
+        vertices, faces, pose, camera, region, step: those of `cast_faces`.
+        moved: (V, 3) out: the vertices in the camera frame.
+        nearness: (R, C) given as zeros; out: 1 / depth, 1/m.
+        face: (R, C) out: face index where a ray hits.
+        second, third: (R, C) out: weights of the face's second and third corner there.
 
     Returns:
         the number of rays that hit.
     """
-    rows, cols = depth.shape
-    depth[:] = np.inf
-    face[:] = -1
+    rows, cols = nearness.shape
     x0, y0 = float(region[0]), float(region[1])
-    moved = np.empty((len(vertices), 3))
     before = np.empty((len(vertices), 2), np.int32)  # columns and rows of the grid before it
     fx, fy = camera[0] / step, camera[1] / step  # of a camera whose pixels are the steps of the grid
     left_at, top_at = (camera[2] - x0) / step, (camera[3] - y0) / step
@@ -68,6 +114,8 @@ def rasterize(
             before[v, 1] = int(min(max(np.ceil(w - _NEAR), 0.0), float(rows)))
         else:
             before[v, 0] = before[v, 1] = _BEHIND
+    across, down = step / camera[0], step / camera[1]
+    first_x, first_y = (x0 - camera[2]) / camera[0], (y0 - camera[3]) / camera[1]
     hits = 0
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -87,70 +135,28 @@ def rasterize(
         qx, qy, qz = cy * az - cz * ay, cz * ax - cx * az, cx * ay - cy * ax
         rx, ry, rz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
         volume = ax * px + ay * py + az * pz
-        if volume == 0:
+        if volume == 0 or not np.isfinite(volume):
             continue
+        # Over the volume their sum is 1 / depth, whichever side of the face is seen.
+        scale = 1.0 / volume
+        px, py, pz = px * scale, py * scale, pz * scale
+        qx, qy, qz = qx * scale, qy * scale, qz * scale
+        rx, ry, rz = rx * scale, ry * scale, rz * scale
         for row in range(top, bottom + 1):
-            y = (y0 + row * step - camera[3]) / camera[1]
+            y = first_y + row * down
+            p_row, q_row, r_row = py * y + pz, qy * y + qz, ry * y + rz
             for col in range(left, right + 1):
-                x = (x0 + col * step - camera[2]) / camera[0]
-                p, q, r = px * x + py * y + pz, qx * x + qy * y + qz, rx * x + ry * y + rz
+                x = first_x + col * across
+                p, q, r = px * x + p_row, qx * x + q_row, rx * x + r_row
                 total = p + q + r
-                least = -_EDGE * abs(total)
-                if total < 0:
-                    p, q, r = -p, -q, -r
-                if p < least or q < least or r < least or total == 0:
+                least = -_EDGE * total
+                if p < least or q < least or r < least or not total > nearness[row, col]:
                     continue
-                z = volume / total
-                if z > 0 and z < depth[row, col]:
-                    if face[row, col] < 0:
-                        hits += 1
-                    depth[row, col] = z
-                    face[row, col] = f
-                    second[row, col] = q / abs(total)
-                    third[row, col] = r / abs(total)
+                hits += nearness[row, col] == 0
+                nearness[row, col] = total
+                face[row, col] = f
+                second[row, col], third[row, col] = q / total, r / total
     return hits
-
-
-@kernel
-def gather_hits(
-    depth: Float,
-    face: NDArray[np.int32],
-    second: Float,
-    third: Float,
-    face_normals: Float,
-    pose: Float,
-    region: Int,
-    step: int,
-    rows: Int,
-    cols: Int,
-    depths: Float32,
-    faces: Int,
-    barycentric: Float32,
-    normals: Float32,
-) -> None:
-    """The hits of `rasterize` row by row, without the rays that miss.
-
-    Args:
-        depth, face, second, third, pose, region, step: those of `rasterize`.
-        face_normals: (F, 3) unit normals of the faces, object frame.
-        rows, cols: (N,) out: pixels of the N rays that hit.
-        depths, faces, barycentric, normals: out: see `RayHits`.
-    """
-    n = 0
-    for row in range(depth.shape[0]):
-        for col in range(depth.shape[1]):
-            f = face[row, col]
-            if f < 0:
-                continue
-            rows[n], cols[n] = region[1] + row * step, region[0] + col * step
-            depths[n], faces[n] = depth[row, col], f
-            barycentric[n, 0] = 1.0 - second[row, col] - third[row, col]
-            barycentric[n, 1], barycentric[n, 2] = second[row, col], third[row, col]
-            for i in range(3):
-                normals[n, i] = (
-                    pose[i, 0] * face_normals[f, 0] + pose[i, 1] * face_normals[f, 1] + pose[i, 2] * face_normals[f, 2]
-                )
-            n += 1
 
 
 @kernel

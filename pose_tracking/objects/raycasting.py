@@ -16,7 +16,7 @@ from pose_tracking.core.geometry import invert_transform
 from pose_tracking.core.open3d_import import import_open3d
 
 from .mesh import Mesh
-from .rasterizing import gather_hits, posed_region, rasterize
+from .rasterizing import cast_faces, posed_region
 
 # Rasterising takes time with the number of faces, Open3D's tree with the number of rays: measured, the former is the
 # faster one up to so many faces, and so many more for each ray.
@@ -126,31 +126,16 @@ class MeshRaycaster:
         shape = max(-(-(y1 - y0) // step), 0), max(-(-(x1 - x0) // step), 0)
         if len(self._faces) > FACES_RASTERIZED + FACES_PER_RAY * shape[0] * shape[1]:
             return self._cast_rays(pose, intrinsics, np.arange(y0, y1, step), np.arange(x0, x1, step))
-        pose = np.ascontiguousarray(pose, np.float64)
-        camera = intrinsics.pinhole
-        corner = np.array(region, np.int64)
-        depth, second, third = np.empty((3, *shape))
-        face = np.empty(shape, np.int32)
-        count = rasterize(self._vertices, self._faces, pose, camera, corner, step, depth, face, second, third)
-        rows, cols, faces = np.empty((3, count), np.int64)
-        hits = RayHits(np.empty(count, np.float32), faces, *np.empty((2, count, 3), np.float32))
-        gather_hits(
-            depth,
-            face,
-            second,
-            third,
+        rows, cols, *hits = cast_faces(
+            self._vertices,
+            self._faces,
             self._face_normals,
-            pose,
-            corner,
+            np.ascontiguousarray(pose, np.float64),
+            intrinsics.pinhole,
+            np.array(region, np.int64),
             step,
-            rows,
-            cols,
-            hits.depth,
-            hits.face,
-            hits.barycentric,
-            hits.normals,
         )
-        return rows, cols, hits
+        return rows, cols, RayHits(*hits)
 
     def _cast_rays(self, pose: Float, intrinsics: CameraIntrinsics, rows: Int, cols: Int) -> tuple[Int, Int, RayHits]:
         """`cast_grid` by `cast`."""

@@ -95,7 +95,7 @@ def test_meshes_of_many_faces_are_cast_ray_by_ray(monkeypatch: pytest.MonkeyPatc
     rows, cols, hits = CASTERS["torus"].cast_grid(pose, CAMERA, region, 2)
     monkeypatch.setattr(raycasting, "FACES_RASTERIZED", -1)
     monkeypatch.setattr(raycasting, "FACES_PER_RAY", 0)
-    monkeypatch.setattr(raycasting, "rasterize", None)
+    monkeypatch.setattr(raycasting, "cast_faces", None)
     other_rows, other_cols, others = CASTERS["torus"].cast_grid(pose, CAMERA, region, 2)
     np.testing.assert_array_equal(other_rows, rows)
     np.testing.assert_array_equal(other_cols, cols)
