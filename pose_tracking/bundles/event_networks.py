@@ -8,12 +8,18 @@ from pose_tracking.core.device import choose_device
 
 if TYPE_CHECKING:
     from pose_tracking.events.watchers import Watchers
+    from pose_tracking.networks.engines.config import InferenceConfig
 
     from .bundle import ModelBundle
 
 
-def build_watchers(bundle: ModelBundle, device: str = "cpu") -> Watchers:
-    """What looks at the tracks beside the rules, its clip network on `device`; nothing where none is asked for.
+def build_watchers(bundle: ModelBundle, device: str = "cpu", inference: InferenceConfig | None = None) -> Watchers:
+    """What looks at the tracks beside the rules; nothing where none is asked for.
+
+    Args:
+        bundle: asks for them.
+        device: of the clip network.
+        inference: what runs that; by default what the bundle states.
 
     Raises:
         BundleError: weights are missing, corrupt or of another network.
@@ -27,9 +33,11 @@ def build_watchers(bundle: ModelBundle, device: str = "cpu") -> Watchers:
     if events.clips.network:
         from pose_tracking.events.clips.recognizer import ClipRecognizer
         from pose_tracking.networks.clips.classifier import ClipClassifier
+        from pose_tracking.networks.engines.choice import choose_engine
 
-        classifier = ClipClassifier.load(bundle.path / events.clips.network, choose_device(device))
-        watchers.clips = ClipRecognizer(classifier)
+        classifier = ClipClassifier.load(bundle.path / events.clips.network, device := choose_device(device))
+        engine = choose_engine(bundle.config.inference if inference is None else inference, device)
+        watchers.clips = ClipRecognizer(classifier.run_by(engine))
     if events.people.network:
         from pose_tracking.events.people.keypoints import KeypointNetwork
         from pose_tracking.events.people.recognizer import PeopleRecognizer

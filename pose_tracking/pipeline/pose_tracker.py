@@ -89,7 +89,7 @@ class PoseTracker:
         self._schedule = DetectorSchedule()
         self._camera = HandHeldCamera()
         self._events = EventDetector(bundle.objects)
-        self._watchers = build_watchers(bundle, stages.device)
+        self._watchers = build_watchers(bundle, stages.device, bundle.config.inference.with_given(engine, precision))
         if self.config.camera_odometry:
             compile_kernels()
 

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from pose_tracking.core.arrays import Float32, UInt8
 from pose_tracking.core.errors import BundleError
+from pose_tracking.networks.engines.engine import Engine, Part, Run
 from pose_tracking.networks.weights import load_weights
 
 from .inputs import network_input
 from .resnext import ResNeXt3D
-from .shape import SIDE
-from .small import SmallClipNetwork
+from .shape import FRAMES, SIDE
+from .small import SmallClipNetwork, moments
 
 ARCHITECTURES = ("small", "resnext101")
+
+
+class _Part(nn.Module):
+    """A network as an engine takes it: a tuple out, and without the moments of the mask, which are exact."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.train(network.training)
+
+    def forward(self, clips: Tensor, *way: Tensor) -> tuple[Tensor]:
+        return ((self.network.scores(clips, *way) if way else self.network(clips)),)
+
+
+def _fed(x: Tensor, architecture: str) -> tuple[Tensor, ...]:
+    """What such a part is fed of `network_input`."""
+    return (x, moments(x[:, 3])) if architecture == "small" else (x,)
 
 
 def build_network(architecture: str, classes: int) -> nn.Module:
@@ -47,12 +65,14 @@ class ClipClassifier:
         classes: names of its outputs.
         architecture: one of `ARCHITECTURES`.
         trained_on: what its weights were trained on, for people.
+        run: what computes `part` in place of the network, where an engine does; see `run_by`.
     """
 
     network: nn.Module
     classes: tuple[str, ...]
     architecture: str
     trained_on: str = ""
+    run: Run | None = None
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> ClipClassifier:
@@ -88,8 +108,20 @@ class ClipClassifier:
         if not len(batch):
             return np.zeros((0, len(self.classes)), np.float32)
         device = next(self.network.parameters()).device
-        logits = self.network(network_input(batch, self.architecture).to(device))
+        x = network_input(batch, self.architecture).to(device)
+        logits = self.network(x) if self.run is None else self.run(*_fed(x, self.architecture))[0]
         return np.asarray(logits.softmax(1).cpu().numpy())
+
+    def run_by(self, engine: Engine) -> ClipClassifier:
+        """The same network, run by an engine; its weights must not change any more."""
+        side = self.side
+        clips = np.random.default_rng(0).integers(0, 256, (2, FRAMES, side, side, 4), dtype=np.uint8)
+        clips[..., 3] = 0
+        clips[:, :, side // 4 : side // 2, side // 4 : side // 2, 3] = 255
+        device = next(self.network.parameters()).device
+        example = _fed(network_input(clips, self.architecture).to(device), self.architecture)
+        part = Part("clip network", _Part(self.network), example, tuple((0,) for _ in example))
+        return replace(self, run=engine.compile(part))
 
     def metadata(self) -> dict[str, str]:
         """What stands in its file beside the weights."""

@@ -43,9 +43,16 @@ class SmallClipNetwork(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Logits (B, classes) of clips (B, 4, 16, 56, 56): normalised colours, and the mask from 0 to 1."""
+        return self.scores(clips, moments(clips[:, 3]))
+
+    def scores(self, clips: Tensor, way: Tensor) -> Tensor:
+        """Logits (B, classes) of clips as for `forward`, and the `moments` (B, 7, 16) of their masks.
+
+        Differences of large numbers, as moments are, need all of a float's digits; what is here does not.
+        """
         x = self.stages(self.stem(clips))
         # What is there on the whole, and what is there anywhere.
-        x = torch.cat([x.mean((3, 4)), x.amax((3, 4)), self.way(moments(clips[:, 3]))], 1)
+        x = torch.cat([x.mean((3, 4)), x.amax((3, 4)), self.way(way)], 1)
         x = self.joined(x)
         # All the time, and for a moment: a fall is short.
         return self.fc(self.dropout(torch.cat([x.mean(2), x.amax(2)], 1)))

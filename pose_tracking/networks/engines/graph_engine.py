@@ -94,6 +94,8 @@ class WithTupleOutput(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        # The exporter of ONNX puts all back into the mode of the outermost one: norms would go on learning.
+        self.train(module.training)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.module(*inputs))

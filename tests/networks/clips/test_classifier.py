@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,10 @@ from safetensors.torch import save_file
 from pose_tracking.core.errors import BundleError
 from pose_tracking.networks.clips.classifier import ClipClassifier, build_network, picture_side
 from pose_tracking.networks.clips.inputs import faded, network_input
+from pose_tracking.networks.clips.resnext import ResNeXt3D
 from pose_tracking.networks.clips.small import SmallClipNetwork, moments
+from pose_tracking.networks.engines.choice import choose_engine
+from pose_tracking.networks.engines.config import InferenceConfig
 
 
 @pytest.fixture
@@ -40,6 +45,32 @@ def test_a_batch_gives_what_each_clip_alone_gives(classifier):
     alone = np.concatenate([classifier.probabilities(clip[None]) for clip in clips])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert classifier.probabilities(clips[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
+@pytest.mark.parametrize("architecture", ["small", "resnext101"])
+def test_an_engine_gives_what_the_network_gives(classifier, name, architecture):
+    """All of it, at any number of clips, and the network is left as it was."""
+    if architecture == "resnext101":
+        # As built for 101 layers, but for their number.
+        network = ResNeXt3D(3, depth=50).eval()
+        classifier = replace(classifier, network=network, architecture=architecture)
+    for module in classifier.network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 2.0)
+    clips = np.repeat(np.repeat(_clips(3), classifier.side // 56, 2), classifier.side // 56, 3)
+    clips[..., 3] = 255 * (clips[..., 3] > 250)
+    clips[1, 3:5, ..., 3] = 0  # it may be out of sight for a while
+    wanted = classifier.probabilities(clips)
+    engine = choose_engine(InferenceConfig(name, "fp32"))
+    run = classifier.run_by(engine)
+    assert engine.on_torch == []
+    np.testing.assert_allclose(run.probabilities(clips), wanted, atol=1e-4)
+    np.testing.assert_allclose(run.probabilities(clips[:1]), wanted[:1], atol=1e-4)
+    assert run.probabilities(clips[:0]).shape == (0, 3)
+    assert not any(module.training for module in classifier.network.modules())
+    np.testing.assert_allclose(classifier.probabilities(clips), wanted, atol=1e-6)
 
 
 def test_the_published_network_is_fed_faded_colours_without_their_mean():
