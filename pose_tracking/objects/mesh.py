@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Float, Float32, UInt8
 from pose_tracking.core.errors import MeshError
 from pose_tracking.core.open3d_import import import_open3d
+
+from .ply_texture import read_ply_texture
+
+_log = logging.getLogger(__name__)
 
 # Objects a table-top RGB-D camera can see; outside it the unit is almost surely wrong (FoundationPose #44, #205).
 MIN_DIAMETER, MAX_DIAMETER = 0.005, 2.0
@@ -152,13 +157,28 @@ def load_mesh(path: str | Path, unit: str = "mm") -> Mesh:
     if raw.has_vertex_colors():
         colors = np.clip(np.asarray(raw.vertex_colors) * 255 + 0.5, 0, 255).astype(np.uint8)
     else:
-        colors = np.full(vertices.shape, 128, np.uint8)
+        colors = _texture_colors(path, np.asarray(raw.triangles, dtype=np.int64), len(vertices))
     return Mesh(
         vertices.astype(np.float32),
         np.asarray(raw.triangles, dtype=np.int32),
         (normals / np.maximum(norm, 1e-12)).astype(np.float32),
         colors,
     )
+
+
+def _texture_colors(path: Path, faces: NDArray[np.int64], count: int) -> UInt8:
+    """(count, 3) vertex colours of a PLY with a picture on it; mid grey where there is none that can be used."""
+    grey = np.full((count, 3), 128, np.uint8)
+    if path.suffix.lower() != ".ply":
+        return grey
+    try:
+        texture = read_ply_texture(path)
+    except MeshError as error:
+        _log.warning("%s: %s: without it the object has no colour", path, error)
+        return grey
+    if texture is None or len(texture.of_corners(faces)) != len(faces):
+        return grey
+    return texture.of_vertices(faces, count)
 
 
 def save_mesh(mesh: Mesh, path: str | Path, unit: str = "mm") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from pose_tracking.core.errors import MeshError
 from pose_tracking.core.open3d_import import import_open3d
 
 from .mesh import is_colored
+from .ply_texture import read_picture, read_ply_texture, wrapped
 
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
 MATERIAL_SUFFIXES = (".obj", ".glb", ".gltf")  # formats with materials and textures
 GREY = 128
 # Faces a textured mesh is divided into, so that vertex colours can hold the picture.
 TEXTURE_FACES = 20_000
+ONE_GREY = 0.02  # channels of a material, 0 to 1, that differ by no more are a grey
 WELD = 1e-6  # of the extent: vertices that close are one
 
 
@@ -62,7 +65,10 @@ def read_mesh_file(path: str | Path) -> RawMesh:
     if not path.is_file():
         raise MeshError(f"{path}: no such mesh file")
     parts = _read_materials(path) if path.suffix.lower() in MATERIAL_SUFFIXES else [_read_plain(path)]
+    points = sum(len(part.vertices) for part in parts)
     parts = [part for part in parts if len(part.faces)]
+    if not parts and points:
+        raise MeshError(f"{path}: has {points} points and no triangles: make a mesh of them (MeshLab, Open3D) first")
     if not parts:
         raise MeshError(f"{path}: no triangles could be read (corrupt file or not a mesh)")
     first = np.cumsum([0, *(len(p.vertices) for p in parts)])
@@ -84,8 +90,20 @@ def read_mesh_file(path: str | Path) -> RawMesh:
 def _read_plain(path: Path) -> RawMesh:
     o3d = import_open3d()
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-        raw = o3d.io.read_triangle_mesh(path)
-    return _raw(raw)
+        raw = _raw(o3d.io.read_triangle_mesh(path))
+    if path.suffix.lower() != ".ply" or raw.colored or not len(raw.faces):
+        return raw
+    try:
+        texture = read_ply_texture(path)
+        if texture is None:
+            return raw
+        corners = texture.of_corners(raw.faces)
+        if len(corners) != len(raw.faces):  # Open3D cuts what is no triangle
+            raise MeshError("its texture cannot be laid on it (not all faces are triangles)")
+    except MeshError as error:
+        raw.notes.append(f"{error}: without it the object has no colour")
+        return raw
+    return _bake(raw, corners.reshape(-1, 2), texture.picture, np.ones(3))
 
 
 def _raw(raw: Any) -> RawMesh:
@@ -111,20 +129,45 @@ def _read_materials(path: Path) -> list[RawMesh]:
         base = bases[entry.material_idx] if known else np.ones(3)
         image = model.materials[entry.material_idx].albedo_img if known else None
         texture = None if image is None else np.asarray(image)
+        if path.suffix.lower() == ".obj":
+            # Beside a picture, exporters write a grey of their own (0.4, 0.64, 0.8) that viewers do not look at.
+            base = np.ones(3) if texture is not None and np.ptp(base) <= ONE_GREY else base
+        else:
+            base = _encoded(base)
         if texture is not None and texture.size and entry.mesh.has_triangle_uvs():
             part = _bake(part, np.asarray(entry.mesh.triangle_uvs, dtype=np.float64), texture, base)
         elif part.colored:
-            part.colors = (part.colors * base).astype(np.uint8)
+            part.colors = (part.colors * base + 0.5).astype(np.uint8)
         # A single white or default grey material is no colour, but what a converter writes where there is none.
-        elif several or (known and np.ptp(base) > 0.02):
-            part.colors = np.tile(_srgb(base), (len(part.vertices), 1))
+        elif several or (known and np.ptp(base) > ONE_GREY):
+            part.colors = np.tile(np.clip(base * 255 + 0.5, 0, 255).astype(np.uint8), (len(part.vertices), 1))
             part.colored = True
         parts.append(part)
+    if parts and path.suffix.lower() == ".obj":
+        parts[0].notes += _missing_of_obj(path)
     return parts
 
 
-def _srgb(linear: Float) -> UInt8:
-    return np.clip(np.asarray(linear) * 255 + 0.5, 0, 255).astype(np.uint8)
+def _missing_of_obj(path: Path) -> list[str]:
+    """What an OBJ names for its colour and is not beside it, for people."""
+    gone = []
+    text = path.read_text("utf-8", "replace")
+    for library in dict.fromkeys(re.findall(r"^[ \t]*mtllib[ \t]+(.+?)\s*$", text, re.MULTILINE)):
+        materials = path.parent / library
+        if not materials.is_file():
+            gone.append(library)
+            continue
+        for line in re.findall(r"^[ \t]*map_Kd[ \t]+(.+?)\s*$", materials.read_text("utf-8", "replace"), re.MULTILINE):
+            # Options may stand before the name, which may have spaces.
+            names = [line, line.split()[-1]]
+            if all(read_picture(path.parent / name.replace("\\", "/")) is None for name in names):
+                gone.append(names[-1] if line.startswith("-") else line)
+    return [f"{name}, which has its colour, is missing or cannot be read" for name in dict.fromkeys(gone)]
+
+
+def _encoded(linear: Float) -> Float:
+    """glTF's factors, which are of linear light, in sRGB (IEC 61966-2-1), 0 to 1."""
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
 
 
 def _bake(part: RawMesh, uvs: Float, texture: NDArray[Any], base: Float) -> RawMesh:
@@ -154,12 +197,9 @@ def _bake(part: RawMesh, uvs: Float, texture: NDArray[Any], base: Float) -> RawM
         size = (max(1, width // step), max(1, height // step))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
         height, width = image.shape[:2]
-    flat = corner_uv.reshape(-1, 2)
-    wrapped = flat - np.floor(flat)
-    # A coordinate of exactly one is the far border of the picture, not the near one of its repetition.
-    wrapped[(wrapped == 0) & (flat > 0)] = 1.0
-    x = wrapped[:, 0] * width - 0.5
-    y = (1 - wrapped[:, 1]) * height - 0.5
+    flat = wrapped(corner_uv.reshape(-1, 2))
+    x = flat[:, 0] * width - 0.5
+    y = (1 - flat[:, 1]) * height - 0.5
     maps = [np.ascontiguousarray(m.reshape(-1, 1), np.float32) for m in (x, y)]
     colors = _remap(image, *maps).reshape(-1, 3) * base
     faces = np.arange(3 * len(corners)).reshape(-1, 3)

@@ -62,6 +62,33 @@ def test_without_training_no_weights_are_missed(meshes: Path, tmp_path: Path) ->
     assert bundle.config.pose.proposed_by == "templates"
 
 
+def test_a_folder_an_object_is_named_by_its_folders(tmp_path: Path) -> None:
+    for name in ("002_can", "größere Dose"):
+        (tmp_path / "ycb" / name).mkdir(parents=True)
+        o3d.io.write_triangle_mesh(tmp_path / "ycb" / name / "textured.stl", solid())
+    (tmp_path / "ycb" / "doc").mkdir()
+    (tmp_path / "ycb" / "doc" / "readme.txt").write_text("not a mesh")
+    bundle = make(tmp_path / "ycb", tmp_path / "parts", "--no-preview", "--names", "002_can=can")
+    assert [(i, m.name) for i, m in bundle.objects.items()] == [(1, "can"), (2, "größere Dose")]
+    o3d.io.write_triangle_mesh(tmp_path / "ycb" / "002_can" / "poisson.stl", solid())
+    with pytest.raises(MeshError, match=r"002_can: has 2 meshes \(poisson\.stl, textured\.stl\): keep one"):
+        make(tmp_path / "ycb", tmp_path / "other")
+
+
+def test_files_of_other_formats_are_named(tmp_path: Path) -> None:
+    (tmp_path / "part.STEP").write_text("ISO-10303-21;")
+    with pytest.raises(MeshError, match=r"has no mesh \(PLY.*\); export what is in \.step as one of these"):
+        make(tmp_path, tmp_path / "parts")
+
+
+def test_what_may_be_in_centimetres_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cad").mkdir()
+    o3d.io.write_triangle_mesh(tmp_path / "cad" / "brick.stl", solid((12.0, 8.0, 5.0)))
+    text = run("--meshes", tmp_path / "cad", "--unit", "mm", "--out", tmp_path / "parts", "--no-preview")
+    assert "only 15.3 mm large" in text
+    assert "in centimetres, it would be 153 mm, in inches 388 mm" in text
+
+
 def test_a_folder_of_meshes_becomes_a_bundle(meshes: Path, tmp_path: Path) -> None:
     out = tmp_path / "parts"
     text = run("--meshes", meshes, "--unit", "mm", "--out", out)

@@ -14,6 +14,11 @@ from pose_tracking.core.errors import ConfigError, MeshError
 from pose_tracking.objects.mesh import UNIT_SCALE
 from pose_tracking.objects.mesh_files import SUFFIXES
 
+# Files of shapes that are not read.
+OTHER_FORMATS = {
+    ".step", ".stp", ".iges", ".igs", ".off", ".dae", ".3mf", ".fbx", ".3ds", ".blend", ".usd", ".usdz", ".wrl", ".x",
+    ".xyz", ".pcd", ".fcstd", ".sldprt", ".sldasm", ".ipt", ".f3d",
+}  # fmt: skip
 OBJECT_FILE = re.compile(r"obj_(\d{6})")
 
 
@@ -21,7 +26,8 @@ def find_meshes(folder: str | Path, names: Sequence[str] = ()) -> dict[int, tupl
     """Name and file of every mesh in `folder`, by object id.
 
     Ids come from names like ``obj_000012.ply`` where all files have such names, otherwise they count from 1 in the
-    order of the file names.
+    order of the file names. Where the folder has no mesh of its own but folders that have one each, as those of YCB
+    (``002_can/textured.obj``), these are the objects and their names.
 
     Args:
         folder: where the meshes are.
@@ -34,10 +40,11 @@ def find_meshes(folder: str | Path, names: Sequence[str] = ()) -> dict[int, tupl
     folder = Path(folder)
     if not folder.is_dir():
         raise MeshError(f"{folder}: no such folder of meshes")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    if not files:
-        raise MeshError(f"{folder}: has no mesh ({', '.join(s[1:].upper() for s in SUFFIXES)})")
-    stems = [p.stem for p in files]
+    files = _mesh_files(folder)
+    inside = not files  # a folder an object, as YCB has it
+    if inside:
+        files = _mesh_of_each_folder(folder)
+    stems = [p.parent.name if inside else p.stem for p in files]
     for stem in stems:
         if stems.count(stem) > 1:
             both = ", ".join(p.name for p in files if p.stem == stem)
@@ -59,6 +66,31 @@ def find_meshes(folder: str | Path, names: Sequence[str] = ()) -> dict[int, tupl
     if len(set(given.values())) < len(given):
         raise ConfigError(f"--names: two objects have one name: {', '.join(given.values())}")
     return {i: (given[stem], path) for i, stem, path in zip(ids, stems, files, strict=True)}
+
+
+def _mesh_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def _mesh_of_each_folder(folder: Path) -> list[Path]:
+    """The one mesh of each folder in `folder`; folders without one are none of objects.
+
+    Raises:
+        MeshError: there is none at all, or a folder has several.
+    """
+    files = []
+    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        meshes = _mesh_files(inner)
+        if len(meshes) > 1:
+            names = ", ".join(p.name for p in meshes)
+            raise MeshError(f"{inner}: has {len(meshes)} meshes ({names}): keep one of an object")
+        files += meshes
+    if files:
+        return files
+    formats = ", ".join(s[1:].upper() for s in SUFFIXES)
+    others = sorted({p.suffix.lower() for p in folder.iterdir() if p.suffix.lower() in OTHER_FORMATS})
+    advice = f"; export what is in {', '.join(others)} as one of these" if others else ""
+    raise MeshError(f"{folder}: has no mesh ({formats}){advice}")
 
 
 def read_annotations(folder: Path, unit: str) -> dict[int, dict[str, Any]]:

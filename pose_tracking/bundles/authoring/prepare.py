@@ -29,6 +29,7 @@ from .symmetry_search import find_symmetries
 
 # Diameters from the middle: the networks work in diameters, and half precision tells 4 +- 0.004 apart, no finer.
 FARTHEST_ORIGIN = 5.0
+SMALLEST_SEEN = 0.02  # m: some 150 pixels at a metre; most files below it are in centimetres or inches
 
 
 def prepare_object(
@@ -68,6 +69,7 @@ def prepare_object(
         raw.vertices = raw.vertices - middle
     notes = raw.notes  # `to_mesh` may add one
     full = to_mesh(raw, unit)
+    notes += _size_notes(diameter(full.vertices))
     notes += _origin_notes(away, shift, centre)
     notes += _surface_notes(open_edges, raw.colored)
     mesh, change = decimate(full)
@@ -82,6 +84,16 @@ def prepare_object(
     )  # fmt: skip
     _set_symmetries(new, choice, annotated)
     return new
+
+
+def _size_notes(size: float) -> list[str]:
+    """What people should know of an object of `size` metres that is hardly seen, if it is no matter of the unit."""
+    if size >= SMALLEST_SEEN:
+        return []
+    return [
+        f"only {size * 1e3:.1f} mm large, to be found from near alone: were the file in centimetres, it would be "
+        f"{size * 1e4:.0f} mm, in inches {size * 25.4e3:.0f} mm (scale it to mm then)"
+    ]
 
 
 def _origin_notes(away: float, shift: Float, centre: bool) -> list[str]:
