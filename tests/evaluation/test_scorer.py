@@ -111,10 +111,10 @@ def test_mean_is_unweighted_over_objects_with_instances(objects):
 def test_hardly_visible_truth_is_ignored_throughout(objects):
     hidden = truth(1, box_at(0), visibility=0.29)
     for estimates in ([], [tracked(1, box_at(0), pose_at(0.3))]):
-        data = run(objects, [(estimates, [hidden, truth(2, box_at(50))])])
+        data = run(objects, [(estimates, [hidden, truth(2, box_at(50))])] * 2)
         assert data["pose"]["objects"]["1"]["instances"] == 0
-        assert data["pose"]["mean"]["instances"] == 1
-        assert (data["tracking"]["fp"], data["tracking"]["fn"]) == (0, 1)
+        assert data["pose"]["mean"]["instances"] == 2
+        assert (data["tracking"]["fp"], data["tracking"]["fn"]) == (0, 2)
         assert data["extra"]["false_positives_per_frame"] == 0
     seen = run(objects, [([], [truth(1, box_at(0), visibility=0.3)])])
     assert seen["pose"]["objects"]["1"]["instances"] == 1
@@ -144,10 +144,10 @@ def test_truth_without_box_and_mask_is_projected(objects):
 def test_every_detection_is_scored_but_only_confirmed_ones_are_tracks(objects):
     tentative = tracked(1, box_at(0), state=TrackState.TENTATIVE)
     coasting = tracked(2, box_at(50), state=TrackState.COASTING, frames_since_seen=1, detection=None, mask=None)
-    data = run(objects, [([tentative, coasting], [truth(1, box_at(0)), truth(2, box_at(50))])])
-    assert data["pose"]["objects"]["1"]["detected"] == 1
+    data = run(objects, [([tentative, coasting], [truth(1, box_at(0)), truth(2, box_at(50))])] * 2)
+    assert data["pose"]["objects"]["1"]["detected"] == 2
     assert data["pose"]["objects"]["2"]["detected"] == 0
-    assert (data["tracking"]["fn"], data["tracking"]["fp"]) == (2, 0)
+    assert (data["tracking"]["fn"], data["tracking"]["fp"]) == (4, 0)
 
 
 def test_detection_without_pose_is_found_but_fails(objects):
@@ -188,6 +188,7 @@ def test_annotated_objects_the_model_does_not_know_are_left_out(objects):
     data = run(objects, [([], [truth(7, box_at(0))])])
     assert data["extra"]["unknown_annotated_objects"] == [7]
     assert data["pose"]["mean"]["instances"] is None
+    assert "no instances: the annotated objects 7 are not the model's, 1 (brick), " in format_table(data)
 
 
 def test_identity_of_a_lone_instance_needs_no_id(objects):
@@ -207,6 +208,15 @@ def test_frames_that_are_a_scene_each_have_nothing_to_track(objects):
     assert data["tracking"]["idf1"] is None
     assert "scene of its own" in (data["extra"]["tracking_note"] or "")
     assert "not scored: each frame" in format_table(data)
+
+
+def test_a_single_frame_confirms_no_track_and_is_not_scored_as_a_miss(objects):
+    new = replace(tracked(1, box_at(0)), state=TrackState.TENTATIVE)
+    data = run(objects, [([new], [truth(1, box_at(0))])])
+    assert data["pose"]["objects"]["1"]["add_s_recall"] == 1
+    assert data["tracking"]["idf1"] is None
+    assert "not scored: a single frame confirms no track" in format_table(data)
+    assert run(objects, [([new], [truth(1, box_at(0))])] * 2)["tracking"]["idf1"] == 0
 
 
 def test_track_ids_of_two_scenes_are_different_tracks(objects):

@@ -138,6 +138,8 @@ def tracking_scores(gathered: Gathered) -> tuple[dict[str, float | int | None], 
     annotated = {obj_id for obj_id, counts in gathered.counts.items() if counts.annotated}
     if not gathered.annotated_frames:
         return unknown, "no frame is annotated"
+    if len(gathered.frames) == 1 and not any(tracks for _, tracks, _ in gathered.boxes):
+        return unknown, "a single frame confirms no track"
     if 1 < len(gathered.frames) == len({scene_id for scene_id, _ in gathered.frames}):
         return unknown, "each frame is a scene of its own, in which the tracks begin anew"
     accumulator = TrackingAccumulator()

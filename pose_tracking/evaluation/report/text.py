@@ -22,7 +22,7 @@ def format_table(data: ReportData) -> str:
     if not extra["annotated_frames"]:
         lines += _without_truth(data)
     elif not any(entry["instances"] for entry in data["pose"]["objects"].values()):
-        lines.append(f"no instances; false positives per frame {extra['false_positives_per_frame']:.3f}")
+        lines.append(f"{_no_instances(data)}; false positives per frame {extra['false_positives_per_frame']:.3f}")
     else:
         lines += [*_poses(data), *_bop(data), *_stages(data), *_masks(data), *_confidence(extra["confidence"])]
         lines += _ycbineoat(extra.get("ycbineoat"))
@@ -59,6 +59,15 @@ def _without_truth(data: ReportData) -> list[str]:
     ]
     total = f"no ground truth; detections per frame: {extra['detections_per_frame']:.3f}"
     return [total, *Table(["", ""], found).as_text()[1:]]
+
+
+def _no_instances(data: ReportData) -> str:
+    """That nothing annotated is scored, and why where another object set was annotated."""
+    foreign = data["extra"].get("unknown_annotated_objects")
+    if not foreign:
+        return "no instances"
+    known = ", ".join(f"{key} ({entry['name']})" for key, entry in data["pose"]["objects"].items())
+    return f"no instances: the annotated objects {', '.join(map(str, foreign))} are not the model's, {known}"
 
 
 def _poses(data: ReportData) -> list[str]:
