@@ -175,9 +175,11 @@ class Detecting:
 
     @staticmethod
     def _lost(instances: Instances, rest: Int, tracks: Sequence[Track]) -> Bool:
-        """(R,) which of the instances `rest` may be those of confirmed tracks that could not be followed."""
-        confirmed = [t for t in tracks if t.is_confirmed]
-        return np.isin(rest, list(expected_by(instances, confirmed)))
+        """(R,) which of the instances `rest` may be those of tracks that could not be followed.
+
+        A track that is not confirmed yet is never followed; unless it is looked at it ends with the next frame.
+        """
+        return np.isin(rest, list(expected_by(instances, tracks)))
 
     def _estimate(
         self, frame: RGBDFrame, instances: Instances, tracks: Sequence[Track]

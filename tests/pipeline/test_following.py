@@ -174,6 +174,31 @@ def test_what_was_cut_short_goes_on_in_the_next_frame(objects: ObjectSet, monkey
     assert calls == [1, 1, 1, 0, 0]
 
 
+def test_a_new_track_is_looked_at_though_something_else_was_refused_in_its_place(
+    objects: ObjectSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object half hidden, once as it is and once as a fragment: the fragment's refusal must not end its track."""
+    scene = Watched(objects)
+    whole, estimate = scene.truth.segment, scene.tracker.estimator.estimate
+
+    def unsure_and_twice(frame: RGBDFrame) -> Instances:
+        found = whole(frame).select(np.array([0, 0]))
+        found.scores[:] = 0.25, 0.24
+        return found if frame.stamp_ns == 100_000_000 else found.select(np.array([0]))
+
+    def refuse_the_second(
+        frame: RGBDFrame, instances: Instances, predicted: dict[int, np.ndarray] | None = None
+    ) -> list[PoseEstimate | None]:
+        estimates = estimate(frame, instances, predicted)
+        return [*estimates[:1], *(PoseEstimate(np.eye(4), 0.0, np.eye(6)) for _ in estimates[1:])]
+
+    monkeypatch.setattr(scene.truth, "segment", unsure_and_twice)
+    monkeypatch.setattr(scene.tracker.estimator, "estimate", refuse_the_second)
+    things = [scene.show([(STEPS, at(0.0))]) for _ in range(4)]
+    assert [list(some) for some in things] == [[1]] * 4
+    assert scene.tracker.tracker.tracks[0].is_confirmed
+
+
 def test_reset_forgets_who_was_looked_at(objects: ObjectSet) -> None:
     scene = Watched(objects)
     scene.asked([(STEPS, at(0.0))], 4)
