@@ -136,7 +136,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         entry["cpu_over_reference"] = {stage: entry["cpu_ms"][stage] / reference for stage in STAGES}
     peak = peak_memory_mb()
     if is_sequence and job["look_ahead"]:
-        use_threads(job["threads"], at_once=stages_at_once(segment_every))
+        use_threads(job["threads"], at_once=stages_at_once(segment_every, frames_ahead(segment_every)))
         tracker = PoseTracker(bundle, str(device), engine=job["engine"], precision=job["precision"])
         tracker.configure(segment_every=segment_every)
         for count, index in frames.items():

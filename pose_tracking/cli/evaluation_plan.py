@@ -120,9 +120,10 @@ class Plan:
         from pose_tracking.core.seeds import seed_everything
         from pose_tracking.core.threads import use_threads
         from pose_tracking.pipeline import PoseTracker
-        from pose_tracking.pipeline.look_ahead import stages_at_once
+        from pose_tracking.pipeline.look_ahead import frames_ahead, stages_at_once
 
-        use_threads(threads, at_once=stages_at_once(bundle.config.pipeline.segment_every))
+        every = bundle.config.pipeline.segment_every
+        use_threads(threads, at_once=stages_at_once(every, frames_ahead(every)))
         seed_everything(seed)
         tracker = PoseTracker(bundle, device)
         keep_loaded()

@@ -21,13 +21,15 @@ from pose_tracking.tracking.tracker import expected_poses
 from .camera_check import CameraCheck
 from .following import Followed, Follower, expected_by, follow_tracks
 from .frame_report import FrameReport
-from .look_ahead import LookAhead
+from .look_ahead import LookAhead, Looked
 from .network_turns import NetworkTurns
+from .outlook import Outlook
 from .refused import RefusedDetections
 from .selection import credible_detections, distinct_detections, wanted_instances
 
 if TYPE_CHECKING:
-    from pose_tracking.pose.stage import PoseStage
+    from pose_tracking.pose.hypotheses.foretold import Foretold
+    from pose_tracking.pose.stage import Foreteller, PoseStage
     from pose_tracking.segmentation.embedding import AppearanceEmbedding
     from pose_tracking.segmentation.segmenter import Segmenter
     from pose_tracking.tracking.track import Track
@@ -59,7 +61,7 @@ class Detecting:
     ) -> None:
         self.segmenter, self.estimator, self.embedding = segmenter, estimator, embedding
         self.objects = depth_tracker.objects
-        self.ahead = LookAhead(lambda frame: self.segmenter.segment(frame))
+        self.ahead = LookAhead(lambda frame: self.segmenter.segment(frame), self._foretell)
         self._gate = gate
         self._depth_tracker = depth_tracker
         self._camera_check = CameraCheck()
@@ -67,6 +69,7 @@ class Detecting:
         self._takes_predictions = "predicted" in signature(estimator.estimate).parameters
         # Nor can it follow them: it looks at every instance of every frame.
         self._follower = cast("Follower", estimator) if hasattr(estimator, "follow") else None
+        self._foreteller = cast("Foreteller", estimator) if hasattr(estimator, "foretell") else None
         self.reset()
 
     def reset(self) -> None:
@@ -75,6 +78,7 @@ class Detecting:
             self.estimator.reset()
         self._turns = NetworkTurns()
         self._refused = RefusedDetections()
+        self._outlook: Outlook | None = None
 
     @property
     def camera_warning(self) -> str:
@@ -144,6 +148,24 @@ class Detecting:
         """The detector's frame was tracked: which tracks its detections continue."""
         self._turns.frame_done(matches)
 
+    def frame_done(self, tracks: Sequence[Track], obj_ids: Sequence[int], config: PipelineConfig) -> None:
+        """A frame was tracked, whether or not the detector has looked at it: `tracks` are as they are after it."""
+        self._outlook = Outlook.of(tracks, self._turns, obj_ids, config, self._network_every(config))
+
+    def _network_every(self, config: PipelineConfig) -> int:
+        """In how many frames the network looks at each tracked object."""
+        return config.network_every if self._follower is not None and self.objects.has_meshes else 1
+
+    def _foretell(self, looked: Looked) -> Foretold | None:
+        """What the pose network says of a frame to come."""
+        outlook, frame = self._outlook, looked.frame
+        if outlook is None or self._foreteller is None or not frame.has_depth:
+            return None
+        instances = wanted_instances(looked.instances, outlook.obj_ids, self.objects, outlook.config, FrameReport())
+        instances, _ = self._gate(instances, frame, self.objects, self.segmenter.config)
+        wanted = outlook.for_network(instances, self._refused, self.estimator.config.search.min_score)
+        return self._foreteller.foretell(frame, wanted)
+
     def _poses(
         self,
         frame: RGBDFrame,
@@ -154,10 +176,13 @@ class Detecting:
     ) -> tuple[Instances, list[PoseEstimate | None], Bool]:
         """The instances that were looked at, their poses, and which of them the whole pose stage has looked at."""
         count, followed = len(instances), Followed()
-        every = config.network_every if self._follower is not None and self.objects.has_meshes else 1
+        every = self._network_every(config)
         if self._follower is not None and every > 1:
             followable = self._turns.followable(tracks, every)
             followed = follow_tracks(self._follower, self._depth_tracker, frame, instances, followable, self._turns)
+        if self._outlook is not None:  # with the detector on each frame the next is thought of before this one is done
+            turns = self._turns.after(followed.track_ids)
+            self._outlook = Outlook.of(tracks, turns, self._outlook.obj_ids, config, every)
         rest = np.array(followed.rest(count), int)
         # While nothing is tracked there is nothing to keep up with.
         likely = instances.scores[rest] >= (self.estimator.config.search.min_score if tracks else 0.0)
@@ -187,4 +212,7 @@ class Detecting:
         """Poses of instances by the whole pose stage, begun where their tracks expect them."""
         if not self._takes_predictions:
             return self.estimator.estimate(frame, instances)
-        return self.estimator.estimate(frame, instances, expected_poses(tracks))
+        expected, foretold = expected_poses(tracks), self.ahead.foretold() if len(instances) else None
+        if self._foreteller is not None and foretold is not None:
+            return self._foreteller.estimate(frame, instances, expected, foretold)
+        return self.estimator.estimate(frame, instances, expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -42,10 +42,12 @@ class Followed:
 
     Attributes:
         estimates: poses by index of the instance.
+        track_ids: of the tracks that these are of.
         parts: indices of the instances that are part of one of those.
     """
 
     estimates: dict[int, PoseEstimate] = field(default_factory=dict)
+    track_ids: list[int] = field(default_factory=list)
     parts: list[int] = field(default_factory=list)
 
     def rest(self, count: int) -> list[int]:
@@ -79,13 +81,27 @@ def follow_tracks(
             continue
         if is_near(estimate.pose, track.pose, depth_tracker.objects[track.obj_id], stage.config):
             followed.estimates[i] = estimate
+            followed.track_ids.append(track.track_id)
     followed.parts = _parts(depth_tracker, frame, instances, followed)
     return followed
 
 
-def expected_by(instances: Instances, tracks: Sequence[Track]) -> dict[int, Track]:
+class Expecting(Protocol):
+    """A track, or what is known of one."""
+
+    @property
+    def obj_id(self) -> int: ...
+
+    @property
+    def box(self) -> Float: ...
+
+
+Expects = TypeVar("Expects", bound=Expecting)
+
+
+def expected_by(instances: Instances, tracks: Sequence[Expects]) -> dict[int, Expects]:
     """Index of an instance to the track that expects it: of its class, with the most similar box; one each."""
-    left, expected = list(tracks), {}
+    left, expected = list(tracks), dict[int, Expects]()
     for i in range(len(instances)):
         same = [t for t in left if t.obj_id == instances.obj_ids[i]]
         if not same:

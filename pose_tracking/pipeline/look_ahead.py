@@ -8,11 +8,12 @@ runs on every n-th frame only, and those between are at hand, it has all of thei
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pose_tracking.bundles.pipeline_config import AUTO
@@ -21,6 +22,9 @@ from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.core.threads import free_cores
+from pose_tracking.pose.hypotheses.foretold import Foretold
+
+LOGGER = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -30,13 +34,14 @@ MOST_FRAMES = 2
 _LONG_ENOUGH = 5
 
 
-def stages_at_once(segment_every: int) -> int:
+def stages_at_once(segment_every: int, reach: int = 1) -> int:
     """How many stages compute at once, for `core.threads.use_threads`, where the detector runs on every n-th frame.
 
-    On every one, it and the others always do. Otherwise it is done before its frame has its turn, and what else that
-    frame takes is sooner done with all cores.
+    On every one, it and the others always do, and on fewer where it may begin `reach` frames ahead. Where only the next
+    frame is at hand, most of one without the detector is done before that comes, and a frame with it is sooner done
+    with all cores.
     """
-    return 2 if segment_every == 1 else 1
+    return 2 if segment_every == 1 or reach > 1 else 1
 
 
 def frames_ahead(segment_every: int) -> int:
@@ -44,28 +49,60 @@ def frames_ahead(segment_every: int) -> int:
     return min(segment_every, _LONG_ENOUGH) if segment_every != AUTO else _LONG_ENOUGH
 
 
-@dataclass(eq=False)
-class _Begun:
-    """A frame that the detector looks at, or has looked at, before its turn, which is past after so many frames."""
+@dataclass(frozen=True)
+class Looked:
+    """What there is to know of a frame before its turn.
+
+    Attributes:
+        frame: as the stages are to see it, its sprinkled holes filled.
+        instances: what the detector finds in it.
+    """
 
     frame: RGBDFrame
-    instances: Future[Instances | None]
+    instances: Instances
+
+
+@dataclass(eq=False)
+class _Begun:
+    """A frame that is looked at, or was, before its turn.
+
+    Attributes:
+        frame: it.
+        last: number of the frame after which its turn is past.
+        looked: what comes of it; None where it cannot be used.
+        foretold: what else can be said of it; None where that is nothing, or there was no time.
+    """
+
+    frame: RGBDFrame
     last: int
+    looked: Future[Looked | None] = field(init=False)
+    foretold: Future[Foretold | None] = field(init=False)
+
+    def cancel(self) -> None:
+        self.looked.cancel()
+        self.foretold.cancel()
 
 
 class LookAhead:
     """Runs the detector on frames whose turn has not come.
 
     Args:
-        segment: asks the detector, see `Segmenter`; called by one thread at a time.
+        segment: asks the detector, see `Segmenter`.
+        foretell: asks the pose network of what the detector has found, where it may be wanted. It is called while no
+            other frame waits for the detector. Neither is called but by one thread at a time.
     """
 
-    def __init__(self, segment: Callable[[RGBDFrame], Instances]) -> None:
-        self._segment = segment
+    def __init__(
+        self,
+        segment: Callable[[RGBDFrame], Instances],
+        foretell: Callable[[Looked], Foretold | None] = lambda looked: None,
+    ) -> None:
+        self._segment, self._foretell = segment, foretell
         self._has_cores = free_cores() > 1  # read from files of the system: not in every frame
         self._thread = BackgroundThread("look-ahead")
         self._begun: list[_Begun] = []
         self._turn: _Begun | None = None
+        self._foretold: Future[Foretold | None] | None = None
         self._frames = 0
         self._changing, self._asking = threading.Lock(), threading.Lock()
 
@@ -85,20 +122,28 @@ class LookAhead:
         with self._changing:
             if len(self._begun) >= MOST_FRAMES:
                 return False
-            instances = self._thread.submit(lambda: self._look_at(frame, fill_holes_from))
             # The present frame may have come already, or not yet.
-            self._begun.append(_Begun(frame, instances, self._frames + 1 + ahead))
+            begun = _Begun(frame, self._frames + 1 + ahead)
+            begun.looked = self._thread.submit(lambda: self._look_at(frame, fill_holes_from))
+            begun.foretold = self._thread.submit(lambda: self._think_of(begun))
+            self._begun.append(begun)
         return True
 
     def comes(self, frame: RGBDFrame) -> None:
         """It is a frame's turn; those that have come before it are forgotten."""
         with self._changing:
             self._frames += 1
-            before = self._begun
+            before, self._foretold = self._begun, None
             self._turn = next((begun for begun in before if _is_same(begun.frame, frame)), None)
             self._begun = [begun for begun in before if begun.frame.stamp_ns > frame.stamp_ns]
             self._begun = [begun for begun in self._begun if begun.last > self._frames and begun is not self._turn]
             self._forget(begun for begun in before if begun is not self._turn and begun not in self._begun)
+
+    def filled(self, frame: RGBDFrame, fill_holes_from: float) -> RGBDFrame:
+        """The frame whose turn it is as the stages are to see it; see `begin`."""
+        if self._turn is not None and self._turn.looked.done() and (looked := self._turn.looked.result()) is not None:
+            return replace(frame, depth=looked.frame.depth, readings=looked.frame.readings)
+        return without_sprinkled_holes(frame, fill_holes_from)
 
     def segment(self, frame: RGBDFrame) -> tuple[Instances, bool]:
         """The instances of the frame whose turn it is, and whether they were found ahead of it.
@@ -108,32 +153,50 @@ class LookAhead:
         """
         begun, self._turn = self._turn, None
         # One that has failed is asked again, and says why.
-        found = None if begun is None else begun.instances.result()
-        if found is not None:
-            return found, True
+        looked = None if begun is None else begun.looked.result()
+        if begun is not None and looked is not None:
+            self._foretold = begun.foretold
+            return looked.instances, True
         with self._asking:
             return self._segment(frame), False
+
+    def foretold(self) -> Foretold | None:
+        """What else was said of the frame given to `segment`; it is waited for only where it is in the works."""
+        foretold, self._foretold = self._foretold, None
+        return None if foretold is None or foretold.cancel() else foretold.result()
 
     def drop(self) -> None:
         """Forget what was begun: the detector, or what it is shown, is about to change."""
         with self._changing:
             self._forget(self._begun)
-            self._begun, self._turn = [], None
+            self._begun, self._turn, self._foretold = [], None, None
         with self._asking:  # until it is at rest
             pass
 
-    def _look_at(self, frame: RGBDFrame, fill_holes_from: float) -> Instances | None:
+    def _look_at(self, frame: RGBDFrame, fill_holes_from: float) -> Looked | None:
         try:
             frame.check()
             with self._asking:
-                return self._segment(without_sprinkled_holes(frame, fill_holes_from))
+                filled = without_sprinkled_holes(frame, fill_holes_from)
+                return Looked(filled, self._segment(filled))
         except Exception:  # whatever it is, it will be raised where the frame has its turn
+            return None
+
+    def _think_of(self, begun: _Begun) -> Foretold | None:
+        looked = None if begun.looked.cancelled() else begun.looked.result()
+        if looked is None or any(not other.looked.done() for other in tuple(self._begun)):
+            return None
+        try:
+            with self._asking:
+                return self._foretell(looked)
+        except Exception:  # it is asked again where the frame has its turn
+            LOGGER.debug("nothing was foretold of a frame", exc_info=True)
             return None
 
     @staticmethod
     def _forget(begun: Iterable[_Begun]) -> None:
         for each in begun:
-            each.instances.cancel()
+            each.cancel()
 
 
 def in_turn(items: Iterable[Item], begin: Callable[[Item, int], bool], reach: int = 1) -> Iterator[Item]:

@@ -8,7 +8,7 @@ at in turn, and out of turn where its pose confidence has fallen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pose_tracking.core.results import Detection
 from pose_tracking.tracking.track import Track
@@ -52,6 +52,17 @@ class NetworkTurns:
         most = -(-len(known) // every)
         due = {t.track_id for t in waiting[:most] if self._looks[t.track_id].frames + 1 >= every}
         return [t for t in known if t.track_id not in due]
+
+    def after(self, followed: Iterable[int]) -> NetworkTurns:
+        """What is remembered once the frame in the works is done, as far as that can be told by now.
+
+        Args:
+            followed: IDs of the tracks that were followed in it; at the others the network looks.
+        """
+        turns, spared = NetworkTurns(), set(followed)
+        for track_id, look in self._looks.items():
+            turns._looks[track_id] = replace(look, frames=look.frames + 1 if track_id in spared else 0)
+        return turns
 
     def least_confidence(self, track: Track) -> float:
         """Pose confidence from which the object of a `followable` track is where it is expected."""

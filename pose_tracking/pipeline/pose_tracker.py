@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pose_tracking.bundles.event_networks import build_watchers
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS, changed, find_option
-from pose_tracking.core.depth_holes import without_sprinkled_holes
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, TrackedObject
 from pose_tracking.events import EventDetector
@@ -287,10 +286,11 @@ class PoseTracker:
         depth_tracker.config, depth_tracker.covariance = self.config.depth_tracking, pose.covariance
         depth_tracker.icp.config, depth_tracker.verifier.config = pose.icp, pose.verification
         depth_tracker.verifier.depth_noise = pose.depth_noise
-        return without_sprinkled_holes(frame, self.config.fill_holes_from)
+        return self._detecting.ahead.filled(frame, self.config.fill_holes_from)
 
     def _done(self, frame: RGBDFrame, report: FrameReport, tracked: list[TrackedObject]) -> list[TrackedObject]:
         self._last_stamp_ns = frame.stamp_ns
+        self._detecting.frame_done(self.tracker.tracks, self._obj_ids, self.config)
         if not self._thread.is_running:  # what it says meanwhile belongs to no frame yet
             self._camera_warning = self._detecting.camera_warning
         report.camera_warning = self._camera_warning

@@ -45,6 +45,21 @@ class RefusedDetections:
             likely: (N,) whether the detector is sure enough of each to look at it at once when it is new.
             expected: (N,) whether a track expects each: those are looked at in any case.
         """
+        wanted, waited = self._wanted(instances, every, likely, expected)
+        self._passed_over = [
+            waited[i] or _Refusal(int(instances.obj_ids[i]), instances.boxes[i], float(instances.scores[i]), every)
+            for i in np.flatnonzero(~wanted)
+        ]
+        return ~wanted
+
+    def would_recall(self, instances: Instances, every: int, likely: Bool, expected: Bool) -> Bool:
+        """What `recall` is likely to say of a frame to come; from any thread."""
+        return ~self._wanted(instances, every, likely, expected)[0]
+
+    def _wanted(
+        self, instances: Instances, every: int, likely: Bool, expected: Bool
+    ) -> tuple[Bool, list[_Refusal | None]]:
+        """(N,) which instances need a look, see `recall`, and what was refused in their places."""
         waited = [self._waited(instances, i) for i in range(len(instances))]
         wanted = np.array([each is None or each.frames >= every for each in waited], bool)
         wanted |= expected
@@ -52,11 +67,7 @@ class RefusedDetections:
         turns = np.flatnonzero(wanted & unlikely)
         order = np.lexsort((-instances.scores[turns], np.array([-_frames(waited[i], every) for i in turns])))
         wanted[turns[order[-(-np.count_nonzero(unlikely) // every) :]]] = False
-        self._passed_over = [
-            waited[i] or _Refusal(int(instances.obj_ids[i]), instances.boxes[i], float(instances.scores[i]), every)
-            for i in np.flatnonzero(~wanted)
-        ]
-        return ~wanted
+        return wanted, waited
 
     def _waited(self, instances: Instances, i: int) -> _Refusal | None:
         """What was refused in the place of instance `i`; None where nothing was, or the detector is surer of it now."""

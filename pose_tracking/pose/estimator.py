@@ -19,6 +19,7 @@ from .fitting.covariance import hypotheses_covariance
 from .fitting.icp import IcpRefiner, object_points
 from .fitting.scoring import Verifier
 from .following import follow
+from .hypotheses.foretold import Foretold, predict_rest
 from .hypotheses.search import RotationSearch
 from .trials import Trials
 from .uncertainty import covariance_on_depth
@@ -89,6 +90,15 @@ class PoseEstimator:
         self.search.config = config.search
         self.trials.config = config
 
+    def foretell(self, frame: RGBDFrame, instances: Instances) -> Foretold | None:
+        """Pose hypotheses of instances that `estimate` may be asked for later; from any thread.
+
+        None where they would not be the same as those made then.
+        """
+        if len(instances) == 0 or not getattr(self.predictor, "is_repeatable", False):
+            return None
+        return Foretold(frame, instances, self.predictor.predict(frame, instances))
+
     def follow(
         self, frame: RGBDFrame, instances: Instances, starts: Sequence[Float | None]
     ) -> list[PoseEstimate | None]:
@@ -96,7 +106,11 @@ class PoseEstimator:
         return follow(self.icp, self.verifier, self.config, frame, instances, starts)
 
     def estimate(
-        self, frame: RGBDFrame, instances: Instances, predicted: Mapping[int, Float] | None = None
+        self,
+        frame: RGBDFrame,
+        instances: Instances,
+        predicted: Mapping[int, Float] | None = None,
+        foretold: Foretold | None = None,
     ) -> list[PoseEstimate | None]:
         """Poses of the instances of one frame, in their order; None where the depth is too sparse for one.
 
@@ -105,12 +119,13 @@ class PoseEstimator:
             instances: N instances of objects of the set.
             predicted: object ID to (T, 4, 4) poses at which its tracks expect it in this frame. An instance that one of
                 them explains is tried there first.
+            foretold: what `foretell` has said of the frame.
         """
         started = time.perf_counter()
         if len(instances) == 0:
             self.trials.run([], started)
             return []
-        hypotheses = self.predictor.predict(frame, instances)
+        hypotheses = predict_rest(self.predictor, frame, instances, foretold)
         estimates: list[PoseEstimate | None] = [None] * len(instances)
         checked: list[int] = []
         for i in range(len(instances)):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .config import PoseConfig
     from .fitting.icp import IcpRefiner
     from .fitting.scoring import Verifier
+    from .hypotheses.foretold import Foretold
 
 
 class PoseStage(Protocol):
@@ -34,6 +35,24 @@ class PoseStage(Protocol):
             instances: N instances of objects of the set.
             predicted: object ID to (T, 4, 4) poses at which its tracks expect it in this frame: a good place to begin.
         """
+        ...
+
+
+class Foreteller(PoseStage, Protocol):
+    """A stage that can say a part of its answer before it is asked for all of it."""
+
+    def foretell(self, frame: RGBDFrame, instances: Instances) -> Foretold | None:
+        """What `estimate` would begin with; from any thread. None where that would not be the same."""
+        ...
+
+    def estimate(
+        self,
+        frame: RGBDFrame,
+        instances: Instances,
+        predicted: Mapping[int, Float] | None = None,
+        foretold: Foretold | None = None,
+    ) -> list[PoseEstimate | None]:
+        """As of `PoseStage`, beginning with what was `foretold`."""
         ...
 
 

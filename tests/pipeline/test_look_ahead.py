@@ -190,8 +190,10 @@ def test_the_guess_follows_the_schedule() -> None:
     assert guesses[6] == {10}
 
 
-def test_all_cores_are_the_detectors_where_it_seldom_runs() -> None:
+def test_all_cores_are_the_detectors_where_it_seldom_runs_and_cannot_begin_early() -> None:
     assert [look_ahead.stages_at_once(every) for every in (1, 5, 0)] == [2, 1, 1]
+    assert [look_ahead.frames_ahead(every) for every in (1, 2, 30, 0)] == [1, 2, 5, 5]
+    assert [look_ahead.stages_at_once(every, look_ahead.frames_ahead(every)) for every in (1, 5, 0)] == [2, 2, 2]
 
 
 def test_items_come_in_turn_with_the_next_one_announced() -> None:

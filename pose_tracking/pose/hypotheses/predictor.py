@@ -20,7 +20,7 @@ from pose_tracking.networks.weights import load_weights
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.pose.networks.alignment import align
-from pose_tracking.pose.networks.compiled import compile_estimator, compile_refiner
+from pose_tracking.pose.networks.compiled import CompiledLightPoseNet, compile_estimator, compile_refiner
 from pose_tracking.pose.networks.light_network import CoordinateOutput, LightPoseNet
 from pose_tracking.pose.networks.loss import rotation_from_quaternion
 from pose_tracking.pose.networks.network import PoseNet, PoseOutput
@@ -69,6 +69,15 @@ class PosePredictor:
         points = min(config.refine_points, config.crop.points)
         self.refiner = compile_refiner(refiner.eval().to(self.device), points, self.engine)
         self._symmetries = {obj_id: torch.from_numpy(model.symmetries).float() for obj_id, model in objects.items()}
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it says the same of an instance, to the last bit, whichever others it is asked of at once.
+
+        As the light network does in OpenVINO; PyTorch's sums, in fp32, differ by 1e-6 with the size of the batch.
+        """
+        whole = isinstance(self.estimator, CompiledLightPoseNet) and not self.engine.on_torch
+        return whole and self.engine.name == "openvino"
 
     @torch.inference_mode()
     def predict(self, frame: RGBDFrame, instances: Instances) -> PoseHypotheses:

@@ -204,3 +204,18 @@ def test_unusable_weights(weights: tuple[Path, Path], tmp_path: Path) -> None:
     save_file(state, tmp_path / "nan.safetensors")
     with pytest.raises(BundleError, match=r"conv3_t\.bias is not finite"):
         PosePredictor(CONFIG, objects, pose, tmp_path / "nan.safetensors")
+
+
+def test_what_a_compiled_network_says_of_an_instance_does_not_depend_on_the_others(weights: tuple[Path, Path]) -> None:
+    pytest.importorskip("openvino")
+    from pose_tracking.networks.engines.openvino_engine import OpenVinoEngine
+
+    frame, instances = _scene(2)
+    predictor = PosePredictor(CONFIG, _objects(), *weights, engine=OpenVinoEngine())
+    assert predictor.is_repeatable
+    both = predictor.predict(frame, instances)
+    for i in range(2):
+        alone = predictor.predict(frame, instances.select(np.array([i])))
+        np.testing.assert_array_equal(alone.poses[0], both.poses[i])
+        np.testing.assert_array_equal(alone.confidences[0], both.confidences[i])
+    assert not PosePredictor(CONFIG, _objects(), *weights).is_repeatable
