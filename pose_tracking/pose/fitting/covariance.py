@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Bool, Float, valid_depth
 from pose_tracking.core.depth_noise import DepthNoise
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import nearest_equivalent, view_rotation
+from pose_tracking.core.geometry import cross, nearest_equivalent, view_rotation
 from pose_tracking.core.rotations import rotation_vectors
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
 
-from .covariance_kernels import covariance_of_shared_errors, gather_fit, information_of_fit
+from .covariance_kernels import bound_covariance, covariance_of_shared_errors, gather_fit, information_of_fit
 from .surface_samples import ObjectSurface
 
 # Angle (rad) within which readings may share an error that changes from frame to frame: 15 px at 572 px. Residuals of
@@ -164,13 +164,12 @@ def _ignorance(model: ObjectModel) -> Float:
 
 def _finish(config: CovarianceConfig, covariance: Float, model: ObjectModel, pose: Float, confidence: float) -> Float:
     """Grow `covariance` with doubt, bound it by ignorance and free the turn about a continuous symmetry axis."""
-    confidence = float(np.clip(confidence, 0.01, 1.0))
-    covariance = covariance * (1 + config.doubt * (1 - confidence) / confidence)
-    covariance = np.linalg.inv(np.linalg.inv(covariance) + np.diag(1 / _ignorance(model)))
+    confidence = min(max(float(confidence), 0.01), 1.0)
     axis = symmetry_axis(model.symmetries) if model.is_symmetric else None
+    turn = np.zeros(6)
     if axis is not None:
-        direction = pose[:3, :3] @ axis[0]
-        offset = -pose[:3, :3] @ axis[1]  # from the axis to the object's origin
-        turn = np.concatenate([np.cross(direction, offset), direction])
-        covariance = covariance + UNKNOWN_ANGLE * np.outer(turn, turn)
-    return 0.5 * (covariance + covariance.T)
+        turn[3:] = pose[:3, :3] @ axis[0]
+        turn[:3] = cross(turn[3:], -pose[:3, :3] @ axis[1])  # of the way from the axis to the object's origin
+        turn *= np.sqrt(UNKNOWN_ANGLE)
+    growth = 1 + config.doubt * (1 - confidence) / confidence
+    return np.asarray(bound_covariance(np.ascontiguousarray(covariance), float(growth), _ignorance(model), turn))

@@ -9,6 +9,8 @@ from pose_tracking.core.kernels import kernel
 
 # 1.4826 times the median absolute deviation is the standard deviation of a normal distribution, blind to outliers.
 MAD = 1.4826
+# The exponential is taken for a power of two to this one.
+_EXPONENT = 8
 
 
 @kernel
@@ -114,17 +116,17 @@ def _sum_of_neighbours(places: Float, values: Float, distance: float) -> float:
         distance: rad.
     """
     x, y = places[:, 0] / places[:, 2], places[:, 1] / places[:, 2]
-    around = np.zeros(len(values))
+    around = 0.5 * values
     most = distance * distance
     for i in range(len(values)):
         # One sum a point rather than one in all: the processor adds eight at a time.
-        for j in range(len(values)):
+        for j in range(i):  # each pair once
             across, down = x[i] - x[j], y[i] - y[j]
             around[j] += values[i] if across * across + down * down < most else 0.0
     total = 0.0
     for i in range(len(values)):
         total += around[i] * values[i]
-    return total
+    return 2.0 * total
 
 
 @kernel
@@ -184,20 +186,59 @@ def covariance_of_shared_errors(
             covariance[i, j] = errors[i, 0] * errors[j, 0] + errors[i, 1] * errors[j, 1] + errors[i, 2] * errors[j, 2]
     if warp == 0:
         return
-    near = -0.5 / (warp_length * warp_length)
-    drawn = np.empty(6)
+    _add_warp(fit, places, some, warp, warp_length, covariance)
+
+
+@kernel
+def _add_warp(fit: Float, places: Float, some: Int, warp: float, warp_length: float, covariance: Float) -> None:
+    """Add what an error does that points share the more the nearer they are: by exp(-d^2 / (2 length^2)) of its square.
+
+    Args:
+        fit: (K, 6) how far the pose moves with each of K points.
+        places: (P, 3) points, metres.
+        some: (K,) numbers of the K among them.
+        warp: standard deviation of the error, metres.
+        warp_length: metres.
+        covariance: (6, 6) to add to.
+    """
+    rows = len(some)
+    at = np.empty((3, rows))
     for k in range(rows):
-        drawn[:] = 0.5 * fit[k]
-        for m in range(k):  # each pair once
-            apart = 0.0
-            for i in range(3):
-                away = places[some[k], i] - places[some[m], i]
-                apart += away * away
-            shared = np.exp(near * apart)
+        for i in range(3):
+            at[i, k] = places[some[k], i]
+    near = 0.5 / (warp_length * warp_length) / (1 << _EXPONENT)
+    drawn = np.empty((6, rows))  # by the points that come later, and half by each itself
+    for k in range(rows):
+        # Each pair once, and one sum a point: the processor does several at a time. So it does with the exponential as
+        # the limit of (1 - t / n)^n, which is right to a thousandth.
+        for m in range(k):
+            x, y, z = at[0, m] - at[0, k], at[1, m] - at[1, k], at[2, m] - at[2, k]
+            shared = max(1.0 - near * (x * x + y * y + z * z), 0.0)
+            for _ in range(_EXPONENT):
+                shared *= shared
             for i in range(6):
-                drawn[i] += shared * fit[m, i]
+                drawn[i, m] += shared * fit[k, i]
+        for i in range(6):
+            drawn[i, k] = 0.5 * fit[k, i]
+    for k in range(rows):
         for i in range(6):
             for j in range(6):
-                part = warp * warp * fit[k, i] * drawn[j]
+                part = warp * warp * fit[k, i] * drawn[j, k]
                 covariance[i, j] += part
                 covariance[j, i] += part
+
+
+@kernel
+def bound_covariance(covariance: Float, growth: float, ignorance: Float, turn: Float) -> Float:
+    """(6, 6) covariance grown by a factor, bounded by the (6,) variances of not knowing, and symmetric.
+
+    `turn` (6,) is a direction of which nothing is known, times its standard deviation; zeros where there is none.
+    """
+    information = np.linalg.inv(growth * covariance)
+    for i in range(6):
+        information[i, i] += 1.0 / ignorance[i]
+    bounded = np.linalg.inv(information)
+    for i in range(6):
+        for j in range(6):
+            bounded[i, j] += turn[i] * turn[j]
+    return 0.5 * (bounded + bounded.T)

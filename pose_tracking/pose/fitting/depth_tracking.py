@@ -217,7 +217,7 @@ class DepthTracker:
             return None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = after.painted(~after.hidden, frame.depth.shape)
-        view = self.verifier.view(frame, claimed)
+        view = self.verifier.view(frame, claimed, after.covered)
         check = self.verifier.verify(view, obj_id, pose, every)
         noise, surface = self.verifier.noise(frame), self.icp.surface(obj_id)
         distance = self.icp.last_distance(obj_id, noise.excess(pose[2, 3]))

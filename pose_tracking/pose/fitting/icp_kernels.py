@@ -14,23 +14,10 @@ _DAMPING = 1e-13
 
 @kernel
 def refine_poses(
-    points: Float,
-    poses: Float,
-    samples: Float,
-    normals: Float,
-    starts: Int,
-    origin: Float,
-    cell: float,
-    size: Int,
-    distances: Float,
-    least_cosine: float,
-    least_samples: int,
-    iterations: int,
-    same_fitness: float,
-    same_rmse: float,
-    fitness: Float,
-    rmse: Float,
-) -> None:
+    points: Float, poses: Float, samples: Float, normals: Float, starts: Int, origin: Float, cell: float, size: Int,
+    distances: Float, least_cosine: float, least_samples: int, iterations: int, same_fitness: float, same_rmse: float,
+    fitness: Float, rmse: Float,
+) -> None:  # fmt: skip
     """Refine K poses of one object in place; all arrays are contiguous.
 
     Args:
@@ -61,7 +48,7 @@ def refine_poses(
             continue
         for distance in distances:
             # The visible side is chosen anew in each stage: it changes as the pose turns.
-            count = facing_samples(pose, samples, normals, starts, least_cosine, front, sides, begins)
+            count = _facing_samples(pose, samples, normals, starts, least_cosine, front, sides, begins)
             if count < least_samples:
                 break
             _invert(pose, into_object)
@@ -88,19 +75,27 @@ def refine_poses(
 
 @kernel
 def nearest_samples(
-    points: Float, samples: Float, starts: Int, origin: Float, cell: float, size: Int, distance: float, match: Int
-) -> int:
+    points: Float, pose: Float, samples: Float, normals: Float, starts: Int, origin: Float, cell: float, size: Int,
+    distance: float, least_cosine: float, front: Float, sides: Float, match: Int,
+) -> int:  # fmt: skip
     """Number of the sample nearest to each of (P, 3) points within `distance` (m) into `match` (P,), -1 where none is.
 
-    Arguments as those of `refine_poses`, points in the object frame; returns how many have one.
+    Arguments as those of `refine_poses`, for one (4, 4) pose; `front` and `sides` get the samples that face the camera,
+    which the numbers count, and their normals. Returns how many have one.
     """
+    begins = np.empty_like(starts)
+    _facing_samples(pose, samples, normals, starts, least_cosine, front, sides, begins)
+    into_object = np.empty((3, 4))
+    _invert(pose, into_object)
+    moved = points.copy()
+    _move(into_object, moved)
     match[:] = -1
-    matched, _ = _match(points, samples, starts, origin, cell, size, distance, match)
+    matched, _ = _match(moved, front, begins, origin, cell, size, distance, match)
     return matched
 
 
 @kernel
-def facing_samples(
+def _facing_samples(
     pose: Float,
     samples: Float,
     normals: Float,

@@ -134,10 +134,15 @@ class Verifier:
                 times,
             )
 
-    def view(self, frame: RGBDFrame, mask: Bool) -> InstanceView:
-        """Prepare an instance, given by its `mask` (H, W), for `verify`."""
+    def view(
+        self, frame: RGBDFrame, mask: Bool, within: tuple[int, int, int, int] | None = None
+    ) -> InstanceView:
+        """Prepare an instance, given by its `mask` (H, W), for `verify`.
+
+        `within` is a half-open pixel box (x0, y0, x1, y1) that has all of the mask, where one is known.
+        """
         core = np.zeros(mask.shape, bool)
-        part = _around(mask)
+        part = _around(mask, within)
         core[part] = _without_rim(mask[part]) & valid_depth(frame.depth[part])
         return InstanceView(frame, core, int(np.count_nonzero(core[part])))
 
@@ -237,14 +242,16 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
     return {name: float(value) for name, value in features.items()}
 
 
-def _around(mask: Bool) -> tuple[slice, slice]:
-    """Rows and columns of the mask, and the few around them that say where its rim is."""
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+def _around(mask: Bool, within: tuple[int, int, int, int] | None) -> tuple[slice, slice]:
+    """Rows and columns of the mask, and the few around them that say where its rim is; see `Verifier.view`."""
+    x0, y0, x1, y1 = within or (0, 0, mask.shape[1], mask.shape[0])
+    part = mask[y0:y1, x0:x1]
+    rows, cols = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
     if len(rows) == 0:
         return slice(0, 0), slice(0, 0)
     return (
-        slice(max(rows[0] - _RIM, 0), rows[-1] + 1 + _RIM),
-        slice(max(cols[0] - _RIM, 0), cols[-1] + 1 + _RIM),
+        slice(max(y0 + rows[0] - _RIM, 0), y0 + rows[-1] + 1 + _RIM),
+        slice(max(x0 + cols[0] - _RIM, 0), x0 + cols[-1] + 1 + _RIM),
     )
 
 

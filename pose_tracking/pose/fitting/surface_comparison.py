@@ -72,6 +72,12 @@ class SurfaceComparison:
         paint(self.rows, self.cols, which, (self.step - 1) // 2, self.step // 2, mask)
         return mask
 
+    @property
+    def covered(self) -> tuple[int, int, int, int]:
+        """Half-open pixel box (x0, y0, x1, y1) that has all that can be `painted`; it may reach out of the image."""
+        x0, y0, x1, y1 = self.region
+        return max(x0 - self.step, 0), max(y0 - self.step, 0), x1 + self.step, y1 + self.step
+
     def of_rays(self, most: int) -> SurfaceComparison:
         """The comparison by about so many rays, spread over the same region; of one on every pixel."""
         step = ray_step(self.region, most)

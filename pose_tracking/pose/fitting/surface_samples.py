@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, Int
-from pose_tracking.core.geometry import invert_transform, transform_points
 from pose_tracking.objects import ObjectModel
 
-from .icp_kernels import facing_samples, nearest_samples
+from .icp_kernels import nearest_samples
 
 _CELL = 1.2  # side of a cell, in mean distances between neighbouring samples
 _MOST_CELLS = 64  # along an axis
@@ -68,11 +67,22 @@ class SampleGrid:
             samples and normals that these count; those beyond the facing ones mean nothing.
         """
         front, normals = np.empty_like(self.samples), np.empty_like(self.normals)
-        starts, match = np.empty_like(self.starts), np.empty(len(points), np.int64)
-        pose = np.ascontiguousarray(pose, np.float64)
-        facing_samples(pose, self.samples, self.normals, self.starts, float(facing), front, normals, starts)
-        own = np.ascontiguousarray(transform_points(invert_transform(pose), points))
-        nearest_samples(own, front, starts, self.origin, self.cell, self.size, float(distance), match)
+        match = np.empty(len(points), np.int64)
+        nearest_samples(
+            np.ascontiguousarray(points, np.float64),
+            np.ascontiguousarray(pose, np.float64),
+            self.samples,
+            self.normals,
+            self.starts,
+            self.origin,
+            self.cell,
+            self.size,
+            float(distance),
+            float(facing),
+            front,
+            normals,
+            match,
+        )
         return match, front, normals
 
 
