@@ -118,6 +118,8 @@ class DepthNoise:
     def __init__(self, config: DepthNoiseConfig, image: Float32 | None = None) -> None:
         self.config = config
         self._measured = measured_noise(image) if config.model != "kinect" and image is not None else None
+        # As with most cameras, and asked some hundred times a frame.
+        self._is_usual = _law(config) == _law(DepthNoiseConfig())
 
     def sigma(self, depth: ArrayLike) -> Float:
         """Standard deviation (metres) of readings at `depth` (metres, any shape)."""
@@ -159,7 +161,14 @@ class DepthNoise:
 
         Distances that were chosen for a Kinect's readings are widened by it, in quadrature.
         """
+        if self._is_usual:
+            return 0.0
         return float(np.sqrt(max(float(self.sigma(depth)) ** 2 - float(_KINECT.sigma(depth)) ** 2, 0.0)))
+
+
+def _law(config: DepthNoiseConfig) -> tuple[str, float, float, float]:
+    """What the standard deviation of a single reading depends on, of a Kinect's model."""
+    return config.model, config.scale, config.floor, config.quadratic
 
 
 def measured_noise(image: Float32) -> tuple[Float, Float] | None:

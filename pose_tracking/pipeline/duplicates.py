@@ -86,6 +86,8 @@ def explained_share(frame: RGBDFrame, depth_tracker: DepthTracker, by: Detection
         return 0.0  # meshes of another size: nothing to compare with
     if not (depth_tracker.can_track(by.obj_id) and depth_tracker.can_track(other.obj_id)):
         return 0.0
+    if not _boxes_meet(by, other):  # as of most pairs: masks need not be looked at
+        return 0.0
     common = by.mask & other.mask
     shared = int(np.count_nonzero(common)) / max(int(np.count_nonzero(other.mask)), 1)
     if shared <= EXPLAINED:
@@ -117,10 +119,13 @@ def _same_place(a: Detection, b: Detection, objects: ObjectSet) -> bool:
             return True
     if a.mask is None or b.mask is None:
         return False
-    x0, y0 = np.maximum(a.box[:2], b.box[:2])
-    x1, y1 = np.minimum(a.box[2:], b.box[2:])
-    if x1 <= x0 or y1 <= y0:
+    if not _boxes_meet(a, b):
         return False
     common = int(np.count_nonzero(a.mask & b.mask))
     union = int(np.count_nonzero(a.mask)) + int(np.count_nonzero(b.mask)) - common
     return common > MASK_IOU * union
+
+
+def _boxes_meet(a: Detection, b: Detection) -> bool:
+    (left, top, right, bottom), (x0, y0, x1, y1) = a.box.tolist(), b.box.tolist()
+    return bool(min(right, x1) > max(left, x0) and min(bottom, y1) > max(top, y0))

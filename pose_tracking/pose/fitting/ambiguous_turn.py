@@ -73,7 +73,8 @@ def _slips_about(
 ) -> tuple[Float, Float] | None:
     """Unit direction and a point (camera frame) of the axis about which the fitted surface slips, or None."""
     pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
-    match, samples, normals = surface.grid.nearest(points, pose, max_distance, facing)
+    samples, normals = surface.grid.samples, surface.grid.normals
+    match = surface.grid.nearest(points, pose, max_distance, facing)
     match = match[match >= 0]
     if len(match) < _FEWEST:
         return None

@@ -151,9 +151,10 @@ def _fitted(
 ) -> tuple[Float, Float, Float]:
     """Jacobian (F, 6), residuals (F,) and places (F, 3), camera frame, of the points that fit; see `gather_fit`."""
     points = np.ascontiguousarray(points, np.float64)
-    match, front, normals = surface.grid.nearest(points, pose, max_distance, facing)
+    grid = surface.grid
+    match = grid.nearest(points, pose, max_distance, facing)
     jacobian, residuals, places = np.empty((len(points), 6)), np.empty(len(points)), np.empty_like(points)
-    count = gather_fit(points, pose, match, front, normals, jacobian, residuals, places)
+    count = gather_fit(points, pose, match, grid.samples, grid.normals, jacobian, residuals, places)
     return jacobian[:count], residuals[:count], places[:count]
 
 

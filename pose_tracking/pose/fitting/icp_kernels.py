@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Float, Int
+from pose_tracking.core.arrays import Bool, Float, Int
 from pose_tracking.core.kernels import kernel
+
+Int32 = NDArray[np.int32]
 
 # Of what the points bind on average, added to all directions: along those they do not bind at all (a flat side moved
 # within itself) the pose stays where it is. It is too little to be felt anywhere else.
@@ -14,7 +17,7 @@ _DAMPING = 1e-13
 
 @kernel
 def refine_poses(
-    points: Float, poses: Float, samples: Float, normals: Float, starts: Int, origin: Float, cell: float, size: Int,
+    points: Float, poses: Float, samples: Float, normals: Float, starts: Int32, origin: Float, cell: float, size: Int,
     distances: Float, least_cosine: float, least_samples: int, iterations: int, same_fitness: float, same_rmse: float,
     fitness: Float, rmse: Float,
 ) -> None:  # fmt: skip
@@ -24,7 +27,7 @@ def refine_poses(
         points: (P, 3) measured points, camera frame, metres, finite.
         poses: (K, 4, 4) ``T_camera_object``; those that are not finite are left alone.
         samples, normals: (M, 3) surface samples and their unit normals in the object frame, in the order of the grid.
-        starts: (C + 1,) int64, number of the first sample of each cell; cells run along x first, then y, then z.
+        starts: (C + 1,) int32, number of the first sample of each cell; cells run along x first, then y, then z.
         origin: (3,) corner of the grid, metres.
         cell: side of a cell, metres.
         size: (3,) int64 number of cells along each axis.
@@ -35,9 +38,7 @@ def refine_poses(
         same_fitness, same_rmse: a stage ends where share and root mean square (m) of the matches change by less.
         fitness, rmse: (K,) out: share of the points matched at the end of the last stage, and their distance.
     """
-    front = np.empty_like(samples)
-    sides = np.empty_like(normals)
-    begins = np.empty_like(starts)
+    faces = np.empty(len(samples), np.bool_)
     moved = np.empty_like(points)
     match = np.empty(len(points), np.int64)
     into_object = np.empty((3, 4))
@@ -48,21 +49,20 @@ def refine_poses(
             continue
         for distance in distances:
             # The visible side is chosen anew in each stage: it changes as the pose turns.
-            count = _facing_samples(pose, samples, normals, starts, least_cosine, front, sides, begins)
-            if count < least_samples:
+            if _facing_samples(pose, samples, normals, least_cosine, faces) < least_samples:
                 break
             _invert(pose, into_object)
             moved[:] = points
             _move(into_object, moved)
             match[:] = -1
-            matched, error = _match(moved, front, begins, origin, cell, size, distance, match)
+            matched, error = _match(moved, samples, faces, starts, origin, cell, size, distance, match)
             for _ in range(iterations):
                 if matched > 0:
-                    _step(moved, front, sides, match, distance, step)
+                    _step(moved, samples, normals, match, distance, step)
                     _compose(step, into_object)
                     _move(step, moved)
                 before, error_before = matched, error
-                matched, error = _match(moved, front, begins, origin, cell, size, distance, match)
+                matched, error = _match(moved, samples, faces, starts, origin, cell, size, distance, match)
                 if abs(matched - before) < same_fitness * len(points) and abs(error - error_before) < same_rmse:
                     break
             if matched < 6 or not np.isfinite(into_object).all():
@@ -75,62 +75,48 @@ def refine_poses(
 
 @kernel
 def nearest_samples(
-    points: Float, pose: Float, samples: Float, normals: Float, starts: Int, origin: Float, cell: float, size: Int,
-    distance: float, least_cosine: float, front: Float, sides: Float, match: Int,
+    points: Float, pose: Float, samples: Float, normals: Float, starts: Int32, origin: Float, cell: float, size: Int,
+    distance: float, least_cosine: float, match: Int,
 ) -> int:  # fmt: skip
     """Number of the sample nearest to each of (P, 3) points within `distance` (m) into `match` (P,), -1 where none is.
 
-    Arguments as those of `refine_poses`, for one (4, 4) pose; `front` and `sides` get the samples that face the camera,
-    which the numbers count, and their normals. Returns how many have one.
+    Arguments as those of `refine_poses`, for one (4, 4) pose: samples that do not face the camera are none. Returns how
+    many points have one.
     """
-    begins = np.empty_like(starts)
-    _facing_samples(pose, samples, normals, starts, least_cosine, front, sides, begins)
+    faces = np.empty(len(samples), np.bool_)
+    _facing_samples(pose, samples, normals, least_cosine, faces)
     into_object = np.empty((3, 4))
     _invert(pose, into_object)
     moved = points.copy()
     _move(into_object, moved)
     match[:] = -1
-    matched, _ = _match(moved, front, begins, origin, cell, size, distance, match)
+    matched, _ = _match(moved, samples, faces, starts, origin, cell, size, distance, match)
     return matched
 
 
 @kernel
-def _facing_samples(
-    pose: Float,
-    samples: Float,
-    normals: Float,
-    starts: Int,
-    least_cosine: float,
-    front: Float,
-    sides: Float,
-    begins: Int,
-) -> int:
-    """Samples that face the camera, their normals and their grid into the last three; returns how many."""
+def _facing_samples(pose: Float, samples: Float, normals: Float, least_cosine: float, faces: Bool) -> int:
+    """Which samples face the camera into `faces` (M,); returns how many."""
     camera = np.empty(3)
     for i in range(3):
         camera[i] = -(pose[0, i] * pose[0, 3] + pose[1, i] * pose[1, 3] + pose[2, i] * pose[2, 3])
     count = 0
-    for c in range(len(starts) - 1):
-        begins[c] = count
-        for m in range(starts[c], starts[c + 1]):
-            x, y, z = camera[0] - samples[m, 0], camera[1] - samples[m, 1], camera[2] - samples[m, 2]
-            before = x * normals[m, 0] + y * normals[m, 1] + z * normals[m, 2]
-            if before > 0 and (
-                least_cosine == 0 or before * before > least_cosine * least_cosine * (x * x + y * y + z * z)
-            ):
-                for i in range(3):
-                    front[count, i] = samples[m, i]
-                    sides[count, i] = normals[m, i]
-                count += 1
-    begins[len(starts) - 1] = count
+    for m in range(len(samples)):
+        x, y, z = camera[0] - samples[m, 0], camera[1] - samples[m, 1], camera[2] - samples[m, 2]
+        before = x * normals[m, 0] + y * normals[m, 1] + z * normals[m, 2]
+        faces[m] = before > 0 and (
+            least_cosine == 0 or before * before > least_cosine * least_cosine * (x * x + y * y + z * z)
+        )
+        count += faces[m]
     return count
 
 
 @kernel
 def _match(
-    points: Float, samples: Float, starts: Int, origin: Float, cell: float, size: Int, distance: float, match: Int
-) -> tuple[int, float]:
-    """Nearest sample of each point; the one found before, or that of the point before, bounds the search.
+    points: Float, samples: Float, faces: Bool, starts: Int32, origin: Float, cell: float, size: Int, distance: float,
+    match: Int,
+) -> tuple[int, float]:  # fmt: skip
+    """Nearest sample of those that face the camera; the one found before, or that of the point before, bounds the search.
 
     Returns their number and root mean square distance (m).
     """
@@ -144,7 +130,7 @@ def _match(
             apart = dx * dx + dy * dy + dz * dz
             if apart < best:
                 best, nearest = apart, guess
-        best, nearest = _search(points[p], np.sqrt(best), samples, starts, origin, cell, size, best, nearest)
+        best, nearest = _search(x, y, z, np.sqrt(best), samples, faces, starts, origin, cell, size, best, nearest)
         match[p] = nearest
         if nearest >= 0:
             matched += 1
@@ -155,10 +141,10 @@ def _match(
 
 @kernel
 def _search(
-    at: Float, reach: float, samples: Float, starts: Int, origin: Float, cell: float, size: Int, best: float, which: int
-) -> tuple[float, int]:
+    x: float, y: float, z: float, reach: float, samples: Float, faces: Bool, starts: Int32, origin: Float, cell: float,
+    size: Int, best: float, which: int,
+) -> tuple[float, int]:  # fmt: skip
     """Squared distance and number of the nearest sample in the cells up to `reach` from a point, if below `best`."""
-    x, y, z = at[0], at[1], at[2]
     scale = 1.0 / cell
     low_x = max(int(np.floor((x - reach - origin[0]) * scale)), 0)
     low_y = max(int(np.floor((y - reach - origin[1]) * scale)), 0)
@@ -178,6 +164,8 @@ def _search(
                 continue
             line = (layer * size[1] + row) * size[0]
             for m in range(starts[line + low_x], starts[line + high_x + 1]):
+                if not faces[m]:
+                    continue
                 dx, dy, dz = x - samples[m, 0], y - samples[m, 1], z - samples[m, 2]
                 apart = dx * dx + dy * dy + dz * dz
                 if apart < best:

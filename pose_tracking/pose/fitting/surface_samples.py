@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Bool, Float, Int
 from pose_tracking.objects import ObjectModel
@@ -29,7 +30,7 @@ class SampleGrid:
 
     samples: Float
     normals: Float
-    starts: Int
+    starts: NDArray[np.int32]
     origin: Float
     cell: float
     size: Int
@@ -47,13 +48,13 @@ class SampleGrid:
         return cls(
             np.ascontiguousarray(points[order]),
             np.ascontiguousarray(normals[order]),
-            starts.astype(np.int64),
+            starts.astype(np.int32),  # half of what a search reads
             origin.copy(),
             cell,
             size,
         )
 
-    def nearest(self, points: Float, pose: Float, distance: float, facing: float = 0.0) -> tuple[Int, Float, Float]:
+    def nearest(self, points: Float, pose: Float, distance: float, facing: float = 0.0) -> Int:
         """The samples facing the camera that lie nearest to measured points.
 
         Args:
@@ -63,10 +64,8 @@ class SampleGrid:
             facing: see `ObjectSurface.facing`.
 
         Returns:
-            (P,) number of each point's sample among those that face the camera, -1 where there is none, and the (M, 3)
-            samples and normals that these count; those beyond the facing ones mean nothing.
+            (P,) number of each point's sample, -1 where there is none.
         """
-        front, normals = np.empty_like(self.samples), np.empty_like(self.normals)
         match = np.empty(len(points), np.int64)
         nearest_samples(
             np.ascontiguousarray(points, np.float64),
@@ -79,11 +78,9 @@ class SampleGrid:
             self.size,
             float(distance),
             float(facing),
-            front,
-            normals,
             match,
         )
-        return match, front, normals
+        return match
 
 
 class ObjectSurface:
