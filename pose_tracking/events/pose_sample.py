@@ -30,6 +30,7 @@ class PoseSample:
         centre: (3,) middle of its bounding box in the fixed frame: the origin of a CAD file may lie anywhere.
         covariance: (6, 6) of that middle and the rotation (x, y, z, rx, ry, rz) along the fixed axes (m^2, rad^2).
         confidence: of the pose, 0 to 1.
+        visible: share of its side towards the camera that was seen, 0 to 1; 1 where the pose does not say.
     """
 
     stamp_ns: int
@@ -37,6 +38,7 @@ class PoseSample:
     centre: Float
     covariance: Float
     confidence: float
+    visible: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -79,7 +81,9 @@ class PoseSample:
         moved = np.eye(6)
         moved[:3, 3:] = np.cross(np.eye(3), arm).T  # a turn r moves the middle by r x arm
         turn = moved @ turn
-        return cls(stamp_ns, pose, arm + pose[:3, 3], turn @ estimate.covariance @ turn.T, estimate.confidence)
+        covariance = turn @ estimate.covariance @ turn.T
+        visible = float(estimate.fit.get("visible_fraction", 1.0))
+        return cls(stamp_ns, pose, arm + pose[:3, 3], covariance, estimate.confidence, visible)
 
 
 def middle_of(model: ObjectModel) -> Float:

@@ -11,6 +11,11 @@ from .motion import Finding, Motion
 from .pose_sample import Extent, PoseSample
 from .rest import Rest, distance_share, is_flip, settled
 
+# Seconds over which the share of a thing that is usually seen follows what is seen, and the share of one in the open.
+_USUAL_SECONDS, _OPEN = 5.0, 0.8
+# Share of a thing below which no less is taken to be seen of it.
+_LEAST_SHARE = 0.1
+
 
 class Story:
     """The story of one track, frame by frame.
@@ -36,6 +41,7 @@ class Story:
         self._away: list[PoseSample] = []  # poses away from the place of rest, not yet believed
         self._seen_ns = stamp_ns
         self._hidden = False
+        self._share = 1.0  # of it that is usually seen
 
     @property
     def rest(self) -> Rest | None:
@@ -58,13 +64,18 @@ class Story:
         self._seen_ns = stamp_ns
         if sample is not None and sample.confidence >= config.min_confidence:
             found += self._moved(sample, up, config)
+            self._look_at_share(sample)
             self.last = sample
         self._be(self._now(), stamp_ns)
         return found
 
     def miss(self, stamp_ns: int, config: EventConfig) -> None:
-        """It was not seen in a frame."""
-        if (stamp_ns - self._seen_ns) * 1e-9 > config.hidden_seconds:
+        """It was not seen in a frame.
+
+        What is hidden in part at any time is missed now and then: `hidden_seconds` are those of a thing in the open, of
+        another they are divided by the square of the share that is usually seen.
+        """
+        if (stamp_ns - self._seen_ns) * 1e-9 > config.hidden_seconds / min(self._share / _OPEN, 1.0) ** 2:
             self._hidden = True
             self._be(Activity.HIDDEN, stamp_ns)
 
@@ -82,6 +93,13 @@ class Story:
     def is_leaving(self) -> bool:
         """Whether it has just been seen away from its place of rest."""
         return bool(self._away)
+
+    def _look_at_share(self, sample: PoseSample) -> None:
+        visible = max(sample.visible, _LEAST_SHARE)
+        if self.last is None:
+            self._share = visible
+        else:
+            self._share += (visible - self._share) * min((sample.seconds - self.last.seconds) / _USUAL_SECONDS, 1.0)
 
     def _moved(self, sample: PoseSample, up: Float | None, config: EventConfig) -> list[Finding]:
         if self._rest is not None:

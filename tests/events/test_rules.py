@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from event_story import SIZE, kinds, standing, told, turned
+from event_story import SIZE, kinds, standing, told, track, turned
 
 from pose_tracking.core.events import Activity, EventKind
 from pose_tracking.events import EventConfig, EventDetector
@@ -193,6 +193,26 @@ def test_hidden_and_seen_again():
 
     assert kinds(events) == ["hidden"]
     assert (events[0].end_ns - events[0].onset_ns) * 1e-9 == pytest.approx(2.0, abs=0.15)
+
+
+@pytest.mark.parametrize(("visible", "hidden"), [(None, True), (0.9, True), (0.4, False)])
+def test_what_is_hidden_in_part_is_missed_for_longer_before_it_counts_as_hidden(visible, hidden):
+    flickering = told(lambda t: None if 2 <= t < 3.2 else standing(), rate=10, visible=visible)
+    for_long = told(lambda t: None if 2 <= t < 6.5 else standing(), 9, rate=10, visible=visible)
+
+    assert kinds(flickering) == ["hidden"] * hidden
+    assert kinds(for_long) == ["hidden"]
+
+
+def test_what_is_covered_slowly_is_hidden():
+    detector, rng, events = EventDetector(_objects()), np.random.default_rng(1), []
+    for number in range(80):
+        time = number / 10
+        share = float(np.clip(0.9 - (time - 2) / 1.0, 0.1, 0.9)) if time < 5 else 0.9
+        pose = None if 3 <= time < 5 else standing()
+        events += detector.update(_frame(time), [track(1, pose, rng, visible=share)])
+
+    assert kinds(events) == ["appeared", "hidden"]
 
 
 def test_moved_while_hidden():

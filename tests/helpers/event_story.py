@@ -61,10 +61,11 @@ def track(
     confidence: float = 0.9,
     view: np.ndarray = VIEW,
     unknown: np.ndarray | None = None,
+    visible: float | None = None,
 ) -> TrackedObject:
     """The track of a box at a pose in the fixed frame, measured with noise; without a pose it coasts.
 
-    `unknown` (6, 6) is added to its covariance, along the fixed axes.
+    `unknown` (6, 6) is added to its covariance, along the fixed axes; `visible` is the share of it that is seen.
     """
     estimate = None
     if pose is not None:
@@ -75,7 +76,8 @@ def track(
         if unknown is not None:
             turn = block_rotation(view[:3, :3].T)
             covariance = covariance + turn @ unknown @ turn.T
-        estimate = PoseEstimate(seen, confidence, covariance)
+        fit = {} if visible is None else {"visible_fraction": visible}
+        estimate = PoseEstimate(seen, confidence, covariance, fit=fit)
     box = np.array([300.0, 200.0, 340.0, 260.0])
     detection = None if estimate is None else Detection(1, 0.9, box, None, estimate)
     return TrackedObject(
@@ -110,6 +112,7 @@ def told(
     detector: EventDetector | None = None,
     stamps: Iterable[float] | None = None,
     unknown: Unknown | None = None,
+    visible: float | None = None,
 ) -> list[Event]:
     """What the rules tell of objects on given paths, but for their appearing.
 
@@ -123,7 +126,10 @@ def told(
     for time in times:
         frame = RGBDFrame(NO_COLOR, EMPTY, CAMERA, round((1 + time) * 1e9), camera_pose=VIEW if knows_camera else None)
         free = None if unknown is None else unknown(float(time))
-        things = [track(number, path(float(time)), rng, unknown=free) for number, path in enumerate(each, start=1)]
+        things = [
+            track(number, path(float(time)), rng, unknown=free, visible=visible)
+            for number, path in enumerate(each, start=1)
+        ]
         events += detector.update(frame, things)
     return [event for event in events if event.kind != EventKind.APPEARED]
 
