@@ -55,7 +55,7 @@ class FoundAgain:
 
     Attributes:
         detections: of the present frame.
-        not_found: how many were not found in it, by reason; see `pose.fitting.depth_tracking`.
+        not_found: how many were not found in it, by reason; see `pose.fitting.reasons`.
         missed: IDs of the tracks that their own detection did not lead to, and why.
     """
 

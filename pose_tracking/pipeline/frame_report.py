@@ -33,7 +33,7 @@ class FrameReport:
         not_found_again: detections of that frame that are not in this one, by reason: as in `not_recovered`, and
             ``stale`` (older than `tracking.max_age_seconds`), ``given`` (others were given by `update_with`).
         recovered: number of tracks that no detection continued and that were found on the depth.
-        not_recovered: tracks that were looked for there in vain, by reason (see `pose.fitting.depth_tracking`;
+        not_recovered: tracks that were looked for there in vain, by reason (see `pose.fitting.reasons`;
             ``taken``: another is in that place).
         started_at_tracks: number of detections whose pose was found from where a track expected it.
         followed: number of detections whose pose was found there without the network (`pipeline.network_every`).

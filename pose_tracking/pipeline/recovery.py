@@ -13,7 +13,8 @@ import numpy as np
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection
-from pose_tracking.pose.fitting.depth_tracking import GONE, MOVED, SCORE, DepthTrackedPose, DepthTracker
+from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
+from pose_tracking.pose.fitting.reasons import GONE, MOVED, SCORE
 from pose_tracking.pose.scale.normalising import normalised, rescaled, resized, unscaled
 
 from .duplicates import explained_share, is_taken

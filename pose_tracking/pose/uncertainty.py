@@ -46,4 +46,4 @@ def covariance_on_depth(
         confidence=best.score,
     )
     open_turn = ambiguous_turn(verifier, view, model, surface, points, best.pose, best.check, distance)
-    return covariance + open_turn, systematic
+    return covariance + open_turn.covariance, systematic

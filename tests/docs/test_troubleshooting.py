@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 # Calls whose first argument is the reason of a drop.
 DROPS = {"dropped", "drop", "on_drop"}
 # Modules that state their reasons as constants.
-CONSTANTS = ("segmentation/gating.py", "pose/fitting/depth_tracking.py", "pipeline/recovery.py")
+CONSTANTS = ("segmentation/gating.py", "pose/fitting/reasons.py", "pipeline/recovery.py")
 # Sections whose every entry is a reason.
 SECTIONS = (
     "Frames that are dropped",

@@ -11,6 +11,8 @@ Slippable motions from the normals: Gelfand and Guibas, Shape Segmentation Using
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pose_tracking.core.arrays import Float
@@ -26,11 +28,26 @@ _FEWEST = 12  # points that tell whether a surface slips
 # Mean way (rms) along its normals, in 0.4 diameters, by which a turn of one radian moves a surface which slips. The
 # body of a mug has 0.035.
 _SLIPS = 0.08
-# Share of a slippable motion that must be a turn: what slides along a plane is the outline's to hold.
-_TURNS = 0.5
+# Mean way (rms) along its normals, as a share of it, by which a surface moves that slides in a direction.
+_SLIDES = 0.2
+_FEW = 0.15  # share of the points that may be wrong where an object is hidden for the most part
 # Angles (deg) that are tried to either side, and the width of the circle that each stands for.
 _ANGLES, _WIDTHS, _OWN_WIDTH = (20.0, 40.0, 80.0), (20.0, 30.0, 60.0), 20.0
+_CLEARLY = 2.0  # times the pose's own odds: a turn that fits clearly better
 _IMPOSSIBLE = 0.02  # odds, as a share of the pose's own, below which nothing farther is tried
+
+
+@dataclass(frozen=True)
+class OpenTurn:
+    """What a frame leaves open of the turn of a pose.
+
+    Attributes:
+        covariance: (6, 6) of it, in the convention of `covariance`; 0 where nothing is open.
+        better: (4, 4) the pose turned to where the frame fits clearly better, or None.
+    """
+
+    covariance: Float
+    better: Float | None = None
 
 
 def ambiguous_turn(
@@ -43,8 +60,8 @@ def ambiguous_turn(
     check: Verification,
     max_distance: float,
     facing: float = 0.0,
-) -> Float:
-    """(6, 6) covariance, in the convention of `covariance`, of the turn that the frame leaves open; 0 where none.
+) -> OpenTurn:
+    """The turn that the frame leaves open.
 
     Args:
         verifier: compares posed objects with the frame.
@@ -58,20 +75,31 @@ def ambiguous_turn(
         facing: that of the fit, see `IcpRefiner.refine`.
     """
     if check.score <= 0 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
-        return np.zeros((6, 6))  # the turn about a declared axis is free as it is
-    axis = _slips_about(model, surface, points, pose, max_distance, facing)
+        return OpenTurn(np.zeros((6, 6)))  # the turn about a declared axis is free as it is
+    is_hidden = check.features["occluded_fraction"] > check.features["visible_fraction"]
+    axis = _slips_about(model, surface, points, pose, max_distance, facing, is_hidden)
     if axis is None:
-        return np.zeros((6, 6))
+        return OpenTurn(np.zeros((6, 6)))
     direction, point = axis
-    variance = _variance(verifier, view, model.obj_id, pose, axis, check.score)
+    variance, better = _variance(verifier, view, model.obj_id, pose, axis, check.score)
     turn = np.concatenate([np.cross(direction, pose[:3, 3] - point), direction])
-    return np.asarray(min(variance, UNKNOWN_ANGLE) * np.outer(turn, turn))
+    return OpenTurn(np.asarray(min(variance, UNKNOWN_ANGLE) * np.outer(turn, turn)), better)
 
 
 def _slips_about(
-    model: ObjectModel, surface: ObjectSurface, points: Float, pose: Float, max_distance: float, facing: float
+    model: ObjectModel,
+    surface: ObjectSurface,
+    points: Float,
+    pose: Float,
+    max_distance: float,
+    facing: float,
+    is_hidden: bool,
 ) -> tuple[Float, Float] | None:
-    """Unit direction and a point (camera frame) of the axis about which the fitted surface slips, or None."""
+    """Unit direction and a point (camera frame) of the axis about which the fitted surface slips, or None.
+
+    Of what `is_hidden` for the most part a few points hold the turn, and it takes but a few wrong ones, of what hides
+    it: whether these are right, the turned poses tell.
+    """
     pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
     samples, normals = surface.grid.samples, surface.grid.normals
     match = surface.grid.nearest(points, pose, max_distance, facing)
@@ -82,32 +110,57 @@ def _slips_about(
     places, normals = samples[match] @ pose[:3, :3].T, normals[match] @ pose[:3, :3].T
     middle, lever = places.mean(0), 0.4 * model.diameter
     jacobian = np.concatenate([normals, np.cross(places - middle, normals) / lever], axis=1)
-    values, vectors = np.linalg.eigh(jacobian.T @ jacobian / len(jacobian))
-    way, turn = vectors[:3, 0], vectors[3:, 0]
-    size = float(np.linalg.norm(turn))
-    if values[0] > (_SLIPS * size) ** 2 or size < _TURNS:
+    moved, motion = _easiest_turn(jacobian)
+    if moved > _SLIPS and is_hidden:
+        resists = np.argsort(np.abs(jacobian @ motion))
+        moved, motion = _easiest_turn(jacobian[resists[: int(np.ceil((1 - _FEW) * len(resists)))]])
+    if moved > _SLIPS:
         return None
-    direction = turn / size
-    return direction, pose[:3, 3] + middle + np.cross(direction, way * lever / size)
+    way, direction = motion[:3] * lever, motion[3:]
+    return direction, pose[:3, 3] + middle + np.cross(direction, way)
+
+
+def _easiest_turn(jacobian: Float) -> tuple[float, Float]:
+    """How far (rms) the turn that does so least moves a surface along its normals, and that (6,) motion, a unit turn.
+
+    A body of revolution of which neither end is seen slides along its axis, too. What slides two ways is flat: the
+    outline holds it, and it is said to move infinitely far.
+
+    Args:
+        jacobian: (P, 6) how motions move its points; turns are in units that make them as long as ways.
+    """
+    moments = jacobian.T @ jacobian / len(jacobian)
+    ways, directions = np.linalg.eigh(moments[:3, :3])
+    # With a turn goes the way that makes it easiest.
+    taken = directions @ ((directions.T @ moments[:3, 3:]) / np.maximum(ways, 1e-3 * ways[2])[:, None])
+    values, turns = np.linalg.eigh(moments[3:, 3:] - moments[3:, :3] @ taken)
+    moved = float(np.sqrt(max(values[0], 0.0))) if ways[1] >= _SLIDES**2 else np.inf
+    return moved, np.concatenate([-taken @ turns[:, 0], turns[:, 0]])
 
 
 def _variance(
     verifier: Verifier, view: InstanceView, obj_id: int, pose: Float, axis: tuple[Float, Float], score: float
-) -> float:
-    """Second moment (rad^2) of the turns (camera frame) about an axis that the frame leaves possible beside a pose."""
+) -> tuple[float, Float | None]:
+    """Second moment (rad^2) of the turns (camera frame) about an axis that the frame leaves possible beside a pose.
+
+    And the pose turned so that the frame fits clearly better, if any of those tried is.
+    """
     direction, point = axis
     own = _odds(score)
-    total, moment = _OWN_WIDTH, 0.0
+    total, moment, most, better = _OWN_WIDTH, 0.0, _CLEARLY * own, None
     for side in (-1.0, 1.0):
         for angle, width in zip(_ANGLES, _WIDTHS, strict=True):
             turn = rotation_matrices(side * np.radians(angle) * direction)
             turned = make_transform(turn, point - turn @ point) @ pose
-            share = min(_odds(verifier.verify(view, obj_id, turned).score) / own, 1.0)
+            odds = _odds(verifier.verify(view, obj_id, turned).score)
+            if odds > most:
+                most, better = odds, turned
+            share = min(odds / own, 1.0)
             if share < _IMPOSSIBLE:
                 break
             total += width * share
             moment += width * share * np.radians(angle) ** 2
-    return moment / total
+    return moment / total, better
 
 
 def _odds(score: float) -> float:

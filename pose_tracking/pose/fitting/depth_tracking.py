@@ -21,19 +21,13 @@ from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from .ambiguous_turn import ambiguous_turn
 from .covariance import depth_covariance, own_readings
 from .depth_tracking_kernels import mean_distance, measured_near, share_in_view
+from .held_turn import held_turn
 from .icp import IcpRefiner
+from .reasons import GONE, HIDDEN, MOVED, OUT_OF_VIEW, SCORE, reason
 from .scoring import Verifier
 from .search_around import flush_share, places_around, slid
 from .surface_comparison import SurfaceComparison
 from .visible_region import exact_box, visible_mask
-
-# Why an object was not found where it was expected.
-GONE = "gone"
-HIDDEN = "hidden"
-OUT_OF_VIEW = "out_of_view"
-NO_DEPTH = "no_depth"
-SCORE = "score"
-MOVED = "moved"
 
 # Points are chosen anew and fitted again: those under a wrong silhouette hold the pose in it.
 _SETTLINGS = 2
@@ -106,7 +100,7 @@ class DepthTracker:
                 object; where it is not found at the prediction it is searched for that far around. 0: it is not.
 
         Returns:
-            what was found, or why nothing was: one of the reasons of this module.
+            what was found, or why nothing was: one of `reasons`.
         """
         outcome = self._look(frame, obj_id, predicted, covariance, min_confidence)
         if manoeuvre > 0 and outcome in (GONE, HIDDEN, MOVED, SCORE):
@@ -126,7 +120,7 @@ class DepthTracker:
         before = self.verifier.compare(frame, obj_id, predicted, self.config.rays)
         points, share = self._near(frame, before, float(np.clip(spread, least, most)))
         if share < self.config.min_visible or len(points) < self.icp.config.min_points:
-            return _reason(before)
+            return reason(before)
         pose = predicted
         if spread > least:
             pose = self._refine(frame, obj_id, points, pose, final=False)
@@ -141,7 +135,7 @@ class DepthTracker:
             return found
         if found is None and self._distance(obj_id, pose, predicted) > self.config.max_move * diameter:
             return MOVED
-        return _reason(before, otherwise=None if found is None else SCORE)
+        return reason(before, otherwise=None if found is None else SCORE)
 
     def _is_bound(self, estimate: PoseEstimate) -> bool:
         """Whether little speaks for a pose's having slid: a surface before a void, or closely behind another one."""
@@ -210,11 +204,31 @@ class DepthTracker:
                 break  # the same points would be chosen again
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
+        found, better = self._judge(frame, obj_id, pose, points)
+        if found is None:
+            return None
+        held = held_turn(pose, found.estimate.covariance, predicted, model)
+        if better is not None:
+            better = self._refine(frame, obj_id, points, better, final=True)
+        for other in (each for each in (held, better) if each is not None):
+            again, _ = self._judge(frame, obj_id, other, points)
+            if again is not None and again.estimate.confidence >= found.estimate.confidence:
+                found = again
+        return found
+
+    def _judge(
+        self, frame: RGBDFrame, obj_id: int, pose: Float, points: Float
+    ) -> tuple[DepthTrackedPose | None, Float | None]:
+        """What the frame says of a pose fitted to (P, 3) points; None where it is not to be believed at all.
+
+        And the pose turned so that it fits clearly better, see `OpenTurn`.
+        """
+        model = self.objects[obj_id]
         every = self.verifier.compare(frame, obj_id, pose)
         after = every.of_rays(_MASK_RAYS)
         agrees, visible_px = after.agrees, float(after.agrees.sum() * after.step**2)
         if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
-            return None
+            return None, None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = after.painted(~after.hidden, frame.depth.shape)
         view = self.verifier.view(frame, claimed, after.covered)
@@ -234,11 +248,10 @@ class DepthTracker:
             outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,
             facing=_FACING,
         )
-        covariance = covariance + ambiguous_turn(
-            self.verifier, view, model, surface, points, pose, check, distance, _FACING
-        )
+        turn = ambiguous_turn(self.verifier, view, model, surface, points, pose, check, distance, _FACING)
+        covariance = covariance + turn.covariance
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
-        return DepthTrackedPose(estimate, visible_mask(after, frame.depth.shape), exact_box(every, after))
+        return DepthTrackedPose(estimate, visible_mask(after, frame.depth.shape), exact_box(every, after)), turn.better
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.
@@ -281,14 +294,3 @@ class DepthTracker:
         pose = np.ascontiguousarray(nearest_equivalent(pose, predicted, self.objects[obj_id].symmetries), np.float64)
         predicted = np.ascontiguousarray(predicted, np.float64)
         return mean_distance(self.icp.surface(obj_id).points, _COMPARED, pose, predicted)
-
-
-def _reason(compared: SurfaceComparison, otherwise: str | None = None) -> str:
-    """What most of the silhouette says; where no half of it agrees on that, `otherwise` if given."""
-    shares = {
-        GONE: compared.void.mean(),
-        HIDDEN: compared.hidden.mean(),
-        NO_DEPTH: compared.blind.mean(),
-    }
-    reason = max(shares, key=lambda name: shares[name])
-    return reason if otherwise is None or shares[reason] > 0.5 else otherwise

@@ -18,17 +18,9 @@ from pose_tracking.core.regions import mask_iou
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import IcpConfig, PoseConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
-from pose_tracking.pose.fitting.depth_tracking import (
-    GONE,
-    HIDDEN,
-    MOVED,
-    NO_DEPTH,
-    OUT_OF_VIEW,
-    SCORE,
-    DepthTrackedPose,
-    DepthTracker,
-)
+from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
 from pose_tracking.pose.fitting.icp import IcpRefiner
+from pose_tracking.pose.fitting.reasons import GONE, HIDDEN, MOVED, NO_DEPTH, OUT_OF_VIEW, SCORE
 from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.pose.fitting.search_around import flush_share
 
