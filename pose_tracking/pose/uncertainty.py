@@ -46,4 +46,6 @@ def covariance_on_depth(
         confidence=best.score,
     )
     open_turn = ambiguous_turn(verifier, view, model, surface, points, best.pose, best.check, distance)
-    return covariance + open_turn.covariance, systematic
+    if open_turn is not None:
+        covariance = covariance + open_turn.covariance(best.pose)
+    return covariance, systematic

@@ -39,15 +39,23 @@ _IMPOSSIBLE = 0.02  # odds, as a share of the pose's own, below which nothing fa
 
 @dataclass(frozen=True)
 class OpenTurn:
-    """What a frame leaves open of the turn of a pose.
+    """A turn that a frame leaves open, more or less.
 
     Attributes:
-        covariance: (6, 6) of it, in the convention of `covariance`; 0 where nothing is open.
+        axis: unit direction and a point of its axis, camera frame.
+        variance: of its angle, rad^2; 0 where the frame tells it after all.
         better: (4, 4) the pose turned to where the frame fits clearly better, or None.
     """
 
-    covariance: Float
+    axis: tuple[Float, Float]
+    variance: float
     better: Float | None = None
+
+    def covariance(self, pose: Float) -> Float:
+        """(6, 6) covariance, as in `covariance`, of a (4, 4) pose of which nothing but this turn is unknown."""
+        direction, point = self.axis
+        turn = np.concatenate([np.cross(direction, pose[:3, 3] - point), direction])
+        return np.asarray(self.variance * np.outer(turn, turn))
 
 
 def ambiguous_turn(
@@ -60,8 +68,8 @@ def ambiguous_turn(
     check: Verification,
     max_distance: float,
     facing: float = 0.0,
-) -> OpenTurn:
-    """The turn that the frame leaves open.
+) -> OpenTurn | None:
+    """The turn that the frame may leave open; None where the shape that is seen holds all turns.
 
     Args:
         verifier: compares posed objects with the frame.
@@ -75,15 +83,13 @@ def ambiguous_turn(
         facing: that of the fit, see `IcpRefiner.refine`.
     """
     if check.score <= 0 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
-        return OpenTurn(np.zeros((6, 6)))  # the turn about a declared axis is free as it is
+        return None  # the turn about a declared axis is free as it is
     is_hidden = check.features["occluded_fraction"] > check.features["visible_fraction"]
     axis = _slips_about(model, surface, points, pose, max_distance, facing, is_hidden)
     if axis is None:
-        return OpenTurn(np.zeros((6, 6)))
-    direction, point = axis
+        return None
     variance, better = _variance(verifier, view, model.obj_id, pose, axis, check.score)
-    turn = np.concatenate([np.cross(direction, pose[:3, 3] - point), direction])
-    return OpenTurn(np.asarray(min(variance, UNKNOWN_ANGLE) * np.outer(turn, turn)), better)
+    return OpenTurn(axis, min(variance, UNKNOWN_ANGLE), better)
 
 
 def _slips_about(

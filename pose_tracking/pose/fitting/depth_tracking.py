@@ -18,13 +18,13 @@ from pose_tracking.core.results import PoseEstimate
 from pose_tracking.pose.config import CovarianceConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
-from .ambiguous_turn import ambiguous_turn
+from .ambiguous_turn import OpenTurn, ambiguous_turn
 from .covariance import depth_covariance, own_readings
 from .depth_tracking_kernels import mean_distance, measured_near, share_in_view
 from .held_turn import held_turn
 from .icp import IcpRefiner
 from .reasons import GONE, HIDDEN, MOVED, OUT_OF_VIEW, SCORE, reason
-from .scoring import Verifier
+from .scoring import InstanceView, Verifier
 from .search_around import flush_share, places_around, slid
 from .surface_comparison import SurfaceComparison
 from .visible_region import exact_box, visible_mask
@@ -204,31 +204,31 @@ class DepthTracker:
                 break  # the same points would be chosen again
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
-        found, better = self._judge(frame, obj_id, pose, points)
-        if found is None:
-            return None
-        held = held_turn(pose, found.estimate.covariance, predicted, model)
-        if better is not None:
-            better = self._refine(frame, obj_id, points, better, final=True)
-        for other in (each for each in (held, better) if each is not None):
-            again, _ = self._judge(frame, obj_id, other, points)
-            if again is not None and again.estimate.confidence >= found.estimate.confidence:
-                found = again
+        found, turn, view = self._judge(frame, obj_id, pose, points)
+        if found is None or turn is None or view is None:
+            return found
+        held = held_turn(pose, turn, predicted)
+        if held is not None and self.verifier.verify(view, obj_id, held).score >= found.estimate.confidence:
+            again, *_ = self._judge(frame, obj_id, held, points, turn)
+            found = again or found
+        if turn.better is not None:
+            again, *_ = self._judge(frame, obj_id, self._refine(frame, obj_id, points, turn.better, final=True), points)
+            found = max((found, again or found), key=lambda each: each.estimate.confidence)
         return found
 
     def _judge(
-        self, frame: RGBDFrame, obj_id: int, pose: Float, points: Float
-    ) -> tuple[DepthTrackedPose | None, Float | None]:
+        self, frame: RGBDFrame, obj_id: int, pose: Float, points: Float, turn: OpenTurn | None = None
+    ) -> tuple[DepthTrackedPose | None, OpenTurn | None, InstanceView | None]:
         """What the frame says of a pose fitted to (P, 3) points; None where it is not to be believed at all.
 
-        And the pose turned so that it fits clearly better, see `OpenTurn`.
+        And which turn it may leave open, where that is not known as `turn`, and the view of it.
         """
         model = self.objects[obj_id]
         every = self.verifier.compare(frame, obj_id, pose)
         after = every.of_rays(_MASK_RAYS)
         agrees, visible_px = after.agrees, float(after.agrees.sum() * after.step**2)
         if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
-            return None, None
+            return None, None, None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = after.painted(~after.hidden, frame.depth.shape)
         view = self.verifier.view(frame, claimed, after.covered)
@@ -248,10 +248,13 @@ class DepthTracker:
             outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,
             facing=_FACING,
         )
-        turn = ambiguous_turn(self.verifier, view, model, surface, points, pose, check, distance, _FACING)
-        covariance = covariance + turn.covariance
+        if turn is None:
+            turn = ambiguous_turn(self.verifier, view, model, surface, points, pose, check, distance, _FACING)
+        if turn is not None:
+            covariance = covariance + turn.covariance(pose)
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
-        return DepthTrackedPose(estimate, visible_mask(after, frame.depth.shape), exact_box(every, after)), turn.better
+        mask = visible_mask(after, frame.depth.shape)
+        return DepthTrackedPose(estimate, mask, exact_box(every, after)), turn, view
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.

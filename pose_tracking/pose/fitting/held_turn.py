@@ -13,33 +13,29 @@ import numpy as np
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.rotations import rotation_matrices
-from pose_tracking.core.symmetry_axis import symmetry_axis
-from pose_tracking.objects import ObjectModel
+
+from .ambiguous_turn import OpenTurn
 
 _OPEN = np.radians(12.0)  # standard deviation of an angle from which it counts as unknown, as in the event rules
 _SAME = np.radians(2.0)  # turns that make no difference
 
 
-def held_turn(pose: Float, covariance: Float, predicted: Float, model: ObjectModel) -> Float | None:
-    """The pose without the turn about its open axis that the fit has made; None where it has none, or made none.
+def held_turn(pose: Float, turn: OpenTurn, predicted: Float) -> Float | None:
+    """The pose without the turn about its open axis that the fit has made; None where it is not open, or not turned.
 
     Args:
         pose: (4, 4) ``T_camera_object`` as fitted.
-        covariance: (6, 6) of it.
+        turn: that the frame may leave open.
         predicted: (4, 4) where it was expected.
-        model: the object; the turn about an axis of symmetry that it declares is nobody's business.
     """
-    values, vectors = np.linalg.eigh(covariance[3:, 3:])
-    if values[-1] < _OPEN**2 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
+    if turn.variance < _OPEN**2:
         return None
-    axis = vectors[:, -1]
+    axis, point = turn.axis
     angle = _twist(predicted[:3, :3] @ pose[:3, :3].T, axis)
     if abs(angle) < _SAME:
         return None
-    # With the turn the origin moves by axis x (origin - point of the axis).
-    point = pose[:3, 3] - np.cross(covariance[:3, 3:] @ axis / values[-1], axis)
-    turn = rotation_matrices(angle * axis)
-    return np.asarray(make_transform(turn, point - turn @ point) @ pose)
+    back = rotation_matrices(angle * axis)
+    return np.asarray(make_transform(back, point - back @ point) @ pose)
 
 
 def _twist(rotation: Float, axis: Float) -> float:
