@@ -37,7 +37,7 @@ def build_watchers(bundle: ModelBundle, device: str = "cpu", inference: Inferenc
 
         classifier = ClipClassifier.load(bundle.path / events.clips.network, device := choose_device(device))
         engine = choose_engine(bundle.config.inference if inference is None else inference, device)
-        watchers.clips = ClipRecognizer(classifier.run_by(engine))
+        watchers.clips = ClipRecognizer(classifier.run_by(engine), bundle.objects)
     if events.people.network:
         from pose_tracking.events.people.keypoints import KeypointNetwork
         from pose_tracking.events.people.recognizer import PeopleRecognizer

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.events import ClipVerdict
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
@@ -30,10 +31,16 @@ class Watchers:
     clips: ClipRecognizer | None = None
     people: PeopleRecognizer | None = None
 
-    def update(self, frame: RGBDFrame, tracked: Sequence[TrackedObject], config: EventConfig) -> None:
-        """Look at a frame."""
+    def update(
+        self,
+        frame: RGBDFrame,
+        tracked: Sequence[TrackedObject],
+        config: EventConfig,
+        camera_pose: Float | None = None,
+    ) -> None:
+        """Look at a frame; `camera_pose` (4, 4) is ``T_fixed_camera``, given or measured; None where unknown."""
         if self.clips is not None:
-            self.clips.update(frame, tracked, config.clips)
+            self.clips.update(frame, tracked, config, camera_pose)
         if self.people is not None:
             self.people.update(frame, tracked, config.people)
 

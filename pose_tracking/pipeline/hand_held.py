@@ -12,7 +12,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import make_transform, transform_points
+from pose_tracking.core.geometry import invert_transform, make_transform, transform_points
 from pose_tracking.core.rotations import rotation_matrices, rotation_vectors
 from pose_tracking.tracking.camera_motion import MeasuredMotion
 from pose_tracking.tracking.track import Track
@@ -57,9 +57,14 @@ class HandHeld:
 
 
 class HandHeldCamera:
-    """Measures the motion of a camera whose pose is not given, and tells it where the camera is held by hand."""
+    """Measures the motion of a camera whose pose is not given, and tells it where the camera is held by hand.
+
+    Attributes:
+        pose: (4, 4) of the camera in its own frame of the beginning, as far as its motion was measured: it drifts.
+    """
 
     def __init__(self) -> None:
+        self.pose = np.eye(4)
         self._odometry = CameraOdometry()
         self._jerks = HandHeld()
         self._stamp_ns = 0
@@ -81,14 +86,21 @@ class HandHeldCamera:
         seconds, self._stamp_ns = (frame.stamp_ns - self._stamp_ns) * 1e-9, frame.stamp_ns
         boxes = np.array([t.box for t in posed])
         if self._jerks.detected:
-            return self._odometry.motion(boxes)
+            return self._took(self._odometry.motion(boxes))
         measured = self._odometry.motion(boxes, rough=True)
         places = np.array([t.pose[:3, 3] for t in posed if t.pose is not None])
         if measured is not None and self._jerks.jerk(measured.motion, seconds, places) > SURELY_STEADY:
             measured = self._odometry.motion(boxes)
         if measured is not None:
             self._jerks.add(measured.motion, seconds, places)
+        self._took(measured)
         return measured if self._jerks.detected else None
+
+    def _took(self, measured: MeasuredMotion | None) -> MeasuredMotion | None:
+        """The motion that was measured, which `pose` has taken in."""
+        if measured is not None:
+            self.pose = self.pose @ invert_transform(measured.motion)
+        return measured
 
 
 def _part(motion: Float, share: float) -> Float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.events import EventDetector
@@ -20,6 +21,7 @@ def tell_events(
     frame: RGBDFrame,
     tracked: Sequence[TrackedObject],
     report: FrameReport,
+    camera_pose: Float | None = None,
 ) -> None:
     """Say what has happened to the objects, and what they do.
 
@@ -30,6 +32,8 @@ def tell_events(
         frame: the frame.
         tracked: the objects in it; they get their activities.
         report: gets the events.
+        camera_pose: (4, 4) of a camera whose pose does not come with the frame, as far as its motion was measured, in
+            the optical frame of its beginning; for the watchers, whose 1.5 s it is good for.
     """
     if not config.enabled:
         return
@@ -42,5 +46,5 @@ def tell_events(
             thing.activity = activities[thing.track_id][0]
     if watchers.clips is not None or watchers.people is not None:
         with report.timed("clips"):
-            watchers.update(frame, tracked, config)
+            watchers.update(frame, tracked, config, camera_pose if frame.camera_pose is None else frame.camera_pose)
         report.clips, report.clip_changes = watchers.verdicts, watchers.changes

@@ -17,7 +17,7 @@ class _Said:
         self.changes = dict(self.verdicts)
         self.calls: list[Any] = []
 
-    def update(self, frame: Any, tracked: Any, config: Any) -> None:
+    def update(self, frame: Any, tracked: Any, config: Any, camera_pose: Any = None) -> None:
         self.calls.append(config)
 
     def reset(self) -> None:
@@ -35,7 +35,7 @@ def test_of_a_person_keypoints_are_believed() -> None:
     assert set(watchers.changes) == {1}  # what a clip says of a person is no news where there are keypoints
     config = EventConfig()
     watchers.update(None, [], config)  # type: ignore[arg-type]
-    assert (clips.calls, people.calls) == ([config.clips], [config.people])
+    assert (clips.calls, people.calls) == ([config], [config.people])
     watchers.reset()
     assert watchers.verdicts == watchers.changes == {}
 

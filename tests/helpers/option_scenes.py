@@ -226,8 +226,18 @@ class Scenes:
     def watched(self) -> Running:
         """A staircase whose pose is given, and a random network that looks at clips of it."""
         torch.manual_seed(3)
+        return self._watched_by(SmallClipNetwork(3))
+
+    def contradicted(self) -> Running:
+        """The same, and the network says that it moved, whatever it sees."""
+        network = SmallClipNetwork(3)
+        torch.nn.init.zeros_(network.fc.weight)
+        network.fc.bias.data = torch.tensor([0.0, 5.0, 0.0])
+        return self._watched_by(network)
+
+    def _watched_by(self, network: SmallClipNetwork) -> Running:
         path = self.folder / "clips.safetensors"
-        classifier = ClipClassifier(SmallClipNetwork(3), ("fell", "moved", "still"), "small")
+        classifier = ClipClassifier(network, ("fell", "moved", "still"), "small")
         save_file(classifier.network.state_dict(), path, classifier.metadata())
         bundle = ModelBundle(Path("blocks"), BundleConfig(name="blocks"), self.bare).with_clip_network(str(path))
         segmenter = Masks(self.masks, [STEPS])

@@ -115,6 +115,7 @@ CASES = {
     "pipeline.events.enabled": Case(lambda s: s.checked(TRUTH), False),
     "pipeline.events.clips.every": Case(Scenes.watched, 1, frames=20),
     "pipeline.events.clips.min_probability": Case(Scenes.watched, 0.0, frames=20),
+    "pipeline.events.clips.check_poses": Case(Scenes.contradicted, False, frames=20),
 }
 
 

@@ -26,3 +26,9 @@ class ClipConfig:
     min_probability: float = option(
         0.5, "probability below which a clip's label is unknown", range=(0.0, 1.0), runtime=True
     )
+    check_poses: bool = option(
+        True,
+        "whether a label is unknown where the poses of the track contradict it: knocked over without a turn, any "
+        "motion of what has not moved; false shows what the network says by itself",
+        runtime=True,
+    )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Float, UInt8
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.geometry import transform_points
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.networks.clips.shape import FRAMES, SPAN, STEP
 
 from .square import Square
+from .steadying import anchors, as_seen, steadied
 
 _WIDEST = 640  # pixels: larger pictures are kept at this width, a square of 112 needs no more
 _NEAR = 0.6 * STEP  # seconds by which a picture may miss its time
@@ -24,20 +28,35 @@ _LEVELS = 3
 
 
 @dataclass(frozen=True, eq=False)
+class View:
+    """Where a picture was taken from.
+
+    Attributes:
+        camera_pose: (4, 4) ``T_fixed_camera``.
+        intrinsics: of the whole picture.
+    """
+
+    camera_pose: Float
+    intrinsics: CameraIntrinsics
+
+
+@dataclass(frozen=True, eq=False)
 class _Picture:
-    """A picture, and smaller ones of it by halves: a large square is cut out of a small one."""
+    """A picture (H, W, 4), and smaller ones of it by halves: a large square is cut out of a small one."""
 
     stamp_ns: int
     levels: tuple[UInt8, ...]
+    view: View | None
+    scale: float  # of the whole picture's pixels
 
     @classmethod
-    def of(cls, stamp_ns: int, color: UInt8) -> _Picture:
+    def of(cls, stamp_ns: int, color: UInt8, view: View | None, scale: float) -> _Picture:
         levels = [color]
         while len(levels) < _LEVELS and min(levels[-1].shape[:2]) > 1:
             height, width = levels[-1].shape[:2]
             half = cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
             levels.append(np.asarray(half, np.uint8))
-        return cls(stamp_ns, tuple(levels))
+        return cls(stamp_ns, tuple(levels), view, scale)
 
     def cut(self, square: Square, side: int) -> UInt8:
         """A square of it, out of the smallest level that has as many pixels there as are asked for."""
@@ -48,11 +67,14 @@ class _Picture:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where a track was in a picture: its box (px of the picture) and, where known, the mask within that."""
+    """Where a track was in a picture: its box (px of the picture) and, where known, the mask within that, and where its
+    object was in the optical frame (m).
+    """
 
     box: Float
     mask: UInt8 | None
     corner: tuple[int, int]
+    middle: Float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +111,18 @@ class ClipMemory:
         """Whether a frame is to be kept: none is that comes within 50 ms of the one before (a tenth of that off)."""
         return self.newest_ns is None or (stamp_ns - self.newest_ns) * _SECONDS >= 0.45 * STEP
 
-    def keep(self, stamp_ns: int, color: UInt8, tracked: list[TrackedObject]) -> None:
-        """Keep a frame (H, W, 3) and where its tracks were observed in it; forget what no clip needs any more."""
+    def keep(self, stamp_ns: int, color: UInt8, tracked: list[TrackedObject], view: View | None = None) -> None:
+        """Keep a frame (H, W, 3) and where its tracks were observed in it; forget what no clip needs any more.
+
+        With `view`, and depth, clips are cut as if the camera stood still.
+        """
         scale = min(1.0, _WIDEST / color.shape[1])
         if scale < 1:
             size = (_WIDEST, max(1, round(color.shape[0] * scale)))
             color = np.asarray(cv2.resize(color, size, interpolation=cv2.INTER_AREA), np.uint8)
-        else:
-            color = color.copy()  # the caller may use its memory again
-        self._pictures.append(_Picture.of(stamp_ns, color))
+        # The fourth channel is that of the mask. It is a copy, too: the caller may use its memory again.
+        color = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2RGBA), np.uint8)
+        self._pictures.append(_Picture.of(stamp_ns, color, view, scale))
         while (stamp_ns - self._pictures[0].stamp_ns) * _SECONDS > SPAN + 2 * STEP:
             self._pictures.popleft()
         alive = {thing.track_id for thing in tracked}
@@ -122,13 +147,34 @@ class ClipMemory:
         chosen, missing = _chosen(np.array(sorted(places), np.int64), newest)
         if missing > _MOST_MISSING:
             return f"seen at {FRAMES - missing} of {FRAMES} times only: too few frames a second, or out of sight"
-        pictures = {picture.stamp_ns: picture for picture in self._pictures}
-        square = Square.around([places[stamp].box for stamp in chosen])
+        kept = {picture.stamp_ns: picture for picture in self._pictures}
+        pictures = [kept[stamp] for stamp in chosen]
+        squares = _squares(np.array([places[stamp].box for stamp in chosen]), pictures, places[newest].middle)
         frames = np.empty((FRAMES, side, side, 4), np.uint8)
-        for frame, stamp in zip(frames, chosen, strict=True):
-            frame[..., :3] = pictures[stamp].cut(square, side)
-            frame[..., 3] = _mask(places[stamp], square, side)
+        for frame, picture, square in zip(frames, pictures, squares, strict=True):
+            frame[:] = picture.cut(square, side)
+            frame[..., 3] = _mask(places[picture.stamp_ns], square, side)
         return CutClip(frames, chosen[0], chosen[-1])
+
+
+def _squares(boxes: Float, pictures: Sequence[_Picture], middle: Float | None) -> list[Square]:
+    """The square of a clip in each of its pictures.
+
+    Args:
+        boxes: (N, 4) of the track in them.
+        pictures: they.
+        middle: (3,) where the object is in the optical frame of the last one, metres; None where that is not known.
+    """
+    views = [picture.view for picture in pictures if picture.view is not None]
+    if middle is None or len(views) < len(pictures) or any(v.intrinsics != views[-1].intrinsics for v in views):
+        return [Square.around(boxes)] * len(pictures)
+    place = transform_points(views[-1].camera_pose, middle[None])[0]
+    seen = anchors(np.array([view.camera_pose for view in views]), place, views[-1].intrinsics)
+    if seen is None:
+        return [Square.around(boxes)] * len(pictures)
+    seen[:, :2] *= np.array([picture.scale for picture in pictures])[:, None]
+    square = Square.around(steadied(boxes, seen))
+    return [as_seen(square, each, seen[-1]) for each in seen]
 
 
 def _chosen(stamps: np.ndarray, newest: int) -> tuple[list[int], int]:
@@ -144,14 +190,15 @@ def _chosen(stamps: np.ndarray, newest: int) -> tuple[list[int], int]:
 def _place(thing: TrackedObject, scale: float) -> _Place:
     """Where a track was, in pixels of the picture that is kept."""
     box = np.asarray(thing.box, float) * scale
+    middle = None if thing.pose is None else np.array(thing.pose[:3, 3], float)
     if thing.mask is None or not thing.mask.any():
-        return _Place(box, None, (0, 0))
+        return _Place(box, None, (0, 0), middle)
     x, y, width, height = cv2.boundingRect(thing.mask.astype(np.uint8))
     mask = thing.mask[y : y + height, x : x + width].astype(np.uint8)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    return _Place(box, mask, (round(x * scale), round(y * scale)))
+    return _Place(box, mask, (round(x * scale), round(y * scale)), middle)
 
 
 def _mask(place: _Place, square: Square, side: int) -> UInt8:

@@ -7,13 +7,15 @@ from typing import Protocol
 
 import numpy as np
 
-from pose_tracking.core.arrays import Float32, UInt8
+from pose_tracking.core.arrays import Float, Float32, UInt8
 from pose_tracking.core.events import PEOPLE, UNKNOWN, ClipVerdict
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
+from pose_tracking.events.config import EventConfig
+from pose_tracking.objects import ObjectSet
 
-from .config import ClipConfig
-from .memory import ClipMemory
+from .evidence import PoseEvidence
+from .memory import ClipMemory, CutClip, View
 
 # Labels that only people have, and only things.
 _OF_PEOPLE = ("falling", "running", "walking", "standing")
@@ -43,14 +45,15 @@ class ClipRecognizer:
 
     Args:
         classifier: the network.
+        objects: of the tracks, whose poses may contradict it; None: nothing does.
 
     Attributes:
         verdicts: what it last said of each confirmed track, by track ID.
         changes: those that this frame has changed.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
+    def __init__(self, classifier: Classifier, objects: ObjectSet | None = None) -> None:
+        self.classifier, self._objects = classifier, objects
         self.reset()
 
     def reset(self) -> None:
@@ -58,15 +61,23 @@ class ClipRecognizer:
         self.verdicts: dict[int, ClipVerdict] = {}
         self.changes: dict[int, ClipVerdict] = {}
         self._memory = ClipMemory()
+        self._evidence = None if self._objects is None else PoseEvidence(self._objects)
         self._count = 0
 
-    def update(self, frame: RGBDFrame, tracked: Sequence[TrackedObject], config: ClipConfig) -> None:
+    def update(
+        self,
+        frame: RGBDFrame,
+        tracked: Sequence[TrackedObject],
+        config: EventConfig,
+        camera_pose: Float | None = None,
+    ) -> None:
         """Keep a frame, and look at those of its tracks whose turn it is.
 
         Args:
             frame: the frame.
             tracked: all live tracks after it.
             config: the options.
+            camera_pose: (4, 4) ``T_fixed_camera``, from wherever it is known; None: the camera is taken to stand still.
         """
         self.changes = {}
         confirmed = [thing for thing in tracked if thing.is_confirmed]
@@ -74,9 +85,12 @@ class ClipRecognizer:
         self.verdicts = {track: said for track, said in self.verdicts.items() if track in alive}
         if not self._memory.wants(frame.stamp_ns):
             return
-        self._memory.keep(frame.stamp_ns, frame.color, list(tracked))
+        view = None if camera_pose is None else View(camera_pose, frame.intrinsics)
+        self._memory.keep(frame.stamp_ns, frame.color, list(tracked), view)
+        if self._evidence is not None:
+            self._evidence.keep(frame.stamp_ns, tracked, np.eye(4) if camera_pose is None else camera_pose)
         self._count += 1
-        due = [thing for thing in confirmed if (self._count + thing.track_id) % config.every == 0]
+        due = [thing for thing in confirmed if (self._count + thing.track_id) % config.clips.every == 0]
         clips = {thing.track_id: self._memory.clip(thing.track_id, self.classifier.side) for thing in due}
         cut = {track: clip for track, clip in clips.items() if not isinstance(clip, str)}
         said = dict(zip(cut, self.classifier.probabilities([clip.frames for clip in cut.values()]), strict=True))
@@ -85,15 +99,21 @@ class ClipRecognizer:
             if isinstance(clip, str):
                 verdict = ClipVerdict(UNKNOWN, 0.0, frame.stamp_ns, frame.stamp_ns, clip)
             else:
-                label, probability = self._label(said[thing.track_id], thing.class_name)
-                note = ""
-                if probability < config.min_probability:
-                    label, note = UNKNOWN, f"unsure: {label} at {probability:.2f}"
-                verdict = ClipVerdict(label, probability, clip.onset_ns, clip.end_ns, note)
+                verdict = self._verdict(said[thing.track_id], thing, clip, config)
             before = self.verdicts.get(thing.track_id)
             self.verdicts[thing.track_id] = verdict
             if before is None or before.label != verdict.label:
                 self.changes[thing.track_id] = verdict
+
+    def _verdict(self, probabilities: Float32, thing: TrackedObject, clip: CutClip, config: EventConfig) -> ClipVerdict:
+        """What is said of a clip, given what the network says and whether the poses contradict it."""
+        label, probability = self._label(probabilities, thing.class_name)
+        note = ""
+        if probability < config.clips.min_probability:
+            note = f"unsure: {label} at {probability:.2f}"
+        elif self._evidence is not None and config.clips.check_poses:
+            note = self._evidence.against(thing.track_id, label, clip.onset_ns, config)
+        return ClipVerdict(UNKNOWN if note else label, probability, clip.onset_ns, clip.end_ns, note)
 
     def _label(self, probabilities: Float32, class_name: str) -> tuple[str, float]:
         """The likeliest of the classes that such a track can have, and its probability among all."""

@@ -40,7 +40,7 @@ class Square:
         return cls(float(left), float(top), side)
 
     def cut(self, image: UInt8, size: int) -> UInt8:
-        """The square of an image (H, W) or (H, W, 3), as `size` x `size` pixels; black beyond the image."""
+        """The square of an image (H, W) or (H, W, C), as `size` x `size` pixels; black beyond the image."""
         scale = size / self.side
         x0, y0 = int(np.floor(self.left)), int(np.floor(self.top))
         x1, y1 = int(np.ceil(self.left + self.side)), int(np.ceil(self.top + self.side))

@@ -13,11 +13,16 @@ from pose_tracking.events.clips.config import ClipConfig
 from pose_tracking.events.clips.memory import ClipMemory
 from pose_tracking.events.clips.recognizer import ClipRecognizer
 from pose_tracking.events.clips.square import Square
+from pose_tracking.events.config import EventConfig
 from pose_tracking.networks.clips.shape import FRAMES, SIDE
 
 START = 5_000_000_000
 SIZE = (240, 320)
 CAMERA = CameraIntrinsics(SIZE[1], SIZE[0], 300.0, 300.0, 159.5, 119.5)
+
+
+def _config(**options) -> EventConfig:
+    return EventConfig(clips=ClipConfig(**options))
 
 
 class Reader:
@@ -81,14 +86,14 @@ def _frame(seconds: float, boxes) -> RGBDFrame:
     return RGBDFrame(color, np.ones(SIZE, np.float32), CAMERA, START + round(seconds * 1e9))
 
 
-def _run(times, fall_at: float | None = None, unseen=lambda t: False, config: ClipConfig | None = None, **kind):
+def _run(times, fall_at: float | None = None, unseen=lambda t: False, config: EventConfig | None = None, **kind):
     """Labels that are told at each time, by `config`: looked at in every picture kept."""
     recognizer = ClipRecognizer(Reader())
     labels = []
     for seconds in times:
         box = _box(seconds, fall_at)
         thing = _tracked(box, seen=not unseen(seconds), **kind)
-        recognizer.update(_frame(seconds, [box]), [thing], config or ClipConfig(every=1))
+        recognizer.update(_frame(seconds, [box]), [thing], config or _config(every=1))
         labels.append(recognizer.verdicts[1].label if 1 in recognizer.verdicts else None)
     return recognizer, labels
 
@@ -143,14 +148,14 @@ def test_a_track_lost_in_mid_fall_is_unknown_until_it_has_been_seen_again():
 
 def test_a_track_that_has_ended_is_forgotten():
     recognizer, _ = _run(np.arange(20) / 10)
-    recognizer.update(_frame(2.0, []), [], ClipConfig(every=1))
+    recognizer.update(_frame(2.0, []), [], _config(every=1))
     assert recognizer.verdicts == {}
     recognizer.reset()
     assert recognizer._memory.newest_ns is None
 
 
 def test_tracks_are_looked_at_in_turn_and_in_one_batch():
-    recognizer, config = ClipRecognizer(reader := Reader()), ClipConfig(every=4)
+    recognizer, config = ClipRecognizer(reader := Reader()), _config(every=4)
     boxes = [(20.0 + 35 * n, 40.0, 45.0 + 35 * n, 65.0) for n in range(8)]
     for number in range(24):
         things = [_tracked(box, track_id=n + 1) for n, box in enumerate(boxes)]
@@ -161,7 +166,7 @@ def test_tracks_are_looked_at_in_turn_and_in_one_batch():
 
 
 def test_an_unsure_network_says_nothing():
-    recognizer, labels = _run(np.arange(20) / 10, config=ClipConfig(every=1, min_probability=0.95))
+    recognizer, labels = _run(np.arange(20) / 10, config=_config(every=1, min_probability=0.95))
     assert labels[-1] == "unknown"
     assert recognizer.verdicts[1].note == "unsure: still at 0.90"
 
@@ -204,7 +209,7 @@ def test_wide_pictures_are_kept_small_and_boxes_with_them():
     thing = _tracked((600.0, 300.0, 900.0, 600.0), masked=False)
     for number in range(16):
         memory.keep(START + number * 100_000_000, color, [thing])
-    assert [level.shape for level in memory._pictures[0].levels] == [(360, 640, 3), (180, 320, 3), (90, 160, 3)]
+    assert [level.shape for level in memory._pictures[0].levels] == [(360, 640, 4), (180, 320, 4), (90, 160, 4)]
     clip = memory.clip(1, SIDE)
     assert not isinstance(clip, str)
     assert (clip.frames[0][30:82, 30:82] > 240).all()
