@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float32, Int
+from pose_tracking.core.arrays import Bool, Float, Float32, Int
 
+from .alignment_kernels import count_fit, step_poses
 from .surface import Surface
 
 # Largest distance of pairs in each iteration, diameters: first with every other point of all hypotheses, then with all
@@ -112,80 +113,37 @@ def _best_of_each(fit: Float32, pair: Int) -> Int:
 
 def _step(surface: Surface, flat: Bool, hypotheses: Hypotheses, distance: float) -> Hypotheses:
     """The hypotheses after one iteration in which pairs are at most `distance` diameters apart."""
-    points, normals, scale = hypotheses.points, hypotheses.normals, hypotheses.diameters[:, None]
-    index, within = _pixels(surface, points)
-    apart = surface.points.reshape(-1, 3)[index] - points
-    residual = (apart * normals).sum(2)
-    weight = 1 - (apart * apart).sum(2) / (np.float32(distance) * scale) ** 2
-    np.clip(weight, 0, None, out=weight)
-    weight *= weight * within
-    weight *= np.where(flat[hypotheses.segment[:, None], index], np.float32(1), np.float32(OUTSIDE))
-    # About the middle of the points, in diameters: turns and moves are of one size then.
-    middle = points.mean(1, keepdims=True)
-    jacobian = np.concatenate([_cross((points - middle) / scale[..., None], normals), normals], 2)
-    weighted = (jacobian * weight[..., None]).transpose(0, 2, 1) / np.float32(points.shape[1])
-    system = weighted @ jacobian + DAMPING * np.eye(6, dtype=np.float32)
-    step = np.linalg.solve(system, weighted @ (residual / scale)[..., None])[..., 0]
-    turn, move = _rotations(step[:, :3]), (step[:, 3:] * scale)[:, None]
-    transposed = turn.transpose(0, 2, 1)
-    return replace(
+    moved = replace(
         hypotheses,
-        points=(points - middle) @ transposed + middle + move,
-        normals=normals @ transposed,
-        rotations=turn @ hypotheses.rotations,
-        translations=((hypotheses.translations[:, None] - middle) @ transposed + middle + move)[:, 0],
+        rotations=hypotheses.rotations.copy(),
+        translations=hypotheses.translations.copy(),
+        points=hypotheses.points.copy(),
+        normals=hypotheses.normals.copy(),
     )
-
-
-def _cross(a: Float32, b: Float32) -> Float32:
-    return np.stack(
-        [
-            a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1],
-            a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2],
-            a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0],
-        ],
-        axis=-1,
+    step_poses(
+        *_kernel_arguments(surface, flat, moved),
+        moved.rotations,
+        moved.translations,
+        moved.points,
+        moved.normals,
+        distance,
+        OUTSIDE,
+        DAMPING,
     )
-
-
-def _pixels(surface: Surface, points: Float32) -> tuple[Int, Bool]:
-    """(B, P) flat index of the pixel each point falls on, and whether something was read there."""
-    camera, (height, width) = surface.camera, surface.valid.shape
-    z = np.maximum(points[..., 2], np.float32(1e-3))
-    col = np.rint(points[..., 0] / z * np.float32(camera.fx) + np.float32(camera.cx))
-    row = np.rint(points[..., 1] / z * np.float32(camera.fy) + np.float32(camera.cy))
-    within = (row >= 0) & (row < height) & (col >= 0) & (col < width) & (points[..., 2] > 1e-3)
-    index = np.where(within, row * width + col, 0).astype(np.int64)
-    return index, within & surface.valid.ravel()[index]
+    return moved
 
 
 def _fit(surface: Surface, flat: Bool, measured: Float32, hypotheses: Hypotheses) -> Float32:
     """(B,) see `Aligned`."""
-    points = hypotheses.points
-    index, within = _pixels(surface, points)
-    scale = hypotheses.diameters[:, None]
-    behind = (surface.points[..., 2].ravel()[index] - points[..., 2]) / scale
-    own = flat[hypotheses.segment[:, None], index]
-    agrees = within & (np.abs(behind) < AGREE)
-    # A reading before the surface hides it, one behind it says that it is not there. One that agrees beside the mask
-    # says nothing: it may be a part that the mask lacks, or something else.
-    right, wrong = (agrees & own).sum(1), (within & (behind >= AGREE)).sum(1)
-    unexplained = np.empty(len(points), np.float32)
-    for n in np.unique(hypotheses.segment).tolist():
-        rows = np.flatnonzero(hypotheses.segment == n)
-        cloud = measured[n]
-        flat_points = points[rows].reshape(-1, 3)
-        squared = (cloud**2).sum(1)[:, None] + (flat_points**2).sum(1) - 2 * cloud @ flat_points.T
-        nearest = squared.reshape(len(cloud), len(rows), -1).min(2).T
-        unexplained[rows] = (nearest > (REVERSE * scale[rows]) ** 2).mean(1)
-    share = right / np.maximum(right + wrong, 1)
-    return np.asarray(share * (1 - unexplained), np.float32)
+    fit = np.empty(len(hypotheses.points), np.float32)
+    arguments = _kernel_arguments(surface, flat, hypotheses)
+    count_fit(*arguments, np.ascontiguousarray(hypotheses.points), measured, AGREE, REVERSE, fit)
+    return fit
 
 
-def _rotations(vectors: Float32) -> Float32:
-    """(B, 3, 3) rotations of (B, 3) rotation vectors (Rodrigues)."""
-    angle = np.maximum(np.linalg.norm(vectors, axis=1), 1e-9)[:, None, None].astype(np.float32)
-    x, y, z = (vectors / angle[:, 0]).T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).reshape(-1, 3, 3)
-    return np.asarray(np.eye(3, dtype=np.float32) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross))
+def _kernel_arguments(
+    surface: Surface, flat: Bool, hypotheses: Hypotheses
+) -> tuple[Float32, Bool, Bool, Float, Int, Float32]:
+    """What the kernels look at, as they want it."""
+    segment = np.ascontiguousarray(hypotheses.segment, np.int64)
+    return surface.points, surface.valid, flat, surface.camera.pinhole, segment, hypotheses.diameters

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float32
+from pose_tracking.core.arrays import Bool, Float32, UInt8
+
+from .segment_kernels import write_channels
 
 SUB = 2  # samples of a cell along each side
 BINS = np.linspace(-0.56, 0.56, 8, dtype=np.float32)  # diameters along z
@@ -21,12 +23,13 @@ CHROMA_FREQUENCY = 11.0  # chromaticities that differ by 0.14 are not alike
 BRIGHTNESS_FREQUENCY = 1.3  # nor are logarithms of brightness that differ by 1.2
 # Weights of depth, normals, chromaticity and brightness, where the mesh has colours and where it has none.
 COLORED, COLORLESS = (0.3, 0.3, 0.3, 0.1), (0.5, 0.5, 0.0, 0.0)
-DEPTHS = len(BINS)
+DEPTHS, COLORS = len(BINS), 6  # channels of depth, and of colour
+DARK = 12.0  # of 255, added to all colours: the dark has no reliable hue
 
 
 def color_channels(colors: np.ndarray, known: Bool, weights: tuple[float, float, float, float]) -> Float32:
     """(N, S, S, 6) features of chromaticity and brightness of (N, S, S, 3) RGB colours; 0 where not `known`."""
-    rgb = colors.astype(np.float32) + 12  # the dark has no reliable hue
+    rgb = colors.astype(np.float32) + np.float32(DARK)
     total = rgb.sum(3)
     a, b = (CHROMA_FREQUENCY * (rgb[..., i] / total - np.float32(1 / 3)) for i in (0, 1))
     cos_a, sin_a, cos_b, sin_b = np.cos(a), np.sin(a), np.cos(b), np.sin(b)
@@ -82,7 +85,7 @@ def segment_channels(
     depth: Float32,
     inside: Bool,
     normals: Float32,
-    colors: Float32,
+    colors: UInt8,
     outside_area: Float32,
     weights: tuple[float, float, float, float],
 ) -> SegmentChannels:
@@ -96,14 +99,14 @@ def segment_channels(
         outside_area: (N,) samples of the segment that the grid does not hold.
         weights: as for the views.
     """
-    known = np.isfinite(depth)
-    z = np.where(known, depth, -10.0).astype(np.float32)[..., None]
-    alike = np.clip(1 - np.abs(z - BINS) / np.float32(DEPTH_WIDTH), 0, 1) * np.float32(weights[0])
-    void = np.clip((z - BINS - np.float32(VOID_FROM)) / np.float32(VOID_FULL - VOID_FROM), 0, 1)
-    alike *= inside[..., None]
-    void *= (known & ~inside)[..., None]
-    parts = [alike, np.sqrt(np.float32(weights[1])) * normals * inside[..., None]]
-    if weights[2] or weights[3]:
-        parts.append(color_channels(colors, inside, weights))
+    count, cells = len(depth), (depth.shape[1] // SUB) ** 2
+    channels = DEPTHS + 3 + (COLORS if weights[2] or weights[3] else 0)
+    likeness = np.zeros((count, channels * cells), np.float32)
+    void = np.zeros((count, DEPTHS * cells), np.float32)
+    widths = np.array([DEPTH_WIDTH, VOID_FROM, VOID_FULL])
+    frequencies = np.array([CHROMA_FREQUENCY, BRIGHTNESS_FREQUENCY])
+    write_channels(
+        depth, inside, normals, colors, BINS, np.array(weights), widths, frequencies, SUB, DARK, likeness, void
+    )
     area = (inside.sum((1, 2)) + outside_area) / SUB**2
-    return SegmentChannels(pooled(np.concatenate(parts, 3)), pooled(void), area.astype(np.float32))
+    return SegmentChannels(likeness, void, area.astype(np.float32))

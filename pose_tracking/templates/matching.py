@@ -13,7 +13,7 @@ from pose_tracking.core.arrays import Float, Float32, Int
 from pose_tracking.objects import ObjectSet
 
 from .channels import DEPTHS, SUB, segment_channels
-from .segments import Segment, cut
+from .segments import Segment, cut, stacked_masks
 from .surface import Surface
 from .templates import Templates, color_weights
 from .views import SIDE
@@ -75,10 +75,12 @@ class TemplateMatcher:
         """
         likeness = np.full((len(which), keep), -1.0, np.float32)
         views = np.zeros((len(which), keep), np.int64)
+        masks = stacked_masks(surface, segments)
         for obj_id in np.unique(obj_ids).tolist():
             rows = np.flatnonzero(obj_ids == obj_id)
             diameters = np.full(len(rows), self.objects[obj_id].diameter)
-            cuts = cut(surface, segments, which[rows], diameters, None if shifts is None else shifts[rows], coarse)
+            moved = None if shifts is None else shifts[rows]
+            cuts = cut(surface, segments, which[rows], diameters, moved, coarse, masks)
             channels = segment_channels(
                 cuts.depth, cuts.inside, cuts.normals, cuts.colors, cuts.outside_area, self._weights[obj_id]
             )

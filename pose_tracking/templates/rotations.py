@@ -20,9 +20,15 @@ def even_rotations(count: int) -> Float:
 
 def symmetric_angles(rotations: Float, rotation: Float, symmetries: Float) -> Float:
     """(R,) angles in radians from (R, 3, 3) rotations to one (3, 3), the smallest over (S, 4, 4) symmetries."""
-    equivalent = rotation @ symmetries[:, :3, :3]
+    return np.asarray(angles_between(rotations, rotation[None], symmetries)[:, 0])
+
+
+def angles_between(rotations: Float, others: Float, symmetries: Float) -> Float:
+    """(R, O) `symmetric_angles` from (R, 3, 3) rotations to (O, 3, 3)."""
+    equivalent = others[:, None] @ symmetries[:, :3, :3]
     trace = rotations.reshape(-1, 9) @ equivalent.reshape(-1, 9).T
-    return np.arccos(np.clip((trace.max(1) - 1) / 2, -1.0, 1.0))
+    largest = trace.reshape(len(rotations), len(others), len(symmetries)).max(2)
+    return np.asarray(np.arccos(np.clip((largest - 1) / 2, -1.0, 1.0)))
 
 
 def without_equivalents(rotations: Float, symmetries: Float) -> Float:

@@ -15,7 +15,7 @@ from pose_tracking.objects import ObjectSet
 
 from .alignment import Hypotheses, align
 from .matching import Matches, TemplateMatcher
-from .rotations import symmetric_angles
+from .rotations import angles_between
 from .segments import Segment
 from .surface import Surface, surface_of
 from .templates import Templates
@@ -123,14 +123,15 @@ class TemplateSearch:
 
 def _readings(surface: Surface, segment: Segment) -> Float32:
     """(READINGS, 3) points of a segment, spread evenly over it; few are taken several times."""
-    points = surface.points[segment.mask]
-    return points[np.resize(even_indices(len(points), READINGS), READINGS)]
+    index = np.flatnonzero(segment.mask)
+    return surface.points.reshape(-1, 3)[index[np.resize(even_indices(len(index), READINGS), READINGS)]]
 
 
 def _different(poses: Float, symmetries: Float) -> list[int]:
     """Which poses, of some with the best first, are in another rotation than all better ones."""
+    apart = angles_between(poses[:, :3, :3], poses[:, :3, :3], symmetries)
     kept: list[int] = []
     for k in range(len(poses)):
-        if (symmetric_angles(poses[kept, :3, :3], poses[k, :3, :3], symmetries) > APART).all():
+        if (apart[k, kept] > APART).all():
             kept.append(k)
     return kept

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, Float32, Int
+from pose_tracking.core.arrays import Bool, Float, Float32, Int, UInt8
 from pose_tracking.core.geometry import view_rotation
 
+from .segment_kernels import cut_out, measure_segment
 from .surface import Surface
 from .views import SIDE, WINDOW
+
+BEYOND_ENDS = 2.0  # percent of the points of a segment that lie beyond either end: readings between two surfaces
+MEASURED = 1000  # of its points, about, that say how large it is
 
 
 @dataclass(frozen=True)
@@ -29,19 +34,31 @@ class Segment:
     turn: Float
     extent: float
 
+    @cached_property
+    def pixels(self) -> int:
+        """How many pixels it has."""
+        return int(np.count_nonzero(self.mask))
+
+
+def stacked_masks(surface: Surface, segments: list[Segment]) -> Bool:
+    """(M, h, w) masks of segments of a frame."""
+    return np.stack([segment.mask for segment in segments]) if segments else np.zeros((0, *surface.valid.shape), bool)
+
 
 def segment_of(surface: Surface, mask: Bool) -> Segment | None:
     """The segment under a (h, w) mask; None where nothing was read there."""
-    rows, cols = np.nonzero(mask & surface.valid)
-    if len(rows) == 0:
-        return None
-    points = surface.points[rows, cols]
-    camera = surface.camera
-    ray = np.array([(cols.mean() - camera.cx) / camera.fx, (rows.mean() - camera.cy) / camera.fy, 1.0])
-    ray /= np.linalg.norm(ray)
-    low, high = np.percentile(points, (2, 98), axis=0)
-    extent = float(np.linalg.norm(high - low))
-    return Segment(mask & surface.valid, ray * float(np.median(points @ ray)), view_rotation(ray), extent)
+    index = np.flatnonzero(mask & surface.valid)
+    return segment_at(surface, index) if len(index) else None
+
+
+def segment_at(surface: Surface, index: Int) -> Segment:
+    """The segment of the pixels of flat (P,) indices, one or more, with a reading at each."""
+    ray, sizes = np.empty(3), np.empty(2)
+    measure_segment(surface.points, index, surface.camera.pinhole, BEYOND_ENDS, MEASURED, ray, sizes)
+    mask = np.zeros(surface.valid.shape, bool)
+    mask.flat[index] = True
+    median, extent = sizes.tolist()
+    return Segment(mask, ray * median, view_rotation(ray), extent)
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,7 @@ class Cuts:
     depth: Float32
     inside: Bool
     normals: Float32
-    colors: np.ndarray
+    colors: UInt8
     outside_area: Float32
 
 
@@ -62,6 +79,7 @@ def cut(
     diameters: Float,
     shifts: Float | None = None,
     coarse: bool = False,
+    masks: Bool | None = None,
 ) -> Cuts:
     """Cut segments out as objects of given diameters would see them.
 
@@ -72,40 +90,41 @@ def cut(
         diameters: (N,) metres.
         shifts: (N, 3) by how much the middle of the grid is moved, in diameters, along the axes of the view.
         coarse: every other sample only.
+        masks: (M, h, w) of all segments, where they are at hand.
     """
+    if masks is None:
+        masks = stacked_masks(surface, segments)
     side = SIDE // 2 if coarse else SIDE
-    centres = np.array([segments[i].centre for i in which])
-    turns = np.array([segments[i].turn for i in which])
+    count, pitch = len(which), WINDOW / side
+    centres = np.array([segments[i].centre for i in which]).reshape(count, 3)
+    turns = np.array([segments[i].turn for i in which]).reshape(count, 3, 3)
     if shifts is not None:
         centres = centres + np.einsum("nij,nj->ni", turns, shifts * diameters[:, None])
-    grid = (np.arange(side) - (side - 1) / 2) * (WINDOW / side)
-    across = turns[:, None, :, 0] * (grid[:, None] * diameters[:, None, None])
-    down = turns[:, None, :, 1] * (grid[:, None] * diameters[:, None, None])
-    places = centres[:, None, None] + down[:, :, None] + across[:, None]
-    camera, (height, width) = surface.camera, surface.valid.shape
-    z = np.maximum(places[..., 2], 1e-6)
-    col = np.rint(places[..., 0] / z * camera.fx + camera.cx).astype(np.int64)
-    row = np.rint(places[..., 1] / z * camera.fy + camera.cy).astype(np.int64)
-    within = (row >= 0) & (row < height) & (col >= 0) & (col < width) & (places[..., 2] > 1e-3)
-    index = np.where(within, row * width + col, 0)
-    known = within & surface.valid.ravel()[index]
-    masks = np.stack([segments[i].mask.ravel() for i in range(len(segments))])
-    inside = known & masks[np.asarray(which)[:, None, None], index]
-    turns32 = turns.astype(np.float32)
-    points = surface.points.reshape(-1, 3)[index]
-    depth = np.einsum("nrci,ni->nrc", points, turns32[:, :, 2]) - np.einsum("ni,ni->n", centres, turns[:, :, 2])[
-        :, None, None
-    ].astype(np.float32)
-    depth /= diameters[:, None, None].astype(np.float32)
-    normals = np.einsum("nrci,nij->nrcj", surface.normals.reshape(-1, 3)[index], turns32)
-    pixels = np.array([np.count_nonzero(segment.mask) for segment in segments])[which]
-    distance = np.linalg.norm(centres, axis=1)
-    for_each = (WINDOW / side * diameters / distance / surface.pixel_angle) ** 2
-    outside = np.maximum(pixels / for_each - inside.sum((1, 2)), 0)
-    return Cuts(
-        np.where(known, depth, np.nan).astype(np.float32),
-        inside,
-        normals,
-        surface.color.reshape(-1, 3)[index],
-        outside.astype(np.float32),
+    cuts = Cuts(
+        np.empty((count, side, side), np.float32),
+        np.empty((count, side, side), bool),
+        np.empty((count, side, side, 3), np.float32),
+        np.empty((count, side, side, 3), np.uint8),
+        np.zeros(count, np.float32),
     )
+    cut_out(
+        surface.points,
+        surface.normals,
+        surface.color,
+        surface.valid,
+        masks,
+        surface.camera.pinhole,
+        np.ascontiguousarray(which, np.int64),
+        centres,
+        turns,
+        np.ascontiguousarray(diameters, np.float64),
+        pitch,
+        cuts.depth,
+        cuts.inside,
+        cuts.normals,
+        cuts.colors,
+    )
+    pixels = np.array([segment.pixels for segment in segments], float)[which]
+    for_each = (pitch * diameters / np.linalg.norm(centres, axis=1) / surface.pixel_angle) ** 2
+    cuts.outside_area[:] = np.maximum(pixels / for_each - cuts.inside.sum((1, 2)), 0)
+    return cuts

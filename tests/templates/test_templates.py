@@ -8,6 +8,7 @@ import pytest
 import torch
 from block_scenes import CAMERA, LAMP, POST, STEPS, random_pose, render, write_objects
 from safetensors.torch import load_file
+from scipy.spatial.transform import Rotation
 from template_scenes import block_objects, block_search, block_templates
 
 from pose_tracking.core.camera import CameraIntrinsics
@@ -15,8 +16,9 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import transform_points
 from pose_tracking.objects import ObjectSet
 from pose_tracking.templates import templates as stored
+from pose_tracking.templates.alignment_kernels import rotation_of, solve_symmetric
 from pose_tracking.templates.rotations import symmetric_angles
-from pose_tracking.templates.segments import cut, segment_of
+from pose_tracking.templates.segments import MEASURED, cut, segment_of
 from pose_tracking.templates.surface import surface_of
 from pose_tracking.templates.templates import load_templates, save_templates
 from pose_tracking.templates.views import SIDE, WINDOW, render_views
@@ -99,6 +101,37 @@ def test_a_cut_is_the_same_near_and_far() -> None:
     both = cuts[0].inside & cuts[1].inside
     assert both.sum() > 0.85 * cuts[0].inside.sum()
     assert np.median(np.abs(cuts[0].depth - cuts[1].depth)[both]) < 0.03
+
+
+def test_a_segment_is_measured_by_some_of_its_points() -> None:
+    """So that large ones take no longer; the place and size of one near by are those of one far away."""
+    pose, sizes = random_pose(np.random.default_rng(0), 0.9), []
+    for nearer in (0.4, 1.4):
+        where = pose.copy()
+        where[:3, 3] *= nearer
+        frame, (mask,) = render([(STEPS, where)], noise=0.0, wall=1.4)
+        surface = surface_of(frame)
+        segment = segment_of(surface, mask[:: surface.step, :: surface.step])
+        assert segment is not None
+        assert segment.pixels == np.count_nonzero(segment.mask)
+        points = surface.points[segment.mask]
+        low, high = np.percentile(points, (2, 98), axis=0)
+        assert segment.extent == pytest.approx(np.linalg.norm(high - low), rel=0.02)
+        assert np.linalg.norm(segment.centre) == pytest.approx(np.median(points @ segment.turn[:, 2]), rel=0.005)
+        sizes.append(segment.pixels)
+    assert sizes[0] > 2 * MEASURED > 2 * sizes[1]
+
+
+def test_kernels_of_the_alignment_solve_and_turn() -> None:
+    rng = np.random.default_rng(0)
+    half, right, out = rng.normal(size=(6, 6)), rng.normal(size=6), np.empty(6)
+    system = half @ half.T + 0.1 * np.eye(6)
+    solve_symmetric(np.tril(system), right, out)
+    np.testing.assert_allclose(system @ out, right, atol=1e-9)
+    turn = np.empty((3, 3))
+    for vector in (np.zeros(3), rng.normal(size=3)):
+        rotation_of(vector, turn)
+        np.testing.assert_allclose(turn, Rotation.from_rotvec(vector).as_matrix(), atol=1e-9)
 
 
 def test_nothing_read_is_no_segment() -> None:

@@ -9,6 +9,8 @@ that is cut in parts as a whole, too.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -22,6 +24,7 @@ CREASE = 3  # pixels to either side over which a crease is looked for
 CREASE_ANGLE = 0.35  # sine of the angle from which it parts
 STEEPEST = 5.0  # a surface that steep (metres of depth a metre) still hangs together
 SMALLEST = 12  # pixels of a part
+COLOR_SCALE = np.array([0.5, 1.0, 1.0]) / 60  # of Lab: colours that differ by 1 then are not one thing's
 
 
 def off_planes(surface: Surface, planes: list[Plane], noise: DepthNoise, farthest: float) -> Bool:
@@ -153,19 +156,18 @@ def _hierarchy(
     pairs: Int, values: Float, size: Float, color: Float, weights: tuple[float, float, float, float]
 ) -> set[frozenset[int]]:
     """All joins of neighbours, the most alike first."""
-    total = size.sum()
+    total = float(size.sum())
     members = {i: frozenset([i]) for i in range(1, len(size))}
-    area, mean = dict(enumerate(size)), dict(enumerate(color))
-    border = {(int(a), int(b)): row.copy() for (a, b), row in zip(pairs, values, strict=True)}
+    area, mean = dict(enumerate(size.tolist())), dict(enumerate((color * COLOR_SCALE).tolist()))
+    border = {(int(a), int(b)): tuple(row) for (a, b), row in zip(pairs, values.tolist(), strict=True)}
     found: set[frozenset[int]] = set()
 
     def cost(pair: tuple[int, int]) -> float:
-        jump, bend, length = border[pair]
-        a, b = pair
-        contrast = float(np.linalg.norm((mean[a] - mean[b]) * (0.5, 1.0, 1.0))) / 60
+        (jump, bend, length), (a, b) = border[pair], pair
+        contrast = math.dist(mean[a], mean[b])
         smaller = min(area[a], area[b])
-        enclosed = 1 - min(1.0, length / (4 * np.sqrt(smaller)))
-        return float(
+        enclosed = 1 - min(1.0, length / (4 * math.sqrt(smaller)))
+        return (
             weights[0] * jump
             + weights[1] * min(bend, 1.0)
             + weights[2] * min(contrast, 1.0)
@@ -176,28 +178,28 @@ def _hierarchy(
     costs = {pair: cost(pair) for pair in border}
     new = len(size)
     while costs:
-        pair = min(costs, key=lambda p: (costs[p], p))
+        _, pair = min((value, pair) for pair, value in costs.items())
         a, b = pair
         members[new] = members.pop(a) | members.pop(b)
         found.add(members[new])
         area[new] = area[a] + area[b]
-        mean[new] = (area[a] * mean[a] + area[b] * mean[b]) / area[new]
-        joined: dict[tuple[int, int], Float] = {}
+        mean[new] = [(area[a] * p + area[b] * q) / area[new] for p, q in zip(mean[a], mean[b], strict=True)]
+        joined: dict[tuple[int, int], tuple[float, ...]] = {}
         for other in [p for p in costs if a in p or b in p]:
             row = border.pop(other)
             del costs[other]
             left = [i for i in other if i not in (a, b)]
-            if not left:
-                continue
-            key = (left[0], new)
-            if key in joined:
-                before = joined[key]
-                length = before[2] + row[2]
-                joined[key] = np.append((before[:2] * before[2] + row[:2] * row[2]) / length, length)
-            else:
-                joined[key] = row
+            if left:
+                key = (left[0], new)
+                joined[key] = _longer(joined[key], row) if key in joined else row
         for key, row in joined.items():
             border[key] = row
             costs[key] = cost(key)
         new += 1
     return found
+
+
+def _longer(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, ...]:
+    """Two borders as one: step, crease and length, see `borders`."""
+    length = a[2] + b[2]
+    return (a[0] * a[2] + b[0] * b[2]) / length, (a[1] * a[2] + b[1] * b[2]) / length, length

@@ -16,7 +16,7 @@ from pose_tracking.segmentation.config import SegmentationConfig
 from pose_tracking.segmentation.segmenter import Segmenter
 from pose_tracking.templates.matching import Matches
 from pose_tracking.templates.search import TemplateSearch
-from pose_tracking.templates.segments import Segment, segment_of
+from pose_tracking.templates.segments import Segment, segment_at
 from pose_tracking.templates.surface import Surface
 
 from .identity import identity_features
@@ -70,7 +70,7 @@ class DepthSegmenter(Segmenter):
         scores = np.clip(0.25 * glance + 0.75 * (fits - FIT[0]) / (FIT[1] - FIT[0]), 0, 1).astype(np.float32)
         # Of segments in one place the larger one that fits about as well: a mug rather than its body, which would leave
         # the side of the handle open.
-        pixels = np.array([np.count_nonzero(segments[i].mask) for i in which])
+        pixels = np.array([segments[i].pixels for i in which])
         kept: list[int] = []
         for i in np.argsort(-(scores + LARGER * np.log(np.maximum(pixels, 1))), kind="stable"):
             if scores[i] < self.config.score_threshold:
@@ -102,14 +102,14 @@ class DepthSegmenter(Segmenter):
         )
         labels = parts(surface, off_planes(surface, planes, noise, options.farthest), noise)
         found = []
+        pixels = _by_part(labels)
+        least = options.min_pixels * frame.intrinsics.density / surface.step**2
         for group in groups(surface, labels, noise):
-            member = np.zeros(int(labels.max()) + 1, bool)
-            member[list(group)] = True
-            mask = member[labels]
-            if np.count_nonzero(mask) * surface.step**2 < options.min_pixels * frame.intrinsics.density:
+            members = [pixels[i] for i in sorted(group)]
+            if sum(map(len, members)) < least:
                 continue
-            segment = segment_of(surface, mask)
-            if segment is not None and self._fits(segment.extent).any():
+            segment = segment_at(surface, np.concatenate(members))
+            if self._fits(segment.extent).any():
                 found.append(segment)
         return found
 
@@ -145,6 +145,13 @@ class DepthSegmenter(Segmenter):
         boxes = np.array([mask_box(mask) for mask in masks], np.float32)
         features = np.stack(identity_features(surface, segments))[..., None, None]
         return Instances(obj_ids, scores, boxes, masks, features)
+
+
+def _by_part(labels: Int) -> list[Int]:
+    """Flat indices of the pixels of each part, by its number."""
+    flat = labels.ravel()
+    order = np.argsort(flat, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(flat))[:-1])
 
 
 def _iou(a: Bool, b: Bool) -> float:
