@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from .hypotheses.predictor import PoseHypotheses
 
 
+# Confidence from which a pose is worth its last ICP and the covariance of its fit: those below are what most proposals
+# come to, and nobody believes them.
+HOPELESS = 0.02
+
+
 class Predictor(Protocol):
     """What proposes poses: `PosePredictor`, or anything with its `predict`.
 
@@ -205,7 +210,7 @@ class PoseEstimator:
     def _chosen(self, one: Attempts, hypotheses: PoseHypotheses, cut_short: bool) -> PoseEstimate:
         """The estimate of the pose that the frame says most for."""
         poses, raw_poses, confidences = _usable(hypotheses, one.index)
-        best = self.trials.finish(one)
+        best = one.best if one.best.score < HOPELESS else self.trials.finish(one)
         after_icp = next((each.pose for each in one.tried if each.origin is Origin.NETWORK), None)
         covariance, systematic = self._covariance(one, best, poses, confidences)
         return PoseEstimate(
@@ -224,7 +229,7 @@ class PoseEstimator:
     def _covariance(self, one: Attempts, best: Checked, poses: Float, confidences: Float) -> tuple[Float, Float | None]:
         """(6, 6) covariance of the best pose, and the part of it that all frames share where that is known."""
         model, config = self.objects[one.obj_id], self.config.covariance
-        if not self.config.icp.enabled:
+        if not self.config.icp.enabled or best.score < HOPELESS:
             around = np.concatenate([best.pose[None], poses])
             return hypotheses_covariance(config, model, around, np.append(1.0, confidences), best.score), None
         return covariance_on_depth(config, self.icp, self.verifier, one.view, one.obj_id, one.points, best)

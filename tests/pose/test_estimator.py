@@ -10,8 +10,8 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import Instances
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pose.config import IcpConfig, PoseConfig
-from pose_tracking.pose.estimator import PoseEstimator
+from pose_tracking.pose.config import IcpConfig, PoseConfig, SearchConfig
+from pose_tracking.pose.estimator import HOPELESS, PoseEstimator
 from pose_tracking.pose.hypotheses.predictor import PoseHypotheses
 
 
@@ -102,6 +102,20 @@ def test_an_absent_object_gets_no_confident_pose(objects: ObjectSet) -> None:
     assert wrong is not None
     assert wrong.confidence < 0.5 < right.confidence
     assert np.trace(wrong.covariance) > np.trace(right.covariance)
+
+
+def test_a_hopeless_pose_gets_no_last_icp(objects: ObjectSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, masks, truth = scene(1)
+    config = PoseConfig(search=SearchConfig(enabled=False))
+    estimator = PoseEstimator(config, objects, KnownHypotheses(truth[0][None, None]))
+    monkeypatch.setattr(estimator.trials, "finish", lambda one: pytest.fail("finished"))
+    (wrong,) = estimator.estimate(frame, instances_of([LAMP], masks[:1]))
+    assert wrong is not None
+    assert wrong.confidence < HOPELESS
+    assert np.isfinite(wrong.covariance).all()
+    assert np.linalg.eigvalsh(wrong.covariance).min() > 0
+    with pytest.raises(pytest.fail.Exception, match="finished"):
+        estimator.estimate(frame, instances_of([STEPS], masks[:1]))
 
 
 def test_instances_without_usable_hypotheses_get_none(objects: ObjectSet) -> None:
