@@ -18,7 +18,9 @@ from .edit import set_options
 # detector has learnt to know, and more of them look like an object by chance: the weights of the pose check are fitted
 # (`fit_calibration`, drawn to the usual ones) to what it sees here, on simulated sequences of coloured objects, on
 # real recordings of ones without colour, and on real scenes without any, and the pose has to be surer. Of a right pose
-# up to 0.16 of the outline goes on in renders, up to 0.31 on a real cube; of wrong ones on larger things 0.36 to 0.6.
+# up to 0.16 of the outline goes on in renders, up to 0.31 on a real cube, which fits well; of wrong ones on larger
+# things up to 0.6, of those that have convinced all the same 0.25 and more: that counts against a pose before it is the
+# reason to refuse it. Of some 30 proposals a frame, what begins a track has to be surer than what continues it.
 WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "segmentation": {"backend": "depth_segments"},
     "pose": {
@@ -27,11 +29,12 @@ WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
         "search": {"enabled": False},
         "verification": {
             "max_continued": 0.35,
+            "continued_weight": 6.0,
             "bias": -9.5,
             "weights": (7.4, -16.4, -18.3, 4.9, -4.0, 2.5, -9.6, -2.5, -4.1, -8.6, -3.1, 0.5),
         },
     },
-    "pipeline": {"min_pose_confidence": 0.65, "min_colorless_score": 0.0},
+    "pipeline": {"min_pose_confidence": 0.65, "begin_confidence": 0.75, "min_colorless_score": 0.0},
 }
 _OF_DETECTOR = ("segmentation", "pipeline")
 

@@ -157,6 +157,12 @@ class VerificationConfig:
         "pose is not believed at all: its flat side lies on something larger",
         range=(0.0, 1.0),
     )
+    continued_weight: float = option(
+        0.0,
+        "weight, in the logistic score, of the share of a pose's outline beyond which the surface goes on, as far as "
+        "it is more than the 0.1 that is usual of right poses; calibration leaves it as it is",
+        range=(0.0, 100.0),
+    )
     # Fitted with `calibration.fit_calibration` on the hypotheses of both bundles for simulated sequences, on those for
     # nine detections of a real frame, and on false detections on a real shelf. The weights of the pattern and of what
     # is sunk were held at -12: real light and sensors are less alike to the model than renders are.

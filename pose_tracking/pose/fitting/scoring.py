@@ -47,6 +47,8 @@ FEATURES = (
 
 # Hidden by less than this share of the diameter counts as sunk into what hides it.
 SUNKEN = 0.2
+# Beyond so much of the outline of right poses the surface seems to go on: noise, and what they stand on.
+USUALLY_CONTINUED = 0.1
 _NORMAL_REACH, _NORMAL_STEP = 4, 0.03  # pixels, and metres of depth that are an edge
 _RIM = 3  # pixels by which predicted masks are too large at most
 
@@ -182,7 +184,7 @@ class Verifier:
 
 
 def score_features(config: VerificationConfig, features: Mapping[str, float]) -> float:
-    """Confidence, 0 to 1: the logistic function of the weighted `FEATURES`.
+    """Confidence, 0 to 1: the logistic function of the weighted `FEATURES`, and of the outline (`continued_weight`).
 
     0 where nothing of the object is seen, nothing of the mask is the object, hardly anything was measured of what
     nothing hides (`VerificationConfig.max_blind`), or the surface goes on where the object ends
@@ -195,9 +197,11 @@ def score_features(config: VerificationConfig, features: Mapping[str, float]) ->
         raise ConfigError(f"verification: weights has {len(config.weights)} entries, expected {len(FEATURES)}")
     if features["visible_px"] < 1 or features["coverage"] <= 0 or features["blind_fraction"] > config.max_blind:
         return 0.0
-    if features.get("continued_fraction", 0.0) > config.max_continued:
+    continued = features.get("continued_fraction", 0.0)
+    if continued > config.max_continued:
         return 0.0
-    logit = config.bias + sum(w * features[name] for w, name in zip(config.weights, FEATURES, strict=True))
+    against = config.continued_weight * max(continued - USUALLY_CONTINUED, 0.0)
+    logit = config.bias - against + sum(w * features[name] for w, name in zip(config.weights, FEATURES, strict=True))
     return float(1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))))
 
 

@@ -171,6 +171,20 @@ def test_a_side_that_goes_on_where_the_object_ends_is_not_believed(verifier: Ver
     assert mild.verify(mild.view(lying, mask), STEPS, pose).score > 0.5
 
 
+def test_an_outline_that_goes_on_in_part_counts_against_a_pose(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(7))
+    frame, (mask,) = render([(STEPS, pose)])
+    features = verifier.verify(verifier.view(frame, mask), STEPS, pose).features
+    strict = replace(verifier.config, continued_weight=6.0)
+
+    def logit(config: VerificationConfig, continued: float) -> float:
+        score = score_features(config, {**features, "continued_fraction": continued})
+        return float(np.log(score / (1 - score)))
+
+    assert logit(strict, 0.1) == pytest.approx(logit(verifier.config, 0.3), abs=1e-6)  # as much is usual
+    assert logit(strict, 0.3) == pytest.approx(logit(strict, 0.0) - 6.0 * 0.2, abs=1e-6)
+
+
 def test_what_hides_the_outline_says_nothing_of_it(verifier: Verifier) -> None:
     frame, mask, pose = flat_scene(0.0)
     depth = frame.depth.copy()
