@@ -188,12 +188,15 @@ def depth_to_metres(image: NDArray[Any], encoding: str) -> Float32:
     )
 
 
-def decode_file(data: bytes | memoryview | UInt8, what: str = "compressed image") -> NDArray[Any]:
+def decode_file(
+    data: bytes | memoryview | UInt8, what: str = "compressed image", upright: bool = False
+) -> NDArray[Any]:
     """Pixels of a PNG, JPEG, TIFF or WebP file in memory, (H, W) or (H, W, C) with colour as RGB(A).
 
     Args:
         data: content of the file.
         what: what to call it in an error.
+        upright: turn a JPEG as its EXIF orientation says (a telephone held upright); calibrated images are not to be.
 
     Raises:
         FrameError: `reason` is ``empty_image`` or ``truncated_image`` (cut off or not an image).
@@ -209,7 +212,8 @@ def decode_file(data: bytes | memoryview | UInt8, what: str = "compressed image"
     image = None
     if not is_cut_off:
         try:
-            image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+            turned = upright and head.startswith(b"\xff\xd8")
+            image = cv2.imdecode(buffer, cv2.IMREAD_COLOR if turned else cv2.IMREAD_UNCHANGED)
         except cv2.error:
             image = None
     if image is None:
@@ -220,7 +224,7 @@ def decode_file(data: bytes | memoryview | UInt8, what: str = "compressed image"
     return np.asarray(image)
 
 
-def read_image(path: str | Path) -> NDArray[Any]:
+def read_image(path: str | Path, upright: bool = False) -> NDArray[Any]:
     """Pixels of the image file at `path`; see `decode_file`.
 
     Raises:
@@ -230,7 +234,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise FrameError(f"{path}: cannot be read ({error.strerror})", "missing_image") from error
-    return decode_file(data, str(path))
+    return decode_file(data, str(path), upright)
 
 
 def decode_compressed_color(data: Any, what: str = "compressed image") -> UInt8:

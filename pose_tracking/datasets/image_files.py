@@ -13,21 +13,27 @@ from pose_tracking.core.errors import DatasetError, FrameError
 from pose_tracking.core.images import read_image
 
 
-def load_image(path: Path) -> NDArray[Any]:
-    """Pixels of the file at `path`, colour as RGB; see `images.read_image`.
+def load_image(path: Path, upright: bool = False) -> NDArray[Any]:
+    """Pixels of the file at `path`, colour as RGB; see `images.read_image` and `images.decode_file`.
 
     Raises:
         DatasetError: missing, truncated or not an image.
     """
     try:
-        return read_image(path)
+        return read_image(path, upright)
     except FrameError as error:
         raise DatasetError(str(error)) from error
 
 
-def read_color(path: Path) -> UInt8:
-    """(H, W, 3) uint8 RGB from a colour or grey image file."""
-    color = load_image(path)
+def read_color(path: Path, upright: bool = False) -> UInt8:
+    """(H, W, 3) uint8 RGB from a colour or grey image file; see `images.decode_file`.
+
+    Raises:
+        DatasetError: it cannot be read, or is grey of 16 bits, as depth is.
+    """
+    color = load_image(path, upright)
+    if color.ndim == 3 and color.dtype == np.uint16:
+        color = (color >> 8).astype(np.uint8)
     if color.ndim == 2:
         color = np.repeat(color[:, :, None], 3, axis=2)
     if color.dtype != np.uint8:

@@ -20,7 +20,7 @@ import numpy as np
 from pose_tracking.core.arrays import UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.errors import DatasetError
-from pose_tracking.core.frame import USUAL_VIEW, RGBDFrame
+from pose_tracking.core.frame import MIN_SIDE, USUAL_VIEW, RGBDFrame
 
 from .image_files import read_color
 from .live_capture import NewestPicture
@@ -32,6 +32,9 @@ RATES = (0.1, 240.0)
 # Frames that may be missing at the end before a video counts as cut off: headers round.
 _ROUNDING = 2.5
 _TIMEOUT_MS = 10_000
+# Pictures in a row that may be damaged before a file counts as ended there.
+_MOST_DAMAGED = 100
+_TICKS = getattr(cv2, "CAP_PROP_PTS", -1)  # the stamp in the file; since OpenCV 4.11
 
 
 class Video(ABC):
@@ -64,14 +67,20 @@ class Video(ABC):
         """
         last: int | None = None
         unordered = 0
+        small = 0
         for stamp, color in self._pictures():
-            stamp_ns = round(stamp * 1e9)
+            if min(color.shape[:2]) < MIN_SIDE:
+                small += 1
+                continue
+            stamp_ns = max(round(stamp * 1e9), 0)
             if last is not None and stamp_ns <= last:
                 unordered += 1
                 stamp_ns = last + round(1e9 / self.rate)
             last = stamp_ns
             camera = CameraIntrinsics.of_view(color.shape[1], color.shape[0], self._view)
             yield RGBDFrame.of_color(color, stamp_ns, camera)
+        if small:
+            self.notes.append(f"{small} pictures are smaller than {MIN_SIDE}x{MIN_SIDE} and were left out")
         if last is None:
             raise DatasetError(f"{self.name}: has no picture that can be read" + "".join(f"; {n}" for n in self.notes))
         if unordered:
@@ -108,7 +117,7 @@ class ImageFolder(Video):
     def _pictures(self) -> Iterator[tuple[float, UInt8]]:
         for number, path in enumerate(self.paths):
             try:
-                color = read_color(path)
+                color = read_color(path, upright=True)
             except DatasetError as error:
                 self.notes.append(f"left out: {error}")
                 continue
@@ -123,9 +132,12 @@ class VideoFile(Video):
         capture: the opened file.
         rate: frames per second in place of those its header states; the stamps are then counted and not read.
         view: see `Video`.
+        most_damaged: pictures in a row that may be damaged; what comes after them is read again.
     """
 
-    def __init__(self, name: str, capture: Any, rate: float | None = None, view: float = USUAL_VIEW) -> None:
+    def __init__(
+        self, name: str, capture: Any, rate: float | None = None, view: float = USUAL_VIEW, most_damaged: int = 0
+    ) -> None:
         stated, count = (float(capture.get(what)) for what in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         known = RATES[0] <= stated <= RATES[1]
         # Formats that do not count their frames give their length in seconds times the rate of the header.
@@ -134,23 +146,34 @@ class VideoFile(Video):
         nominal = rate or (stated if known else USUAL_RATE)
         total = None if not known or self._seconds is None else round(count)
         super().__init__(name, nominal, total, view)
-        self._capture = capture
+        self._capture, self._most_damaged = capture, most_damaged
 
     def _pictures(self) -> Iterator[tuple[float, UInt8]]:
-        number, stamp, usual = 0, 0.0, 1.0 / self.rate
-        while True:
+        number, failed, damaged, usual = 0, 0, 0, 1.0 / self.rate
+        stamp, first, ticks, first_tick = 0.0, None, 0.0, 0.0
+        while failed <= self._most_damaged:
             done, image = self._capture.read()
             if not done:
-                break
+                failed += 1
+                continue
+            number, damaged, failed = number + failed, damaged + failed, 0
             stamp = number / self.rate if self._counted else self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3
+            ticks = self._capture.get(_TICKS)
+            if first is None:
+                first, first_tick = stamp, ticks
             number += 1
             yield stamp, np.ascontiguousarray(image[..., ::-1])
-        if self.total is not None and number < self.total - _ROUNDING:
-            reached = number * usual if self._counted else stamp + usual
-            if self._seconds is None or reached < self._seconds - _ROUNDING * usual:
-                self.notes.append(
-                    f"ends after {number} of {self.total} frames that its header states: cut off or damaged there"
-                )
+        if damaged:
+            self.notes.append(f"about {damaged} damaged pictures were left out")
+        reached = number * usual if self._counted else stamp + usual
+        if first is not None and first_tick > 0 and ticks > first_tick:
+            # Matroska states its length from time zero, whenever its pictures begin.
+            reached += first_tick * (stamp - first) / (ticks - first_tick)
+        short = self.total is not None and number < self.total - _ROUNDING
+        if short and (self._seconds is None or reached < self._seconds - _ROUNDING * usual):
+            self.notes.append(
+                f"ends after {number} of {self.total} frames that its header states: cut off or damaged there"
+            )
 
     def close(self) -> None:
         self._capture.release()
@@ -228,7 +251,7 @@ def open_video(text: str, rate: float | None = None, view: float = USUAL_VIEW) -
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise DatasetError(f"{path}: cannot be read as a video: another kind of file, or cut off before its index")
-    return VideoFile(str(path), capture, rate, view)
+    return VideoFile(str(path), capture, rate, view, _MOST_DAMAGED)
 
 
 def _live(text: str, capture: Any, rate: float | None, view: float, trouble: str) -> Video:

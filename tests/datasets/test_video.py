@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from matroska import matroska
 
@@ -61,6 +62,49 @@ def test_a_video_cut_off_in_mid_frame_gives_what_was_read_and_says_so(tmp_path) 
     count = len(list(video))
     assert 8 <= count <= 13
     assert [note.startswith(f"ends after {count} of 20 frames") for note in video.notes] == [True]
+
+
+def test_what_follows_damage_in_the_middle_is_read(tmp_path) -> None:
+    path = video_file(tmp_path, list(range(0, 2000, 100)), 2000)
+    data = bytearray(path.read_bytes())
+    images = [i for i in range(len(data)) if data[i : i + 3] == b"\xff\xd8\xff"]
+    for start in images[5:8]:
+        data[start : start + 600] = b"\0" * 600
+    path.write_bytes(data)
+    for rate in (None, 10.0):
+        video = open_video(str(path), rate)
+        stamps = [round(frame.stamp, 3) for frame in video]
+        assert stamps == pytest.approx([*np.arange(0, 0.5, 0.1), *np.arange(0.8, 2, 0.1)])
+        assert video.notes == ["about 3 damaged pictures were left out"]
+
+
+def test_a_video_that_begins_late_is_not_cut_off(tmp_path) -> None:
+    """As `ffmpeg -copyts` and recorders of streams write them: the header's length counts from time zero."""
+    video = open_video(str(video_file(tmp_path, list(range(20_000, 22_000, 100)), 22_000)))
+    assert len(list(video)) == 20
+    assert video.notes == []
+
+
+def test_images_are_upright_of_eight_bits_and_large_enough(tmp_path) -> None:
+    image = pictures(1, 48, 64)[0]
+    image[:10] = (0, 0, 255)  # the upper border is blue
+    turned = PIL.Image.Exif()
+    turned[0x0112] = 6
+    PIL.Image.fromarray(np.ascontiguousarray(np.rot90(image))).save(tmp_path / "1.jpg", quality=95, exif=turned)
+    cv2.imwrite(str(tmp_path / "2.png"), image[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "3.png"), np.full((48, 64), 700, np.uint16))  # as depth is
+    cv2.imwrite(str(tmp_path / "4.png"), image[:8, :8])
+    cv2.imwrite(str(tmp_path / "5.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGRA))
+    video = open_video(str(tmp_path), rate=10)
+    frames = list(video)
+    assert [round(frame.stamp, 3) for frame in frames] == [0, 0.1, 0.4]
+    for frame in frames:
+        assert frame.color.shape == (48, 64, 3)
+        assert np.abs(frame.color[:8].astype(int) - (0, 0, 255)).max() < 30
+    assert video.notes == [
+        f"left out: {tmp_path / '3.png'}: colour image is uint16, expected 8 bits a channel",
+        "1 pictures are smaller than 16x16 and were left out",
+    ]
 
 
 def test_images_go_by_their_numbers_and_a_damaged_one_is_left_out(tmp_path) -> None:
