@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pose_tracking.core.arrays import Bool
+from pose_tracking.core.arrays import Bool, Int
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.camera import REFERENCE_FOCAL, CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
@@ -92,7 +92,7 @@ class CameraCheck:
             area = len(compared.rows) * compared.step**2
             if area < MIN_AREA or np.count_nonzero(compared.hidden) > MAX_HIDDEN * len(compared.rows):
                 continue
-            rows, cols = np.nonzero(detection.mask)
+            rows, cols = _pixels(detection.mask)
             scale = 0.5 * float(np.log(len(rows) / area))
             if abs(scale) > MOST_SCALE:
                 continue
@@ -187,6 +187,15 @@ def _alike(one: float, other: float) -> bool:
     object has one side in common with the model, and one of its extents: it says nothing of the camera.
     """
     return bool(one * other > 0 and 3 * min(abs(one), abs(other)) >= max(abs(one), abs(other)))
+
+
+def _pixels(mask: Bool) -> tuple[Int, Int]:
+    """Rows and columns of the pixels of a mask, looked for in its box alone, which is far smaller than the image."""
+    box = mask_box(mask)
+    if box is None:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    rows, cols = np.nonzero(mask[box[1] : box[3], box[0] : box[2]])
+    return rows + box[1], cols + box[0]
 
 
 def _is_cut(mask: Bool) -> bool:
