@@ -24,7 +24,7 @@ from .depth_tracking_kernels import mean_distance, measured_near, share_in_view
 from .held_turn import held_turn
 from .icp import IcpRefiner
 from .reasons import GONE, HIDDEN, MOVED, OUT_OF_VIEW, SCORE, reason
-from .scoring import InstanceView, Verifier
+from .scoring import Verifier
 from .search_around import flush_share, places_around, slid
 from .surface_comparison import SurfaceComparison
 from .visible_region import exact_box, visible_mask
@@ -204,31 +204,32 @@ class DepthTracker:
                 break  # the same points would be chosen again
         if self._distance(obj_id, pose, predicted) > self.config.max_move * model.diameter:
             return None
-        found, turn, view = self._judge(frame, obj_id, pose, points)
-        if found is None or turn is None or view is None:
+        found, turn = self._judge(frame, obj_id, pose, points)
+        if found is None or turn is None:
             return found
-        held = held_turn(pose, turn, predicted)
-        if held is not None and self.verifier.verify(view, obj_id, held).score >= found.estimate.confidence:
-            again, *_ = self._judge(frame, obj_id, held, points, turn)
-            found = again or found
-        if turn.better is not None:
-            again, *_ = self._judge(frame, obj_id, self._refine(frame, obj_id, points, turn.better, final=True), points)
-            found = max((found, again or found), key=lambda each: each.estimate.confidence)
+        # Each is judged by its own silhouette: where a handle is not, nothing speaks against it in another one's.
+        held, better = held_turn(pose, turn, predicted), turn.better
+        if better is not None:
+            better = self._refine(frame, obj_id, points, better, final=True)
+        for other, known in ((held, turn), (better, None)):
+            again, _ = (None, None) if other is None else self._judge(frame, obj_id, other, points, known)
+            if again is not None and again.estimate.confidence >= found.estimate.confidence:
+                found = again
         return found
 
     def _judge(
         self, frame: RGBDFrame, obj_id: int, pose: Float, points: Float, turn: OpenTurn | None = None
-    ) -> tuple[DepthTrackedPose | None, OpenTurn | None, InstanceView | None]:
+    ) -> tuple[DepthTrackedPose | None, OpenTurn | None]:
         """What the frame says of a pose fitted to (P, 3) points; None where it is not to be believed at all.
 
-        And which turn it may leave open, where that is not known as `turn`, and the view of it.
+        And which turn it may leave open, where that is not known as `turn`.
         """
         model = self.objects[obj_id]
         every = self.verifier.compare(frame, obj_id, pose)
         after = every.of_rays(_MASK_RAYS)
         agrees, visible_px = after.agrees, float(after.agrees.sum() * after.step**2)
         if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
-            return None, None, None
+            return None, None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed = after.painted(~after.hidden, frame.depth.shape)
         view = self.verifier.view(frame, claimed, after.covered)
@@ -254,7 +255,7 @@ class DepthTracker:
             covariance = covariance + turn.covariance(pose)
         estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
         mask = visible_mask(after, frame.depth.shape)
-        return DepthTrackedPose(estimate, mask, exact_box(every, after)), turn, view
+        return DepthTrackedPose(estimate, mask, exact_box(every, after)), turn
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.
