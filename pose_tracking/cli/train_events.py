@@ -23,7 +23,11 @@ Augmentations = Annotated[
     typer.Option("--augment", help="none, one, some (default) or all of the changes; several: compare them."),
 ]
 Start = Annotated[
-    Path | None, typer.Option(help="Public 3D-ResNeXt-101 checkpoint (.pth) to start the resnext101 from.")
+    Path | None,
+    typer.Option(
+        help="Weights to start from: of an earlier training of the same classes (small), or a public 3D-ResNeXt-101 "
+        "checkpoint (.pth; resnext101)."
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Weights to write; default: clips.safetensors in the run's folder.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Stop each run after this many steps.")]

@@ -11,6 +11,7 @@ from pose_tracking.core.arrays import Bool, Float, UInt8
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.datasets.clips import Clip
 from pose_tracking.events.clips.square import MARGIN, Square
+from pose_tracking.events.clips.steadying import as_seen, steadied
 from pose_tracking.networks.clips.shape import SIDE
 
 # Picture and visible pixels at a time (s), by a camera.
@@ -19,7 +20,13 @@ _FEWEST = 24  # pixels across a square below which nothing is to be made out in 
 
 
 def render_clip(
-    boxes: Float, times: Float, intrinsics: CameraIntrinsics, view: View, rng: np.random.Generator, label: str
+    boxes: Float,
+    times: Float,
+    intrinsics: CameraIntrinsics,
+    view: View,
+    rng: np.random.Generator,
+    label: str,
+    seen: Float | None = None,
 ) -> Clip | None:
     """A clip of a thing; None where it is too small, or never seen.
 
@@ -32,13 +39,14 @@ def render_clip(
         view: renders.
         rng: draws the margin, and by how much the boxes of a detector would be off.
         label: of the clip.
+        seen: (16, 3) `anchors` of a place that stands still, for a clip whose square goes with the camera.
     """
     loose = boxes + rng.normal(0, 0.03, boxes.shape) * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    loose = loose if seen is None else steadied(loose, seen)
     square = Square.around(loose, MARGIN * float(rng.uniform(0.7, 1.4)))
     if square.side < _FEWEST or not _in_picture(square, intrinsics):
         return None
     size = int(np.clip(square.side, _FEWEST, SIDE))  # no finer than the camera's own pixels
-    camera = square.camera(intrinsics, size)
     frames: list[UInt8] = []
     masks: list[Bool] = []
     for number, seconds in enumerate(times):
@@ -46,7 +54,8 @@ def render_clip(
             frames.append(frames[-1])
             masks.append(masks[-1])
             continue
-        color, mask = view(float(seconds), camera)
+        there = square if seen is None else as_seen(square, seen[number], seen[-1])
+        color, mask = view(float(seconds), there.camera(intrinsics, size))
         frames.append(_to_side(color, cv2.INTER_LINEAR))
         masks.append(_to_side(mask.astype(np.uint8), cv2.INTER_NEAREST) > 0)
     seen = np.array([mask.sum() for mask in masks])

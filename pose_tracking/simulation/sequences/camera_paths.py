@@ -115,6 +115,40 @@ class HandheldPath:
         return pose
 
 
+@dataclass(frozen=True, eq=False)
+class PanningPath:
+    """A camera on the way of another that turns about meanwhile: one held by hand, or on a robot's head.
+
+    Attributes:
+        path: the way.
+        amplitudes, periods, phases: (3, J) of the sinusoids of pan, tilt and roll (rad, s, rad).
+    """
+
+    path: CameraPath
+    amplitudes: Float
+    periods: Float
+    phases: Float
+
+    @classmethod
+    def random(cls, path: CameraPath, rng: np.random.Generator, strength: float) -> PanningPath:
+        """One that pans by up to `strength` (rad) in seconds, tilts by half of that, and trembles a little."""
+        amplitudes = strength * np.array([[1.0, 0.06], [0.5, 0.06], [0.15, 0.03]]) * rng.uniform(0.3, 1.0, (3, 2))
+        periods = np.stack([rng.uniform(2.0, 7.0, 3), rng.uniform(0.4, 1.0, 3)], axis=1)
+        return cls(path, amplitudes, periods, rng.uniform(0, 2 * np.pi, (3, 2)))
+
+    @property
+    def azimuth(self) -> float:
+        """Direction (rad) about the table's z axis in which the camera stands on average."""
+        return self.path.azimuth
+
+    def pose(self, seconds: float) -> Float:
+        """(4, 4) ``T_table_camera`` at a time."""
+        pose = np.array(self.path.pose(seconds))
+        angles = (self.amplitudes * np.sin(2 * np.pi * seconds / self.periods + self.phases)).sum(1)
+        pose[:3, :3] = pose[:3, :3] @ _camera_turn(*angles)
+        return pose
+
+
 def _camera_turn(pan: float, tilt: float, roll: float) -> Float:
     """(3, 3) rotation of an optical frame: about y, then x, then z."""
     c, s = np.cos([pan, tilt, roll]), np.sin([pan, tilt, roll])

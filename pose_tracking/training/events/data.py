@@ -16,6 +16,7 @@ from pose_tracking.datasets.clips import ClipDataset
 from pose_tracking.networks.clips.shape import SIDE
 
 from .augmentation import augmented
+from .disturbances import detected, shifted
 
 # Labels of the simulation in the order tables have them; others follow in that of the alphabet.
 ORDER = (
@@ -74,6 +75,7 @@ class ClipBatches:
         mode: of the augmentation.
         seed: of everything that is drawn.
         square_error: share of its side by which the square of a clip is off, at most.
+        sway: share of its side by which the picture of a camera that turns about goes to and fro, at most.
 
     Raises:
         DatasetError: a class is missing, or there are fewer clips than a batch has.
@@ -88,10 +90,12 @@ class ClipBatches:
         mode: str,
         seed: int,
         square_error: float = 0.0,
+        sway: float = 0.0,
     ) -> None:
         if len(dataset) < size:
             raise DatasetError(f"{len(dataset)} clips are fewer than a batch of {size}: write more, or lower --batch")
-        self.size, self.mode, self.seed, self.square_error = size, mode, seed, square_error
+        self.size, self.mode, self.seed = size, mode, seed
+        self.square_error, self.sway = square_error, sway
         self.clips = SizedClips(dataset, side)
         self.targets = torch.tensor([classes.index(label) for label in dataset.labels])
         self.counts = torch.bincount(self.targets, minlength=len(classes))
@@ -109,33 +113,9 @@ class ClipBatches:
 
     def _clip(self, row: int, rng: np.random.Generator) -> UInt8:
         frames = augmented(detected(self.clips[row], rng), self.mode, rng)
-        return frames if self.square_error == 0 else shifted(frames, self.square_error, rng)
-
-
-def detected(frames: UInt8, rng: np.random.Generator) -> UInt8:
-    """A clip (T, H, W, 4) with masks as a detector gives them: too large or small by a little, now and then a box."""
-    out = frames.copy()
-    as_box = rng.random(len(frames)) < rng.choice([0.0, 0.2, 1.0], p=[0.6, 0.3, 0.1])
-    grow, size = rng.random() < 0.5, int(rng.integers(1, 5))
-    size = max(1, round(size * frames.shape[1] / SIDE))
-    kernel = np.ones((size, size), np.uint8)
-    for number, mask in enumerate(np.ascontiguousarray(frames[..., 3])):
-        if as_box[number]:
-            x, y, width, height = cv2.boundingRect((mask > 127).astype(np.uint8))
-            out[number, y : y + height, x : x + width, 3] = 255
-        else:
-            out[number, ..., 3] = (cv2.dilate if grow else cv2.erode)(mask, kernel)
-    return out
-
-
-def shifted(frames: UInt8, most: float, rng: np.random.Generator) -> UInt8:
-    """A clip (T, H, W, 4) whose square is larger or smaller, and elsewhere, by up to a share of its side."""
-    height, width = frames.shape[1:3]
-    zoom = 1 + rng.uniform(-most, most)
-    to = np.array([[zoom, 0, 0], [0, zoom, 0]])
-    middle = np.array([width - 1, height - 1]) / 2
-    to[:, 2] = middle * (1 - zoom) + rng.uniform(-most, most, 2) * (width, height) / 3
-    return np.stack([cv2.warpAffine(f, to, (width, height), flags=cv2.INTER_LINEAR) for f in frames]).astype(np.uint8)
+        if self.square_error == 0 and self.sway == 0:
+            return frames
+        return shifted(frames, self.square_error, self.sway, rng)
 
 
 def evaluation_batches(clips: SizedClips, size: int = 32) -> Iterator[UInt8]:

@@ -41,6 +41,9 @@ class EventTraining:
     weight_decay: float = option(0.02, "of AdamW", range=(0.0, 1.0))
     label_smoothing: float = option(0.0, "of the targets", range=(0.0, 0.5))
     square_error: float = option(0.15, "share of its side by which a clip's square is off, at most", range=(0.0, 0.5))
+    sway: float = option(
+        0.08, "share of its side by which the picture of a camera that turns about goes to and fro", range=(0.0, 0.5)
+    )
 
 
 def train_events(
@@ -64,7 +67,8 @@ def train_events(
         run_dir: checkpoints, log and curves go here; see `TrainingLoop`.
         loop_options: length and schedule.
         training: the recipe.
-        start: a published checkpoint to start a ``resnext101`` from, all but its last layer.
+        start: weights to start from: for ``small`` a file of an earlier training of the same classes, for
+            ``resnext101`` a published checkpoint, all but its last layer.
         out: safetensors to write at the end.
         resume: continue from the checkpoint in `run_dir`, if there is one.
         device: torch device.
@@ -85,14 +89,16 @@ def train_events(
     for name in set(held_out.labels) - set(classes):
         raise DatasetError(f"no training clip is of class {name!r}, which the held-out ones have: add some")
     seed_everything(seed)
-    network = _network(training.architecture, len(classes), start)
+    network = _network(training.architecture, classes, start)
     network = network.to(device).to(memory_format=torch.channels_last_3d)  # as its input is
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     loop = TrainingLoop(network, optimizer, run_dir, loop_options, device)
     if resume:
         loop.resume()
     side = picture_side(training.architecture)
-    batches = ClipBatches(train, classes, side, training.batch, training.augmentation, seed, training.square_error)
+    batches = ClipBatches(
+        train, classes, side, training.batch, training.augmentation, seed, training.square_error, training.sway
+    )
     measured = SizedClips(held_out, side)
     weights = class_weights(batches.counts) if training.loss == "wce" else None
 
@@ -129,11 +135,15 @@ def scores_on(clips: SizedClips, classifier: ClipClassifier) -> ClassScores:
     return ClassScores.of(classifier.classes, true, np.concatenate(said))
 
 
-def _network(architecture: str, classes: int, start: str | Path | None) -> nn.Module:
+def _network(architecture: str, classes: tuple[str, ...], start: str | Path | None) -> nn.Module:
     if start is None:
-        return build_network(architecture, classes)
-    if architecture != "resnext101":
-        raise DatasetError(f"{start}: is a start for the resnext101, not for the {architecture} network")
+        return build_network(architecture, len(classes))
+    if architecture == "small":
+        before = ClipClassifier.load(start)
+        if before.architecture != architecture or before.classes != classes:
+            what = f"{before.architecture} network of {', '.join(before.classes)}"
+            raise DatasetError(f"{start}: is a {what}; the clips want a {architecture} one of {', '.join(classes)}")
+        return before.network.train()
     network = load_published(start)
-    network.fc = nn.Linear(network.fc.in_features, classes)
+    network.fc = nn.Linear(network.fc.in_features, len(classes))
     return network

@@ -33,8 +33,9 @@ def test_a_window_holds_what_it_is_named_after_and_still_ones_hold_nothing(seque
         if not body.obj_id:
             continue
         told = [(kind.value, onset, end) for kind, onset, end in body.events()]
+        others = [event for other in sequence.placed if other is not body and other.obj_id for event in other.events()]
         for seed in range(5):
-            for label, last in _windows(body, np.random.default_rng(seed)):
+            for label, last in _windows(body, others, np.random.default_rng(seed)):
                 inside = {kind for kind, onset, end in told if onset < last and end > last - SPAN}
                 found.add(label)
                 assert (label in inside) if label != "still" else not inside
