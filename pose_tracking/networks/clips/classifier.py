@@ -87,7 +87,7 @@ class ClipClassifier:
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
-            classes = tuple(map(str, json.loads(metadata["classes"])))
+            classes = _class_names(metadata["classes"])
             architecture = metadata["architecture"]
             network = build_network(architecture, len(classes))
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -130,3 +130,11 @@ class ClipClassifier:
             "classes": json.dumps(self.classes),
             "trained_on": self.trained_on,
         }
+
+
+def _class_names(text: str) -> tuple[str, ...]:
+    """The names in a JSON list; ValueError where it is none, or two are the same."""
+    names = json.loads(text)
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or len({*names}) < max(len(names), 1):
+        raise ValueError(f"its classes are no list of different names, but {text[:60]}")
+    return tuple(names)

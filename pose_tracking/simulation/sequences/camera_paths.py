@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.simulation.scenery.rooms import looking_at
 
 from .trajectories import LOOP
+
+if TYPE_CHECKING:
+    from .video import Path
 
 
 @dataclass(frozen=True)
@@ -124,13 +128,13 @@ class PanningPath:
         amplitudes, periods, phases: (3, J) of the sinusoids of pan, tilt and roll (rad, s, rad).
     """
 
-    path: CameraPath
+    path: Path
     amplitudes: Float
     periods: Float
     phases: Float
 
     @classmethod
-    def random(cls, path: CameraPath, rng: np.random.Generator, strength: float) -> PanningPath:
+    def random(cls, path: Path, rng: np.random.Generator, strength: float) -> PanningPath:
         """One that pans by up to `strength` (rad) in seconds, tilts by half of that, and trembles a little."""
         amplitudes = strength * np.array([[1.0, 0.06], [0.5, 0.06], [0.15, 0.03]]) * rng.uniform(0.3, 1.0, (3, 2))
         periods = np.stack([rng.uniform(2.0, 7.0, 3), rng.uniform(0.4, 1.0, 3)], axis=1)

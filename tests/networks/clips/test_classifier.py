@@ -162,3 +162,21 @@ def test_files_of_something_else_are_one_line(tmp_path, classifier):
     save_file(wrong, path, metadata=classifier.metadata())
     with pytest.raises(BundleError, match="fc.weight has shape"):
         ClipClassifier.load(path)
+
+
+@pytest.mark.parametrize(
+    "classes", ['"abc"', "5", "[]", '["fell", "fell", "still"]', '["fell", 1, "still"]', "nothing"]
+)
+def test_classes_that_are_no_names_are_refused(tmp_path, classifier, classes):
+    path = tmp_path / "clips.safetensors"
+    save_file(classifier.network.state_dict(), path, metadata=classifier.metadata() | {"classes": classes})
+    with pytest.raises(BundleError, match="is no clip network"):
+        ClipClassifier.load(path)
+
+
+def test_a_network_of_another_depth_is_refused(tmp_path, classifier):
+    path = tmp_path / "clips.safetensors"
+    metadata = classifier.metadata() | {"architecture": "resnext101"}
+    save_file(ResNeXt3D(3, depth=50).state_dict(), path, metadata=metadata)
+    with pytest.raises(BundleError, match=r"lacks weight layer3\.10\..*: the weights are of another network"):
+        ClipClassifier.load(path)
