@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.errors import BundleError, ConfigError, MeshError
+from pose_tracking.core.rotations import rotation_vectors
 
 from .mesh import MAX_DIAMETER, MIN_DIAMETER, UNIT_SCALE, Mesh, load_mesh
 from .solid import Solid
-from .symmetry import symmetry_transforms
+from .symmetry import LOOKALIKES, symmetry_transforms
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class ObjectModel:
         symmetries: (S, 4, 4) transforms that map the object onto itself, the identity first.
         mesh_path: mesh file, or None where the meshes are not at hand.
         unit: unit of the mesh file.
+        lookalikes: (A, 4, 4) transforms to poses that look the same without being declared equal, the identity first:
+            of a mesh without colour, whose real colours tell them apart.
     """
 
     obj_id: int
@@ -43,6 +46,7 @@ class ObjectModel:
     symmetries: Float
     mesh_path: Path | None = None
     unit: str = "mm"
+    lookalikes: Float = field(default_factory=lambda: np.eye(4)[None])
 
     @classmethod
     def of_unknown_shape(cls, obj_id: int, name: str) -> ObjectModel:
@@ -65,6 +69,13 @@ class ObjectModel:
     def is_symmetric(self) -> bool:
         """Whether ADD-S replaces ADD for this object."""
         return len(self.symmetries) > 1
+
+    @cached_property
+    def ambiguity(self) -> Float:
+        """(6, 6) covariance of (x, y, z, rx, ry, rz), in the object's axes, of not knowing which lookalike it is."""
+        turns = rotation_vectors(self.lookalikes[:, :3, :3])
+        steps = np.concatenate([self.lookalikes[:, :3, 3], turns], axis=1)
+        return np.asarray(steps.T @ steps / len(steps))
 
     @cached_property
     def mesh(self) -> Mesh | None:
@@ -257,4 +268,6 @@ def _model(obj_id: int, name: str, entry: Any, mesh_path: Path | None, unit: str
         raise MeshError(
             f"{path}: object {obj_id} has a diameter of {diameter:.4g} m when read in {unit}; is the file in {other}?"
         )
-    return ObjectModel(obj_id, name, diameter, box_min, size, symmetry_transforms(entry, scale), mesh_path, unit)
+    symmetries = symmetry_transforms(entry, scale)
+    lookalikes = symmetry_transforms(entry, scale, kind=LOOKALIKES)
+    return ObjectModel(obj_id, name, diameter, box_min, size, symmetries, mesh_path, unit, lookalikes)

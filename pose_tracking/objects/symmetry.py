@@ -14,9 +14,12 @@ from pose_tracking.core.geometry import make_transform
 # Steps a continuous symmetry is cut into: 10 degrees, a sixth of the basin ICP recovers from.
 CONTINUOUS_STEPS = 36
 
+# First parts of the keys of an entry: those of BOP, and ours for what the mesh cannot tell apart and the object can.
+SYMMETRIES, LOOKALIKES = "symmetries", "lookalikes"
+
 
 def symmetry_transforms(
-    info: Mapping[str, Any], scale: float = 1e-3, continuous_steps: int = CONTINUOUS_STEPS
+    info: Mapping[str, Any], scale: float = 1e-3, continuous_steps: int = CONTINUOUS_STEPS, kind: str = SYMMETRIES
 ) -> Float:
     """(S, 4, 4) transforms that map the object onto itself, the identity first.
 
@@ -25,14 +28,15 @@ def symmetry_transforms(
             ``symmetries_continuous``: ``{"axis", "offset"}``), as the BOP format defines them.
         scale: factor from the file's unit to metres.
         continuous_steps: number of rotations a continuous symmetry is cut into.
+        kind: `SYMMETRIES` or `LOOKALIKES`, which is written in the same way under keys that begin so.
     """
     discrete = [np.eye(4)]
-    for flat in info.get("symmetries_discrete", ()):
+    for flat in info.get(f"{kind}_discrete", ()):
         transform = np.array(flat, float).reshape(4, 4)
         transform[:3, 3] *= scale
         discrete.append(transform)
     continuous = [np.eye(4)]
-    for symmetry in info.get("symmetries_continuous", ()):
+    for symmetry in info.get(f"{kind}_continuous", ()):
         axis = np.asarray(symmetry["axis"], float)
         offset = np.asarray(symmetry.get("offset", (0, 0, 0)), float) * scale
         angles = 2 * np.pi * np.arange(1, continuous_steps) / continuous_steps

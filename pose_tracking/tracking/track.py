@@ -60,7 +60,7 @@ class Track:
         detection = self.measured(detection)
         if detection.pose is not None:
             self.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
-        self._systematic: Float | None = None
+        self._systematic = np.zeros((6, 6))
         self.keep_systematic(detection)
         self.score, self.pose_confidence = detection.score, 0.0
         self.hits, self.existence = 0, 0.0
@@ -190,10 +190,10 @@ class Track:
 
     def _published_covariance(self) -> Float | None:
         """(6, 6) covariance of `pose` against the truth: the filter's, and what no number of frames averages out."""
-        if self.filter is None or self._systematic is None:
-            return None if self.filter is None else self.filter.pose_covariance
+        if self.filter is None:
+            return None
         turn = block_rotation(self.filter.rotation)
-        return np.asarray(self.filter.pose_covariance + turn @ self._systematic @ turn.T)
+        return np.asarray(self.filter.pose_covariance + turn @ (self._systematic + self.model.ambiguity) @ turn.T)
 
     def mark_missed(self, config: TrackingConfig, searched: bool = True) -> None:
         """The current frame has no detection for it; `searched` says whether anything was looked for."""

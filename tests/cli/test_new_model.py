@@ -114,10 +114,13 @@ def test_an_annotation_without_the_symmetry_of_a_grey_mesh_is_kept_and_said(mesh
     (meshes / "wedge.ply").unlink()
     (meshes / "models_info.json").write_text(json.dumps({"1": {"diameter": 1}}))
     text = run("--meshes", meshes, "--unit", "mm", "--out", tmp_path / "parts", "--no-preview")
-    assert not ModelBundle.load(tmp_path / "parts", require_weights=False).objects[1].is_symmetric
+    brick = ModelBundle.load(tmp_path / "parts", require_weights=False).objects[1]
+    assert not brick.is_symmetric
+    assert len(brick.lookalikes) == 4  # so that the covariance says it, too
     assert "--symmetry brick=proposed" in " ".join(text.split())
     again = make(meshes, tmp_path / "again", "--no-preview", "--symmetry", "brick=proposed")
     assert again.objects[1].is_symmetric
+    assert not again.objects[1].ambiguity.any()
 
 
 def test_names_symmetries_and_origin_are_the_users(meshes: Path, tmp_path: Path) -> None:

@@ -91,6 +91,20 @@ def test_symmetric_objects(tmp_path: Path) -> None:
     assert ObjectSet.load(write(tmp_path, {"2": entry}))[2].is_symmetric
 
 
+def test_lookalikes_are_no_symmetries_but_an_uncertainty(tmp_path: Path) -> None:
+    """Half a turn about z through a point 10 mm beside the origin: half of the poses may be off by it."""
+    half_turn = [-1, 0, 0, 20, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    objects = ObjectSet.load(write(tmp_path, {"2": {**ENTRY, "lookalikes_discrete": [half_turn]}, "7": ENTRY}))
+    assert not objects[2].is_symmetric
+    assert not objects[7].ambiguity.any()
+    expected = np.zeros((6, 6))
+    expected[np.ix_([0, 5], [0, 5])] = np.array([[0.02**2, 0.02 * np.pi], [0.02 * np.pi, np.pi**2]]) / 2
+    np.testing.assert_allclose(np.abs(objects[2].ambiguity), expected, atol=1e-9)
+    turning = {**ENTRY, "lookalikes_continuous": [{"axis": [0, 0, 1], "offset": [0, 0, 0]}]}
+    sigma = np.sqrt(np.diag(ObjectSet.load(write(tmp_path, {"2": turning}))[2].ambiguity))
+    np.testing.assert_allclose(sigma, [0, 0, 0, 0, 0, np.pi / np.sqrt(3)], rtol=0.01, atol=1e-9)
+
+
 def test_missing_models_info(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"models_info\.json"):
         ObjectSet.load(tmp_path / "models_info.json")

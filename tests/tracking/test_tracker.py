@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tracking_scenario import one_object, scenario
 
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import Detection, PoseEstimate, TrackState
+from pose_tracking.objects import ObjectSet
 from pose_tracking.tracking import Tracker, TrackingConfig
 from pose_tracking.tracking.camera_motion import MeasuredMotion
 
@@ -94,6 +96,28 @@ def test_what_all_frames_share_is_not_averaged_out() -> None:
     assert thing.state == TrackState.COASTING
     assert thing.covariance is not None
     assert thing.covariance[0, 0] > shared[2, 2]
+
+
+def test_a_pose_that_may_be_another_one_says_so_and_is_followed_all_the_same() -> None:
+    """The half turn about the object's axis x, which lies along y here; frame after frame measures the same one."""
+    half_turn = make_transform(np.diag([1.0, -1.0, -1.0]), np.zeros(3))
+    (plain,) = one_object().values()
+    model = replace(plain, lookalikes=np.array([np.eye(4), half_turn]))
+    pose = make_transform(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), [0, 0, 1])
+    published = []
+    for objects in (one_object(), ObjectSet({1: model})):
+        tracker = Tracker(TrackingConfig(), objects)
+        for k in range(5):
+            (thing,) = tracker.update([seen(pose=pose)], k / 30)
+        assert thing.covariance is not None
+        (track,) = tracker.tracks
+        assert track.pose_covariance is not None
+        published.append((thing.covariance, track.pose_covariance))
+    (known, inside), (open_, inside_open) = published
+    np.testing.assert_allclose(inside, inside_open)
+    added = np.zeros((6, 6))
+    added[4, 4] = np.pi**2 / 2
+    np.testing.assert_allclose(open_ - known, added, atol=1e-9)
 
 
 def test_tentative_then_confirmed_then_coasting_then_deleted() -> None:

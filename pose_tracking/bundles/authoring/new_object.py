@@ -29,7 +29,8 @@ class NewObject:
         shift: (3,) metres added to the file's coordinates (``--centre``).
         proposal: what was found.
         symmetries: the keys of ``models_info.json`` that are written, in mm.
-        choice: where they come from.
+        lookalikes: the same of poses that look equal without being so, see `ObjectModel.lookalikes`.
+        choice: where `symmetries` come from.
         notes: for people.
     """
 
@@ -44,6 +45,7 @@ class NewObject:
     shift: Float
     proposal: SymmetryProposal
     symmetries: dict[str, Any] = field(default_factory=dict)
+    lookalikes: dict[str, Any] = field(default_factory=dict)
     choice: str = "proposed"
     notes: list[str] = field(default_factory=list)
 
@@ -54,7 +56,7 @@ class NewObject:
         entry: dict[str, Any] = {"diameter": round(self.diameter * 1e3, 4)}
         entry |= {f"min_{a}": round(float(v), 4) for a, v in zip("xyz", low, strict=True)}
         entry |= {f"size_{a}": round(float(v), 4) for a, v in zip("xyz", size, strict=True)}
-        return entry | self.symmetries
+        return entry | self.symmetries | self.lookalikes
 
     def summary(self) -> dict[str, Any]:
         """Everything for ``new_model.json``."""

@@ -21,6 +21,7 @@ from pose_tracking.objects.mesh_checks import (
     topology,
 )
 from pose_tracking.objects.mesh_files import read_mesh_file
+from pose_tracking.objects.symmetry import LOOKALIKES, SYMMETRIES
 
 from .new_object import NewObject
 from .symmetry_axis import models_info_symmetries
@@ -126,14 +127,20 @@ def _set_symmetries(new: NewObject, choice: SymmetryChoice | None, annotated: Ma
     if choice is not None or annotated is None:
         new.choice = str(choice or "proposed")
         new.symmetries = models_info_symmetries(chosen_symmetries(choice, new.mesh, new.proposal))
-        return
-    new.symmetries = dict(annotated)
-    new.choice = "models_info.json"
+    else:
+        new.symmetries = dict(annotated)
+        new.choice = "models_info.json"
+        _compare_with_found(new)
+    if new.proposal.axes and not new.symmetries and not new.colored:
+        found = models_info_symmetries(chosen_symmetries(None, new.mesh, new.proposal))
+        new.lookalikes = {name.replace(SYMMETRIES, LOOKALIKES): value for name, value in found.items()}
+        new.notes.append(
+            "without colour nothing tells poses apart that differ by the symmetry found here, so half of them or "
+            f"more are off by it, and the covariance says so: --symmetry {new.name}=proposed makes them equal"
+        )
+
+
+def _compare_with_found(new: NewObject) -> None:
     if bool(new.symmetries) != bool(new.proposal.axes):
         found = ", ".join(map(str, new.proposal.axes)) or "none"
         new.notes.append(f"symmetries are those of the models_info.json beside the mesh; found here: {found}")
-        if not new.symmetries and not new.colored:
-            new.notes.append(
-                "without colour nothing tells poses apart that differ by the symmetry found here, so half of them or "
-                f"more are off by it: --symmetry {new.name}=proposed makes them equal"
-            )
