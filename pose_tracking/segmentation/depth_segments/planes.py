@@ -9,6 +9,8 @@ import numpy as np
 from pose_tracking.core.arrays import Bool, Float, Float32
 from pose_tracking.core.depth_noise import DepthNoise
 
+from .kernels import areas_on_planes
+
 # Each hypothesis is one point with its normal, so that one in twenty that lie on a plane find it with near certainty.
 HYPOTHESES = 160
 SAMPLES = 4000  # pixels that vote
@@ -78,10 +80,11 @@ def _best(
     seeds = random.integers(0, len(points), HYPOTHESES)
     directions = normals[seeds]
     offsets = -(directions * points[seeds]).sum(1)
-    on = np.abs(points @ directions.T + offsets) < tolerance[:, None]
-    on &= normals @ directions.T > ALIKE
-    best = int((areas @ on).argmax())
-    normal, offset, inliers = directions[best], float(offsets[best]), on[:, best]
+    found = np.empty(HYPOTHESES)
+    areas_on_planes(points, normals, areas, tolerance, directions, offsets, ALIKE, found)
+    best = int(found.argmax())
+    normal, offset = directions[best], float(offsets[best])
+    inliers = (np.abs(points @ normal + offset) < tolerance) & (normals @ normal > ALIKE)
     for _ in range(REFINEMENTS):
         if np.count_nonzero(inliers) < 3:
             break

@@ -18,6 +18,7 @@ from pose_tracking.core.arrays import Bool, Float, Float32, Int
 from pose_tracking.core.depth_noise import DepthNoise
 from pose_tracking.templates.surface import Surface
 
+from .kernels import measure_creases
 from .planes import ALIKE, Plane, near_plane
 
 CREASE = 3  # pixels to either side over which a crease is looked for
@@ -62,30 +63,9 @@ def _edges(surface: Surface, noise: DepthNoise) -> Bool:
 
 def creases(surface: Surface) -> Float32:
     """(h, w) sine of the angle by which the surface bends inwards at each pixel; 0 where it does not."""
-    out = np.zeros(surface.valid.shape, np.float32)
-    for axis in (0, 1):
-        first, last = _shifted(surface.points, axis), _shifted(surface.points, axis, True)
-        n_first, n_last = _shifted(surface.normals, axis), _shifted(surface.normals, axis, True)
-        across = last - first
-        length = np.sqrt(np.einsum("ijk,ijk->ij", across, across))
-        bend = -np.einsum("ijk,ijk->ij", across, n_last - n_first)
-        known = (_squared(n_first) > 0.5) & (_squared(n_last) > 0.5) & (length > 1e-6)
-        bend = np.where(known, bend / np.maximum(length, 1e-6), 0)
-        inner = [slice(None), slice(None)]
-        inner[axis] = slice(CREASE, -CREASE)
-        target = out[tuple(inner)]
-        np.maximum(target, bend, out=target)
+    out = np.empty(surface.valid.shape, np.float32)
+    measure_creases(surface.points, surface.normals, CREASE, out)
     return out
-
-
-def _squared(vectors: Float32) -> Float32:
-    return np.einsum("ijk,ijk->ij", vectors, vectors)
-
-
-def _shifted(image: Float32, axis: int, forward: bool = False) -> Float32:
-    where: list[slice] = [slice(None)] * image.ndim
-    where[axis] = slice(2 * CREASE, None) if forward else slice(None, -2 * CREASE)
-    return image[tuple(where)]
 
 
 def _grown(surface: Surface, off: Bool, labels: Int) -> Int:
