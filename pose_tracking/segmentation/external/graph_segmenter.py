@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from .labels import IGNORED, Labels
 from .letterbox import Letterbox
 from .outputs import UNSUPPRESSED, Found, decode
 
+LOGGER = logging.getLogger(__name__)
 # Boxes that are looked at for suppression; the better ones are among them, and the matrix of all would not end.
 _MOST_CANDIDATES = 3000
 
@@ -62,6 +64,7 @@ class GraphSegmenter:
         self._graph = open_graph(self.path, inference or InferenceConfig(), device)
         self.engine = self._graph.engine
         self._port = check_image_input(self._graph.inputs, str(self.path))
+        self._told_beyond = False
         self._labels = Labels(config.graph.labels, names, config.graph.first_label, f"{self.path.name}")
 
     def segment(self, frame: RGBDFrame) -> Instances:
@@ -77,10 +80,24 @@ class GraphSegmenter:
             raise BundleError(f"{self.path}: {error}") from error
         boxes = np.clip(box.to_picture(found.boxes), 0, [width, height] * 2).astype(np.float32)
         obj_ids = self._labels.ids_of(found.labels)
+        self._check_labels(found.labels[found.scores >= options.score_threshold])
         keep = _chosen(found, boxes, obj_ids, options)
         masks = self._masks(frame, found, boxes, keep, box)
         features = np.zeros((len(keep), 1, 1, 1), np.float32)
         return Instances(obj_ids[keep], np.clip(found.scores[keep], 0, 1), boxes[keep], masks, features)
+
+    def _check_labels(self, labels: Int) -> None:
+        """Say once that the detector has labels beyond those that were named: its outputs do not tell how many."""
+        beyond = labels[labels >= len(self._labels.obj_ids)]
+        if self._told_beyond or not len(beyond):
+            return
+        self._told_beyond = True
+        count, first = len(self.config.graph.labels), self.config.graph.first_label
+        LOGGER.warning(
+            "%s gives label %d, but its labels were named from %d to %d: it has other classes than was said, so the names "
+            "may be wrong; make the bundle again with --names, one a class in the order of its training",
+            self.path.name, beyond.max(), first, first + count - 1,
+        )  # fmt: skip
 
     def instances_at(self, frame: RGBDFrame, boxes: NDArray[np.floating], obj_ids: NDArray[np.integer]) -> Instances:
         """Given boxes as instances: the graph says nothing of them, their masks are those of `box_masks`.

@@ -69,6 +69,14 @@ def test_a_graph_becomes_a_bundle_that_tracks(tmp_path: Path) -> None:
     assert len({track for frame in seen for _, track in frame}) == 3
 
 
+def test_names_that_nothing_checks_are_told_to_be_believed(tmp_path: Path) -> None:
+    path = export(tmp_path / "squares.onnx", "end_to_end", names=False)
+    told = run("--from-detector", "onnx", path, "--out", tmp_path / "b", "--names", "a,b")
+    assert "do not say how many classes it has: the 2 stated are believed" in " ".join(told.split())
+    known = run("--from-detector", "onnx", export(tmp_path / "named.onnx", "end_to_end"), "--out", tmp_path / "c")
+    assert "believed" not in known
+
+
 def test_tensorflow_graph_by_openvino(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     graph = openvino.Core().read_model(str(export(tmp_path / "squares.onnx", "tensorflow")))

@@ -54,6 +54,23 @@ def test_finds_what_is_there(tmp_path: Path, layout: str, engine: str) -> None:
     assert sorted(overlap.argmax(1).tolist()) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("layout", ["end_to_end", "torchvision", "ssd"])
+def test_a_label_beyond_the_names_is_told_once(tmp_path: Path, layout: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = export(tmp_path / "detector.onnx", layout, names=False)
+    config = SegmentationConfig(backend="graph", score_threshold=0.5)
+    graph = replace(probe_detector(path, 2).config, labels=NAMES[:2])  # of red, green and blue the last was forgotten
+    found = GraphSegmenter(replace(config, graph=graph), {7: "red"}, path)
+    frame, _ = square_frame([(64, 48, 0), (288, 336, 1)])
+    assert len(found.segment(frame)) == 1
+    assert caplog.text == ""
+    blue, _ = square_frame(PLACES)
+    for _ in range(2):
+        found.segment(blue)
+    first = graph.first_label
+    told = f"detector.onnx gives label {first + 2}, but its labels were named from {first} to {first + 1}"
+    assert caplog.text.count(told) == 1
+
+
 def test_engines_agree(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     path = export(tmp_path / "detector.onnx", "yolo", masks=True)

@@ -72,6 +72,11 @@ def read_graph(request: DetectorRequest) -> DetectorModel:
     labels = label_names(known, probed.classes, probed.config.first_label == 1, str(request.file))
     if not known and probed.classes is None:
         notes.append("its file does not say what its labels mean: they are taken for COCO's; if not, pass --names")
+    if stated and probed.classes is None:
+        notes.append(
+            f"its outputs do not say how many classes it has: the {len(stated)} stated are believed; a label beyond them is "
+            "told when it comes"
+        )
     graph = {**changed_options(probed.config), "labels": labels}
     segmentation = {"backend": "graph", **THRESHOLDS, "identity": "color", "graph": graph}
     return DetectorModel(
