@@ -6,6 +6,7 @@ import codecs
 import collections
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,10 @@ def read_pickle(path: str | Path, fix: str) -> Any:
         BundleError: the file is missing, damaged, or wants more than the above.
     """
     path = _existing(path)
+    if _is_program(path):
+        raise BundleError(
+            f"{path}: refused, nothing of it was run: it is a TorchScript program, not weights; export it to ONNX, or {fix}"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -60,6 +65,17 @@ def read_array_pickle(path: str | Path, fix: str) -> Any:
         raise BundleError(f"{path}: refused, nothing of it was run: the pickle asks for {error}; {fix}") from error
     except Exception as error:  # the reader fails in many ways on damaged bytes
         raise BundleError(f"{path}: damaged or no pickle ({_reason(error)}); {fix}") from error
+
+
+def _is_program(path: Path) -> bool:
+    """Whether a file is of ``torch.jit.save``, which holds code beside the weights."""
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(name.endswith("/constants.pkl") for name in file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _existing(path: str | Path) -> Path:

@@ -155,11 +155,12 @@ def test_checkpoints_that_cannot_be_used(tmp_path: Path, weights: Path, monkeypa
     (tmp_path / "empty.pth").write_bytes(b"")
     (tmp_path / "code.pth").write_bytes(pickle.dumps({"model": Harmful()}))
     torch.save(torch.nn.Linear(2, 2), tmp_path / "whole.pth")
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pth")
     torch.save({"epoch": 3}, tmp_path / "none.pth")
     torch.save({"backbone.weight": torch.ones(3)}, tmp_path / "other.pth")
     torch.save({"backbone.weight": torch.full((3,), torch.nan)}, tmp_path / "nan.pth")
     for name, message in {
-        "empty": "is empty", "code": "refused, nothing of it was run", "whole": "refused, nothing of it was run",
+        "empty": "is empty", "script": "it is a TorchScript program, not weights; export it to ONNX", "code": "refused, nothing of it was run", "whole": "refused, nothing of it was run",
         "none": "entry 'epoch' is a int", "other": r"its 1 weights .* are of none of torchvision's",
         "nan": "is not finite", "missing": "no such checkpoint",
     }.items():  # fmt: skip
