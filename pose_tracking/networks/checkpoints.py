@@ -32,7 +32,8 @@ def read_pickle(path: str | Path, fix: str) -> Any:
     path = _existing(path)
     if _is_program(path):
         raise BundleError(
-            f"{path}: refused, nothing of it was run: it is a TorchScript program, not weights; export it to ONNX, or {fix}"
+            f"{path}: refused, nothing of it was run: it is a TorchScript program, not weights; export it to ONNX, or "
+            + fix
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

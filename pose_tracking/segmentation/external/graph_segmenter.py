@@ -94,8 +94,8 @@ class GraphSegmenter:
         self._told_beyond = True
         count, first = len(self.config.graph.labels), self.config.graph.first_label
         LOGGER.warning(
-            "%s gives label %d, but its labels were named from %d to %d: it has other classes than was said, so the names "
-            "may be wrong; make the bundle again with --names, one a class in the order of its training",
+            "%s gives label %d, but its labels were named from %d to %d: it has other classes than was said, so the "
+            "names may be wrong; make the bundle again with --names, one a class in the order of its training",
             self.path.name, beyond.max(), first, first + count - 1,
         )  # fmt: skip
 

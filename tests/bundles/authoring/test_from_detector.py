@@ -160,7 +160,8 @@ def test_checkpoints_that_cannot_be_used(tmp_path: Path, weights: Path, monkeypa
     torch.save({"backbone.weight": torch.ones(3)}, tmp_path / "other.pth")
     torch.save({"backbone.weight": torch.full((3,), torch.nan)}, tmp_path / "nan.pth")
     for name, message in {
-        "empty": "is empty", "script": "it is a TorchScript program, not weights; export it to ONNX", "code": "refused, nothing of it was run", "whole": "refused, nothing of it was run",
+        "empty": "is empty", "script": "it is a TorchScript program, not weights; export it to ONNX",
+        "code": "refused, nothing of it was run", "whole": "refused, nothing of it was run",
         "none": "entry 'epoch' is a int", "other": r"its 1 weights .* are of none of torchvision's",
         "nan": "is not finite", "missing": "no such checkpoint",
     }.items():  # fmt: skip

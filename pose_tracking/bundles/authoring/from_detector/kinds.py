@@ -74,8 +74,8 @@ def read_graph(request: DetectorRequest) -> DetectorModel:
         notes.append("its file does not say what its labels mean: they are taken for COCO's; if not, pass --names")
     if stated and probed.classes is None:
         notes.append(
-            f"its outputs do not say how many classes it has: the {len(stated)} stated are believed; a label beyond them is "
-            "told when it comes"
+            f"its outputs do not say how many classes it has: the {len(stated)} stated are believed; a label beyond "
+            "them is told when it comes"
         )
     graph = {**changed_options(probed.config), "labels": labels}
     segmentation = {"backend": "graph", **THRESHOLDS, "identity": "color", "graph": graph}
