@@ -95,9 +95,8 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
     poses[:, :3, :3] = rotation_matrices(velocity[:, 3:] * dt) @ poses[:, :3, :3]
     covariance = np.array([f.covariance for f in filters])
     # White noise on the acceleration, exact for this transition.
-    density = np.tile(
-        np.repeat([config.acceleration_noise**2, config.angular_acceleration_noise**2], 3), (len(filters), 1)
-    )
+    noise = np.repeat([config.acceleration_noise**2, config.angular_acceleration_noise**2], 3)
+    density = np.tile(noise, (len(filters), 1))
     move_on(covariance, float(dt), density * (dt**3 / 3), density * (dt**2 / 2), density * dt)
     _put(filters, poses, velocity, covariance)
     for each in filters:
@@ -203,8 +202,8 @@ def update(
     if len(turning):
         # (K, 12): position, rotation and their rates.
         parts = np.tile(np.repeat(contradicts[turning], 3, axis=1), (1, 2))
-        added = _manoeuvre([filters[i] for i in turning.tolist()], config)
-        covariance[turning] += parts[:, :, None] * parts[:, None] * added
+        manoeuvres = _manoeuvre([filters[i] for i in turning.tolist()], config)
+        covariance[turning] += parts[:, :, None] * parts[:, None] * manoeuvres
     if unseen is not None:
         covariance = unseen.out_of_covariances(covariance)
     innovation = covariance[:, :6, :6] + noise
@@ -278,13 +277,8 @@ def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:
 
 def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float, config: TrackingConfig) -> Bool:
     """(M, 2) whether position and rotation contradict steady motion, with this (M, 6) residual counted in."""
-    parts = np.stack(
-        [
-            squared_length(residual[:, :3], innovation[:, :3, :3]),
-            squared_length(residual[:, 3:], innovation[:, 3:, 3:]),
-        ],
-        axis=1,
-    )
+    halves = (slice(3), slice(3, 6))
+    parts = np.stack([squared_length(residual[:, half], innovation[:, half, half]) for half in halves], axis=1)
     sums = _FADING * np.array([f.contradiction for f in filters]) + parts
     # What steady motion leaves beyond the gate may be a manoeuvre before it is an outlier, even if neither part is one.
     contradicts = (sums > _CONTRADICTION) | (squared_length(residual, innovation) > config.pose_gate)[:, None]

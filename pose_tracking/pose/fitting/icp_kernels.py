@@ -116,7 +116,7 @@ def _match(
     points: Float, samples: Float, faces: Bool, starts: Int32, origin: Float, cell: float, size: Int, distance: float,
     match: Int,
 ) -> tuple[int, float]:  # fmt: skip
-    """Nearest sample of those that face the camera; the one found before, or that of the point before, bounds the search.
+    """Nearest sample of those that face the camera; that found before, or for the point before, bounds the search.
 
     Returns their number and root mean square distance (m).
     """

@@ -136,9 +136,7 @@ class Verifier:
                 times,
             )
 
-    def view(
-        self, frame: RGBDFrame, mask: Bool, within: tuple[int, int, int, int] | None = None
-    ) -> InstanceView:
+    def view(self, frame: RGBDFrame, mask: Bool, within: tuple[int, int, int, int] | None = None) -> InstanceView:
         """Prepare an instance, given by its `mask` (H, W), for `verify`.
 
         `within` is a half-open pixel box (x0, y0, x1, y1) that has all of the mask, where one is known.
