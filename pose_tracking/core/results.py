@@ -89,6 +89,8 @@ class PoseEstimate:
         fit: what the depth check measured (e.g. ``inlier_fraction``), empty without meshes.
         systematic: (6, 6) the part of `covariance` that the next frames share: errors of the calibration, of all depth
             alike, of the mesh. A filter must not average it out. None where nothing is known of it.
+        open_turn: (6, 6) the part of `covariance` from a turn that the frame leaves open (a handle that is hidden).
+            The next frame may tell it, so a filter must give way; else many frames tell no more than one. None: none.
         origin: where the search for it began: ``"track"`` (a predicted pose), ``"network"`` or ``"search"`` (over all
             rotations).
         size: what the view tells of the size, of an object whose shape is not known; its `pose` is then that of the
@@ -109,6 +111,14 @@ class PoseEstimate:
     cut_short: bool = False
     size: BoxSize | None = None
     scale: float | None = None
+    open_turn: Float | None = None
+
+    @property
+    def shared(self) -> Float | None:
+        """(6, 6) what is left of `covariance` however many frames tell the same; None where that is not known."""
+        if self.systematic is None or self.open_turn is None:
+            return self.systematic
+        return self.systematic + self.open_turn
 
     @property
     def noise(self) -> Float:

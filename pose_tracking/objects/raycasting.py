@@ -126,7 +126,7 @@ class MeshRaycaster:
         shape = max(-(-(y1 - y0) // step), 0), max(-(-(x1 - x0) // step), 0)
         if len(self._faces) > FACES_RASTERIZED + FACES_PER_RAY * shape[0] * shape[1]:
             return self._cast_rays(pose, intrinsics, np.arange(y0, y1, step), np.arange(x0, x1, step))
-        rows, cols, *hits = cast_faces(
+        rows, cols, depth, face, barycentric, normals = cast_faces(
             self._vertices,
             self._faces,
             self._face_normals,
@@ -135,7 +135,7 @@ class MeshRaycaster:
             np.array(region, np.int64),
             step,
         )
-        return rows, cols, RayHits(*hits)
+        return rows, cols, RayHits(depth, face, barycentric, normals)
 
     def _cast_rays(self, pose: Float, intrinsics: CameraIntrinsics, rows: Int, cols: Int) -> tuple[Int, Int, RayHits]:
         """`cast_grid` by `cast`."""

@@ -212,7 +212,7 @@ class PoseEstimator:
         poses, raw_poses, confidences = _usable(hypotheses, one.index)
         best = one.best if one.best.score < HOPELESS else self.trials.finish(one)
         after_icp = next((each.pose for each in one.tried if each.origin is Origin.NETWORK), None)
-        covariance, systematic = self._covariance(one, best, poses, confidences)
+        covariance, systematic, open_turn = self._covariance(one, best, poses, confidences)
         return PoseEstimate(
             best.pose,
             best.score,
@@ -224,14 +224,17 @@ class PoseEstimator:
             systematic,
             best.origin.value,
             cut_short,
+            open_turn=open_turn,
         )
 
-    def _covariance(self, one: Attempts, best: Checked, poses: Float, confidences: Float) -> tuple[Float, Float | None]:
-        """(6, 6) covariance of the best pose, and the part of it that all frames share where that is known."""
+    def _covariance(
+        self, one: Attempts, best: Checked, poses: Float, confidences: Float
+    ) -> tuple[Float, Float | None, Float | None]:
+        """As `covariance_on_depth`, of the best pose; the parts are None where they are not known."""
         model, config = self.objects[one.obj_id], self.config.covariance
         if not self.config.icp.enabled or best.score < HOPELESS:
             around = np.concatenate([best.pose[None], poses])
-            return hypotheses_covariance(config, model, around, np.append(1.0, confidences), best.score), None
+            return hypotheses_covariance(config, model, around, np.append(1.0, confidences), best.score), None, None
         return covariance_on_depth(config, self.icp, self.verifier, one.view, one.obj_id, one.points, best)
 
 

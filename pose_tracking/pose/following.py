@@ -54,7 +54,9 @@ def follow(
         view, noise = verifier.view(frame, mask), verifier.noise(frame).excess(start[2, 3])
         pose = np.asarray(icp.refine(obj_id, points, start[None], final=True, noise=noise).poses[0])
         found = Checked(pose, verifier.verify(view, obj_id, pose), Origin.TRACK)
-        covariance, systematic = covariance_on_depth(config.covariance, icp, verifier, view, obj_id, points, found)
+        covariance, systematic, open_turn = covariance_on_depth(
+            config.covariance, icp, verifier, view, obj_id, points, found
+        )
         return PoseEstimate(
             pose,
             found.score,
@@ -62,6 +64,7 @@ def follow(
             fit=found.check.features,
             systematic=systematic,
             origin=found.origin.value,
+            open_turn=open_turn,
         )
 
     verifier.noise(frame)  # measured once, before several threads ask for it

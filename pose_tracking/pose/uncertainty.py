@@ -20,8 +20,8 @@ def covariance_on_depth(
     obj_id: int,
     points: Float,
     best: Checked,
-) -> tuple[Float, Float]:
-    """(6, 6) covariance of a pose, and the part of it that all frames share.
+) -> tuple[Float, Float, Float | None]:
+    """(6, 6) covariance of a pose, the part of it that all frames share, and that of a turn left open, if one is.
 
     Args:
         config: options.
@@ -46,6 +46,7 @@ def covariance_on_depth(
         confidence=best.score,
     )
     open_turn = ambiguous_turn(verifier, view, model, surface, points, best.pose, best.check, distance)
-    if open_turn is not None:
-        covariance = covariance + open_turn.covariance(best.pose)
-    return covariance, systematic
+    if open_turn is None:
+        return covariance, systematic, None
+    spread = open_turn.covariance(best.pose)
+    return covariance + spread, systematic, spread

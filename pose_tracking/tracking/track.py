@@ -183,10 +183,10 @@ class Track:
         return replace(detection, pose=anchored(estimate, self._size))
 
     def keep_systematic(self, detection: Detection) -> None:
-        """Remember the systematic error of a measured pose, along the object's axes: camera and object may move on."""
-        if self.filter is not None and detection.pose is not None and detection.pose.systematic is not None:
+        """Remember what frames share of a measured pose's error, along the object's axes: camera and object move."""
+        if self.filter is not None and detection.pose is not None and detection.pose.shared is not None:
             turn = block_rotation(self.filter.rotation)
-            self._systematic = turn.T @ detection.pose.systematic @ turn
+            self._systematic = turn.T @ detection.pose.shared @ turn
 
     def _published_covariance(self) -> Float | None:
         """(6, 6) covariance of `pose` against the truth: the filter's, and what no number of frames averages out."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from tracking_scenario import one_object, scenario
 
-from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.geometry import make_transform, rotation_angle
 from pose_tracking.core.results import Detection, PoseEstimate, TrackState
 from pose_tracking.objects import ObjectSet
 from pose_tracking.tracking import Tracker, TrackingConfig
@@ -96,6 +96,33 @@ def test_what_all_frames_share_is_not_averaged_out() -> None:
     assert thing.state == TrackState.COASTING
     assert thing.covariance is not None
     assert thing.covariance[0, 0] > shared[2, 2]
+
+
+def test_a_turn_that_all_frames_leave_open_stays_open_until_one_tells_it() -> None:
+    """A handle that is hidden may be anywhere, however often the pose is measured; once it is seen, it is followed."""
+    noise = np.diag([1e-6] * 3 + [1e-4] * 3)
+    open_turn = np.diag([0.0, 0, 0, 0, 0, 0.5])
+    wrong = make_transform(Rotation.from_rotvec([0, 0, 1.0]).as_matrix(), [0, 0, 1])
+    tracker = Tracker(TrackingConfig(), one_object())
+    for k in range(60):
+        detection = seen(pose=wrong)
+        assert detection.pose is not None
+        detection.pose.covariance, detection.pose.systematic = noise + open_turn, np.zeros((6, 6))
+        detection.pose.open_turn = open_turn
+        (thing,) = tracker.update([detection], k / 30)
+        assert thing.covariance is not None
+        assert 0.5 <= thing.covariance[5, 5] <= 1.1
+        assert (np.diag(thing.covariance)[:5] <= 1.1 * np.diag(noise)[:5] + 3e-5).all()
+    right = seen(pose=make_transform(np.eye(3), [0, 0, 1]))
+    assert right.pose is not None
+    right.pose.covariance, right.pose.systematic = noise, np.zeros((6, 6))
+    for k in range(60, 63):
+        (thing,) = tracker.update([right], k / 30)
+    assert thing.pose is not None
+    assert thing.covariance is not None
+    assert thing.track_id == 1
+    assert rotation_angle(thing.pose[:3, :3]) < np.radians(2)
+    assert thing.covariance[5, 5] < np.radians(2) ** 2
 
 
 def test_a_pose_that_may_be_another_one_says_so_and_is_followed_all_the_same() -> None:

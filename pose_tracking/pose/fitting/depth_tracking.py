@@ -251,9 +251,9 @@ class DepthTracker:
         )
         if turn is None:
             turn = ambiguous_turn(self.verifier, view, model, surface, points, pose, check, distance, _FACING)
-        if turn is not None:
-            covariance = covariance + turn.covariance(pose)
-        estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
+        spread = 0 * systematic if turn is None else turn.covariance(pose)
+        estimate = PoseEstimate(pose, check.score, covariance + spread, fit=check.features, systematic=systematic)
+        estimate.open_turn = spread
         mask = visible_mask(after, frame.depth.shape)
         return DepthTrackedPose(estimate, mask, exact_box(every, after)), turn
 

@@ -151,13 +151,16 @@ class ScaleEstimator:
             pose = centre[1]
         scale = float(np.exp(log))
         factor = scale / estimate.scale
-        systematic = None if estimate.systematic is None else resized(estimate.systematic, factor)
+        systematic, open_turn = (
+            None if part is None else resized(part, factor) for part in (estimate.systematic, estimate.open_turn)
+        )
         return replace(
             estimate,
             pose=pose,
             confidence=max(estimate.confidence, centre[2]),
             covariance=resized(estimate.covariance, factor),
             systematic=systematic,
+            open_turn=open_turn,
             scale=scale,
         )
 

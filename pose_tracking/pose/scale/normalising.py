@@ -39,7 +39,9 @@ def rescaled(estimate: PoseEstimate, scale: float) -> PoseEstimate:
     def back(pose: Float | None) -> Float | None:
         return None if pose is None else unscaled(pose, 1 / scale)
 
-    systematic = None if estimate.systematic is None else resized(estimate.systematic, scale)
+    systematic, open_turn = (
+        None if part is None else resized(part, scale) for part in (estimate.systematic, estimate.open_turn)
+    )
     return replace(
         estimate,
         pose=unscaled(estimate.pose, 1 / scale),
@@ -48,5 +50,6 @@ def rescaled(estimate: PoseEstimate, scale: float) -> PoseEstimate:
         refined_pose=back(estimate.refined_pose),
         icp_pose=back(estimate.icp_pose),
         systematic=systematic,
+        open_turn=open_turn,
         scale=scale,
     )
