@@ -39,11 +39,16 @@ def use_threads(count: int | None, at_once: int = 1) -> None:
     import torch
 
     if at_once > 1:
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
+        take_turns()
     if count == 0:
         count = torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else max(1, free_cores() // at_once)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
+
+
+def take_turns() -> None:
+    """Let threads of Python take turns quickly: where several are at work, each waits for the others all the time."""
+    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
 
 
 def free_cores() -> int:

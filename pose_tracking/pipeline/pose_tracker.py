@@ -228,9 +228,10 @@ class PoseTracker:
         report.recovered, report.not_recovered = len(recovery.found), recovery.not_found
         return recovery
 
-    def reckon_with(self, outside: float, interval: float | None) -> None:
-        """For `segment_every: auto`: seconds that a frame takes its caller besides, and to the next of the camera."""
-        self._schedule.pace.outside, self._schedule.pace.camera_interval = outside, interval
+    def reckon_with(self, outside: float, interval: float | None, came: float | None = None) -> None:
+        """For `segment_every: auto`, before `update`: seconds that a frame takes its caller besides, those between it
+        and the frame of the camera before it, and when it came, by a clock of the caller's; None: by its stamp."""
+        self._schedule.pace.reckon_with(outside, interval, came)
 
     def reset(self) -> None:
         """Forget all tracks and the last stamp; track IDs start from 1 again."""

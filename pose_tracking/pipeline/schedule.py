@@ -87,18 +87,21 @@ class DetectorPace:
     """How often the detector may run if no frame of a camera is to be overtaken by the next, but for one in ten.
 
     A frame that comes while another is in the works waits, and is overtaken where a third one comes. So a frame may be
-    done two intervals after it came. When it came is told by its stamp, what it takes by the clock; a recording that
-    is processed faster or slower than it was taken is reckoned with as if it came from the camera.
+    done two intervals after it came. When it came is told by the caller or else by its stamp, what it takes by the
+    clock; a recording that is processed faster or slower than it was taken is reckoned with as if it came from the
+    camera.
 
     Attributes:
         outside: seconds that a frame takes besides, before and after the pipeline.
         camera_interval: seconds between the frames of the camera, where the caller knows: of those that were overtaken
             the pipeline hears nothing. None: between those that come.
+        came: when the coming frame came (s), by a clock of the caller's; None: by its stamp.
     """
 
     def __init__(self) -> None:
         self.outside = 0.0
         self.camera_interval: float | None = None
+        self.came: float | None = None
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
         self._runs: deque[float] = deque(maxlen=_RUNS)
         self._stamp: float | None = None
@@ -110,8 +113,13 @@ class DetectorPace:
         ordered = sorted(self._intervals)
         return ordered[len(ordered) // 4] if ordered else math.inf
 
+    def reckon_with(self, outside: float, interval: float | None, came: float | None) -> None:
+        """Take over what the caller knows of the coming frame, see the attributes."""
+        self.outside, self.camera_interval, self.came = outside, interval, came
+
     def frame_comes(self, stamp: float) -> None:
         """A frame of that stamp (s) is about to be processed."""
+        stamp, self.came = stamp if self.came is None else self.came, None
         if self._stamp is not None:
             given = self.camera_interval
             self._intervals.append(stamp - self._stamp if given is None else given)

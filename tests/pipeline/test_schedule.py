@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose_tracking.bundles.pipeline_config import AUTO
-from pose_tracking.pipeline.schedule import DetectorSchedule
+from pose_tracking.pipeline.schedule import DetectorPace, DetectorSchedule
 
 
 def run_schedule(every: int, has_tracks: Callable[[int], bool], lost: Callable[[int], bool]) -> list[bool]:
@@ -158,3 +158,19 @@ def test_a_recording_is_as_fast_as_its_stamps_say() -> None:
         schedule.frame_done(due, lost=False)
         runs += due
     assert 20 < runs < 40
+
+
+def test_frames_that_come_faster_than_their_stamps_say_are_late_as_they_come() -> None:
+    """A bag that is played at twice its rate: the caller knows when its frames come."""
+    allowed = {}
+    for told in (False, True):
+        pace = DetectorPace()
+        for k in range(30):
+            pace.reckon_with(0.0, 0.03 if told else None, 0.03 * k if told else None)
+            pace.frame_comes(0.06 * k)
+            pace.frame_done(0.1 if k == 0 else 0.01, k == 0)
+        pace.reckon_with(0.0, 0.03 if told else None, 0.9 if told else None)
+        pace.frame_comes(1.8)
+        pace._ran = pace._stamp  # not because a second has gone by
+        allowed[told] = pace.allows(5, beside=False)
+    assert allowed == {False: True, True: False}

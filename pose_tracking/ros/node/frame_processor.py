@@ -36,7 +36,7 @@ class Job:
     Attributes:
         messages: its messages.
         taken: the monotonic time when its last image came.
-        interval: seconds from the stamp of the frame before, whatever became of that; None where there was none.
+        interval: seconds from the frame before, whatever became of that; None where there was none.
         decoded: the frame, once it was decoded ahead of its turn.
     """
 
@@ -85,6 +85,7 @@ class FrameProcessor:
         self._on_drop = on_drop
         self._on_time_set_back = on_time_set_back
         self._now_ns = now_ns
+        self._outside = 0.0  # seconds of the last frame that were not the pipeline's
 
     def look_ahead(self, job: Job) -> bool:
         """Decode a frame before its turn and have the detector look at it; from any thread. Whether it does."""
@@ -103,6 +104,7 @@ class FrameProcessor:
         try:
             frame = self._with_camera_pose(self._frame_of(job))
             decoded = time.monotonic()
+            self._tracker.reckon_with(self._outside, job.interval, job.taken)
             tracked = self._track(frame)
             updated = time.monotonic()
             frame_id, placed = self._placed(frame, tracked)
@@ -118,7 +120,7 @@ class FrameProcessor:
         self._outputs.publish(frame, tracked, placed, frame_id, time.monotonic() - job.taken, self._tracker.report)
         done = time.monotonic()
         report = self._tracker.report
-        self._tracker.reckon_with(done - started - (updated - decoded), job.interval)
+        self._outside = done - started - (updated - decoded)
         stages = dict(report.seconds)
         stages.update(
             waiting=started - job.taken, decoding=decoded - started, publishing=done - updated, frame=done - job.taken

@@ -12,7 +12,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from pose_tracking.core.errors import PoseTrackingError
-from pose_tracking.core.threads import wait_passively
+from pose_tracking.core.threads import take_turns, wait_passively
 
 from .dds_profile import use_image_profile
 from .loading import load_tracker
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def main(args: list[str] | None = None, make_tracker: Callable[[Mapping[str, Any]], PoseTracker] = load_tracker) -> int:
     """Run the node until SIGINT, SIGTERM or a shutdown; non-zero where it cannot start."""
     wait_passively()
+    take_turns()  # messages are taken beside inference, at the camera's rate
     use_image_profile()
     # rclpy shuts its context down on either signal, and spin() ends. A KeyboardInterrupt on top of that could strike
     # during clean-up: a terminal's Ctrl-C and ros2 launch each send a SIGINT.

@@ -158,6 +158,15 @@ _INPUT = (
     Parameter("sync_slop", 0.02, "largest difference of the stamps of a colour and a depth image", unit="s",
               range=(0.0, 1.0)),
     Parameter("sync_queue", 10, "images of one topic that may wait for their partner", range=(1, 100)),
+    Parameter(
+        "max_waiting",
+        4,
+        "frames that wait at most while another is in the works, so that those which come during a slow one are done "
+        "after it, one by one, and not lost; only while frames are done faster than they come, on average, else the "
+        "newest alone waits",
+        unit="frames",
+        range=(1, 100),
+    ),
 )  # fmt: skip
 _OUTPUT = (
     Parameter(

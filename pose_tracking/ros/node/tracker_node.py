@@ -24,6 +24,7 @@ from .monitor import Monitor
 from .node_parameters import NodeParameters
 from .outputs import Outputs
 from .parameters import PARAMETERS
+from .throughput import CameraRate
 from .worker import LatestWorker
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TrackerNode(LifecycleNode):
     """Tracks known objects in the images of one RGB-D camera.
 
     The executor's thread pairs messages, decodes those that the detector may look at ahead of their turn, and answers
-    services; inference and publishing happen in a worker thread that takes the newest frame.
+    services; inference and publishing happen in a worker thread that takes the newest frames.
 
     Args:
         make_tracker: builds the pipeline from the values of the parameters, see `load_tracker`.
@@ -60,7 +61,7 @@ class TrackerNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Job] | None = None
         self._transforms: Any = None
-        self._taken_ns: int | None = None
+        self._rate = CameraRate()
         self._notes: list[str] = []
         self._engines: dict[str, str] = {}
         self._monitor = Monitor()
@@ -119,7 +120,13 @@ class TrackerNode(LifecycleNode):
             now_ns=lambda: self.get_clock().now().nanoseconds,
         )
         look_ahead = self._processor.look_ahead if values["look_ahead"] else None
-        self._worker = LatestWorker(self._processor.process, self._overtaken, self._worker_failed, look_ahead)
+        self._worker = LatestWorker(
+            self._processor.process,
+            self._overtaken,
+            self._worker_failed,
+            look_ahead,
+            most_waiting=values["max_waiting"],
+        )
         self._phase = "inactive"
         names, seconds = ", ".join(model.name for model in tracker.objects.values()), time.monotonic() - started
         self.get_logger().info(f"model {values['model']!r} ready in {seconds:.1f} s: {names}")
@@ -198,12 +205,11 @@ class TrackerNode(LifecycleNode):
         if not self._enabled:
             self._monitor.dropped("disabled")
         elif self._worker is not None:
-            before, self._taken_ns = self._taken_ns, stamp_of(messages.color)
-            interval = None if before is None or self._taken_ns <= before else (self._taken_ns - before) * 1e-9
-            self._worker.put(Job(messages, time.monotonic(), interval))
+            now = time.monotonic()
+            self._worker.put(Job(messages, now, self._rate.interval(stamp_of(messages.color) * 1e-9, now)))
 
     def _overtaken(self, job: Job) -> None:
-        self._monitor.dropped("overtaken", "a newer frame came before inference was free")
+        self._monitor.dropped("overtaken", "newer frames came before inference was free")
 
     def _drop(self, reason: str, detail: str, kind: str = "") -> None:
         if self._monitor.dropped(reason, detail, kind):

@@ -1,16 +1,23 @@
-"""A worker thread with a one-slot mailbox: inference runs beside the executor and sees only the newest frame."""
+"""A worker thread with a short mailbox: inference runs beside the executor and sees the newest frames."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from .throughput import Throughput
 
 T = TypeVar("T")
 
 
 class LatestWorker(Generic[T]):
-    """Processes the newest item in a thread of its own; an item not yet taken when the next arrives is replaced.
+    """Processes the newest items in a thread of its own; one not yet taken when the next arrives is replaced.
+
+    With `most_waiting` more than one, as many wait as long as items are done, on average, faster than they come: those
+    that come during a slow one are then done one by one. Where they are not, only the newest waits.
 
     While an item is in the works, work may begin on the next that comes (`look_ahead`). That one then has its turn in
     any case; those after it are replaced as ever.
@@ -22,6 +29,7 @@ class LatestWorker(Generic[T]):
         look_ahead: called with an item that waits for its turn, in the thread that calls `put` or in the worker's own;
             whether work on it has begun. What it raises goes to `on_error`.
         name: of the thread.
+        most_waiting: items that wait at most.
     """
 
     def __init__(
@@ -31,13 +39,16 @@ class LatestWorker(Generic[T]):
         on_error: Callable[[Exception], None],
         look_ahead: Callable[[T], bool] | None = None,
         name: str = "inference",
+        most_waiting: int = 1,
     ) -> None:
         self._process = process
         self._on_replaced = on_replaced
         self._on_error = on_error
         self._look_ahead = look_ahead
         self._condition = threading.Condition()
-        self._item: T | None = None
+        self._most_waiting = most_waiting
+        self._throughput = Throughput()
+        self._items: deque[T] = deque()
         self._begun: T | None = None
         self._busy = False
         self._actions: list[Callable[[], None]] = []
@@ -48,10 +59,12 @@ class LatestWorker(Generic[T]):
     def put(self, item: T) -> None:
         """Hand over an item; never waits for the one in the works."""
         with self._condition:
-            replaced, self._item = self._item, item
+            self._throughput.came(time.monotonic())
+            self._items.append(item)
+            replaced = self._overtaken()
             self._condition.notify()
-        if replaced is not None:
-            self._on_replaced(replaced)
+        for each in replaced:
+            self._on_replaced(each)
         self._begin_next()
 
     def call(self, action: Callable[[], None]) -> None:
@@ -63,15 +76,17 @@ class LatestWorker(Generic[T]):
     def clear(self) -> list[T]:
         """Take back and return the waiting items."""
         with self._condition:
-            items = [item for item in (self._begun, self._item) if item is not None]
-            self._begun = self._item = None
+            items = [*([] if self._begun is None else [self._begun]), *self._items]
+            self._begun = None
+            self._items.clear()
             return items
 
     def stop(self, timeout: float) -> bool:
         """End the thread after the current item; False where it did not end within `timeout` seconds."""
         with self._condition:
             self._stopping = True
-            self._item = self._begun = None
+            self._begun = None
+            self._items.clear()
             self._actions.clear()
             self._condition.notify()
         self._thread.join(timeout)
@@ -80,11 +95,10 @@ class LatestWorker(Generic[T]):
     def _begin_next(self) -> None:
         """Begin work on the item that waits, if one is in the works and work on no other has begun."""
         with self._condition:
-            item = self._item
-            if self._look_ahead is None or item is None or self._begun is not None or not self._busy:
+            if self._look_ahead is None or not self._items or self._begun is not None or not self._busy:
                 return
             # Nothing may overtake it meanwhile.
-            self._item, self._begun = None, item
+            item = self._begun = self._items.popleft()
         begun = False
         try:
             begun = self._look_ahead(item)
@@ -93,14 +107,19 @@ class LatestWorker(Generic[T]):
         if begun:
             return
         with self._condition:
-            if self._begun is item:  # it has not had its turn yet, and gives way to a newer one as ever
+            replaced: list[T] = []
+            if self._begun is item:  # it has not had its turn yet, and gives way to newer ones as ever
                 self._begun = None
-                item, self._item = (item, self._item) if self._item is not None else (None, item)
+                self._items.appendleft(item)
+                replaced = self._overtaken()
                 self._condition.notify()
-            else:
-                item = None
-        if item is not None:
-            self._on_replaced(item)
+        for each in replaced:
+            self._on_replaced(each)
+
+    def _overtaken(self) -> list[T]:
+        """Take out what may not wait any longer, the oldest first."""
+        room = self._most_waiting if self._throughput.keeps_up else 1
+        return [self._items.popleft() for _ in range(len(self._items) - room)]
 
     def _run(self) -> None:
         while True:
@@ -116,19 +135,20 @@ class LatestWorker(Generic[T]):
                 self._guarded(action)
             if item is not None:
                 self._begin_next()
+                began = time.monotonic()
                 self._guarded(lambda item=item: self._process(item))  # type: ignore[misc]
+                with self._condition:
+                    self._throughput.took(time.monotonic() - began)
 
     @property
     def _waiting(self) -> bool:
-        return self._begun is not None or self._item is not None
+        return self._begun is not None or bool(self._items)
 
     def _taken(self) -> T | None:
         """The next item, which does not wait any more."""
-        item = self._begun
-        if item is not None:
-            self._begun = None
-        else:
-            item, self._item = self._item, None
+        item, self._begun = self._begun, None
+        if item is None and self._items:
+            item = self._items.popleft()
         return item
 
     def _guarded(self, call: Callable[[], None]) -> None:

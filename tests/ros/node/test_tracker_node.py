@@ -261,7 +261,7 @@ def test_lifecycle_goes_round(harness):
 
 
 def test_frames_that_come_too_fast_are_dropped_newest_first_and_services_answer():
-    harness = Harness(environment={"BALL_DELAY": "0.5"})
+    harness = Harness({"max_waiting": 1}, environment={"BALL_DELAY": "0.5"})
     try:
         harness.wait_active()
         count = 12

@@ -1,8 +1,9 @@
-"""The worker thread with its one-slot mailbox."""
+"""The worker thread with its short mailbox."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -12,13 +13,15 @@ from pose_tracking.ros.node.worker import LatestWorker
 class Bench:
     """A worker whose items wait for a gate, and what became of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: int = 1) -> None:
         self.gate = threading.Event()
         self.started = threading.Event()
         self.done: list[object] = []
         self.replaced: list[object] = []
         self.errors: list[Exception] = []
-        self.worker: LatestWorker[object] = LatestWorker(self._process, self.replaced.append, self.errors.append)
+        self.worker: LatestWorker[object] = LatestWorker(
+            self._process, self.replaced.append, self.errors.append, most_waiting=most_waiting
+        )
 
     def _process(self, item: object) -> None:
         self.started.set()
@@ -54,6 +57,45 @@ def test_the_newest_item_wins(bench):
     while len(bench.done) < 2:
         pass
     assert bench.done == [1, 4]
+    bench.finish()
+
+
+def test_those_that_come_during_a_slow_one_are_done_after_it():
+    bench = Bench(most_waiting=3)
+    bench.worker.put(1)
+    assert bench.started.wait(5)
+    for item in (2, 3, 4, 5):
+        bench.worker.put(item)
+    assert bench.replaced == [2]  # there is room for three
+    bench.gate.set()
+    while len(bench.done) < 4:
+        pass
+    bench.finish()
+    assert bench.done == [1, 3, 4, 5]
+
+
+def test_where_all_are_slow_only_the_newest_waits():
+    bench = Bench(most_waiting=3)
+    bench.gate.set()
+    bench.worker.put(0)  # the first does not count
+    while len(bench.done) < 1:
+        pass
+    bench.gate.clear()
+    for number in (1, 2):
+        bench.started.clear()
+        bench.worker.put(number)
+        assert bench.started.wait(5)
+        time.sleep(0.2)
+        bench.gate.set()
+        while len(bench.done) < 1 + number:
+            pass
+        bench.gate.clear()
+    bench.started.clear()
+    bench.worker.put(3)
+    assert bench.started.wait(5)
+    for item in (4, 5, 6):
+        bench.worker.put(item)  # at once, and each takes long
+    assert bench.replaced[-2:] == [4, 5]
     bench.finish()
 
 
