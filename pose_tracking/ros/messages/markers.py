@@ -45,23 +45,31 @@ class MarkerBuilder:
 
     def build(self, header: Header, tracked: Sequence[TrackedObject]) -> MarkerArray:
         """Markers of the confirmed tracks that have a pose; poses are in the frame of `header`."""
-        if header.frame_id != self._trail_frame:  # positions of another frame mean nothing in this one
-            for trail in self._trails.values():
-                trail.clear()
-            self._trail_frame = header.frame_id
-        shown = [t for t in tracked if t.is_confirmed and t.pose is not None and np.isfinite(t.size).all()]
         array = MarkerArray()
-        for vanished in sorted(set(self._trails) - {t.track_id for t in shown}):
-            del self._trails[vanished]
+        for vanished in self.follow(header, tracked):
             array.markers += [Marker(header=header, ns=ns, id=vanished, action=Marker.DELETE) for ns in NAMESPACES]
-        for thing in shown:
-            trail = self._trails.setdefault(thing.track_id, deque(maxlen=max(self._trail_length, 1)))
-            assert thing.pose is not None
-            trail.append(_point(thing.pose[:3, 3]))
+        for thing in _shown(tracked):
+            trail = self._trails[thing.track_id]
             array.markers += [self._body(header, thing), self._axes(header, thing), self._label(header, thing)]
             if self._trail_length > 1 and len(trail) > 1:
                 array.markers.append(self._trail(header, thing, trail))
         return array
+
+    def follow(self, header: Header, tracked: Sequence[TrackedObject]) -> list[int]:
+        """Lengthen the trails, as `build` does, for a frame that nobody wants to see; returns what tracks have gone."""
+        if header.frame_id != self._trail_frame:  # positions of another frame mean nothing in this one
+            for trail in self._trails.values():
+                trail.clear()
+            self._trail_frame = header.frame_id
+        shown = _shown(tracked)
+        gone = sorted(set(self._trails) - {t.track_id for t in shown})
+        for vanished in gone:
+            del self._trails[vanished]
+        for thing in shown:
+            trail = self._trails.setdefault(thing.track_id, deque(maxlen=max(self._trail_length, 1)))
+            assert thing.pose is not None
+            trail.append(_point(thing.pose[:3, 3]))
+        return gone
 
     def _body(self, header: Header, thing: TrackedObject) -> Marker:
         marker = _marker(header, "mesh", thing, Marker.CUBE)
@@ -108,6 +116,10 @@ class MarkerBuilder:
         marker.color = _color(thing, 0.9)
         marker.points = list(trail)
         return marker
+
+
+def _shown(tracked: Sequence[TrackedObject]) -> list[TrackedObject]:
+    return [t for t in tracked if t.is_confirmed and t.pose is not None and np.isfinite(t.size).all()]
 
 
 def _marker(header: Header, namespace: str, thing: TrackedObject, kind: int) -> Marker:

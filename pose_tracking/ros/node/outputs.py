@@ -131,7 +131,10 @@ class Outputs:
         if "detections" in self._publishers:
             self._publishers["detections"].publish(detections_3d(header, placed))
         if "markers" in self._publishers:
-            self._publishers["markers"].publish(self._markers.build(header, placed))
+            if self._publishers["markers"].get_subscription_count() > 0:
+                self._publishers["markers"].publish(self._markers.build(header, placed))
+            else:  # they are most of what publishing takes
+                self._markers.follow(header, placed)
         if self._publishers["image"].get_subscription_count() > 0:
             image = self._painter.draw(frame, tracked)
             self._publishers["image"].publish(to_image(image, optical))

@@ -84,6 +84,16 @@ def test_vanished_tracks_are_taken_out_once():
     assert [m.action for m in builder.clear(HEADER).markers] == [Marker.DELETEALL]
 
 
+def test_trails_grow_while_nobody_looks():
+    seen, unseen = MarkerBuilder(object_set(), 5), MarkerBuilder(object_set(), 5)
+    for _ in range(3):
+        seen.build(HEADER, [a_track(1), a_track(2)])
+        assert unseen.follow(HEADER, [a_track(1), a_track(2)]) == []
+    seen.build(HEADER, [a_track(2)])
+    assert unseen.follow(HEADER, [a_track(2)]) == [1]
+    assert unseen.build(HEADER, [a_track(2)]) == seen.build(HEADER, [a_track(2)])
+
+
 def test_tentative_tracks_are_not_shown_and_coasting_ones_are_faint():
     builder = MarkerBuilder(object_set(), 5)
     assert not builder.build(HEADER, [a_track(1, TrackState.TENTATIVE)]).markers

@@ -1,64 +1,76 @@
-"""What the node publishes of its own making."""
+"""What is made only for who listens."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="ROS 2 is not installed")
-pytest.importorskip("pose_tracking.msg", reason="the messages of the package are not built")
+pytest.importorskip("rclpy")
 
-import ball_scene
-import numpy as np
-from node_harness import Harness
+from block_scenes import write_objects
 from track_samples import a_track
 
-from pose_tracking.core.results import TrackState
-from pose_tracking.ros.messages.conversions import make_header
-from pose_tracking.ros.node.outputs import detections_3d, to_image
-
-HEADER = make_header(1_234_567_890, "camera")
-
-
-def test_image_message_holds_the_pixels():
-    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-    for array in (pixels, pixels[:, ::-1]):  # contiguous or not
-        message = to_image(array, HEADER)
-        assert (message.height, message.width, message.step, message.encoding) == (4, 6, 18, "rgb8")
-        assert np.array_equal(np.frombuffer(message.data, np.uint8).reshape(4, 6, 3), array)
+from pose_tracking.bundles.bundle import BundleConfig, ModelBundle
+from pose_tracking.core.camera import CameraIntrinsics
+from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.pipeline.frame_report import FrameReport
+from pose_tracking.ros.node.outputs import Outputs
+from pose_tracking.ros.node.parameters import PARAMETERS
 
 
-def test_detections_hold_the_measured_box_and_the_track():
-    pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not installed")
-    seen, coasting = a_track(7), a_track(8, TrackState.COASTING)
-    seen.size = np.array([0.3, 0.2, 0.5])
-    (detection,) = detections_3d(HEADER, [seen, coasting, a_track(9, has_pose=False)]).detections
-    assert (detection.id, detection.header) == ("7", HEADER)
-    size, centre = detection.bbox.size, detection.bbox.center.position
-    assert [size.x, size.y, size.z] == pytest.approx([0.3, 0.2, 0.5])
-    assert seen.pose is not None
-    assert np.allclose([centre.x, centre.y, centre.z], seen.pose[:3, 3])
-    (result,) = detection.results
-    assert (result.hypothesis.class_id, result.hypothesis.score) == ("cat", pytest.approx(seen.score))
-    assert seen.covariance is not None
-    assert np.allclose(np.reshape(result.pose.covariance, (6, 6)), seen.covariance)
+class Publisher:
+    def __init__(self, topic: str) -> None:
+        self.topic, self.listeners, self.sent = topic, 0, 0
+
+    def publish(self, message: Any) -> None:
+        self.sent += 1
+
+    def get_subscription_count(self) -> int:
+        return self.listeners
 
 
-def test_a_subscriber_gets_boxes_and_sizes_of_things_without_meshes():
-    vision = pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not installed")
-    harness = Harness({"model": "shapeless balls"})
-    try:
-        harness.wait_active()
-        got: list[Any] = []
-        harness.node.create_subscription(vision.Detection3DArray, "/tracker/detections_3d", got.append, 10)
-        for index in range(6):
-            message = harness.play(index, (index + 1) * ball_scene.PERIOD_NS)
-        assert harness.spin(lambda: bool(got) and got[-1].header.stamp == message.header.stamp)
-        tracked = {str(thing.track_id): thing for thing in message.objects}
-        assert {d.id for d in got[-1].detections} == set(tracked)
-        for detection in got[-1].detections:
-            assert detection.bbox.size == tracked[detection.id].size
-            assert tracked[detection.id].size_sigma.x > 0
-    finally:
-        assert harness.close() == 0
+class Node:
+    """As much of a lifecycle node as publishing takes."""
+
+    def __init__(self) -> None:
+        self.publishers: dict[str, Publisher] = {}
+
+    def create_lifecycle_publisher(self, kind: Any, topic: str, qos: Any) -> Publisher:
+        return self.publishers.setdefault(topic, Publisher(topic))
+
+
+class Pipeline:
+    def __init__(self, bundle: ModelBundle) -> None:
+        self.objects = bundle.objects
+
+
+def outputs(folder: Path) -> tuple[Outputs, Node, Callable[[], None]]:
+    bundle = ModelBundle(folder, BundleConfig(), write_objects(folder))
+    node, values = Node(), {name: parameter.default for name, parameter in PARAMETERS.items()}
+    out: Any = Outputs(node, Pipeline(bundle), values)  # type: ignore[arg-type]
+    frame = RGBDFrame(
+        np.zeros((48, 64, 3), np.uint8),
+        np.ones((48, 64), np.float32),
+        CameraIntrinsics.of_view(64, 48, 60.0),
+        5,
+        "camera",
+    )
+
+    def publish() -> None:
+        out.publish(frame, [a_track()], [a_track()], "camera", 0.01, FrameReport())
+
+    return out, node, publish
+
+
+def test_markers_are_made_for_who_listens(tmp_path: Path) -> None:
+    _, node, publish = outputs(tmp_path)
+    publish()
+    assert node.publishers["~/objects"].sent == 1
+    assert node.publishers["~/markers"].sent == 0
+    node.publishers["~/markers"].listeners = 1
+    publish()
+    assert node.publishers["~/markers"].sent == 1
