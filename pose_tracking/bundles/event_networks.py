@@ -35,8 +35,9 @@ def build_watchers(bundle: ModelBundle, device: str = "cpu", inference: Inferenc
         from pose_tracking.networks.clips.classifier import ClipClassifier
         from pose_tracking.networks.engines.choice import choose_engine
 
-        classifier = ClipClassifier.load(bundle.path / events.clips.network, device := choose_device(device))
-        engine = choose_engine(bundle.config.inference if inference is None else inference, device)
+        where = choose_device(device)
+        classifier = ClipClassifier.load(bundle.path / events.clips.network, where)
+        engine = choose_engine(bundle.config.inference if inference is None else inference, where)
         watchers.clips = ClipRecognizer(classifier.run_by(engine), bundle.objects)
     if events.people.network:
         from pose_tracking.events.people.keypoints import KeypointNetwork

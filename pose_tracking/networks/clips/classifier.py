@@ -34,7 +34,9 @@ class _Part(nn.Module):
         self.train(network.training)
 
     def forward(self, clips: Tensor, *way: Tensor) -> tuple[Tensor]:
-        return ((self.network.scores(clips, *way) if way else self.network(clips)),)
+        if isinstance(self.network, SmallClipNetwork):
+            return (self.network.scores(clips, *way),)
+        return (self.network(clips),)
 
 
 def _fed(x: Tensor, architecture: str) -> tuple[Tensor, ...]:

@@ -69,7 +69,8 @@ def _windows(
             yield kind.value, float(last)
     anywhere = rng.uniform(SPAN, SECONDS, 20 if rng.random() < _STILL else 0)
     ends = [end for _, onset, end in others if end - onset < SPAN]
-    beside = rng.permutation(ends) + rng.uniform(-0.2, 0.6, len(ends)) if rng.random() < _BESIDE else []
+    beside = rng.permutation(ends) + rng.uniform(-0.2, 0.6, len(ends))
+    beside = beside[: len(beside) if rng.random() < _BESIDE else 0]
     for lasts in (anywhere, beside):
         for last in lasts:
             free = all(onset > last + 0.05 or end < last - SPAN - 0.15 for _, onset, end in told)
