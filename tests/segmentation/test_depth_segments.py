@@ -16,9 +16,11 @@ from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.regions import mask_iou
 from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import DepthSegmentsConfig, SegmentationConfig
+from pose_tracking.segmentation.depth_segments import proposals
+from pose_tracking.segmentation.depth_segments import segmenter as module
 from pose_tracking.segmentation.depth_segments.planes import dominant_planes
 from pose_tracking.segmentation.depth_segments.segmenter import DepthSegmenter
-from pose_tracking.templates.surface import surface_of
+from pose_tracking.templates.surface import Surface, surface_of
 
 CONFIG = SegmentationConfig(backend="depth_segments")
 
@@ -62,6 +64,24 @@ def test_things_apart_are_found_as_what_they_are() -> None:
         assert ious[best] > 0.75
         of_it = [int(found.obj_ids[i]) for i in range(len(found)) if ious[i] > 0.6]
         assert of_it[0] == obj_id  # its score comes first
+
+
+def test_what_is_larger_than_any_object_is_no_part_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wall that is not taken for a plane: nothing is joined with it, and what stands before it is still proposed."""
+    frame, (mask,) = render([(STEPS, at(0, 0, 0.7, 0))], wall=1.1)
+    joined = []
+
+    def groups(surface: Surface, labels: NDArray[np.int32], noise: DepthNoise) -> list[frozenset[int]]:
+        joined.append(labels.copy())
+        return proposals.groups(surface, labels, noise)
+
+    monkeypatch.setattr(module, "groups", groups)
+    config = replace(CONFIG, depth_segments=DepthSegmentsConfig(plane_area=1000.0))
+    surface = surface_of(frame)
+    segments = segmenter(config).segments(surface, frame)
+    small = mask[:: surface.step, :: surface.step]
+    assert max(mask_iou(s.mask, small) for s in segments) > 0.85
+    assert np.count_nonzero(joined[0][~small]) < 0.05 * np.count_nonzero(~small)
 
 
 @pytest.mark.parametrize("turns", [(4, 5), (6, 7), (12, 13)])

@@ -9,6 +9,7 @@ that is cut in parts as a whole, too.
 
 from __future__ import annotations
 
+import heapq
 import math
 
 import cv2
@@ -155,26 +156,29 @@ def _hierarchy(
             + 0.3 * smaller / total
         )
 
-    costs = {pair: cost(pair) for pair in border}
+    beside: dict[int, set[int]] = {i: set() for i in members}
+    for a, b in border:
+        beside[a].add(b)
+        beside[b].add(a)
+    queue = [(cost(pair), pair) for pair in border]
+    heapq.heapify(queue)
     new = len(size)
-    while costs:
-        _, pair = min((value, pair) for pair, value in costs.items())
+    while queue:
+        pair = heapq.heappop(queue)[1]
+        if border.pop(pair, None) is None:
+            continue  # one of the two has been joined
         a, b = pair
         members[new] = members.pop(a) | members.pop(b)
         found.add(members[new])
         area[new] = area[a] + area[b]
         mean[new] = [(area[a] * p + area[b] * q) / area[new] for p, q in zip(mean[a], mean[b], strict=True)]
-        joined: dict[tuple[int, int], tuple[float, ...]] = {}
-        for other in [p for p in costs if a in p or b in p]:
-            row = border.pop(other)
-            del costs[other]
-            left = [i for i in other if i not in (a, b)]
-            if left:
-                key = (left[0], new)
-                joined[key] = _longer(joined[key], row) if key in joined else row
-        for key, row in joined.items():
-            border[key] = row
-            costs[key] = cost(key)
+        beside[new] = (beside.pop(a) | beside.pop(b)) - {a, b}
+        for other in beside[new]:
+            rows = [border.pop(key) for i in pair if (key := (min(i, other), max(i, other))) in border]
+            border[other, new] = rows[0] if len(rows) == 1 else _longer(*rows)
+            beside[other] -= {a, b}
+            beside[other].add(new)
+            heapq.heappush(queue, (cost((other, new)), (other, new)))
         new += 1
     return found
 

@@ -27,6 +27,7 @@ LOGGER = logging.getLogger(__name__)
 
 # Likeness and fit at which the score is 0, and 1.
 LIKENESS, FIT = (0.3, 0.8), (0.5, 1.0)
+LARGE = 1.2  # times the largest extent of an object: with this margin a part is none's
 LARGER = 0.4  # score that a segment e times as large may lack
 
 
@@ -75,9 +76,8 @@ class DepthSegmenter(Segmenter):
         for i in np.argsort(-(scores + LARGER * np.log(np.maximum(pixels, 1))), kind="stable"):
             if scores[i] < self.config.score_threshold:
                 continue
-            mask = segments[which[i]].mask
-            same = [segments[which[k]].mask for k in kept if obj_ids[k] == obj_ids[i]]
-            if all(_iou(mask, other) <= self.config.nms_iou for other in same):
+            same = [segments[which[k]] for k in kept if obj_ids[k] == obj_ids[i]]
+            if not any(_overlap(segments[which[i]], other, self.config.nms_iou) for other in same):
                 kept.append(int(i))
         kept = sorted(kept, key=lambda i: -scores[i])[: self.config.max_detections]
         instances = self._instances(frame, surface, [segments[which[i]] for i in kept], obj_ids[kept], scores[kept])
@@ -101,9 +101,10 @@ class DepthSegmenter(Segmenter):
             options.max_planes,
         )
         labels = parts(surface, off_planes(surface, planes, noise, options.farthest), noise)
-        found = []
-        pixels = _by_part(labels)
         least = options.min_pixels * frame.intrinsics.density / surface.step**2
+        pixels = _by_part(labels)
+        self._drop_large(surface, labels, pixels)
+        found = []
         for group in groups(surface, labels, noise):
             members = [pixels[i] for i in sorted(group)]
             if sum(map(len, members)) < least:
@@ -112,6 +113,17 @@ class DepthSegmenter(Segmenter):
             if self._fits(segment.extent).any():
                 found.append(segment)
         return found
+
+    def _drop_large(self, surface: Surface, labels: Int, pixels: list[Int]) -> None:
+        """Take parts larger than any object out of `labels` and `pixels`: they would join with what stands by them."""
+        limit = LARGE * self.config.max_size_ratio * float(self._diameters.max())
+        for i in range(1, len(pixels)):
+            angle = np.sqrt(len(pixels[i])) * surface.pixel_angle
+            if angle * surface.points[..., 2].flat[pixels[i]].max() < 0.2 * limit:
+                continue  # far too small
+            if segment_at(surface, pixels[i]).extent > limit:
+                labels.flat[pixels[i]] = 0
+                pixels[i] = pixels[i][:0]
 
     def _fits(self, extent: Float | float) -> Bool:
         """(..., C) which objects segments of extents (..., 1), metres, may be."""
@@ -154,9 +166,12 @@ def _by_part(labels: Int) -> list[Int]:
     return np.split(order, np.cumsum(np.bincount(flat))[:-1])
 
 
-def _iou(a: Bool, b: Bool) -> float:
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 0.0
+def _overlap(a: Segment, b: Segment, most: float) -> bool:
+    """Whether the masks of two segments have an IoU of more than `most`."""
+    if min(a.pixels, b.pixels) <= most * max(a.pixels, b.pixels):
+        return False
+    common = int(np.count_nonzero(a.mask & b.mask))
+    return common > most * (a.pixels + b.pixels - common)
 
 
 def _enlarged(mask: Bool, step: int, height: int, width: int) -> Bool:
