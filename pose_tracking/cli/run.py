@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,7 @@ def run(
     rate: Annotated[float, typer.Option(help="Speed of the replay.")] = 1.0,
 ) -> None:
     """Run the tracker node until Ctrl-C."""
+    from pose_tracking.datasets.bag.reader import open_bag
     from pose_tracking.ros.tools.process import camera_preset, node_arguments, replay_command
 
     parameters: dict[str, Any] = {"autostart": True, "model": model, "objects": objects, "device": device}
@@ -32,6 +34,9 @@ def run(
         parameters["lambda"] = motion_weight
     parameters.update(parse_parameters(param or []))
     arguments = node_arguments(parameters, camera_preset(camera))
+    if bag:  # before the node starts, which would go on without it
+        with open_bag(Path(bag)):
+            pass
     player = None
     try:
         from pose_tracking.ros.node.main import main

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Float, Float32
+from .arrays import Float, Float32, valid_depth
 from .camera import CameraIntrinsics
 
 _STEP = 6  # pixels from one that is looked at to the next, along rows and columns
@@ -14,7 +14,7 @@ def find_plane(depth: Float32, intrinsics: CameraIntrinsics, seed: int = 0) -> F
     """(4,) plane (n, d) with the most points of a depth image (RANSAC), or None where none holds a tenth of them."""
     rng = np.random.default_rng(seed)
     rows, cols = np.mgrid[: depth.shape[0] : _STEP, : depth.shape[1] : _STEP].reshape(2, -1)
-    known = depth[rows, cols] > 0
+    known = valid_depth(depth[rows, cols])
     rows, cols = rows[known], cols[known]
     points = intrinsics.backproject_pixels(rows, cols, depth[rows, cols].astype(np.float64))
     if len(points) < 50:

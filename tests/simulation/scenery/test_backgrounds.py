@@ -84,6 +84,17 @@ def test_the_plane_of_a_depth_image_is_found():
     assert find_plane(np.zeros((120, 160), np.float32), CAMERA) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_infinite_depth_is_none_of_a_plane():
+    """As a simulator publishes what is out of range (REP 118)."""
+    depth = plane_depth(PLANE, CAMERA)
+    depth[:30] = np.inf
+    depth[:, :20] = np.nan
+    found = find_plane(depth, CAMERA)
+    assert found is not None
+    np.testing.assert_allclose(found, PLANE, atol=0.01)
+
+
 def test_a_room_looks_alike_from_two_places():
     room = Room(np.random.default_rng(3), calm=True)
     camera = CameraIntrinsics(320, 240, 262.0, 262.0, 160.0, 120.0)
