@@ -97,6 +97,8 @@ class PoseEstimate:
             box of what is seen, the origin in its middle and z up. None for all others.
         scale: size of the instance over that of its mesh, where it was estimated, or None.
         cut_short: whether more would have been tried, had there been time for it (`pose.time_budget`).
+        corrects: whether the object may as well be where its track expected it: what lies between is then an error of
+            the track, and no motion.
     """
 
     pose: Float
@@ -112,6 +114,7 @@ class PoseEstimate:
     size: BoxSize | None = None
     scale: float | None = None
     open_turn: Float | None = None
+    corrects: bool = False
 
     @property
     def shared(self) -> Float | None:

@@ -176,5 +176,6 @@ def _with_what_led_to_it(found: PoseEstimate, before: PoseEstimate, motion: Floa
         for pose in (before.raw_pose, before.refined_pose, before.icp_pose)
     )
     return replace(
-        found, raw_pose=raw, refined_pose=refined, icp_pose=icp, origin=before.origin, cut_short=before.cut_short
-    )
+        found, raw_pose=raw, refined_pose=refined, icp_pose=icp, origin=before.origin, cut_short=before.cut_short,
+        corrects=before.corrects,
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from pose_tracking.core.workers import map_at_once
 from pose_tracking.objects import ObjectSet
 
 from .attempts import Attempts, Checked, Origin, explaining, recalled
+from .corrections import is_correction
 from .fitting.covariance import hypotheses_covariance
 from .fitting.icp import IcpRefiner, object_points
 from .fitting.scoring import Verifier
@@ -225,6 +226,7 @@ class PoseEstimator:
             best.origin.value,
             cut_short,
             open_turn=open_turn,
+            corrects=is_correction(one, best, self.objects[one.obj_id], self.icp.surface(one.obj_id)),
         )
 
     def _covariance(

@@ -13,7 +13,7 @@ from pose_tracking.core.geometry import block_rotation, rotation_angle
 from pose_tracking.core.results import Detection, TrackedObject, TrackState
 from pose_tracking.objects import ObjectModel
 
-from . import box_filter, existence, pose_filter
+from . import box_filter, corrections, existence, pose_filter
 from .config import TrackingConfig
 from .fit_history import NO_FITS
 from .gallery import Gallery, normalize
@@ -286,7 +286,7 @@ def update(
         if track.filter is None:
             track.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
         else:
-            filters.append(track.filter)
+            filters.append(corrections.set_right(track.filter, detection.pose, track.model.symmetries))
             estimates.append(detection.pose)
     if filters:
         pose_filter.update(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from block_scenes import LAMP, STEPS, write_objects
 from block_stream import Placed, Scene, Truth, at, distance
 
 from pose_tracking.core.errors import FrameError
-from pose_tracking.core.results import Instances
+from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.objects import ObjectSet
+from pose_tracking.pipeline.delayed import _with_what_led_to_it
 from pose_tracking.pipeline.detector_thread import STALE
 
 
@@ -311,3 +313,10 @@ def test_what_is_hidden_by_then_is_taken_where_it_must_be(objects: ObjectSet) ->
     assert distance(lamp.pose.pose, moving(7)[1][1]) < 0.008
     assert lamp.pose.covariance[0, 0] > 4e-6  # than that of the estimate
     assert scene.tracker.tracker.tracks[1].hits == hits + 1
+
+
+def test_what_corrects_a_track_still_does_so_later() -> None:
+    found = PoseEstimate(np.eye(4), 0.9, np.eye(6), origin="network")
+    for corrects in (False, True):
+        before = replace(found, corrects=corrects)
+        assert _with_what_led_to_it(found, before, np.eye(4)).corrects == corrects
