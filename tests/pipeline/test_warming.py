@@ -11,7 +11,7 @@ from block_scenes import LAMP, STEPS, write_objects
 from block_stream import Scene, TruthEstimator, at
 
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.results import Instances, PoseEstimate
+from pose_tracking.core.results import Detection, Instances, PoseEstimate, TrackedObject
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline.warming import warm_up
 
@@ -41,6 +41,26 @@ def test_every_stage_is_at_work_once_and_no_track_comes_of_it(
     assert not scene.tracker.tracker.tracks
     poses = scene.show([(STEPS, at(-0.12)), (LAMP, at(0.05, 0.05))])
     assert set(poses) == {1, 2}
+
+
+def test_an_object_is_followed_as_detected_and_on_the_depth(
+    objects: ObjectSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, followed = Scene(objects), []
+    update = scene.tracker.update_with
+
+    def update_with(frame: RGBDFrame, detections: list[Detection] | None) -> list[TrackedObject]:
+        tracked = update(frame, detections)
+        report = scene.tracker.report
+        looked_for = report.recovered + sum(report.not_recovered.values())
+        followed.append((detections is not None, [t.is_confirmed for t in tracked], looked_for))
+        return tracked
+
+    monkeypatch.setattr(scene.tracker, "update_with", update_with)
+    warm_up(scene.tracker)
+    assert followed == [(True, [False] * 2, 0), (True, [True] * 2, 0), (True, [True] * 2, 0), (False, [True] * 2, 2)]
+    assert not scene.tracker.tracker.tracks
+    assert not scene.tracker.report.not_recovered
 
 
 def test_what_fails_is_left_to_the_first_frame(objects: ObjectSet, monkeypatch: pytest.MonkeyPatch) -> None:
