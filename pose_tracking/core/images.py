@@ -69,7 +69,8 @@ _TO_RGB: dict[str, int] = {
     "yuyv": cv2.COLOR_YUV2RGB_YUY2,
 }
 _PACKED_YUV = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
-_MILLIMETRE_ENCODINGS = ("16UC1", "mono16")
+MILLIMETRE = 0.001  # metres
+_INTEGER_ENCODINGS = ("16UC1", "mono16")
 _METRE_ENCODINGS = ("32FC1", "64FC1")
 
 
@@ -168,16 +169,21 @@ def to_rgb(image: NDArray[Any], encoding: str) -> UInt8:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), _TO_RGB[family]), np.uint8)
 
 
-def depth_to_metres(image: NDArray[Any], encoding: str) -> Float32:
+def depth_to_metres(image: NDArray[Any], encoding: str, unit: float = MILLIMETRE) -> Float32:
     """(H, W) pixels of a depth encoding to float32 metres, 0 where there is no reading (REP 118).
 
     16UC1 (and mono16) are millimetres, 32FC1 (and 64FC1) metres; NaN, infinite and negative readings become 0.
 
+    Args:
+        image: (H, W) pixels.
+        encoding: theirs.
+        unit: metres of one unit of a 16-bit encoding, of a camera that counts in another than REP 118 says.
+
     Raises:
         FrameError: not a depth encoding; `reason` is ``depth_encoding``.
     """
-    if encoding in _MILLIMETRE_ENCODINGS:
-        return np.divide(image, np.float32(1e3), dtype=np.float32)
+    if encoding in _INTEGER_ENCODINGS:
+        return np.divide(image, np.float32(1 / unit), dtype=np.float32)
     if encoding in _METRE_ENCODINGS:
         with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is no reading either
             depth = image.astype(np.float32)
@@ -251,7 +257,9 @@ def decode_compressed_color(data: Any, what: str = "compressed image") -> UInt8:
     return np.ascontiguousarray(image[:, :, :3])
 
 
-def decode_compressed_depth(format: str, data: Any, what: str = "compressed depth image") -> Float32:
+def decode_compressed_depth(
+    format: str, data: Any, what: str = "compressed depth image", unit: float = MILLIMETRE
+) -> Float32:
     """(H, W) float32 metres of a compressed depth image, 0 where there is no reading.
 
     Understands plain 16-bit PNG in millimetres (``"16UC1; png compressed"``) and the ``compressedDepth`` PNG of
@@ -262,6 +270,7 @@ def decode_compressed_depth(format: str, data: Any, what: str = "compressed dept
         format: the message's ``format`` field.
         data: the message's bytes.
         what: what to call the message in an error.
+        unit: metres of one unit of 16UC1, see `depth_to_metres`.
 
     Raises:
         FrameError: `reason` is ``empty_image``, ``truncated_image`` or ``depth_encoding`` (RVL, or a JPEG, whose losses
@@ -272,13 +281,13 @@ def decode_compressed_depth(format: str, data: Any, what: str = "compressed dept
     if "rvl" in format.lower() or "jpeg" in format.lower() or "jpg" in format.lower():
         raise FrameError(f"{what}: format {format!r} cannot be read: publish compressedDepth as png", "depth_encoding")
     if "compressedDepth" not in format:
-        return depth_to_metres(_single_channel(decode_file(buffer, what), what), "16UC1")
+        return depth_to_metres(_single_channel(decode_file(buffer, what), what), "16UC1", unit)
     if buffer.size <= 12:
         raise FrameError(f"{what}: is truncated ({buffer.size} bytes)", "truncated_image")
     a, b = buffer[4:12].view("<f4").astype(np.float64)
     values = _single_channel(decode_file(buffer[12:], what), what)
     if encoding != "32FC1":
-        return depth_to_metres(values, "16UC1")
+        return depth_to_metres(values, "16UC1", unit)
     depth = np.zeros(values.shape, np.float32)
     known = values > 0
     depth[known] = a / (values[known] - b)

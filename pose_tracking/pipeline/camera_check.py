@@ -117,8 +117,8 @@ class CameraCheck:
             return ""
         return (
             f"the objects look {ratio:.2g} diameters large at the depth measured there (median of "
-            f"{self._sizes.count}), where 0.7 to 1 is usual: depth or meshes are in a wrong unit (depth_scale; 16UC1 "
-            "is millimetres, 32FC1 metres), or camera_info is of another image"
+            f"{self._sizes.count}), where 0.7 to 1 is usual: depth or meshes are in a wrong unit (depth_unit of the "
+            "node, depth_scale of a scene; 16UC1 is millimetres, 32FC1 metres), or camera_info is of another image"
         )
 
     def _shifted(self) -> str:

@@ -142,6 +142,16 @@ def test_depth_is_no_colour_and_colour_no_depth():
     assert caught.value.reason == "depth_encoding"
 
 
+@pytest.mark.parametrize("unit", [1e-4, 2.5e-4, 0.001, 0.01])
+def test_16_bit_depth_may_count_in_another_unit(unit: float) -> None:
+    pixels = np.array([[0, 1, 1234, 65535]], np.uint16)
+    expected = (pixels * unit).astype(np.float32)
+    np.testing.assert_allclose(depth_to_metres(pixels, "16UC1", unit), expected, rtol=1e-6)
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    np.testing.assert_allclose(decode_compressed_depth("16UC1; png compressed", png, unit=unit), expected, rtol=1e-6)
+    np.testing.assert_array_equal(depth_to_metres(expected, "32FC1", unit), expected)  # metres in any case
+
+
 def test_depth_units_and_missing_readings():
     np.testing.assert_array_equal(
         depth_to_metres(np.array([[0, 1, 1234, 65535]], np.uint16), "16UC1"),

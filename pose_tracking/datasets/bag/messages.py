@@ -17,6 +17,7 @@ from pose_tracking.core.errors import FrameError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, quaternion_xyzw, rotation_from_quaternion_xyzw
 from pose_tracking.core.images import (
+    MILLIMETRE,
     decode_compressed_color,
     decode_compressed_depth,
     decode_image,
@@ -50,15 +51,17 @@ def read_color_message(message: Any, is_compressed: bool) -> UInt8:
     return to_rgb(_pixels(message), message.encoding)
 
 
-def read_depth_message(message: Any, is_compressed: bool) -> Float32:
+def read_depth_message(message: Any, is_compressed: bool, unit: float = MILLIMETRE) -> Float32:
     """(H, W) float32 metres of an Image or CompressedImage.
+
+    `unit` is that of 16UC1 in metres, see `images.depth_to_metres`.
 
     Raises:
         FrameError: see `images.decode_image` and `images.depth_to_metres`.
     """
     if is_compressed:
-        return decode_compressed_depth(message.format, message.data)
-    return depth_to_metres(_pixels(message), message.encoding)
+        return decode_compressed_depth(message.format, message.data, unit=unit)
+    return depth_to_metres(_pixels(message), message.encoding, unit)
 
 
 def _pixels(message: Any) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.images import MILLIMETRE
 from pose_tracking.core.rectify import Rectifier
 from pose_tracking.datasets.bag.messages import read_camera_info, read_color_message, read_depth_message, stamp_of
 
@@ -15,10 +16,12 @@ class FrameDecoder:
 
     Args:
         rectified: whether images are rectified already, so that P of camera_info holds and D does not.
+        depth_unit: metres of one unit of a 16-bit depth image.
     """
 
-    def __init__(self, rectified: bool = False) -> None:
+    def __init__(self, rectified: bool = False, depth_unit: float = MILLIMETRE) -> None:
         self._rectified = rectified
+        self._depth_unit = depth_unit
         self._rectifier: Rectifier | None = None
 
     def decode(self, color: Any, depth: Any, camera_info: Any) -> RGBDFrame:
@@ -33,7 +36,7 @@ class FrameDecoder:
         intrinsics = read_camera_info(camera_info, self._rectified, pixels.shape[1::-1])
         frame = RGBDFrame(
             color=pixels,
-            depth=read_depth_message(depth, is_compressed(depth)),
+            depth=read_depth_message(depth, is_compressed(depth), self._depth_unit),
             intrinsics=intrinsics,
             stamp_ns=stamp_of(color),
             frame_id=color.header.frame_id,

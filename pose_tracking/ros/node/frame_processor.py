@@ -79,7 +79,7 @@ class FrameProcessor:
         self._fixed_frame: str = values["fixed_frame"]
         self._output_frame: str = values["output_frame"]
         self._tf_timeout = float(values["tf_timeout"])
-        self._decoder = FrameDecoder(values["rectified"])
+        self._decoder = FrameDecoder(values["rectified"], values["depth_unit"])
         self._monitor = monitor
         self._is_active = is_active
         self._on_drop = on_drop

@@ -9,6 +9,7 @@ from typing import Any
 from pose_tracking.bundles.runtime_options import RUNTIME_OPTIONS
 from pose_tracking.core.config import in_numbers
 from pose_tracking.core.errors import ConfigError
+from pose_tracking.core.images import MILLIMETRE
 from pose_tracking.networks.engines.config import ENGINES, PRECISIONS, help_of
 
 RUNTIME = "any time"
@@ -146,6 +147,14 @@ _INPUT = (
         "raw",
         "raw image, or sensor_msgs/CompressedImage on <topic>/compressedDepth",
         choices=("raw", "compressedDepth"),
+    ),
+    Parameter(
+        "depth_unit",
+        MILLIMETRE,
+        "what one unit of a 16-bit depth image (16UC1) is, where the camera does not publish millimetres (0.0001: "
+        "tenths); float images are metres in any case",
+        unit="m",
+        range=(1e-6, 1.0),
     ),
     Parameter("rectified", False, "images are rectified already: use P of camera_info and no lens distortion"),
     Parameter(

@@ -122,3 +122,9 @@ def test_a_driver_that_has_taken_its_binning_into_account_is_believed():
     info.binning_x = info.binning_y = 2
     frame = FrameDecoder().decode(color_message(FRAME), depth_message(FRAME), info)
     assert frame.intrinsics == FRAME.intrinsics
+
+
+def test_depth_in_another_unit_is_that_of_the_scene() -> None:
+    tenths = image(np.rint(FRAME.depth * 1e4).astype(np.uint16), "16UC1", FRAME.stamp_ns)
+    frame = FrameDecoder(depth_unit=1e-4).decode(color_message(FRAME), tenths, info_message(FRAME))
+    np.testing.assert_allclose(frame.depth, FRAME.depth, atol=6e-5)

@@ -12,7 +12,7 @@ pytest.importorskip("pose_tracking.msg", reason="the messages of the package are
 
 import ball_scene
 import numpy as np
-from node_harness import color_message, depth_message, info_message
+from node_harness import color_message, depth_message, image, info_message
 
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.transform_tree import TransformUnavailable
@@ -85,6 +85,20 @@ def test_a_frame_is_tracked_published_and_counted():
     assert snapshot.processed == 3
     assert snapshot.counts["frames_segmented"] == 3
     assert {"waiting", "decoding", "publishing", "frame", "total"} <= set(snapshot.latency)
+
+
+def test_depth_counts_in_the_unit_that_is_stated():
+    bench = Bench(depth_unit=1e-4)
+    frame = ball_scene.render(0)
+    tenths = image(np.rint(frame.depth * 1e4).astype(np.uint16), "16UC1", frame.stamp_ns)
+    messages = FrameMessages(color_message(frame), tenths, info_message(frame))
+    bench.processor.process(Job(messages, time.monotonic()))
+    of_tenths = bench.listener.published[-1][0]
+    bench = Bench()
+    bench.play(0)
+    assert [thing.pose[:3, 3] for thing in of_tenths] == [
+        pytest.approx(thing.pose[:3, 3], abs=1e-3) for thing in bench.listener.published[-1][0]
+    ]
 
 
 @pytest.mark.parametrize(("age_ns", "stated"), [(250_000_000, True), (-1, False), (10**12, False)])
