@@ -8,11 +8,11 @@ from collections import deque
 _ITEMS = 30
 # Share of the time between two items that one may take: at more, what has piled up is hardly ever worked off.
 _KEEPS_UP = 0.9
-_ENOUGH = 5  # frames that tell how fast a bag is played
+_ENOUGH = 5  # of the first ones all take longer, and fewer do not tell how fast a bag is played
 
 
 class Throughput:
-    """Compares how often items come with what they take. As long as nothing is known it is taken to be enough."""
+    """Compares how often items come with what they take. As long as little is known it is taken to be enough."""
 
     def __init__(self) -> None:
         self._came: deque[float] = deque(maxlen=_ITEMS)
@@ -33,7 +33,7 @@ class Throughput:
     @property
     def keeps_up(self) -> bool:
         """Whether items take less time than there is, on average, until the next one."""
-        if len(self._came) < 2 or not self._took:
+        if len(self._came) < 2 or len(self._took) < _ENOUGH:
             return True
         interval = (self._came[-1] - self._came[0]) / (len(self._came) - 1)
         return sum(self._took) / len(self._took) <= _KEEPS_UP * interval

@@ -18,9 +18,12 @@ def run(took: list[float], interval: float, times: int = 10) -> Throughput:
 def test_a_worker_of_which_nothing_is_known_keeps_up() -> None:
     throughput = Throughput()
     assert throughput.keeps_up
-    throughput.came(0.0)
-    throughput.took(0.7)  # as the first of all may
+    for k in range(5):
+        throughput.came(0.03 * k)
+        throughput.took(0.7 if k == 0 else 0.1)  # as the first may
     assert throughput.keeps_up
+    throughput.took(0.1)
+    assert not throughput.keeps_up
 
 
 @pytest.mark.parametrize(
