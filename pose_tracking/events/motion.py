@@ -106,26 +106,32 @@ class Motion:
             self._lowest = base = min(self._lowest, height)
         slack = max(config.lift, config.sigmas * sample.position_sigma)
         # What lies lower than it did is held only while it goes on: it may have come to rest there.
-        held = height > base + slack or (height < base - slack and self._goes_on(config))
+        is_below = height < base - slack
+        held = height > base + slack or (is_below and self._goes_on(config))
         if falls or not held:
             self._lifted_since = None
             return
         self._lifted_since = self._lifted_since or sample
-        if sample.seconds - self._lifted_since.seconds >= config.carry_seconds:
+        # It has come down here since the frame before, and may have landed: until then something held it.
+        held_until = self.samples[-2] if is_below and len(self.samples) > 1 else sample
+        if held_until.seconds - self._lifted_since.seconds >= config.carry_seconds:
             self._carried = self._carried or [self._lifted_since.stamp_ns, 0]
-            self._carried[1] = sample.stamp_ns
+            self._carried[1] = held_until.stamp_ns
             if self.activity == Activity.MOVING:
                 self.activity = Activity.CARRIED
 
     def _goes_on(self, config: EventConfig) -> bool:
         """Whether it was elsewhere shortly before, by more than its poses tremble."""
-        last = self.samples[-1]
+        if len(self.samples) < 2:
+            return False
+        last, least = self.samples[-1], config.move_distance / 4
         recent = [s.centre for s in self.samples if last.seconds - s.seconds <= config.carry_seconds]
-        if len(recent) < 2 and len(self.samples) > 1:
-            recent = [self.samples[-2].centre, last.centre]
+        if len(recent) < 2:
+            # Of two poses far apart in time each trembles for itself.
+            recent, least = [self.samples[-2].centre, last.centre], config.move_distance
         # Between the middles of both halves it goes half the way.
         before, after = (np.median(half, axis=0) for half in np.array_split(np.array(recent), 2))
-        return len(recent) > 1 and float(np.linalg.norm(after - before)) > config.move_distance / 4
+        return float(np.linalg.norm(after - before)) > least
 
     def ended(self, after: Rest | None, up: Float | None, config: EventConfig) -> list[Finding]:
         """What the motion was, now that the object rests at `after`; None where it was lost before."""
