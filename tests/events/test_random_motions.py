@@ -1,4 +1,4 @@
-"""Whatever happens, at rates of 1 to 60 Hz that change, with frames dropped and things lost on the way: nothing is made up."""
+"""Whatever happens, at changing rates of 1 to 60 Hz, with frames dropped and things lost: nothing is made up."""
 
 from __future__ import annotations
 
