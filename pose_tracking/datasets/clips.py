@@ -101,7 +101,9 @@ class ClipDataset:
         self._index: list[tuple[Path, int]] = []
         self.labels: list[str] = []
         for path in map(Path, paths):
-            files = sorted(path.glob("*.zip")) if path.is_dir() else [path]
+            files = [path]
+            if path.is_dir():  # without those that are being written
+                files = sorted(file for file in path.glob("*.zip") if not file.name.startswith("."))
             if not files:
                 raise DatasetError(f"{path}: has no files of clips (*.zip)")
             for file in files:

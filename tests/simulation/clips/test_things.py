@@ -42,6 +42,35 @@ def test_a_window_holds_what_it_is_named_after_and_still_ones_hold_nothing(seque
     assert {"fell", "carried", "placed", "moved", "still"} <= found
 
 
+def test_things_are_shown_at_rest_while_something_happens_beside_them(sequence):
+    beside = 0
+    for body in sequence.placed:
+        if not body.obj_id:
+            continue
+        others = [event for other in sequence.placed if other is not body and other.obj_id for event in other.events()]
+        for seed in range(5):
+            windows = list(_windows(body, others, np.random.default_rng(seed)))
+            lasts = [last for label, last in windows if label == "still"]
+            assert len(lasts) <= 2
+            beside += any(last - SPAN < end < last + 0.3 for last in lasts for _, _, end in others)
+    assert beside > 10
+
+
+def test_a_clip_that_goes_with_the_camera_shows_what_rests_where_it_is(objects, monkeypatch):
+    """Of a camera that pans; the same clips in a square that stands still show it elsewhere in each picture."""
+    monkeypatch.setattr("pose_tracking.simulation.clips.things._PANS", 1.0)
+    monkeypatch.setattr("pose_tracking.simulation.clips.things._PAN", (0.09, 0.09))
+    ways = {}
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("pose_tracking.simulation.clips.things._STEADIED", share)
+        still = [clip for clip in _first(objects, 40002, 8) if clip.label == "still"]
+        assert still
+        places = [[[axis.mean() for axis in np.nonzero(mask)] for mask in clip.masks if mask.any()] for clip in still]
+        ways[share] = float(np.median([np.ptp(np.array(each), axis=0).max() for each in places]))
+    assert ways[1.0] < 4
+    assert ways[0.0] > 2 * ways[1.0]
+
+
 def test_the_clip_of_a_fall_shows_the_thing_lower_at_its_end(objects):
     falls = [clip for clip in _first(objects, 40001, 30) if clip.label == "fell"]
     assert falls
@@ -96,7 +125,9 @@ def test_what_is_written_is_read_and_what_is_not_clips_is_one_line(tmp_path):
     with ClipWriter(tmp_path / "a.zip") as writer:
         writer.add(Clip(frames, masks, "fell", "here"))
         writer.add(Clip(frames[::-1], masks, "still"))
-    dataset = ClipDataset(tmp_path)
+    with ClipWriter(tmp_path / "later.zip"):  # what is being written does not count yet
+        dataset = ClipDataset(tmp_path)
+    (tmp_path / "later.zip").unlink()
     assert (len(dataset), dataset.labels) == (2, ["fell", "still"])
     clip = dataset[0]
     assert np.abs(clip.frames.astype(int) - frames).mean() < 6
