@@ -71,7 +71,7 @@ def test_what_is_larger_than_any_object_is_no_part_of_one(monkeypatch: pytest.Mo
     frame, (mask,) = render([(STEPS, at(0, 0, 0.7, 0))], wall=1.1)
     joined = []
 
-    def groups(surface: Surface, labels: NDArray[np.int32], noise: DepthNoise) -> list[frozenset[int]]:
+    def groups(surface: Surface, labels: NDArray[np.int64], noise: DepthNoise) -> list[frozenset[int]]:
         joined.append(labels.copy())
         return proposals.groups(surface, labels, noise)
 
