@@ -20,7 +20,8 @@ from .edit import set_options
 # real recordings of ones without colour, and on real scenes without any, and the pose has to be surer. Of a right pose
 # up to 0.16 of the outline goes on in renders, up to 0.31 on a real cube, which fits well; of wrong ones on larger
 # things up to 0.6, of those that have convinced all the same 0.25 and more: that counts against a pose before it is the
-# reason to refuse it. Of some 30 proposals a frame, what begins a track has to be surer than what continues it.
+# reason to refuse it; so does what the edge of the picture cuts off, a third and more of false ones in a recording.
+# Of some 30 proposals a frame, what begins a track has to be surer than what continues it.
 WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "segmentation": {"backend": "depth_segments"},
     "pose": {
@@ -30,6 +31,7 @@ WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
         "verification": {
             "max_continued": 0.35,
             "continued_weight": 6.0,
+            "cut_weight": 5.0,
             "bias": -9.5,
             "weights": (7.4, -16.4, -18.3, 4.9, -4.0, 2.5, -9.6, -2.5, -4.1, -8.6, -3.1, 0.5),
         },

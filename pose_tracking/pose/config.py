@@ -163,6 +163,12 @@ class VerificationConfig:
         "it is more than the 0.1 that is usual of right poses; calibration leaves it as it is",
         range=(0.0, 100.0),
     )
+    cut_weight: float = option(
+        0.0,
+        "weight, in the logistic score, of the share of an object that lies beyond the edge of the picture: what is "
+        "left of it fits more things; calibration leaves it as it is",
+        range=(0.0, 100.0),
+    )
     # Fitted with `calibration.fit_calibration` on the hypotheses of both bundles for simulated sequences, on those for
     # nine detections of a real frame, and on false detections on a real shelf. The weights of the pattern and of what
     # is sunk were held at -12: real light and sensors are less alike to the model than renders are.

@@ -25,6 +25,7 @@ from pose_tracking.pose.config import VerificationConfig
 from .color_comparison import COLOR_UNKNOWN, color_features
 from .comparison_kernels import count_depth, sum_normal_errors
 from .outline import continued_fraction
+from .picture_edge import cut_fraction
 from .surface_comparison import SurfaceComparison, compare_surface
 
 LOGGER = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ FEATURES = (
     "brightness_error",
     "log_visible",
 )
+
+# What the score takes beside them, each with a weight of its own.
+BESIDE = ("continued_fraction", "cut_fraction")
 
 # Hidden by less than this share of the diameter counts as sunk into what hides it.
 SUNKEN = 0.2
@@ -74,7 +78,7 @@ class Verification:
 
     Attributes:
         score: 0 to 1, confidence that the object is there in this pose.
-        features: `FEATURES`, ``continued_fraction`` and, for people, ``occluded_fraction``, ``visible_px``,
+        features: `FEATURES`, `BESIDE` and, for people, ``occluded_fraction``, ``visible_px``,
             ``residual_mm``, ``gain``.
     """
 
@@ -168,10 +172,11 @@ class Verifier:
         rays = self.config.max_rays
         compared = self.compare(view.frame, obj_id, pose, rays) if every is None else every.of_rays(rays)
         if not compared.in_picture:
-            return Verification(0.0, dict.fromkeys((*FEATURES, "continued_fraction", "visible_px"), 0.0))
+            return Verification(0.0, dict.fromkeys((*FEATURES, *BESIDE, "visible_px"), 0.0))
         model = self.objects[obj_id]
         features = depth_features(compared, view, model.diameter)
         features["continued_fraction"] = continued_fraction(view.frame, compared, float(np.min(model.size)))
+        features["cut_fraction"] = cut_fraction(view.frame.intrinsics, model, pose, compared.region)
         features |= self._color_features(view.frame, obj_id, compared)
         return Verification(score_features(self.config, features), features)
 
@@ -182,7 +187,7 @@ class Verifier:
 
 
 def score_features(config: VerificationConfig, features: Mapping[str, float]) -> float:
-    """Confidence, 0 to 1: the logistic function of the weighted `FEATURES`, and of the outline (`continued_weight`).
+    """Confidence, 0 to 1: the logistic function of the weighted `FEATURES`, of the outline and the picture's edge.
 
     0 where nothing of the object is seen, nothing of the mask is the object, hardly anything was measured of what
     nothing hides (`VerificationConfig.max_blind`), or the surface goes on where the object ends
@@ -199,6 +204,7 @@ def score_features(config: VerificationConfig, features: Mapping[str, float]) ->
     if continued > config.max_continued:
         return 0.0
     against = config.continued_weight * max(continued - USUALLY_CONTINUED, 0.0)
+    against += config.cut_weight * features.get("cut_fraction", 0.0)
     logit = config.bias - against + sum(w * features[name] for w, name in zip(config.weights, FEATURES, strict=True))
     return float(1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))))
 

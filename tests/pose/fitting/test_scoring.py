@@ -19,6 +19,7 @@ from pose_tracking.datasets.bop import BopScene
 from pose_tracking.objects import ObjectSet
 from pose_tracking.objects.mesh import save_mesh
 from pose_tracking.pose.config import VerificationConfig
+from pose_tracking.pose.fitting.picture_edge import cut_fraction
 from pose_tracking.pose.fitting.scoring import FEATURES, Verifier, score_features
 
 FRACTIONS = (
@@ -183,6 +184,23 @@ def test_an_outline_that_goes_on_in_part_counts_against_a_pose(verifier: Verifie
 
     assert logit(strict, 0.1) == pytest.approx(logit(verifier.config, 0.3), abs=1e-6)  # as much is usual
     assert logit(strict, 0.3) == pytest.approx(logit(strict, 0.0) - 6.0 * 0.2, abs=1e-6)
+
+
+def test_what_the_edge_of_the_picture_cuts_off_counts_against_a_pose(verifier: Verifier) -> None:
+    model, turn = verifier.objects[STEPS], random_pose(np.random.default_rng(7))[:3, :3]
+    cut, logits = [], []
+    strict = Verifier(replace(verifier.config, cut_weight=5.0), verifier.objects)
+    for x in (0.0, (CAMERA.width - 1 - CAMERA.cx) / CAMERA.fx * 0.7):  # in the middle of the picture, on its right edge
+        pose = make_transform(turn, np.array([x, 0.0, 0.7]) - turn @ (model.box_min + model.size / 2))
+        frame, (mask,) = render([(STEPS, pose)])
+        both = [each.verify(each.view(frame, mask), STEPS, pose) for each in (verifier, strict)]
+        cut.append(both[0].features["cut_fraction"])
+        logits.append([np.log(each.score / (1 - each.score)) for each in both])
+    assert cut[0] == 0.0
+    assert cut[1] == pytest.approx(0.5, abs=0.05)
+    np.testing.assert_allclose([a - b for a, b in logits], 5.0 * np.array(cut), atol=1e-6)
+    behind = make_transform(turn, [0.0, 0.0, 0.02])
+    assert cut_fraction(CAMERA, model, behind, (0, 0, CAMERA.width, CAMERA.height)) == 1.0
 
 
 def test_what_hides_the_outline_says_nothing_of_it(verifier: Verifier) -> None:
