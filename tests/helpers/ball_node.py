@@ -1,8 +1,11 @@
-"""The node with the pipelines of `ball_scene` for "balls" and "shapeless balls"; other models are its own business."""
+"""The node with the pipelines of `ball_scene` for three models of balls; other models are its own business."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +18,10 @@ from pose_tracking.ros.node.main import main
 
 def make_tracker(values: Mapping[str, Any]) -> PoseTracker:
     """The pipeline of parameter ``model``."""
+    if values["model"] == "interrupted balls":  # while they are loaded
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1.0)
+        return ball_tracker("")
     if values["model"] == "shapeless balls":
         return shapeless_tracker()
     return ball_tracker(values["clip_network"]) if values["model"] == "balls" else load_tracker(values)

@@ -99,7 +99,8 @@ class TrackerNode(LifecycleNode):
             self._release()
             return FAILURE
         except Exception as error:
-            self.get_logger().error(f"cannot configure: {error!r}\n{traceback.format_exc()}")
+            if self.context.ok():  # a signal shuts it down under what loads, which is no fault
+                self.get_logger().error(f"cannot configure: {error!r}\n{traceback.format_exc()}")
             self._release()
             return FAILURE
         self._notes = []

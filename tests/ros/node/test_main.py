@@ -78,6 +78,13 @@ def test_it_ends_in_order_on_a_signal_even_twice(number):
         assert harness.close() == 0
 
 
+def test_a_signal_while_the_model_is_loaded_is_no_error():
+    status, output = run_node({"model": "interrupted balls", "autostart": True})
+    assert status == 0
+    assert "cannot configure" not in output
+    assert "Traceback" not in output
+
+
 def test_it_ends_while_inference_is_busy():
     from ball_scene import render
     from node_harness import color_message, depth_message, info_message
