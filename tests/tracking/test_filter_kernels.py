@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_tracking.tracking.filter_kernels import move_on, squared_distances
@@ -17,6 +17,7 @@ def covariances(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
     return factors @ np.swapaxes(factors, 1, 2)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(0, 5), size=st.integers(1, 7))
 def test_a_length_is_the_residual_under_the_inverse_covariance(seed: int, count: int, size: int) -> None:
     rng = np.random.default_rng(seed)
@@ -25,6 +26,7 @@ def test_a_length_is_the_residual_under_the_inverse_covariance(seed: int, count:
     np.testing.assert_allclose(squared_length(residual, covariance), expected, rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), tracks=st.integers(1, 4), measured=st.integers(1, 4))
 def test_distances_are_lengths_of_all_differences(seed: int, tracks: int, measured: int) -> None:
     rng = np.random.default_rng(seed)
@@ -35,6 +37,7 @@ def test_distances_are_lengths_of_all_differences(seed: int, tracks: int, measur
         np.testing.assert_allclose(out[:, column], squared_length(places[column] - expected, spread), rtol=1e-9)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(0, 4), size=st.integers(1, 6), more=st.integers(0, 6))
 def test_a_correction_is_that_of_kalman(seed: int, count: int, size: int, more: int) -> None:
     rng = np.random.default_rng(seed)
@@ -56,6 +59,7 @@ def test_one_filter_is_corrected_as_many_are() -> None:
         np.testing.assert_array_equal(several[0], single)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(0, 4), size=st.integers(1, 6), step=st.floats(0, 3))
 def test_moving_on_is_the_transition_of_constant_velocity(seed: int, count: int, size: int, step: float) -> None:
     rng = np.random.default_rng(seed)
