@@ -26,7 +26,8 @@ def load_tracker(values: Mapping[str, Any]) -> PoseTracker:
     if values["clip_network"]:
         bundle = bundle.with_clip_network(values["clip_network"])
     every = values["segment_every"] if values["segment_every"] != 1 else bundle.config.pipeline.segment_every
-    use_threads(values["threads"], at_once=stages_at_once(every) if values["look_ahead"] else 1)
+    beside = values["detector_thread"] or bundle.config.pipeline.detector_thread
+    use_threads(values["threads"], at_once=2 if beside else stages_at_once(every) if values["look_ahead"] else 1)
     tracker = PoseTracker(bundle, values["device"], engine=values["engine"], precision=values["precision"])
     warm_up(tracker)
     keep_loaded()
