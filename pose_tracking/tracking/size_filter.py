@@ -1,14 +1,15 @@
 """The size of an object whose shape is not known, learned over the views of its track.
 
-One view bounds each edge of the box from below, by what is seen of it; how much more there is lies in the view's shadow
-(`BoxSize.slack`). Frames from one side repeat each other's errors, so they are averaged to one measurement a side, and
-only other sides add knowledge. What all sides say of an edge is multiplied on a grid of lengths, spaced evenly in their
-logarithm: a lower bound is no Gaussian.
+One view bounds each edge of the box from below, by what is seen of it; how much more there is lies in the view's
+shadow (`BoxSize.slack`). What it says of an edge is kept on a grid of lengths, spaced evenly in their logarithm: a
+lower bound is no Gaussian. Frames from one side repeat each other's errors, so what they say is averaged (the
+logarithms, so that few are outvoted), and only other sides, whose likelihoods are multiplied, add knowledge.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr
@@ -34,28 +35,26 @@ _LEAST, _LEAST_SHARE = 0.002, np.array([0.12, 0.12, 0.045])
 _WRONG = 0.03
 # Variance of the turn about the vertical (rad^2) from which it is a guess.
 _GUESSED = 1.0
-# Standard deviation of the logarithm of one horizontal edge over the other, where nothing else is known: things are
-# about as deep as they are wide.
-_ASPECT = 0.4
+# Logarithm of one horizontal edge over the other, where nothing else is known: shares and standard deviations of two
+# normal distributions. Most things are about as deep as they are wide, but a hammer is six times as long: one narrow
+# distribution alone would rather have both edges measured wrongly.
+_ASPECT = ((0.6, 0.4), (0.4, 1.2))
 
 
 class _Side:
-    """The mean measurement from one side."""
+    """What the frames from one side say of each edge, on average.
+
+    They repeat each other's errors, so many say no more than one; but where they contradict each other (a mask that has
+    bled over the thing beside it) each may be wrong for itself, and the few are outvoted.
+    """
 
     def __init__(self) -> None:
-        self.weight, self.count, self.guessed = np.zeros(3), 0.0, 0.0
-        self.edges, self.sigma, self.slack = np.zeros(3), np.zeros(3), np.zeros(3)
+        self.log_likelihood, self.count, self.guessed = np.zeros((3, len(_LENGTHS))), 0.0, 0.0
 
     def add(self, size: BoxSize, doubt: float, is_guessed: bool) -> None:
-        slack = size.slack.sum(1)
-        weight = 1.0 / (size.sigma**2 + (_HIDDEN_SHARE * slack) ** 2 + (doubt * size.edges[[1, 0, 2]]) ** 2)
-        # Of frames that show more than those before, these are soon forgotten.
-        old = self.weight * (1 - 1 / _MOST)
-        share = weight / (old + weight)
-        self.edges += share * (size.edges - self.edges)
-        self.slack += share * (slack - self.slack)
-        self.sigma += share * (np.hypot(size.sigma, doubt * size.edges[[1, 0, 2]]) - self.sigma)
-        self.weight, self.count = old + weight, min(self.count + 1, _MOST)
+        found = _log_likelihood(size.edges, np.hypot(size.sigma, doubt * size.edges[[1, 0, 2]]), size.slack.sum(1))
+        self.count = min(self.count + 1, _MOST)
+        self.log_likelihood += (found - self.log_likelihood) / self.count
         self.guessed += (is_guessed - self.guessed) / self.count
 
 
@@ -95,12 +94,11 @@ class SizeFilter:
     def _fuse(self) -> None:
         likelihood = np.zeros((3, len(_LENGTHS)))
         for side in self._sides.values():
-            likelihood += _log_likelihood(side)
+            likelihood += side.log_likelihood
         # Things hide the same of themselves from many sides: four of them count as two would that err apart.
         likelihood /= np.sqrt(len(self._sides))
-        edges, _ = _moments(likelihood)
-        # The other horizontal edge says a little, where the views say nothing.
-        likelihood[:2] -= 0.5 * (np.log(_LENGTHS / edges[[1, 0], None]) / _ASPECT) ** 2
+        # The other horizontal edge says a little, as far as it is known itself, where the views say nothing.
+        likelihood[:2] += np.log(_chances(likelihood[[1, 0]]) @ _aspect_prior() + 1e-300)
         self.edges, sigma = _moments(likelihood)
         # Along axes that every side has guessed either horizontal edge may be the other.
         guessed = min(side.guessed for side in self._sides.values())
@@ -154,21 +152,38 @@ def anchored(estimate: PoseEstimate, known: SizeFilter) -> PoseEstimate:
     return replace(estimate, pose=pose, covariance=covariance, systematic=shared)
 
 
-def _log_likelihood(side: _Side) -> Float:
-    """(3, L) logarithm of how likely what is seen from one side is for each length of each edge."""
-    sigma = np.sqrt(side.sigma**2 / side.count + _COMMON**2 + (_COMMON_SHARE * side.edges) ** 2)[:, None]
-    longer = _LENGTHS[None] - side.edges[:, None]
-    slack = np.maximum(side.slack, 1e-5)[:, None]
+def _log_likelihood(edges: Float, sigma: Float, slack: Float) -> Float:
+    """(3, L) logarithm of how likely what one frame shows is for each length of each edge.
+
+    Args:
+        edges, sigma, slack: (3,) metres: what is seen of each, its standard deviation, how much longer it may be.
+    """
+    sigma = np.sqrt(sigma**2 + _COMMON**2 + (_COMMON_SHARE * edges) ** 2)[:, None]
+    longer = _LENGTHS[None] - edges[:, None]
+    slack = np.maximum(slack, 1e-5)[:, None]
     # Exponential over the slack, blurred by the noise (an exponentially modified Gaussian).
     rate = 1.0 / (_HIDDEN_SHARE * slack)
     blur = 0.5 * (rate * sigma) ** 2 - rate * longer
     hidden = np.log(rate) + blur + log_ndtr(longer / sigma - rate * sigma)
     anything = np.log(ndtr(longer / sigma) - ndtr((longer - slack) / sigma) + 1e-300) - np.log(slack)
-    chance = slack**2 / (slack**2 + (_OPEN * side.edges[:, None]) ** 2)
+    chance = slack**2 / (slack**2 + (_OPEN * edges[:, None]) ** 2)
     likelihood = (1 - chance) * np.exp(hidden) + chance * np.exp(anything)
     # A measurement that is wrong says nothing of the length: its density is the same for all of them.
-    flat = 1.0 / (np.maximum(side.edges, _LENGTHS[0]) * np.log(_LENGTHS[-1] / _LENGTHS[0]))[:, None]
+    flat = 1.0 / (np.maximum(edges, _LENGTHS[0]) * np.log(_LENGTHS[-1] / _LENGTHS[0]))[:, None]
     return np.asarray(np.log((1 - _WRONG) * likelihood + _WRONG * flat))
+
+
+def _chances(log_likelihood: Float) -> Float:
+    """(E, L) chance of each length of E edges, from logarithms of how likely they are."""
+    weight = np.exp(log_likelihood - log_likelihood.max(1, keepdims=True))
+    return np.asarray(weight / weight.sum(1, keepdims=True))
+
+
+@cache
+def _aspect_prior() -> Float:
+    """(L, L) how likely a horizontal edge has each length where the other has each length."""
+    ratio = np.log(_LENGTHS[:, None] / _LENGTHS)
+    return np.asarray(sum(share / sigma * np.exp(-0.5 * (ratio / sigma) ** 2) for share, sigma in _ASPECT))
 
 
 def _moments(log_likelihood: Float) -> tuple[Float, Float]:
@@ -176,8 +191,7 @@ def _moments(log_likelihood: Float) -> tuple[Float, Float]:
 
     The deviation is half of what lies between the 16th and the 84th percentile: a long tail is doubt, not size.
     """
-    weight = np.exp(log_likelihood - log_likelihood.max(1, keepdims=True))
-    below = np.cumsum(weight, axis=1) / weight.sum(1, keepdims=True)
+    below = np.cumsum(_chances(log_likelihood), axis=1)
     low, middle, high = (np.array([np.interp(q, row, _LENGTHS) for row in below]) for q in (0.159, 0.5, 0.841))
     return middle, (high - low) / 2
 
@@ -188,8 +202,7 @@ def _turned(known: SizeFilter) -> SizeFilter:
     quarter = int(round(np.pi / 2 / _AZIMUTH))
     for (azimuth, elevation), side in known._sides.items():
         new = _Side()
-        for name in ("weight", "edges", "sigma", "slack"):
-            setattr(new, name, getattr(side, name)[[1, 0, 2]])
+        new.log_likelihood = side.log_likelihood[[1, 0, 2]]
         new.count, new.guessed = side.count, side.guessed
         out._sides[(azimuth - quarter) % (4 * quarter), elevation] = new
     out._fuse()

@@ -89,6 +89,33 @@ def test_one_wrong_view_is_outvoted() -> None:
     np.testing.assert_allclose(known.edges, TRUE, rtol=0.04)
 
 
+HAMMER = np.array([0.19, 0.026, 0.11])
+
+
+def test_something_long_and_thin_is_not_taken_for_two_wrong_measurements() -> None:
+    """A hammer on its edge: its near face alone is seen, of which the thin edge may hide as much again four times."""
+    known = SizeFilter()
+    for _ in range(6):
+        known.add(seen(HAMMER, np.array([[0.0, 0.1], [0, 0.09], [0, 0]])), np.array([0.2, -1.0, 0.6]))
+    assert 0.95 * HAMMER[0] < known.edges[0] < 1.5 * HAMMER[0]
+    assert abs(known.edges[1] - HAMMER[1]) < 2 * known.sigma[1]
+    for angle in (0.6, 2.0, 3.6):
+        known.add(seen(HAMMER), np.array([np.cos(angle), np.sin(angle), 0.5]))
+    np.testing.assert_allclose(known.edges, HAMMER, rtol=0.1)
+
+
+def test_a_frame_that_shows_too_much_is_outvoted_by_others_from_its_side() -> None:
+    """A mask that has bled over the thing beside: it hides less, so its measurement looks the better one."""
+    known = SizeFilter()
+    for i in range(9):
+        bled = i == 5
+        edges = np.array([0.19, 0.16 if bled else 0.026, 0.11])
+        slack = np.array([[0.0, 0.03], [0.0, 0.02 if bled else 0.07], [0.0, 0.0]])
+        known.add(seen(edges, slack), np.array([0.2, -1.0, 0.6]))
+    assert known.edges[1] < 0.11
+    assert known.edges[1] - 0.026 < 2 * known.sigma[1]
+
+
 @pytest.mark.parametrize("quarters", range(4))
 def test_equal_axes_are_found_and_undone(quarters: int) -> None:
     turn = Rotation.from_euler("xyz", [20, -30, 40], degrees=True)
