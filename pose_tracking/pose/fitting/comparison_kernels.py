@@ -82,13 +82,23 @@ def paint(rows: Int, cols: Int, which: Bool, before: int, after: int, mask: Bool
 
 @kernel
 def count_depth(
-    rows: Int, cols: Int, behind: Float, tolerance: Float, core: Bool, sunken: float, counts: Int, sizes: Float
+    rows: Int,
+    cols: Int,
+    behind: Float,
+    tolerance: Float,
+    core: Bool,
+    top: int,
+    left: int,
+    sunken: float,
+    counts: Int,
+    sizes: Float,
 ) -> None:
     """Count what the depth says at N pixels.
 
     Args:
         rows, cols, behind, tolerance: (N,), see `SurfaceComparison`.
-        core: (H, W) mask.
+        core: (h, w) mask of a part of the image; there is nothing of it outside.
+        top, left: row and column of the image at which it begins.
         sunken: metres; what is hidden by less counts as sunken, too.
         counts: (6,) out: pixels that agree, lie before a void, are hidden, are blind, are sunken, agree within `core`.
         sizes: (2,) out: mean distance of those that agree over their tolerances, and its median, metres; NaN where
@@ -110,7 +120,8 @@ def count_depth(
             residuals[counts[0]] = abs(behind[n])
             total += abs(behind[n]) / tolerance[n]
             counts[0] += 1
-            if core[rows[n], cols[n]]:
+            row, col = rows[n] - top, cols[n] - left
+            if 0 <= row < core.shape[0] and 0 <= col < core.shape[1] and core[row, col]:
                 counts[5] += 1
     sizes[:] = np.nan
     if counts[0] > 0:

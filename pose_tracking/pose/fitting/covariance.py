@@ -102,18 +102,23 @@ def depth_covariance(
     return covariance + shared, shared
 
 
-def own_readings(config: CovarianceConfig, frame: RGBDFrame, mask: Bool, visible_px: float) -> float:
+def own_readings(
+    config: CovarianceConfig, frame: RGBDFrame, mask: Bool, visible_px: float, corner: tuple[int, int] = (0, 0)
+) -> float:
     """How many of `visible_px` pixels with depth count as read by the sensor: holes were filled, images enlarged.
 
     Args:
         config: says within how many pixels readings share their error anyway.
         frame: the frame; depth of a longer focal length than `CameraIntrinsics.density` is 1 at is taken for enlarged.
-        mask: (H, W) bool, where the pixels lie.
+        mask: (h, w) bool, where the pixels lie: of the frame, or of a part of it.
         visible_px: number of pixels.
+        corner: row and column of the frame at which the mask begins.
     """
     share = 1.0
     if frame.readings is not None:
-        share = min(1.0, valid_depth(frame.readings[mask]).sum() / max(valid_depth(frame.depth[mask]).sum(), 1))
+        rows, cols = (slice(first, first + length) for first, length in zip(corner, mask.shape, strict=True))
+        readings, depth = frame.readings[rows, cols][mask], frame.depth[rows, cols][mask]
+        share = min(1.0, valid_depth(readings).sum() / max(valid_depth(depth).sum(), 1))
     # One reading among those that share an error tells it.
     told = 1.0 - (1.0 - share) ** (config.correlation_px**2)
     return float(visible_px * told / max(frame.intrinsics.density, 1.0))

@@ -231,8 +231,8 @@ class DepthTracker:
         if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
             return None, None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
-        claimed = after.painted(~after.hidden, frame.depth.shape)
-        view = self.verifier.view(frame, claimed, after.covered)
+        claimed, corner = after.painted_part(~after.hidden, frame.depth.shape)
+        view = self.verifier.view(frame, claimed, corner)
         check = self.verifier.verify(view, obj_id, pose, every)
         noise, surface = self.verifier.noise(frame), self.icp.surface(obj_id)
         distance = self.icp.last_distance(obj_id, noise.excess(pose[2, 3]))
@@ -243,7 +243,7 @@ class DepthTracker:
             points,
             pose,
             noise=noise,
-            visible_px=own_readings(self.covariance, frame, claimed, visible_px),
+            visible_px=own_readings(self.covariance, frame, claimed, visible_px, corner),
             max_distance=distance,
             confidence=check.score,
             outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,

@@ -63,13 +63,15 @@ class InstanceView:
 
     Attributes:
         frame: the frame.
-        core: (H, W) bool, the mask without its rim, where it has depth.
+        core: (h, w) bool, the mask without its rim, where it has depth: of the frame, or of a part that has all of it.
         core_px: number of its pixels.
+        corner: row and column of the frame at which `core` begins.
     """
 
     frame: RGBDFrame
     core: Bool
     core_px: int
+    corner: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -140,15 +142,20 @@ class Verifier:
                 times,
             )
 
-    def view(self, frame: RGBDFrame, mask: Bool, within: tuple[int, int, int, int] | None = None) -> InstanceView:
-        """Prepare an instance, given by its `mask` (H, W), for `verify`.
+    def view(self, frame: RGBDFrame, mask: Bool, corner: tuple[int, int] = (0, 0)) -> InstanceView:
+        """Prepare an instance, given by its mask, for `verify`.
 
-        `within` is a half-open pixel box (x0, y0, x1, y1) that has all of the mask, where one is known.
+        Args:
+            frame: the frame.
+            mask: (h, w) of the frame, or of a part of it with a few pixels around the instance.
+            corner: row and column of the frame at which the mask begins.
         """
         core = np.zeros(mask.shape, bool)
-        part = _around(mask, within)
-        core[part] = _without_rim(mask[part]) & valid_depth(frame.depth[part])
-        return InstanceView(frame, core, int(np.count_nonzero(core[part])))
+        rows, cols = part = _around(mask)
+        (top, left), depth = corner, frame.depth
+        there = depth[top + rows.start : top + rows.stop, left + cols.start : left + cols.stop]
+        core[part] = _without_rim(mask[part]) & valid_depth(there)
+        return InstanceView(frame, core, int(np.count_nonzero(core[part])), corner)
 
     def compare(
         self,
@@ -225,6 +232,7 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
         compared.behind,
         compared.tolerance,
         np.ascontiguousarray(view.core),
+        *view.corner,
         SUNKEN * diameter,
         counts,
         sizes,
@@ -250,16 +258,15 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
     return {name: float(value) for name, value in features.items()}
 
 
-def _around(mask: Bool, within: tuple[int, int, int, int] | None) -> tuple[slice, slice]:
-    """Rows and columns of the mask, and the few around them that say where its rim is; see `Verifier.view`."""
-    x0, y0, x1, y1 = within or (0, 0, mask.shape[1], mask.shape[0])
-    part = mask[y0:y1, x0:x1]
-    rows, cols = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+def _around(mask: Bool) -> tuple[slice, slice]:
+    """Rows and columns of the mask, and the few around them that say where its rim is."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
         return slice(0, 0), slice(0, 0)
+    (height, width), (top, bottom), (left, right) = mask.shape, rows[[0, -1]].tolist(), cols[[0, -1]].tolist()
     return (
-        slice(max(y0 + rows[0] - _RIM, 0), y0 + rows[-1] + 1 + _RIM),
-        slice(max(x0 + cols[0] - _RIM, 0), x0 + cols[-1] + 1 + _RIM),
+        slice(max(top - _RIM, 0), min(bottom + 1 + _RIM, height)),
+        slice(max(left - _RIM, 0), min(right + 1 + _RIM, width)),
     )
 
 

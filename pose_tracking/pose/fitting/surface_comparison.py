@@ -16,6 +16,8 @@ from pose_tracking.pose.config import VerificationConfig
 
 from .comparison_kernels import measure_behind, paint, rays_of_grid
 
+_MARGIN = 4  # pixels around a part of a mask, more than its rim is wide
+
 
 @dataclass(frozen=True)
 class SurfaceComparison:
@@ -69,14 +71,24 @@ class SurfaceComparison:
     def painted(self, which: Bool, shape: tuple[int, int]) -> Bool:
         """(H, W) mask of those of the pixels that `which` (P,) says, each with those that its ray stands for."""
         mask = np.zeros(shape, bool)
-        paint(self.rows, self.cols, which, (self.step - 1) // 2, self.step // 2, mask)
+        self.paint(which, mask)
         return mask
 
-    @property
-    def covered(self) -> tuple[int, int, int, int]:
-        """Half-open pixel box (x0, y0, x1, y1) that has all that can be `painted`; it may reach out of the image."""
+    def paint(self, which: Bool, mask: Bool) -> None:
+        """Add to a mask (H, W) what is `painted`."""
+        paint(self.rows, self.cols, which, (self.step - 1) // 2, self.step // 2, mask)
+
+    def painted_part(self, which: Bool, shape: tuple[int, int]) -> tuple[Bool, tuple[int, int]]:
+        """`painted` where the object is, and a few pixels around: (h, w) mask, and the row and column it begins at.
+
+        Masks of whole images would take the processor's cache for each object of a frame.
+        """
         x0, y0, x1, y1 = self.region
-        return max(x0 - self.step, 0), max(y0 - self.step, 0), x1 + self.step, y1 + self.step
+        margin = self.step + _MARGIN
+        top, left = max(y0 - margin, 0), max(x0 - margin, 0)
+        mask = np.zeros((min(y1 + margin, shape[0]) - top, min(x1 + margin, shape[1]) - left), bool)
+        paint(self.rows - top, self.cols - left, which, (self.step - 1) // 2, self.step // 2, mask)
+        return mask, (top, left)
 
     def of_rays(self, most: int) -> SurfaceComparison:
         """The comparison by about so many rays, spread over the same region; of one on every pixel."""

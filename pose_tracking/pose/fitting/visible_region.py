@@ -40,5 +40,5 @@ def visible_mask(compared: SurfaceComparison, shape: tuple[int, int]) -> Bool:
         top, left = max(y0 - margin, 0), max(x0 - margin, 0)
         part = mask[top : y1 + margin, left : x1 + margin].astype(np.uint8)
         closed = cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((_CLOSED, _CLOSED), np.uint8)) > 0
-        mask |= compared.painted(blind & closed[compared.rows - top, compared.cols - left], shape)
+        compared.paint(blind & closed[compared.rows - top, compared.cols - left], mask)
     return mask

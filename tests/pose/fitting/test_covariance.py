@@ -170,6 +170,10 @@ def test_filled_holes_and_enlarged_images_count_what_was_read() -> None:
     holes = np.random.default_rng(0).random(mask.shape) < 0.8
     readings = np.where(holes, 0, frame.depth).astype(np.float32)
     assert own_readings(config, replace(frame, readings=readings), mask, count) == pytest.approx(0.2 * count, rel=0.1)
+    part = replace(frame, readings=readings), mask[20:, 30:], count, (20, 30)
+    assert not mask[:20].any()
+    assert not mask[:, :30].any()
+    assert own_readings(config, *part) == own_readings(config, part[0], mask, count)
     # Where nine neighbours share their error, two of them tell as much.
     assert own_readings(CovarianceConfig(), replace(frame, readings=readings), mask, count) > 0.8 * count
     enlarged = replace(frame, intrinsics=replace(frame.intrinsics, fx=1716.0, fy=1716.0))

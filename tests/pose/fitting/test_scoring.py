@@ -383,6 +383,20 @@ def test_published_poses_of_a_real_object_without_colour_are_believed(data_dir: 
     assert np.mean(np.array(scores) > PipelineConfig().min_pose_confidence) >= 0.95
 
 
+def test_an_instance_may_be_given_by_a_part_of_the_frame(verifier: Verifier) -> None:
+    pose = random_pose(np.random.default_rng(1))
+    frame, (mask,) = render([(STEPS, pose)])
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, left = max(rows[0] - 5, 0), max(cols[0] - 5, 0)
+    part = mask[top : rows[-1] + 6, left : cols[-1] + 6]
+    whole, cut_out = verifier.view(frame, mask), verifier.view(frame, part, (int(top), int(left)))
+    assert cut_out.core.size < whole.core.size
+    beside = pose.copy()
+    beside[0, 3] += 0.03  # reaches out of the part
+    for each in (pose, beside):
+        assert verifier.verify(cut_out, STEPS, each) == verifier.verify(whole, STEPS, each)
+
+
 @pytest.mark.parametrize("at", [(0, 0), (40, 60), (200, 290)])
 def test_the_core_of_a_mask_is_the_same_wherever_it_lies(verifier: Verifier, at: tuple[int, int]) -> None:
     """The rim is taken off where the mask ends, but not where the image does."""

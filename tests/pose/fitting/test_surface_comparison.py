@@ -68,3 +68,19 @@ def test_an_object_out_of_the_picture_has_no_pixels() -> None:
         assert not result.in_picture
         assert len(result.rows) == len(result.behind) == len(result.hits.depth) == 0
     assert compared(frame).in_picture
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (-0.25, 0.0), (0.2, 0.2)])
+@pytest.mark.parametrize("max_rays", [None, 200])
+def test_a_part_of_a_mask_is_cut_out_of_the_whole(shift: tuple[float, float], max_rays: int | None) -> None:
+    """Also at the edge of the image."""
+    pose = POSE.copy()
+    pose[:2, 3] += shift
+    frame, _ = render([(STEPS, POSE)])
+    result, shape = compared(frame, pose, max_rays), frame.depth.shape
+    which = np.arange(len(result.rows)) % 3 > 0
+    part, (top, left) = result.painted_part(which, shape)
+    whole = np.zeros(shape, bool)
+    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+    np.testing.assert_array_equal(whole, result.painted(which, shape))
+    assert whole.any()
