@@ -12,7 +12,7 @@ from pose_tracking.core.events import Activity, EventKind
 
 from .config import EventConfig
 from .free_fall import LONGEST, Fall, falling, fell_between, was_braked
-from .pose_sample import Extent, PoseSample, tilt_between
+from .pose_sample import Extent, PoseSample, known_tilt, tilt_between
 from .rest import Rest, distance_share
 
 # Seconds of samples that are kept: what is carried about for an hour needs no more of its past than a fall has.
@@ -20,6 +20,8 @@ _KEPT = 5.0 * LONGEST
 # Poses on its way down, with no longer a gap than this share of it, that tell how something got there: then the time
 # alone has no say.
 _SEEN, _UNSEEN = 5, 0.4
+# Shares of a turn between which a thing is on its way over: a turn that is guessed anew jumps.
+_ON_ITS_WAY = (0.2, 0.8)
 _UNSURE = "it got down as fast as something that falls, but a hand may have held it"
 
 
@@ -164,12 +166,21 @@ class Motion:
             if after is not None and not fell_last:
                 found.append(Finding(EventKind.PLACED, end_ns, end_ns, surely))
         elif not falls and after is not None and self.before is not None and up is not None:
-            tilt = np.degrees(tilt_between(self.before.sample, after.sample, up))
-            if tilt >= config.tip_angle and (end_ns - self.onset_ns) * 1e-9 <= config.tip_seconds:
+            is_short = (end_ns - self.onset_ns) * 1e-9 <= config.tip_seconds
+            if is_short and self._turned_over(self.before.sample, after.sample, up, np.radians(config.tip_angle)):
                 found.append(Finding(EventKind.KNOCKED_OVER, self.onset_ns, end_ns, surely))
         if after is not None and self.before is not None:
             found.append(Finding(EventKind.MOVED, self.onset_ns, end_ns, surely, note))
         return sorted(found, key=lambda each: (each.onset_ns, each.end_ns))
+
+    def _turned_over(self, before: PoseSample, after: PoseSample, up: Float, least: float) -> bool:
+        """Whether it points elsewhere by `least` (rad), as both poses tell, or as it was seen to turn between them."""
+        if known_tilt(before, after, up) >= least:
+            return True
+        tilt = tilt_between(before, after, up)
+        low, high = _ON_ITS_WAY[0] * tilt, _ON_ITS_WAY[1] * tilt
+        ways = ((tilt_between(before, each, up), tilt_between(each, after, up)) for each in self.samples)
+        return tilt >= least and any(low < begun < high and low < left < high for begun, left in ways)
 
     def _sure_falls(self, up: Float | None, config: EventConfig) -> list[Fall]:
         """The falls that were seen."""

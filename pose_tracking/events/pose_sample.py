@@ -46,6 +46,11 @@ class PoseSample:
         return self.stamp_ns * 1e-9
 
     @cached_property
+    def knows_turn(self) -> bool:
+        """Whether the pose tells the angle about every axis."""
+        return not bool(least_known(self.covariance[None, 3:, 3:])[0][0])
+
+    @cached_property
     def position_sigma(self) -> float:
         """Standard deviation (m) along the direction in which the position is known worst.
 
@@ -161,6 +166,11 @@ def _arm(reference: PoseSample, sample: PoseSample, rotation: Float, axis: Float
 def tilt_between(a: PoseSample, b: PoseSample, up: Float) -> float:
     """Angle (rad) by which what pointed along `up` (3,) at `a` points elsewhere at `b`."""
     return float(np.arccos(np.clip(up @ b.pose[:3, :3] @ a.pose[:3, :3].T @ up, -1, 1)))
+
+
+def known_tilt(a: PoseSample, b: PoseSample, up: Float) -> float:
+    """`tilt_between` without any turn that nobody knows."""
+    return float(np.arccos(np.clip(up @ rotation_matrices(displacements(a, [b]).turns[0]) @ up, -1, 1)))
 
 
 class Extent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,7 +34,7 @@ class Rest:
     """A place of rest.
 
     Attributes:
-        sample: a pose there.
+        sample: a pose there, one that tells all turns where most do.
         centre: (3,) mean of the object's middle, metres.
         since_ns, last_ns: stamps of the first and last frame in which it was seen there.
         arrived_ns: stamp of the first frame in which it was not beyond what counts as motion from there.
@@ -56,12 +56,19 @@ class Rest:
         self.centre = self.centre + (seen - self.centre) / self.count
         self.last_ns = sample.stamp_ns
         self.recent.append(sample)
+        if not self.sample.knows_turn and _mostly_known(self.recent) and sample.knows_turn:
+            self.sample = sample
         while len(self.recent) > _FEWEST_RECENT and sample.seconds - self.recent[0].seconds > _RECENT:
             self.recent.popleft()
 
     def left_ns(self, away: PoseSample) -> int:
         """Stamp of the last frame in which it was there, now that it is seen `away`."""
         return last_at_rest(list(self.recent), away)
+
+
+def _mostly_known(samples: Collection[PoseSample]) -> bool:
+    """Whether most of some poses tell the angle about every axis."""
+    return 2 * sum(each.knows_turn for each in samples) > len(samples)
 
 
 def distance_shares(rest: Rest, samples: Sequence[PoseSample], config: EventConfig) -> Float:
@@ -116,7 +123,8 @@ def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
     if start < 0 or last.seconds - samples[start].seconds < config.rest_seconds - 1e-6:
         return None
     window = samples[start:]
-    middle = window[len(window) // 2]
+    known = [each for each in window if each.knows_turn] if _mostly_known(window) else window
+    middle = known[len(known) // 2]
     seen = displacements(middle, window)
     centre = np.median(seen.centres, axis=0)
     rest = Rest(middle, centre, window[0].stamp_ns, last.stamp_ns, window[0].stamp_ns, len(window))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from event_story import about_vertical, kinds, standing, told, turned, unknown_turn
+from event_story import SIZE, about_vertical, kinds, standing, told, turned, unknown_turn
 
 from pose_tracking.simulation.sequences.scripted import Carry, Push, PushedOff
 
@@ -81,3 +81,40 @@ def test_what_flips_and_is_then_pushed_has_moved():
         return turned(push(t), "z", 180) if t > 2 else push(t)
 
     assert kinds(told(path, 6, 30)) == ["moved"]
+
+
+def _lying(x=0.0, degrees=0.0):
+    """The box on its side, turned about its long axis, which is level."""
+    pose = turned(standing(x), "x", 90)
+    pose[2, 3] = SIZE[1] / 2
+    return about_vertical(pose, degrees)
+
+
+@pytest.mark.parametrize("rate", [10, 30])
+def test_what_most_poses_tell_of_a_place_counts(rate):
+    # In every third frame the turn about its long axis is unknown, and in the middle one of the first.
+    def unknown(t):
+        return unknown_turn(_lying(), 50) if round(t * rate) % 3 == 2 and t < 2 else np.zeros((6, 6))
+
+    def rolls(t):
+        return _lying(degrees=140 * np.clip((t - 2) / 0.5, 0, 1))
+
+    assert sorted(kinds(told(rolls, 5, rate, unknown=unknown))) == ["knocked_over", "moved"]
+
+
+def test_what_is_seen_to_turn_over_is_knocked_over_though_its_turn_is_unknown_at_rest():
+    def unknown(t):
+        return np.zeros((6, 6)) if 2 < t < 2.5 else unknown_turn(_lying(), 50)
+
+    def rolls(t):
+        share = np.clip((t - 2) / 0.5, 0, 1)
+        return _lying(0.06 * share, 90 * share)
+
+    assert sorted(kinds(told(rolls, 5, 10, unknown=unknown))) == ["knocked_over", "moved"]
+
+
+def test_a_turn_guessed_anew_after_a_push_is_not_knocked_over():
+    def pushed(t):
+        return _lying(0.1 * np.clip((t - 2) / 0.5, 0, 1), 0 if t < 2.3 else 90)
+
+    assert kinds(told(pushed, 5, 10, unknown=lambda t: unknown_turn(_lying(), 50))) == ["moved"]
