@@ -175,12 +175,12 @@ class Motion:
 
     def _turned_over(self, before: PoseSample, after: PoseSample, up: Float, least: float) -> bool:
         """Whether it points elsewhere by `least` (rad), as both poses tell, or as it was seen to turn between them."""
-        if known_tilt(before, after, up) >= least:
-            return True
         tilt = tilt_between(before, after, up)
+        if tilt < least or known_tilt(before, after, up) >= least:
+            return tilt >= least
         low, high = _ON_ITS_WAY[0] * tilt, _ON_ITS_WAY[1] * tilt
         ways = ((tilt_between(before, each, up), tilt_between(each, after, up)) for each in self.samples)
-        return tilt >= least and any(low < begun < high and low < left < high for begun, left in ways)
+        return any(low < begun < high and low < left < high for begun, left in ways)
 
     def _sure_falls(self, up: Float | None, config: EventConfig) -> list[Fall]:
         """The falls that were seen."""
