@@ -171,6 +171,7 @@ def test_frames_that_come_faster_than_their_stamps_say_are_late_as_they_come() -
             pace.frame_done(0.1 if k == 0 else 0.01, k == 0)
         pace.reckon_with(0.0, 0.03 if told else None, 0.9 if told else None)
         pace.frame_comes(1.8)
+        assert pace._stamp is not None
         pace._ran = pace._stamp  # not because a second has gone by
         allowed[told] = pace.allows(5, beside=False)
     assert allowed == {False: True, True: False}

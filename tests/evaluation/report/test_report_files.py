@@ -58,13 +58,12 @@ class Replay(PoseTracker):
         self.report = FrameReport()
 
     def option(self, name: str) -> float:
-        assert name == "min_pose_confidence"
-        return 0.5
+        return {"min_pose_confidence": 0.5, "segment_every": 1}[name]
 
     def reset(self) -> None:
         self.resets.append(self.done)
 
-    def look_ahead(self, frame: RGBDFrame) -> bool:
+    def look_ahead(self, frame: RGBDFrame, ahead: int = 1) -> bool:
         return False
 
     def update(self, frame: RGBDFrame) -> list[TrackedObject]:

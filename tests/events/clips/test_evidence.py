@@ -107,7 +107,7 @@ class Says:
     side = 56
 
     def probabilities(self, clips):
-        return np.tile(np.float32([0.9, 0.1]), (len(clips), 1))
+        return np.tile(np.array([0.9, 0.1], np.float32), (len(clips), 1))
 
 
 @pytest.mark.parametrize("check", [True, False])

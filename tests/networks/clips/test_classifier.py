@@ -57,8 +57,8 @@ def test_an_engine_gives_what_the_network_gives(classifier, name, architecture):
         classifier = replace(classifier, network=network, architecture=architecture)
     for module in classifier.network.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 2.0)
+            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
     clips = np.repeat(np.repeat(_clips(3), classifier.side // 56, 2), classifier.side // 56, 3)
     clips[..., 3] = 255 * (clips[..., 3] > 250)
     clips[1, 3:5, ..., 3] = 0  # it may be out of sight for a while
