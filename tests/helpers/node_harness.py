@@ -172,7 +172,10 @@ class Harness:
             return heard and all(p.get_subscription_count() > 0 for p in (self.color, self.depth, self.info))
 
         assert self.spin(joined, timeout), self.output
-        self.spin(lambda: False, 0.4)  # we know of the node's subscriptions, now it must learn of our publishers
+        # We know of the node's subscriptions, now it must learn of our publishers, of which it tells once a second.
+        self.diagnostics.clear()
+        topics = [publisher.topic_name for publisher in (self.color, self.depth, self.info)]
+        self.spin(lambda: all(self.values("inputs").get(f"publishers.{topic}", "0") != "0" for topic in topics), 20)
 
     def publish(self, color: Any = None, depth: Any = None, info: Any = None) -> None:
         """Publish the messages given."""

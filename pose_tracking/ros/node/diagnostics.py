@@ -106,7 +106,8 @@ class DiagnosticsReporter:
         header = make_header(self._node.get_clock().now().nanoseconds, "")
         # With its namespace: one /diagnostics serves all nodes of a machine.
         name = self._node.get_fully_qualified_name().lstrip("/")
-        self._publisher.publish(diagnostic_array(header, name, state, snapshot, silent, notes, engines))
+        known = {endpoint.topic: self._node.count_publishers(endpoint.topic) for endpoint in endpoints}
+        self._publisher.publish(diagnostic_array(header, name, state, snapshot, silent, notes, engines, known))
 
 
 def diagnostic_array(
@@ -117,6 +118,7 @@ def diagnostic_array(
     silent: dict[str, str],
     notes: Sequence[str] = (),
     engines: Mapping[str, str] | None = None,
+    publishers: Mapping[str, int] | None = None,
 ) -> DiagnosticArray:
     """The diagnostics message.
 
@@ -128,6 +130,7 @@ def diagnostic_array(
         silent: topic to cause, for each input that is silent.
         notes: lasting warnings, e.g. about missing meshes.
         engines: stage to what runs its networks (`PoseTracker.engines`).
+        publishers: topic to the publishers that the node knows of: what they publish reaches it.
     """
     tracking = DiagnosticStatus(name=f"{name}: tracking", hardware_id=name, level=DiagnosticStatus.OK)
     tracking.values = [KeyValue(key="state", value=state), KeyValue(key="rate_hz", value=f"{snapshot.rate:.2f}")]
@@ -162,6 +165,7 @@ def diagnostic_array(
     for topic, rate in snapshot.topic_rate.items():
         inputs.values.append(KeyValue(key=f"rate_hz.{topic}", value=f"{rate:.2f}"))
         inputs.values.append(KeyValue(key=f"received.{topic}", value=str(snapshot.received[topic])))
+    inputs.values += [KeyValue(key=f"publishers.{topic}", value=str(n)) for topic, n in (publishers or {}).items()]
     causes = [f"{topic} is silent: {cause}" for topic, cause in silent.items()]
     if snapshot.camera_warning:
         causes.append(snapshot.camera_warning)

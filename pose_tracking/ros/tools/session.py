@@ -90,6 +90,7 @@ class NodeSession:
         self._executor.add_node(self._node)
         self._answers = Answers()
         self._reports = 0
+        self._known: dict[str, int] = {}  # publishers of each topic that the node knows of
         self._node.create_subscription(TrackedObjectArray, f"{NODE}/objects", self._take, 100)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
 
@@ -146,8 +147,9 @@ class NodeSession:
 
         if not self._spin(joined, START_SECONDS):
             raise NodeEnded(f"the tracker node did not become active within {START_SECONDS:.0f} s; see {self._log}")
-        # We know of its subscriptions; give it time to learn of our publishers, or the first frames are lost.
-        self._spin(lambda: False, 1.0)
+        # We know of its subscriptions; until it knows of our publishers, what they send is lost.
+        if not self._spin(lambda: all(self._known.get(topic, 0) for topic in topics), START_SECONDS):
+            raise NodeEnded(f"the tracker node did not notice the bag within {START_SECONDS:.0f} s; see {self._log}")
 
     def _wait_answer(self, stamp: int) -> None:
         dropped = sum(self._answers.drops.values())
@@ -162,6 +164,10 @@ class NodeSession:
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
+            if status.name == f"{NODE[1:]}: inputs":
+                values = {value.key: value.value for value in status.values}
+                topics = [key for key in values if key.startswith("publishers.")]
+                self._known = {key.removeprefix("publishers."): int(values[key]) for key in topics}
             if status.name == f"{NODE[1:]}: drops":
                 self._reports += 1
                 self._answers.drops = {

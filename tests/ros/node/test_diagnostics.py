@@ -55,6 +55,13 @@ def test_what_runs_the_networks_is_told():
     assert (values["engine.segmentation"], values["engine.pose"]) == ("openvino bf16", "torch fp32")
 
 
+def test_the_publishers_that_the_node_knows_of_are_told():
+    message = diagnostic_array(HEADER, "tracker", "active", Monitor().snapshot(), {}, publishers={"/c": 2, "/d": 0})
+    (inputs,) = (status for status in message.status if status.name == "tracker: inputs")
+    values = {v.key: v.value for v in inputs.values}
+    assert (values["publishers./c"], values["publishers./d"]) == ("2", "0")
+
+
 def test_a_node_in_a_namespace_goes_by_its_whole_name():
     context = rclpy.Context()
     rclpy.init(context=context)
