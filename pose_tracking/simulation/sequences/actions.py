@@ -66,14 +66,19 @@ class ActionsSequence(VideoSimulator):
     def __init__(self, objects: ObjectSet, config: ActionsConfig | None = None, seed: int = 0) -> None:
         super().__init__(objects, config or ActionsConfig(), seed)
         self._names = {obj_id: model.name for obj_id, model in objects.items()}
+        self._symmetries = {obj_id: model.symmetries for obj_id, model in objects.items()}
 
     def events(self) -> list[Event]:
-        """What happens, by instance IDs; stamps are those of the frames after."""
+        """What happens, by instance IDs; stamps are those of the frames after.
+
+        What is tipped onto another side that by the symmetries of the object is the same one has only moved: a body of
+        revolution that rolls over.
+        """
         fps = self.config.fps
         known = [body for body in self.placed if body.obj_id]
         out = []
         for number, body in enumerate(known, start=1):
-            for kind, *times in body.events():
+            for kind, *times in body.events(self._symmetries[body.obj_id]):
                 onset, end = (START_NS + round(int(np.ceil(t * fps - 1e-9)) * 1e9 / fps) for t in times)
                 out.append(Event(kind, number, body.obj_id, self._names[body.obj_id], onset, end))
         last = START_NS + round((self.config.frames - 1) * 1e9 / fps)

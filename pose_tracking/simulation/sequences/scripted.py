@@ -19,6 +19,8 @@ from pose_tracking.simulation.placement.shapes import Shape
 G = 9.81  # m/s^2
 CARRY_DOWN = 0.4  # share of the time of carrying in which a thing is lifted, and the same in which it is put down
 
+_ALIKE = np.radians(45.0)  # angle to which a side that points up is the same one
+
 # Kind, onset and end in seconds since the motion began.
 Told = tuple[EventKind, float, float]
 
@@ -161,11 +163,24 @@ class ScriptedBody:
             pose = motion.pose(min(seconds - begin, motion.seconds))
         return np.array(pose)
 
-    def events(self) -> list[Told]:
-        """What happens to it, in seconds of the sequence."""
+    def events(self, symmetries: Float | None = None) -> list[Told]:
+        """What happens to it, in seconds of the sequence.
+
+        Args:
+            symmetries: (S, 4, 4) of the object; nothing is knocked over onto a side that is the same by them.
+        """
         return [
-            (kind, begin + onset, begin + end) for begin, motion in self.script for kind, onset, end in motion.events
+            (kind, begin + onset, begin + end)
+            for begin, motion in self.script
+            for kind, onset, end in motion.events
+            if kind != EventKind.KNOCKED_OVER or symmetries is None or not _rests_alike(motion, symmetries)
         ]
+
+
+def _rests_alike(motion: ScriptedMotion, symmetries: Float) -> bool:
+    """Whether what points up before a motion does so after it, too, by one of (S, 4, 4) symmetries."""
+    before, after = motion.pose(0.0)[2, :3], motion.pose(motion.seconds)[2, :3]
+    return bool((symmetries[:, :3, :3] @ before @ after).max() > np.cos(_ALIKE))
 
 
 def _held_up(carry: Carry, lift: float = 0.025) -> tuple[float, float]:

@@ -6,12 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.events import EventKind
 from pose_tracking.simulation.sequences.actions import ActionsConfig, ActionsSequence
 from pose_tracking.simulation.sequences.presets import make_simulator, preset_config
+from pose_tracking.simulation.sequences.scripted import ScriptedBody, Tip
 from pose_tracking.simulation.sequences.video import START_NS
 
 SEEDS = (1, 2, 3)
@@ -116,3 +118,19 @@ def test_preset(objects):
     assert isinstance(make_simulator(objects, config, 1), ActionsSequence)
     with pytest.raises(ConfigError, match="actions preset draws its own rooms"):
         make_simulator(objects, config, 1, backgrounds=object())  # type: ignore[arg-type]
+
+
+def test_a_body_of_revolution_that_rolls_over_is_not_knocked_over(sequences):
+    def about(axis, degrees):
+        pose = np.eye(4)
+        pose[:3, :3] = Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
+        return pose
+
+    round_about_z = np.array([about("z", 10.0 * step) for step in range(36)])
+    lies = about("x", 90)
+    rolled, stood_up = lies @ about("z", 70), about("x", 180)
+    shape = _known(sequences[0])[0].shape
+    for after, kinds in ((rolled, ["moved"]), (stood_up, ["moved", "knocked_over"])):
+        body = ScriptedBody(shape, 1, lies, [(1.0, Tip(lies, after, 0.5, shape))])
+        assert [kind.value for kind, *_ in body.events(round_about_z)] == kinds
+        assert [kind.value for kind, *_ in body.events()] == ["moved", "knocked_over"]
