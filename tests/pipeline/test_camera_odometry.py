@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, rotation_angle
 from pose_tracking.pipeline.camera_odometry import CameraOdometry
+from pose_tracking.pipeline.hand_held import HandHeldCamera
 from pose_tracking.tracking.camera_motion import MeasuredMotion
 
 CAMERA = CameraIntrinsics(320, 240, 300.0, 310.0, 158.0, 121.0)
@@ -188,3 +190,23 @@ def test_depth_that_tells_too_little_leaves_the_motion_of_the_picture(case: str)
     assert found is not None
     assert off(found.motion, JERK) < 0.002
     assert (np.linalg.eigvalsh(found.covariance) > 0).all()
+
+
+@pytest.mark.parametrize("strength", [0.25, 1.0])
+def test_where_a_camera_is_follows_from_all_its_motions_whether_it_jerks_or_not(strength):
+    """A steady motion is of no use to the tracks; what watches pictures of them wants it all the same."""
+    camera = HandHeldCamera()
+    step, there = part_of(JERK, strength), np.eye(4)
+    track = SimpleNamespace(pose=make_transform(np.eye(3), np.array([0.0, 0.0, WALL])), box=np.zeros(4))
+    used = []
+    for number in range(5):
+        frame = replace(wall(there), stamp_ns=(number + 1) * 100_000_000)
+        used.append(camera.motion(frame, [track]))  # type: ignore[list-item]
+        assert off(np.linalg.inv(camera.pose), there) < 0.003
+        there = step @ there
+    assert np.linalg.norm(camera.pose[:3, 3]) > 0.01 * strength
+    if strength < 1:
+        assert used == [None] * 5
+    before = camera.pose
+    assert camera.motion(replace(frame, stamp_ns=600_000_000, camera_pose=np.eye(4)), [track]) is None  # type: ignore[list-item]
+    assert camera.pose is before  # a pose that is given is nobody's guess
