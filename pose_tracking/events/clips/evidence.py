@@ -30,6 +30,10 @@ class PoseEvidence:
 
     def __init__(self, objects: ObjectSet) -> None:
         self._objects = objects
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all poses."""
         self._samples: dict[int, deque[PoseSample]] = {}
 
     def keep(self, stamp_ns: int, tracked: Sequence[TrackedObject], camera_pose: Float) -> None:

@@ -34,10 +34,12 @@ class View:
     Attributes:
         camera_pose: (4, 4) ``T_fixed_camera``.
         intrinsics: of the whole picture.
+        measured: whether the pose was made of measured motions; it is in another frame than one that was given.
     """
 
     camera_pose: Float
     intrinsics: CameraIntrinsics
+    measured: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,8 @@ def _squares(boxes: Float, pictures: Sequence[_Picture], middle: Float | None) -
         middle: (3,) where the object is in the optical frame of the last one, metres; None where that is not known.
     """
     views = [picture.view for picture in pictures if picture.view is not None]
-    if middle is None or len(views) < len(pictures) or any(v.intrinsics != views[-1].intrinsics for v in views):
+    alike = {(view.measured, view.intrinsics) for view in views}
+    if middle is None or len(views) < len(pictures) or len(alike) > 1:
         return [Square.around(boxes)] * len(pictures)
     place = transform_points(views[-1].camera_pose, middle[None])[0]
     seen = anchors(np.array([view.camera_pose for view in views]), place, views[-1].intrinsics)

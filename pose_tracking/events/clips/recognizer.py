@@ -62,7 +62,7 @@ class ClipRecognizer:
         self.changes: dict[int, ClipVerdict] = {}
         self._memory = ClipMemory()
         self._evidence = None if self._objects is None else PoseEvidence(self._objects)
-        self._count = 0
+        self._count, self._measured = 0, True
 
     def update(
         self,
@@ -85,10 +85,14 @@ class ClipRecognizer:
         self.verdicts = {track: said for track, said in self.verdicts.items() if track in alive}
         if not self._memory.wants(frame.stamp_ns):
             return
-        view = None if camera_pose is None else View(camera_pose, frame.intrinsics)
+        measured = frame.camera_pose is None
+        view = None if camera_pose is None else View(camera_pose, frame.intrinsics, measured)
         self._memory.keep(frame.stamp_ns, frame.color, list(tracked), view)
         if self._evidence is not None:
+            if measured != self._measured:  # poses are in another frame from here on
+                self._evidence.reset()
             self._evidence.keep(frame.stamp_ns, tracked, np.eye(4) if camera_pose is None else camera_pose)
+        self._measured = measured
         self._count += 1
         due = [thing for thing in confirmed if (self._count + thing.track_id) % config.clips.every == 0]
         clips = {thing.track_id: self._memory.clip(thing.track_id, self.classifier.side) for thing in due}

@@ -123,3 +123,17 @@ def test_the_recognizer_says_unknown_and_why(check):
     assert said.label == ("unknown" if check else "knocked_over")
     assert said.note == ("knocked_over, but its pose has turned by 0 degrees only" if check else "")
     assert said.probability == pytest.approx(0.9)
+
+
+def test_poses_in_two_frames_are_not_compared():
+    """A camera's pose that comes and goes, as one from TF: where none is given, the poses are in a frame of its own."""
+    recognizer = ClipRecognizer(Says(), OBJECTS)
+    config = EventConfig(clips=ClipConfig(every=1))
+    camera = CameraIntrinsics(320, 240, 300.0, 300.0, 159.5, 119.5)
+    for number, pose in enumerate(_poses()):
+        color = np.full((240, 320, 3), 90, np.uint8)
+        given = make_transform(np.eye(3), np.array([0.0, 0.0, 2.0])) if number > 9 else None
+        depth, stamp = np.ones((240, 320), np.float32), (number + 1) * STEP_NS
+        frame = RGBDFrame(color, depth, camera, stamp, camera_pose=given)
+        recognizer.update(frame, [_thing(pose)], config, np.eye(4) if given is None else given)
+    assert recognizer.verdicts[1].label == "knocked_over"  # six poses since then say nothing

@@ -45,7 +45,9 @@ def _thing(box: np.ndarray, pose: np.ndarray | None) -> TrackedObject:
     )  # fmt: skip
 
 
-def _clip(*, known: bool, falls: float = 0.0, posed: bool = True, lost: int | None = None) -> np.ndarray:
+def _clip(
+    *, known: bool, falls: float = 0.0, posed: bool = True, lost: int | None = None, given_from: int = 0
+) -> np.ndarray:
     """The 16 masks of a thing that goes down by so many metres in the middle of the clip."""
     memory = ClipMemory()
     for number in range(16):
@@ -53,7 +55,7 @@ def _clip(*, known: bool, falls: float = 0.0, posed: bool = True, lost: int | No
         camera_pose = _pose(number)
         color, box = _seen(camera_pose, place)
         pose = make_transform(np.eye(3), transform_points(invert_transform(camera_pose), place[None])[0])
-        view = View(camera_pose, CAMERA) if known and number != lost else None
+        view = View(camera_pose, CAMERA, number < given_from) if known and number != lost else None
         memory.keep(START + number * 100_000_000, color, [_thing(box, pose if posed else None)], view)
     clip = memory.clip(1, 112)
     assert isinstance(clip, CutClip)
@@ -75,7 +77,10 @@ def test_what_stands_still_stands_still_in_its_clip():
     assert growth < 1.04
 
 
-@pytest.mark.parametrize("missing", [{"known": False}, {"known": True, "posed": False}, {"known": True, "lost": 3}])
+@pytest.mark.parametrize(
+    "missing",
+    [{"known": False}, {"known": True, "posed": False}, {"known": True, "lost": 3}, {"known": True, "given_from": 9}],
+)
 def test_where_the_motion_or_the_place_is_not_known_all_is_as_the_camera_sees_it(missing):
     way, growth = _way(_clip(**missing))
     assert way > 15
