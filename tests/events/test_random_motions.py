@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from typing import cast
 
 import numpy as np
 import pytest
 from event_story import SIZE, kinds, standing, told, turned
 
-from pose_tracking.simulation.sequences.scripted import Carry, Push, PushedOff, ScriptedMotion, Tip
+from pose_tracking.objects.raycasting import MeshRaycaster
+from pose_tracking.simulation.placement.shapes import Shape
+from pose_tracking.simulation.sequences.scripted import Carry, Push, PushedOff, Tip
 
 BEGIN, SECONDS = 2.0, 8.0
 MAY_BE_TOLD = {
@@ -22,14 +26,12 @@ MAY_BE_TOLD = {
 FOUND = [133, 139, 162, 229, 338]
 
 
-class _Box:
-    """What `Tip` asks of a shape."""
-
-    def lowest(self, direction: np.ndarray) -> float:
-        return -float(np.abs(direction) @ SIZE) / 2
+CORNERS = np.array(list(itertools.product(*([-edge / 2, edge / 2] for edge in SIZE))))
+# Nothing is rendered here.
+BOX = Shape(cast(MeshRaycaster, None), float(np.linalg.norm(SIZE)) / 2, CORNERS)
 
 
-def _motion(rng: np.random.Generator) -> tuple[str, ScriptedMotion]:
+def _motion(rng: np.random.Generator) -> tuple[str, Carry | Push | PushedOff | Tip]:
     kind = str(rng.choice(["push", "carry", "fall", "tip", "still"]))
 
     def somewhere(x: float, y: float, z: float = 0.0) -> np.ndarray:
@@ -42,7 +44,9 @@ def _motion(rng: np.random.Generator) -> tuple[str, ScriptedMotion]:
         height = rng.uniform(0.12, 0.18)
         slowest = float(np.sqrt(5.77 * (height + abs(high - low)) / 3.5) / 0.4)  # as a careful hand
         way = rng.choice([-1, 1], 2) * rng.uniform(0.1, 0.3, 2)
-        return kind, Carry(standing(0, 0, low), somewhere(*way, high), max(slowest, rng.uniform(1.4, 2.6)), height)
+        return kind, Carry(
+            standing(0, 0, low), somewhere(way[0], way[1], high), max(slowest, rng.uniform(1.4, 2.6)), height
+        )
     if kind == "fall":
         height = rng.uniform(0.25, 1.0)
         over = standing(0.15, 0, height)
@@ -50,7 +54,7 @@ def _motion(rng: np.random.Generator) -> tuple[str, ScriptedMotion]:
     if kind == "tip":
         after = turned(standing(0.06), "y", 90)
         after[2, 3] = SIZE[0] / 2
-        return kind, Tip(standing(), after, rng.uniform(0.35, 0.6), _Box())
+        return kind, Tip(standing(), after, rng.uniform(0.35, 0.6), BOX)
     return kind, Push(standing(), standing(), 1.0)
 
 

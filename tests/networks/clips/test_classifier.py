@@ -57,6 +57,8 @@ def test_an_engine_gives_what_the_network_gives(classifier, name, architecture):
         classifier = replace(classifier, network=network, architecture=architecture)
     for module in classifier.network.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
     clips = np.repeat(np.repeat(_clips(3), classifier.side // 56, 2), classifier.side // 56, 3)
