@@ -45,7 +45,6 @@ FEATURES = (
     "brightness_error",
     "log_visible",
 )
-
 # What the score takes beside them, each with a weight of its own.
 BESIDE = ("continued_fraction", "cut_fraction")
 
