@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.geometry import cross, make_transform
 from pose_tracking.core.rotations import rotation_matrices
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
@@ -54,7 +54,7 @@ class OpenTurn:
     def covariance(self, pose: Float) -> Float:
         """(6, 6) covariance, as in `covariance`, of a (4, 4) pose of which nothing but this turn is unknown."""
         direction, point = self.axis
-        turn = np.concatenate([np.cross(direction, pose[:3, 3] - point), direction])
+        turn = np.concatenate([cross(direction, pose[:3, 3] - point), direction])
         return np.asarray(self.variance * np.outer(turn, turn))
 
 
@@ -123,7 +123,7 @@ def _slips_about(
     if moved > _SLIPS:
         return None
     way, direction = motion[:3] * lever, motion[3:]
-    return direction, pose[:3, 3] + middle + np.cross(direction, way)
+    return direction, pose[:3, 3] + middle + cross(direction, way)
 
 
 def _easiest_turn(jacobian: Float) -> tuple[float, Float]:

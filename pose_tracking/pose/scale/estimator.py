@@ -18,7 +18,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.pose.fitting.icp import object_points
 
-from .normalising import normalised, rescaled, resized, unscaled
+from .normalising import normalised, rescaled, unscaled, with_resized_covariance
 
 if TYPE_CHECKING:
     from pose_tracking.pose.config import PoseConfig
@@ -151,16 +151,10 @@ class ScaleEstimator:
             pose = centre[1]
         scale = float(np.exp(log))
         factor = scale / estimate.scale
-        systematic, open_turn = (
-            None if part is None else resized(part, factor) for part in (estimate.systematic, estimate.open_turn)
-        )
         return replace(
-            estimate,
+            with_resized_covariance(estimate, factor),
             pose=pose,
             confidence=max(estimate.confidence, centre[2]),
-            covariance=resized(estimate.covariance, factor),
-            systematic=systematic,
-            open_turn=open_turn,
             scale=scale,
         )
 

@@ -33,23 +33,26 @@ def resized(covariance: Float, factor: float) -> Float:
     return np.asarray(covariance * by[:, None] * by)
 
 
+def with_resized_covariance(estimate: PoseEstimate, factor: float) -> PoseEstimate:
+    """An estimate whose covariance, with its known parts, is that in a scene `factor` times as large."""
+    systematic, open_turn = (
+        None if part is None else resized(part, factor) for part in (estimate.systematic, estimate.open_turn)
+    )
+    covariance = resized(estimate.covariance, factor)
+    return replace(estimate, covariance=covariance, systematic=systematic, open_turn=open_turn)
+
+
 def rescaled(estimate: PoseEstimate, scale: float) -> PoseEstimate:
     """An estimate from the scene of `normalised` as it is in the real one, with its scale."""
 
     def back(pose: Float | None) -> Float | None:
         return None if pose is None else unscaled(pose, 1 / scale)
 
-    systematic, open_turn = (
-        None if part is None else resized(part, scale) for part in (estimate.systematic, estimate.open_turn)
-    )
     return replace(
-        estimate,
+        with_resized_covariance(estimate, scale),
         pose=unscaled(estimate.pose, 1 / scale),
-        covariance=resized(estimate.covariance, scale),
         raw_pose=back(estimate.raw_pose),
         refined_pose=back(estimate.refined_pose),
         icp_pose=back(estimate.icp_pose),
-        systematic=systematic,
-        open_turn=open_turn,
         scale=scale,
     )
