@@ -1,8 +1,9 @@
 """Loops over single points and pixels, compiled to machine code by Numba at their first call and kept on disk.
 
 A kernel runs without Python's global lock, so that two threads compute at once. Numba compiles it anew for each
-combination of argument types: the functions that call kernels see to contiguous arrays of one type. A kernel calls
-only kernels of its own module, since Numba notices a change of a module's source only for what is defined there.
+combination of argument types: the functions that call kernels see to contiguous arrays of one type. A kernel may call
+those that its module imports from others by name, at the top: what was kept of it is compiled again when any of their
+sources change, which Numba by itself notices only of the kernel's own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 
 from .cache_folder import VARIABLE, cache_folder
@@ -66,6 +67,18 @@ def _keep(compiled: Any, function: Callable[..., Any]) -> None:
 
 class _ForgivingCache(FunctionCache):
     """A cache that is done without where it is damaged or full, instead of failing the first call of the kernel."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        # Digests of this module's source and of those whose kernels it has imported; each knows of what it uses itself.
+        used = (getattr(value, "_cache", None) for value in list(function.__globals__.values()))
+        self.sources = {self._impl.locator.get_source_stamp()}
+        self.sources.update(*(each.sources for each in used if isinstance(each, _ForgivingCache)))
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=tuple(sorted(self.sources)),
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

@@ -66,6 +66,18 @@ def test_a_changed_source_is_compiled_again(module: Path, tmp_path: Path) -> Non
     assert hits(module, tmp_path / "cache") == (0, [])
 
 
+def test_a_changed_source_of_a_kernel_that_is_called_is_compiled_again(module: Path, tmp_path: Path) -> None:
+    (module / "factors.py").write_text(MODULE.replace("doubled", "times"))
+    (module / "between.py").write_text("from factors import times\n" + MODULE.replace("2 * x", "times(x)"))
+    (module / "own_kernels.py").write_text(
+        "from between import doubled as twice\n" + MODULE.replace("2 * x", "twice(x)")
+    )
+    hits(module, tmp_path / "cache")
+    assert hits(module, tmp_path / "cache") == (1, [])
+    (module / "factors.py").write_text(MODULE.replace("doubled", "times").replace("2 * x", "x + x"))
+    assert hits(module, tmp_path / "cache") == (0, [])
+
+
 def test_numbas_own_variable_goes_first(module: Path, tmp_path: Path) -> None:
     assert hits(module, tmp_path / "cache", NUMBA_CACHE_DIR=str(tmp_path / "own")) == (0, [])
     assert files(tmp_path / "own")
