@@ -92,7 +92,8 @@ class IcpRefiner:
         count = len(poses)
         fitness, rmse = np.zeros(count), np.full(count, np.nan)
         measured: Float = np.asarray(points, np.float64)
-        measured = measured[np.isfinite(measured).all(1)]
+        if not (finite := np.isfinite(measured)).all():
+            measured = measured[finite.all(1)]
         model = self.objects[obj_id]
         if not self.config.enabled or model.mesh_path is None or len(measured) < self.config.min_points:
             return IcpPoses(poses, fitness, rmse)

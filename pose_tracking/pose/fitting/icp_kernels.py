@@ -47,6 +47,7 @@ def refine_poses(
         pose = poses[k]
         if not np.isfinite(pose).all():
             continue
+        match[:] = -1
         for distance in distances:
             # The visible side is chosen anew in each stage: it changes as the pose turns.
             if _facing_samples(pose, samples, normals, least_cosine, faces) < least_samples:
@@ -54,7 +55,10 @@ def refine_poses(
             _invert(pose, into_object)
             moved[:] = points
             _move(into_object, moved)
-            match[:] = -1
+            # What was nearest in the stage before bounds the search of this one.
+            for p in range(len(match)):
+                if match[p] >= 0 and not faces[match[p]]:
+                    match[p] = -1
             matched, error = _match(moved, samples, faces, starts, origin, cell, size, distance, match)
             for _ in range(iterations):
                 if matched > 0:

@@ -12,7 +12,7 @@ from pose_tracking.objects import ObjectModel
 
 from .icp_kernels import nearest_samples
 
-_CELL = 1.2  # side of a cell, in mean distances between neighbouring samples
+_CELL = 2.0  # side of a cell, in mean distances between neighbouring samples
 _MOST_CELLS = 64  # along an axis
 
 
