@@ -32,14 +32,11 @@ from numpy.typing import ArrayLike
 
 from .arrays import Float, Float32, even_indices, valid_depth
 from .config import option
-
-MODELS = ("kinect", "stereo", "time_of_flight", "astra", "auto")
+from .depth_noise_kernels import CLEARLY, MODELS, sigmas_at
 
 _STEP = 3  # pixels between the readings that are compared: direct neighbours share much of their error
 _ROWS, _SAMPLES, _BINS = 240, 8192, 8
 _LEAST_SAMPLES = 25  # in each bin
-_CLEARLY = 1.5  # times the model's noise: what is measured varies by less where the model is right
-_MOST = 0.02  # of the depth: an image of nothing but noise must not let anything pass
 
 
 @dataclass(frozen=True)
@@ -113,48 +110,31 @@ class DepthNoise:
         config: the model.
         image: (H, W) depth in metres as read, which every model but a Kinect's is held against; without it, or with
             too few readings, ``auto`` is a Kinect's noise, and the others are taken at their word.
+
+    Attributes:
+        law, shown: what `depth_noise_kernels.sigma_at` takes.
     """
 
     def __init__(self, config: DepthNoiseConfig, image: Float32 | None = None) -> None:
         self.config = config
-        self._measured = measured_noise(image) if config.model != "kinect" and image is not None else None
+        measured = measured_noise(image) if config.model != "kinect" and image is not None else None
+        self.shown: Float = np.empty((2, 0)) if measured is None else np.array(measured)
+        stereo = config.subpixel / (config.focal * config.baseline)
+        self.law: Float = np.array([MODELS.index(config.model), config.scale, config.floor, config.quadratic, stereo])
         # As with most cameras, and asked some hundred times a frame.
         self._is_usual = _law(config) == _law(DepthNoiseConfig())
 
     def sigma(self, depth: ArrayLike) -> Float:
         """Standard deviation (metres) of readings at `depth` (metres, any shape)."""
-        z = np.asarray(depth, float)
-        stated = self._stated(z)
-        if self._measured is None:
-            return stated
-        if self.config.model == "auto":
-            measured = np.minimum(np.interp(z, *self._measured), _MOST * z)
-            return np.maximum(stated, self.config.scale * measured)
-        # Nearer and farther than anything in the image the measured noise goes on as the model's does.
-        depths, measured = self._measured
-        beyond = stated / self._stated(np.clip(z, depths[0], depths[-1]))
-        shown = np.interp(z, depths, measured) * beyond
-        return np.where(shown > _CLEARLY * stated, np.clip(shown, stated, np.maximum(_MOST * z, stated)), stated)
+        return _sigmas(depth, self.law, self.shown)
 
     def exceeds(self) -> float:
         """How many times the stated noise the image has, median over its depths; 1 where it is not clearly more."""
-        if self._measured is None or self.config.model == "auto":
+        if self.shown.size == 0 or self.config.model == "auto":
             return 1.0
-        depths, measured = self._measured
-        times = float(np.median(measured / self._stated(depths)))
-        return times if times > _CLEARLY else 1.0
-
-    def _stated(self, z: Float) -> Float:
-        config = self.config
-        if config.model == "stereo":
-            sigma = z**2 * (config.subpixel / (config.focal * config.baseline))
-        elif config.model == "time_of_flight":
-            sigma = 0.000875 + 0.001625 * z
-        elif config.model == "astra":
-            sigma = 0.003 * z**2
-        else:
-            sigma = config.floor + config.quadratic * np.maximum(z - 0.4, 0.0) ** 2
-        return np.asarray(config.scale * sigma)
+        depths, measured = self.shown
+        times = float(np.median(measured / _sigmas(depths, self.law, np.empty((2, 0)))))
+        return times if times > CLEARLY else 1.0
 
     def excess(self, depth: float) -> float:
         """Standard deviation (metres) at `depth` (metres) that comes on top of a Kinect's; 0 where there is none.
@@ -164,6 +144,13 @@ class DepthNoise:
         if self._is_usual:
             return 0.0
         return float(np.sqrt(max(float(self.sigma(depth)) ** 2 - float(_KINECT.sigma(depth)) ** 2, 0.0)))
+
+
+def _sigmas(depth: ArrayLike, law: Float, shown: Float) -> Float:
+    z = np.ascontiguousarray(depth, np.float64)
+    sigmas = np.empty(np.shape(depth))
+    sigmas_at(z.reshape(-1), law, shown, sigmas.reshape(-1))
+    return sigmas
 
 
 def _law(config: DepthNoiseConfig) -> tuple[str, float, float, float]:
