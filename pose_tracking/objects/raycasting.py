@@ -54,6 +54,16 @@ class MeshRaycaster:
             [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
         )
 
+    @property
+    def is_rasterized(self) -> bool:
+        """Whether grids of rays are cast by rasterising, however few they are; else the number of rays decides."""
+        return len(self._faces) <= FACES_RASTERIZED
+
+    @cached_property
+    def rasterized(self) -> tuple[Float, NDArray[np.int32], Float, Float]:
+        """(V, 3) vertices, (F, 3) faces, their (F, 3) unit normals, and (8, 3) corners of the box around it."""
+        return self._vertices, self._faces, self._face_normals, self._corners
+
     @cached_property
     def _scene(self) -> Any:
         o3d = import_open3d()

@@ -52,17 +52,6 @@ def measure_behind(
 
 
 @kernel
-def rays_of_grid(rows: Int, cols: Int, region: Int, step: int, kept: Int) -> int:
-    """Numbers of those of N pixels that lie on a grid of every `step`-th of a region (4,) into `kept`, and how many."""
-    count = 0
-    for n in range(len(rows)):
-        if (rows[n] - region[1]) % step == 0 and (cols[n] - region[0]) % step == 0:
-            kept[count] = n
-            count += 1
-    return count
-
-
-@kernel
 def paint(rows: Int, cols: Int, which: Bool, before: int, after: int, mask: Bool) -> None:
     """Set the pixels of `mask` (H, W) that N rays stand for: those `before` and `after` each along rows and columns.
 

@@ -225,15 +225,14 @@ class DepthTracker:
         And which turn it may leave open, where that is not known as `turn`.
         """
         model = self.objects[obj_id]
-        every = self.verifier.compare(frame, obj_id, pose)
-        after = every.of_rays(_MASK_RAYS)
+        after = self.verifier.compare(frame, obj_id, pose, _MASK_RAYS)
         agrees, visible_px = after.agrees, float(after.agrees.sum() * after.step**2)
         if agrees.sum() < self.config.min_visible * len(agrees) or visible_px < self._min_visible_px(frame):
             return None, None
         # All of the silhouette but what is hidden counts as the instance: what lies behind speaks against the pose.
         claimed, corner = after.painted_part(~after.hidden, frame.depth.shape)
         view = self.verifier.view(frame, claimed, corner)
-        check = self.verifier.verify(view, obj_id, pose, every)
+        check = self.verifier.verify(view, obj_id, pose)
         noise, surface = self.verifier.noise(frame), self.icp.surface(obj_id)
         distance = self.icp.last_distance(obj_id, noise.excess(pose[2, 3]))
         covariance, systematic = depth_covariance(
@@ -255,7 +254,8 @@ class DepthTracker:
         estimate = PoseEstimate(pose, check.score, covariance + spread, fit=check.features, systematic=systematic)
         estimate.open_turn = spread
         mask = visible_mask(after, frame.depth.shape)
-        return DepthTrackedPose(estimate, mask, exact_box(every, after)), turn
+        box = exact_box(self.verifier, frame, obj_id, pose, after)
+        return DepthTrackedPose(estimate, mask, box), turn
 
     def _min_visible_px(self, frame: RGBDFrame) -> float:
         # As much of the object in every camera, but not so few pixels that their depth says nothing.

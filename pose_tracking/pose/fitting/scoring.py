@@ -168,15 +168,9 @@ class Verifier:
         diameter, raycaster = self.objects[obj_id].diameter, self.raycaster(obj_id)
         return compare_surface(self.config, self.noise(frame), raycaster, diameter, frame, pose, max_rays, region)
 
-    def verify(
-        self, view: InstanceView, obj_id: int, pose: Float, every: SurfaceComparison | None = None
-    ) -> Verification:
-        """Score object `obj_id` at `pose` (4, 4) by the frame and the instance's mask.
-
-        `every` is the comparison there on every pixel, where it is known: some of its rays are taken.
-        """
-        rays = self.config.max_rays
-        compared = self.compare(view.frame, obj_id, pose, rays) if every is None else every.of_rays(rays)
+    def verify(self, view: InstanceView, obj_id: int, pose: Float) -> Verification:
+        """Score object `obj_id` at `pose` (4, 4) by the frame and the instance's mask."""
+        compared = self.compare(view.frame, obj_id, pose, self.config.max_rays)
         if not compared.in_picture:
             return Verification(0.0, dict.fromkeys((*FEATURES, *BESIDE, "visible_px"), 0.0))
         model = self.objects[obj_id]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +13,10 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects.raycasting import MeshRaycaster, RayHits
 from pose_tracking.pose.config import VerificationConfig
 
-from .comparison_kernels import measure_behind, paint, rays_of_grid
+from .comparison_kernels import measure_behind, paint
+from .rasterized_comparison import compare_rasterized, ray_step, widen_to_agreement
 
+_COVERED = (0, 0, -1, -1)  # a region that is not known: all that the object covers
 _MARGIN = 4  # pixels around a part of a mask, more than its rim is wide
 
 
@@ -90,24 +91,6 @@ class SurfaceComparison:
         paint(self.rows - top, self.cols - left, which, (self.step - 1) // 2, self.step // 2, mask)
         return mask, (top, left)
 
-    def of_rays(self, most: int) -> SurfaceComparison:
-        """The comparison by about so many rays, spread over the same region; of one on every pixel."""
-        step = ray_step(self.region, most)
-        if step == 1:
-            return self
-        at, hits = np.empty(len(self.rows), np.int64), self.hits
-        at = at[: rays_of_grid(self.rows, self.cols, np.array(self.region, np.int64), step, at)]
-        return SurfaceComparison(
-            self.rows[at],
-            self.cols[at],
-            RayHits(hits.depth[at], hits.face[at], hits.barycentric[at], hits.normals[at]),
-            self.behind[at],
-            self.tolerance[at],
-            self.region,
-            step,
-            self.camera,
-        )
-
     def box(self) -> Float:
         """(4,) box (x_min, y_min, x_max, y_max) in pixels around what agrees, which must be something."""
         agrees = self.agrees
@@ -138,19 +121,65 @@ def compare_surface(
             sampled finely. None: all that the object covers.
         region: half-open pixel box (x0, y0, x1, y1) within the image to look at; by default all that the object covers.
     """
-    region = region or raycaster.region(pose, frame.intrinsics)
-    step = 1 if max_rays is None else ray_step(region, max_rays)
-    rows, cols, hits = raycaster.cast_grid(pose, frame.intrinsics, region, step)
-    camera = frame.intrinsics.pinhole
-    behind = np.empty(len(rows))
-    depth = np.ascontiguousarray(frame.depth, np.float32)
-    tolerance = noise.sigma(hits.depth.astype(np.float64))
+    camera, depth = frame.intrinsics.pinhole, np.ascontiguousarray(frame.depth, np.float32)
     sigmas, shape = float(config.noise_sigmas), float(config.shape_tolerance * diameter)
+    if raycaster.is_rasterized:
+        box = np.array(region or _COVERED, np.int64)
+        rows, cols, rendered, face, barycentric, normals, behind, tolerance, step = compare_rasterized(
+            *raycaster.rasterized,
+            np.ascontiguousarray(pose, np.float64),
+            camera,
+            max_rays or 0,
+            box,
+            depth,
+            noise.law,
+            noise.shown,
+            sigmas,
+            shape,
+        )
+        x0, y0, x1, y1 = box.tolist()
+        hits = RayHits(rendered, face, barycentric, normals)
+        return SurfaceComparison(rows, cols, hits, behind, tolerance, (x0, y0, x1, y1), step, camera)
+    region = region or raycaster.region(pose, frame.intrinsics)
+    step = ray_step(np.array(region, np.int64), max_rays or 0)
+    rows, cols, hits = raycaster.cast_grid(pose, frame.intrinsics, region, step)
+    behind, tolerance = np.empty(len(rows)), noise.sigma(hits.depth)
     measure_behind(depth, camera, rows, cols, hits.depth, hits.normals, sigmas, shape, behind, tolerance)
     return SurfaceComparison(rows, cols, hits, behind, tolerance, region, step, camera)
 
 
-def ray_step(region: tuple[int, int, int, int], most: int) -> int:
-    """Pixels from one ray to the next where about `most` are spread over a half-open box (x0, y0, x1, y1)."""
-    x0, y0, x1, y1 = region
-    return max(1, math.ceil(math.sqrt((x1 - x0) * (y1 - y0) / most)))
+def widened_box(
+    config: VerificationConfig,
+    noise: DepthNoise,
+    raycaster: MeshRaycaster,
+    diameter: float,
+    frame: RGBDFrame,
+    pose: Float,
+    coarse: SurfaceComparison,
+) -> Float:
+    """(4,) box as that of a comparison by some rays, and around what agrees on any pixel less than a step outside.
+
+    Args:
+        config, noise, raycaster, diameter, frame, pose: those that `compare_surface` was given.
+        coarse: the comparison; something must agree.
+    """
+    box, around, within = coarse.box().astype(np.int64), coarse.step - 1, np.array(coarse.region, np.int64)
+    if raycaster.is_rasterized:
+        widen_to_agreement(
+            *raycaster.rasterized,
+            np.ascontiguousarray(pose, np.float64),
+            coarse.camera,
+            around,
+            within,
+            np.ascontiguousarray(frame.depth, np.float32),
+            noise.law,
+            noise.shown,
+            float(config.noise_sigmas),
+            float(config.shape_tolerance * diameter),
+            box,
+        )
+        return box.astype(float)
+    low, high = np.maximum(box[:2] - around, within[:2]), np.minimum(box[2:] + around, within[2:])
+    region = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    every = compare_surface(config, noise, raycaster, diameter, frame, pose, region=region).box()
+    return np.concatenate([np.minimum(box[:2], every[:2]), np.maximum(box[2:], every[2:])])

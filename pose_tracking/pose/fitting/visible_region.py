@@ -6,28 +6,35 @@ import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.frame import RGBDFrame
 
-from .surface_comparison import SurfaceComparison
+from .scoring import Verifier
+from .surface_comparison import SurfaceComparison, widened_box
 
 _CLOSED = 7  # pixels, odd: gaps up to so wide between what is seen are holes in it
 
 
-def exact_box(every: SurfaceComparison, coarse: SurfaceComparison) -> Float:
+def exact_box(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, coarse: SurfaceComparison) -> Float:
     """The box of what agrees, to the pixel, where few rays say roughly what does (something must).
 
     Args:
-        every: the comparison on every pixel.
-        coarse: some of its rays. Single pixels farther outside of what they have are no part of it.
+        verifier: compares posed objects with the frame.
+        frame: the frame.
+        obj_id: the object.
+        pose: (4, 4) ``T_camera_object``.
+        coarse: the comparison there by some rays. Single pixels farther outside of what they have are no part of it.
     """
-    box = coarse.box()
     if coarse.step == 1:
-        return box
-    x0, y0, x1, y1 = box + np.array([-1, -1, 1, 1]) * (coarse.step - 1)
-    rows, cols = every.rows[every.agrees], every.cols[every.agrees]
-    near = (rows >= y0) & (rows < y1) & (cols >= x0) & (cols < x1)
-    rows, cols = rows[near], cols[near]
-    low = np.minimum(box[:2], [cols.min(), rows.min()])
-    return np.concatenate([low, np.maximum(box[2:], [cols.max() + 1, rows.max() + 1])])
+        return coarse.box()
+    return widened_box(
+        verifier.config,
+        verifier.noise(frame),
+        verifier.raycaster(obj_id),
+        verifier.objects[obj_id].diameter,
+        frame,
+        pose,
+        coarse,
+    )
 
 
 def visible_mask(compared: SurfaceComparison, shape: tuple[int, int]) -> Bool:

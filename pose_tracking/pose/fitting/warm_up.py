@@ -22,6 +22,7 @@ from .color_comparison import color_features
 from .depth_tracking import DepthTracker
 from .icp import IcpRefiner
 from .scoring import Verifier
+from .visible_region import exact_box
 
 LOGGER = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ def _fit(config: PoseConfig, objects: ObjectSet, model: ObjectModel) -> None:
     verifier.verify(verifier.view(frame, depth > 0), model.obj_id, pose)
     compared = verifier.compare(frame, model.obj_id, pose)
     color_features(frame.color, raycaster.mesh, compared)  # also without colours
-    compared.of_rays(16)  # the picture is so small that the tracking takes all of its rays
+    few = verifier.compare(frame, model.obj_id, pose, 100)  # the tracking takes all of so small a picture
+    exact_box(verifier, frame, model.obj_id, pose, few)
     DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier).track(
         frame, model.obj_id, pose, 1e-6 * np.eye(6), 0.0
     )
