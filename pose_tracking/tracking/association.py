@@ -11,6 +11,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from pose_tracking.core.arrays import Float, Int
+from pose_tracking.core.kernels import kernel
+
+from .mahalanobis import as_contiguous
 
 Matches = list[tuple[int, int]]
 
@@ -30,11 +33,23 @@ def association_cost(
         motion_weight: lambda, 0 to 1.
         motion_gate, appearance_gate: largest admissible distances.
     """
-    near = np.where(motion <= motion_gate, motion, 0.0) / motion_gate
-    alike = np.where(np.isnan(appearance), near, appearance / appearance_gate)
-    cost = motion_weight * near + (1 - motion_weight) * alike
-    possible = (motion <= motion_gate) & ~(appearance > appearance_gate)
-    return np.where(possible, np.minimum(cost, 1.0), np.inf)
+    cost = np.empty(np.shape(motion))
+    _fill_cost(as_contiguous(motion), as_contiguous(appearance), motion_weight, motion_gate, appearance_gate, cost)
+    return cost
+
+
+@kernel
+def _fill_cost(
+    motion: Float, appearance: Float, motion_weight: float, motion_gate: float, appearance_gate: float, cost: Float
+) -> None:
+    for t in range(motion.shape[0]):
+        for d in range(motion.shape[1]):
+            if motion[t, d] <= motion_gate and not appearance[t, d] > appearance_gate:
+                near = motion[t, d] / motion_gate
+                alike = near if np.isnan(appearance[t, d]) else appearance[t, d] / appearance_gate
+                cost[t, d] = min(motion_weight * near + (1 - motion_weight) * alike, 1.0)
+            else:
+                cost[t, d] = np.inf
 
 
 def min_cost_matching(
@@ -54,8 +69,8 @@ def min_cost_matching(
     """
     if not rows or not columns:
         return [], rows, columns
-    part = cost[np.ix_(rows, columns)]
-    part = np.where(part > limit, limit + beyond, part)
+    part = cost.take(rows, axis=0).take(columns, axis=1)
+    part[part > limit] = limit + beyond
     chosen_rows, chosen_columns = linear_sum_assignment(part)
     taken_rows, taken_columns = set(chosen_rows.tolist()), set(chosen_columns.tolist())
     left_rows = [row for i, row in enumerate(rows) if i not in taken_rows]
@@ -84,12 +99,13 @@ def matching_cascade(
         beyond: what an impossible pair costs above 1.
     """
     matches: Matches = []
-    age_of = dict(zip(rows, ages[rows].tolist(), strict=True)) if rows else {}
-    for age in sorted(set(age_of.values())):
+    by_age: dict[int, list[int]] = {}
+    for row, age in zip(rows, ages.take(rows).tolist(), strict=True) if rows else ():
+        by_age.setdefault(age, []).append(row)
+    for age in sorted(by_age):
         if not columns or age > max_age:
             break
-        same_age = [row for row in rows if age_of[row] == age]
-        found, _, columns = min_cost_matching(cost, 1.0, same_age, columns, beyond)
+        found, _, columns = min_cost_matching(cost, 1.0, by_age[age], columns, beyond)
         matches += found
     matched = {row for row, _ in matches}
     return matches, [row for row in rows if row not in matched], columns

@@ -28,6 +28,28 @@ def squared_lengths(residuals: Float, covariances: Float, out: Float) -> None:
 
 
 @kernel
+def part_lengths(residuals: Float, covariances: Float, out: Float) -> None:
+    """The same of (K, 6) residuals of poses, into (K, 3): of all, of the positions alone, of the rotations alone."""
+    factor, solved = np.empty((6, 6)), np.empty((6, 1))
+    of_rotation, turn = np.empty((3, 3)), np.empty((3, 1))
+    for k in range(len(residuals)):
+        _factorise(covariances[k], factor)
+        _factorise(covariances[k, 3:, 3:], of_rotation)
+        for i in range(6):
+            solved[i, 0] = residuals[k, i]
+        for i in range(3):
+            turn[i, 0] = residuals[k, 3 + i]
+        _forward(factor, solved)
+        _forward(of_rotation, turn)
+        position, rest, rotation = 0.0, 0.0, 0.0
+        for i in range(3):  # the factors of the first three are those of the position
+            position += solved[i, 0] * solved[i, 0] / factor[i, i]
+            rest += solved[3 + i, 0] * solved[3 + i, 0] / factor[3 + i, 3 + i]
+            rotation += turn[i, 0] * turn[i, 0] / of_rotation[i, i]
+        out[k, 0], out[k, 1], out[k, 2] = position + rest, position, rotation
+
+
+@kernel
 def squared_distances(expected: Float, innovations: Float, measured: Float, out: Float) -> None:
     """Squared Mahalanobis distances, into (T, D), of (D, N) to (T, N) with (T, N, N) covariances of the difference."""
     count, size = measured.shape
@@ -73,7 +95,7 @@ def correct(covariances: Float, innovations: Float, residuals: Float, corrected:
     """
     size, state = residuals.shape[1], covariances.shape[1]
     # With P the covariance, its first N rows W, and L D L' the innovation's: Y = L^-1 W, P - Y' D^-1 Y is left.
-    factor, rows = np.empty((size, size)), np.empty((size, state + 1))
+    factor, rows, shares = np.empty((size, size)), np.empty((size, state + 1)), np.empty((size, state))
     for k in range(len(residuals)):
         _factorise(innovations[k], factor)
         for i in range(size):
@@ -81,15 +103,19 @@ def correct(covariances: Float, innovations: Float, residuals: Float, corrected:
                 rows[i, j] = covariances[k, i, j]
             rows[i, state] = residuals[k, i]
         _forward(factor, rows)
+        for i in range(size):
+            scale = 1.0 / factor[i, i]
+            for a in range(state):
+                shares[i, a] = rows[i, a] * scale
         for a in range(state):
             shift = 0.0
             for i in range(size):
-                shift += rows[i, a] * rows[i, state] / factor[i, i]
+                shift += shares[i, a] * rows[i, state]
             corrections[k, a] = shift
             for b in range(a, state):
                 lost = 0.0
                 for i in range(size):
-                    lost += rows[i, a] * rows[i, b] / factor[i, i]
+                    lost += shares[i, a] * rows[i, b]
                 left = (covariances[k, a, b] + covariances[k, b, a]) / 2 - lost
                 corrected[k, a, b], corrected[k, b, a] = left, left
 
@@ -118,6 +144,46 @@ def move_on(covariances: Float, steps: float, noise: Float, cross: Float, rate_n
         for i in range(size):
             for j in range(size):
                 c[size + j, i] = c[i, size + j]
+
+
+@kernel
+def add_turned(rotations: Float, covariances: Float, out: Float) -> None:
+    """Add (K, 6, 6) covariances of positions and rotations to `out`, in axes turned by (K, 3, 3) rotations."""
+    half = np.empty((3, 3))
+    for k in range(len(rotations)):
+        turn = rotations[k]
+        for a in range(0, 6, 3):
+            for b in range(0, 6, 3):
+                for i in range(3):
+                    for j in range(3):
+                        half[i, j] = 0.0
+                        for m in range(3):
+                            half[i, j] += turn[i, m] * covariances[k, a + m, b + j]
+                for i in range(3):
+                    for j in range(3):
+                        for m in range(3):
+                            out[k, a + i, b + j] += half[i, m] * turn[j, m]
+
+
+@kernel
+def add_changed_velocities(covariances: Float, times: Float, variances: Float, parts: Bool) -> None:
+    """What velocities that changed some time ago add to (K, 12, 12) covariances of poses and their rates, in place.
+
+    Args:
+        covariances: of position, rotation and their rates.
+        times: (K,) seconds since the change.
+        variances: (2,) of the change of each axis of linear and angular velocity.
+        parts: (K, 2) which of the two have changed.
+    """
+    for k in range(len(covariances)):
+        c, t = covariances[k], times[k]
+        for i in range(6):
+            if parts[k, i // 3]:
+                variance = variances[i // 3]
+                c[i, i] += variance * t * t
+                c[i, 6 + i] += variance * t
+                c[6 + i, i] += variance * t
+                c[6 + i, 6 + i] += variance
 
 
 @kernel

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.rotations import rotation_vectors
 
-from .filter_kernels import correct, mark_pairs_within, squared_lengths
+from .filter_kernels import correct, mark_pairs_within, part_lengths, squared_lengths
 
 
 def as_contiguous(values: NDArray) -> Float:
@@ -20,6 +20,13 @@ def squared_length(residual: Float, covariance: Float) -> Float:
     """(K,) squared Mahalanobis lengths of (K, N) residuals."""
     lengths = np.empty(len(residual))
     squared_lengths(as_contiguous(residual), as_contiguous(covariance), lengths)
+    return lengths
+
+
+def pose_lengths(residual: Float, covariance: Float) -> Float:
+    """(K, 3) squared Mahalanobis lengths of (K, 6) residuals of poses: of all, of positions and rotations alone."""
+    lengths = np.empty((len(residual), 3))
+    part_lengths(as_contiguous(residual), as_contiguous(covariance), lengths)
     return lengths
 
 

@@ -161,9 +161,9 @@ def _motion(
 
 def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: Bool) -> Float:
     """(T, D) smallest cosine distances, NaN where a detection's appearance is not known or the pair not wanted."""
-    features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None]
     distances = np.full(wanted.shape, np.nan)
-    if features and wanted.any():
+    features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None] if wanted.any() else []
+    if features:
         known = [i for i, _ in features]
         distances[:, known] = smallest_cosine_distances(
             [t.gallery for t in tracks], np.array([feature for _, feature in features]), wanted[:, known]

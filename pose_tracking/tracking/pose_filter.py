@@ -5,11 +5,7 @@ along the optical axes. The error state (dp, dtheta, dv, dw) is small, with R_tr
 singularity and its covariance is in the convention of ROS (x, y, z and rotation about the fixed axes). Error-state
 filtering: Sola 2017, arXiv:1711.02508.
 
-Things on a table stand still or move steadily, and now and then they start, stop or turn. One process noise cannot
-serve both: the steady one keeps a resting object steady, and where the measurements of late contradict it the velocity
-is taken to have changed since the last one. They do so where the fading sum of the normalised innovations squared is
-larger than chance makes it (manoeuvre detection: Bar-Shalom, Li and Kirubarajan 2001, section 11.2), judged for
-position and rotation apart.
+An object may start, stop or turn all at once: see `manoeuvre`.
 """
 
 from __future__ import annotations
@@ -25,7 +21,8 @@ from pose_tracking.core.rotations import rotation_matrices
 
 from .config import TrackingConfig
 from .filter_kernels import move_on
-from .mahalanobis import correction, pairs_within, pose_residual, squared_length
+from .mahalanobis import correction, pairs_within, pose_lengths, pose_residual
+from .manoeuvre import add_manoeuvres, contradictions
 from .unseen_turn import Axis, ignorance, nearest_measurements
 
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
@@ -34,8 +31,6 @@ _INITIAL_SPEED, _INITIAL_TURN = 0.3, 1.0
 _FLOOR = np.diag(np.array([5e-4] * 3 + [5e-3] * 3) ** 2)
 # Variance (rad^2) that takes a rotation out of an update.
 _NO_ROTATION = 1e4
-# Memory of the fading sum, about three measurements, and its 99th percentile in steady motion (3 degrees of freedom).
-_FADING, _CONTRADICTION = 0.7, 20.0
 
 
 @dataclass(eq=False)
@@ -95,8 +90,8 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
     poses[:, :3, :3] = rotation_matrices(velocity[:, 3:] * dt) @ poses[:, :3, :3]
     covariance = np.array([f.covariance for f in filters])
     # White noise on the acceleration, exact for this transition.
-    noise = np.repeat([config.acceleration_noise**2, config.angular_acceleration_noise**2], 3)
-    density = np.tile(noise, (len(filters), 1))
+    density = np.empty((len(filters), 6))
+    density[:, :3], density[:, 3:] = config.acceleration_noise**2, config.angular_acceleration_noise**2
     move_on(covariance, float(dt), density * (dt**3 / 3), density * (dt**2 / 2), density * dt)
     _put(filters, poses, velocity, covariance)
     for each in filters:
@@ -144,9 +139,10 @@ def squared_mahalanobis(
     if not distances.size:
         return distances
     predicted = np.array([f.pose for f in filters])
-    spread = np.ascontiguousarray(_covariances(filters)[:, :6, :6])
+    states = _covariances(filters)
     if not steady:
-        spread += _manoeuvre(filters, config)[:, :6, :6]
+        add_manoeuvres(states, _unmeasured(filters), config)
+    spread = states[:, :6, :6]
     spread_of = np.asarray(covariances, float) + _FLOOR
     if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
         rows, columns = pairs_within(
@@ -158,8 +154,7 @@ def squared_mahalanobis(
         return distances
     residual = pose_residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
     innovation = spread[rows] + spread_of[columns]
-    found = squared_length(residual, innovation)
-    of_position = squared_length(residual[:, :3], innovation[:, :3, :3])
+    found, of_position, _ = pose_lengths(residual, innovation).T
     found = np.minimum(found, of_position + max(config.pose_gate - config.position_gate, 0.0))
     distances[rows, columns] = np.where(of_position <= config.position_gate, found, np.inf)
     return distances
@@ -197,13 +192,15 @@ def update(
         noise = unseen.out_of_noise(noise, poses)
         covariance, velocity = unseen.out_of_covariances(covariance), unseen.out_of_velocities(velocity)
     residual = pose_residual(poses, predicted)
-    contradicts = _contradictions(filters, residual, covariance[:, :6, :6] + noise, config)
-    turning = np.flatnonzero(contradicts.any(1))
-    if len(turning):
-        # (K, 12): position, rotation and their rates.
-        parts = np.tile(np.repeat(contradicts[turning], 3, axis=1), (1, 2))
-        manoeuvres = _manoeuvre([filters[i] for i in turning.tolist()], config)
-        covariance[turning] += parts[:, :, None] * parts[:, None] * manoeuvres
+    contradicts, sums = contradictions(
+        np.array([f.contradiction for f in filters]),
+        pose_lengths(residual, covariance[:, :6, :6] + noise),
+        config,
+    )
+    for each, left in zip(filters, sums, strict=True):
+        each.contradiction = left
+    if contradicts.any():
+        add_manoeuvres(covariance, _unmeasured(filters), config, contradicts)
     if unseen is not None:
         covariance = unseen.out_of_covariances(covariance)
     innovation = covariance[:, :6, :6] + noise
@@ -231,19 +228,29 @@ def _judge(
     filters: Sequence[PoseFilter], residual: Float, innovation: Float, config: TrackingConfig
 ) -> tuple[Bool, Bool, Bool]:
     """(M,) which measurements are beyond the gate, which in their rotations alone, and which filters start again."""
-    outside = squared_length(residual, innovation) > config.pose_gate
-    turned = outside & (squared_length(residual[:, :3], innovation[:, :3, :3]) <= config.position_gate)
-    outside &= ~turned
-    for each, is_outside, is_turned in zip(filters, outside.tolist(), turned.tolist(), strict=True):
+    lengths = pose_lengths(residual, innovation)
+    beyond = lengths[:, 0] > config.pose_gate
+    turned = beyond & (lengths[:, 1] <= config.position_gate)
+    outside = beyond & ~turned
+    again = np.zeros(len(filters), bool)
+    for i, (each, is_outside, is_turned) in enumerate(zip(filters, outside.tolist(), turned.tolist(), strict=True)):
         each.outliers = each.outliers + 1 if is_outside else 0
         each.turned = each.turned + 1 if is_turned else 0
-    again = np.array([max(each.outliers, each.turned) >= config.pose_max_outliers for each in filters])
+        if is_outside or is_turned:
+            again[i] = max(each.outliers, each.turned) >= config.pose_max_outliers
     return outside, turned & ~again, again
 
 
 def manoeuvre(one: PoseFilter, config: TrackingConfig) -> float:
     """Standard deviation (m, each axis) of the position that a change of velocity at the last measurement adds."""
-    return float(np.sqrt(_manoeuvre([one], config)[0, 0, 0]))
+    added = np.zeros((1, 12, 12))
+    add_manoeuvres(added, _unmeasured([one]), config)
+    return float(np.sqrt(added[0, 0, 0]))
+
+
+def pose_covariances(filters: Sequence[PoseFilter]) -> Float:
+    """(T, 6, 6) `PoseFilter.pose_covariance` of all."""
+    return np.ascontiguousarray(_covariances(filters)[:, :6, :6])
 
 
 def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float]:
@@ -266,32 +273,6 @@ def _put(filters: Sequence[PoseFilter], poses: Float, velocity: Float, covarianc
         each.pose, each.velocity, each.covariance = p, v, c
 
 
-def _manoeuvre(filters: Sequence[PoseFilter], config: TrackingConfig) -> Float:
-    """(T, 12, 12) what a change of velocity at the last measurement adds to the covariance."""
-    density = np.repeat([config.velocity_change**2, config.angular_velocity_change**2], 3)
-    time = np.array([f.unmeasured for f in filters])[:, None]
-    # What was not seen for long has not necessarily gone far: without a bound any detection could be it.
-    time = time / (1 + time / config.velocity_change_seconds)
-    return _both(density * time**2, density * time, density * np.ones_like(time))
-
-
-def _contradictions(filters: Sequence[PoseFilter], residual: Float, innovation: Float, config: TrackingConfig) -> Bool:
-    """(M, 2) whether position and rotation contradict steady motion, with this (M, 6) residual counted in."""
-    halves = (slice(3), slice(3, 6))
-    parts = np.stack([squared_length(residual[:, half], innovation[:, half, half]) for half in halves], axis=1)
-    sums = _FADING * np.array([f.contradiction for f in filters]) + parts
-    # What steady motion leaves beyond the gate may be a manoeuvre before it is an outlier, even if neither part is one.
-    contradicts = (sums > _CONTRADICTION) | (squared_length(residual, innovation) > config.pose_gate)[:, None]
-    for each, left in zip(filters, np.where(contradicts, 0.0, sums), strict=True):
-        each.contradiction = left
-    return np.asarray(contradicts)
-
-
-def _both(pose: Float, cross: Float, rate: Float) -> Float:
-    """(..., 12, 12) covariances from the variances (..., 6) of pose and rate and the covariances between them."""
-    out = np.zeros((*pose.shape[:-1], 12, 12))
-    index = np.arange(6)
-    out[..., index, index] = pose
-    out[..., index, index + 6] = out[..., index + 6, index] = cross
-    out[..., index + 6, index + 6] = rate
-    return out
+def _unmeasured(filters: Sequence[PoseFilter]) -> Float:
+    """(T,) seconds since their last measurements."""
+    return np.array([f.unmeasured for f in filters], float)

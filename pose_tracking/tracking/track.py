@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.geometry import block_rotation, rotation_angle
-from pose_tracking.core.results import Detection, TrackedObject, TrackState
+from pose_tracking.core.geometry import rotation_angle
+from pose_tracking.core.results import Detection
 from pose_tracking.objects import ObjectModel
 
-from . import box_filter, corrections, existence, pose_filter
+from . import box_filter, corrections, existence, pose_filter, systematic_error
 from .config import TrackingConfig
 from .fit_history import NO_FITS
 from .gallery import Gallery, normalize
@@ -43,6 +43,8 @@ class Track:
         frames_since_seen, seconds_since_seen: 0 in a frame with a detection or a recovered pose.
         frames_unmatched: frames since then in which the detector ran.
         seconds_out_of_view: how long it has been out of the picture without being seen.
+        age_frames, detection: frames since it began; what was seen of it in the current frame, or None.
+        systematic: (6, 6) what frames share of the error of its poses, along the object's axes (`systematic_error`).
         is_confirmed, is_deleted: where in its life it is.
     """
 
@@ -60,15 +62,15 @@ class Track:
         detection = self.measured(detection)
         if detection.pose is not None:
             self.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
-        self._systematic = np.zeros((6, 6))
-        self.keep_systematic(detection)
+        self.systematic: Float = np.zeros((6, 6))
+        systematic_error.keep([self], [detection])
         self.score, self.pose_confidence = detection.score, 0.0
         self.hits, self.existence = 0, 0.0
-        self.frames_since_seen = self.frames_unmatched = self._age_frames = 0
+        self.frames_since_seen = self.frames_unmatched = self.age_frames = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
         self.is_confirmed = self.is_deleted = False
         self.born = self._now = stamp
-        self._detection: Detection | None = None
+        self.detection: Detection | None = None
         self.fits = NO_FITS
         self.see(detection)
         self.count(detection, config)
@@ -90,6 +92,11 @@ class Track:
     def scale(self) -> float:
         """Size of the object over that of its mesh; 1 where it is not estimated."""
         return 1.0 if self._scale is None else self._scale.scale
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether `scale` is estimated."""
+        return self._scale is not None
 
     @property
     def size_sigma(self) -> Float | None:
@@ -122,6 +129,11 @@ class Track:
         """(4,) corners of the box at the time of the current frame, pixels."""
         return box_filter.to_corners(self.mean[:4])
 
+    @property
+    def age_seconds(self) -> float:
+        """Since it began, at the time of the current frame."""
+        return self._now - self.born
+
     def copied(self) -> Track:
         """Pose, box and counts as they are now; size and appearance go on with those of this track."""
         other = copy(self)
@@ -131,7 +143,7 @@ class Track:
     def tick(self, stamp: float) -> None:
         """Grow older until time `stamp` (s)."""
         dt, self._now = stamp - self._now, stamp
-        self._age_frames += 1
+        self.age_frames += 1
         self.frames_since_seen += 1
         self.seconds_since_seen += dt
 
@@ -143,7 +155,7 @@ class Track:
             self.fits = self.fits.after(found.pose.confidence, self.seconds_since_seen)
         self.frames_since_seen = self.frames_unmatched = 0
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
-        self._detection = found
+        self.detection = found
         if found.pose is not None:
             self.pose_confidence = found.pose.confidence
 
@@ -182,22 +194,9 @@ class Track:
         self._size.add(estimate.size, -estimate.pose[:3, :3].T @ estimate.pose[:3, 3], doubt, is_turn_guessed(estimate))
         return replace(detection, pose=anchored(estimate, self._size))
 
-    def keep_systematic(self, detection: Detection) -> None:
-        """Remember what frames share of a measured pose's error, along the object's axes: camera and object move."""
-        if self.filter is not None and detection.pose is not None and detection.pose.shared is not None:
-            turn = block_rotation(self.filter.rotation)
-            self._systematic = turn.T @ detection.pose.shared @ turn
-
-    def _published_covariance(self) -> Float | None:
-        """(6, 6) covariance of `pose` against the truth: the filter's, and what no number of frames averages out."""
-        if self.filter is None:
-            return None
-        turn = block_rotation(self.filter.rotation)
-        return np.asarray(self.filter.pose_covariance + turn @ (self._systematic + self.model.ambiguity) @ turn.T)
-
     def mark_missed(self, config: TrackingConfig, searched: bool = True) -> None:
         """The current frame has no detection for it; `searched` says whether anything was looked for."""
-        self._detection = None
+        self.detection = None
         self.frames_unmatched += searched
         unmatched_too_long = self.frames_unmatched > config.max_age or self.seconds_since_seen > config.max_age_seconds
         if (searched and not self.is_confirmed) or unmatched_too_long:
@@ -206,7 +205,7 @@ class Track:
     def continue_as(self, lost: Track) -> None:
         """Turn out to be a track that was lost: take over its identity and its appearance features."""
         self.track_id = lost.track_id
-        self._age_frames += lost._age_frames
+        self.age_frames += lost.age_frames
         self.born = lost.born
         self.hits += lost.hits
         newer = self.gallery
@@ -216,34 +215,6 @@ class Track:
             self._size.continue_from(lost._size)
         if self._scale is not None and lost._scale is not None:
             self._scale.continue_from(lost._scale)
-
-    def snapshot(self) -> TrackedObject:
-        """The track after the current frame. A box seen in this frame is given as detected: the filter's lags."""
-        detection, pose = self._detection, self.filter
-        state = TrackState.COASTING if detection is None else TrackState.CONFIRMED
-        state = state if self.is_confirmed else TrackState.TENTATIVE
-        return TrackedObject(
-            track_id=self.track_id,
-            obj_id=self.obj_id,
-            class_name=self.model.name,
-            state=state,
-            pose=None if pose is None else pose.pose,
-            covariance=self._published_covariance(),
-            velocity=None if pose is None else pose.velocity,
-            size=self.size,
-            size_sigma=self.size_sigma,
-            is_scaled=self._scale is not None,
-            score=self.score,
-            pose_confidence=self.pose_confidence,
-            box=self.box if detection is None else np.asarray(detection.box, float),
-            age_frames=self._age_frames,
-            age_seconds=self._now - self.born,
-            frames_since_seen=self.frames_since_seen,
-            seconds_since_seen=self.seconds_since_seen,
-            hits=self.hits,
-            mask=None if detection is None else detection.mask,
-            detection=detection,
-        )
 
 
 def predict(tracks: Sequence[Track], stamp: float, dt: float, config: TrackingConfig) -> None:
@@ -296,5 +267,4 @@ def update(
             tracks[0].model.symmetries,
             config,
         )
-    for track, detection in zip(tracks, detections, strict=True):
-        track.keep_systematic(detection)
+    systematic_error.keep(tracks, detections)

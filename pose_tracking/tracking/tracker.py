@@ -23,6 +23,7 @@ from .camera_motion import MeasuredMotion
 from .config import TrackingConfig
 from .frame_interval import FrameInterval
 from .matching import Association, associate
+from .output import tracked_objects
 from .reid import ReidMemory
 from .track import Track
 
@@ -172,7 +173,7 @@ class Tracker:
             if id(detection) not in continued:
                 self._begin(detection, moment)
         self._reidentify([t for t in self.tracks if t.is_confirmed and t.track_id not in confirmed], moment)
-        return [each.snapshot() for each in self.tracks]
+        return tracked_objects(self.tracks)
 
     def update(
         self,

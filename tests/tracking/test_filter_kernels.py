@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_tracking.tracking.filter_kernels import move_on, squared_distances
-from pose_tracking.tracking.mahalanobis import correction, pairs_within, squared_length
+from pose_tracking.core.geometry import block_rotation
+from pose_tracking.core.rotations import rotation_matrices
+from pose_tracking.tracking.filter_kernels import add_changed_velocities, add_turned, move_on, squared_distances
+from pose_tracking.tracking.mahalanobis import correction, pairs_within, pose_lengths, squared_length
 
 
 def covariances(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
@@ -24,6 +26,43 @@ def test_a_length_is_the_residual_under_the_inverse_covariance(seed: int, count:
     residual, covariance = rng.normal(size=(count, size)), covariances(rng, count, size)
     expected = np.einsum("ki,kij,kj->k", residual, np.linalg.inv(covariance), residual)
     np.testing.assert_allclose(squared_length(residual, covariance), expected, rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 5))
+def test_the_lengths_of_a_pose_are_those_of_all_of_its_position_and_of_its_rotation(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    residual, covariance = rng.normal(size=(count, 6)), covariances(rng, count, 6)
+    parts = [slice(6), slice(3), slice(3, 6)]
+    expected = np.array([squared_length(residual[:, part], covariance[:, part, part]) for part in parts]).T
+    np.testing.assert_allclose(pose_lengths(residual, covariance), expected, rtol=1e-9)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 4))
+def test_covariances_are_turned_in_both_their_halves(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    rotations, given_ones = rotation_matrices(rng.normal(size=(count, 3))), covariances(rng, count, 6)
+    out = covariances(rng, count, 6)
+    expected = out.copy()
+    for k in range(count):
+        turn = block_rotation(rotations[k])
+        expected[k] += turn @ given_ones[k] @ turn.T
+    add_turned(rotations, given_ones, out)
+    np.testing.assert_allclose(out, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_velocity_that_changed_leads_a_pose_astray_with_the_time_since_then() -> None:
+    """Of random changes, each for its time, against the spread of what they do; what has not changed adds nothing."""
+    rng = np.random.default_rng(0)
+    times, variances = np.array([0.1, 2.0]), np.array([0.04, 1.0])
+    parts = np.array([[True, True], [False, True]])
+    out = np.zeros((2, 12, 12))
+    add_changed_velocities(out, times, variances, parts)
+    for k in range(2):
+        changes = rng.normal(size=(40000, 6)) * np.repeat(np.sqrt(variances) * parts[k], 3)
+        spread = np.cov(np.concatenate([changes * times[k], changes], axis=1).T)
+        np.testing.assert_allclose(out[k], spread, atol=0.03 * out[k].max())
 
 
 @settings(deadline=None)
