@@ -23,8 +23,10 @@ def after_detection(log_odds: float, confidence: float, config: TrackingConfig) 
         confidence: of its pose, 0 to 1. However low, the detection makes up for one denial: it passed all checks.
         config: the weight of a denial, and the most that is believed.
     """
-    confidence = min(max(confidence, 0.5), _MOST_CONFIDENT)
-    gain = max(math.log(confidence / (1.0 - confidence)), config.denial_evidence)
+    gain = config.denial_evidence
+    if confidence > 0.5:
+        confidence = min(confidence, _MOST_CONFIDENT)
+        gain = max(math.log(confidence / (1.0 - confidence)), gain)
     return min(log_odds + gain, config.most_evidence)
 
 

@@ -133,17 +133,19 @@ def _cascade(
     """Match tracks `rows` with detections `columns` by motion and appearance, those seen last first."""
     if not rows or not columns:
         return [], rows, columns
-    pairs = np.ix_(rows, columns)
-    motion = _motion(tracks, detections, rows, columns, config, steady)
+    ours, found = [tracks[i] for i in rows], [detections[j] for j in columns]
+    motion = motion_distances(ours, found, ours[0].model.symmetries, config, steady)
     wanted = np.isfinite(motion)
     if config.motion != "box":
         # A pair that has no rival is matched by its place in any case.
         wanted &= (wanted.sum(0) > 1) | (wanted.sum(1) > 1)[:, None]
-    cost = np.full((len(tracks), len(detections)), np.inf)
-    appearance = _appearance_distances([tracks[i] for i in rows], [detections[j] for j in columns], wanted)
-    cost[pairs] = association_cost(motion, appearance, config.motion_weight, 1.0, config.appearance_gate)
-    ages = np.array([t.frames_unmatched + 1 for t in tracks])
-    return matching_cascade(cost, ages, config.max_age, rows, columns, BEYOND / config.appearance_gate)
+    appearance = _appearance_distances(ours, found, wanted)
+    cost = association_cost(motion, appearance, config.motion_weight, 1.0, config.appearance_gate)
+    ages = np.array([t.frames_unmatched + 1 for t in ours])
+    matches, left, columns_left = matching_cascade(
+        cost, ages, config.max_age, list(range(len(ours))), list(range(len(found))), BEYOND / config.appearance_gate
+    )
+    return [(rows[i], columns[j]) for i, j in matches], [rows[i] for i in left], [columns[j] for j in columns_left]
 
 
 def _motion(

@@ -38,13 +38,12 @@ def motion_distances(
         return _boxes(tracks, detections, config)
     posed_tracks = [i for i, t in enumerate(tracks) if t.filter is not None]
     posed = [i for i, d in enumerate(detections) if d.pose is not None]
-    pairs = np.ix_(posed_tracks, posed)
-    complete = len(posed_tracks) == len(tracks) and len(posed) == len(detections)
-    # Boxes cost little, but where all have poses and only these count they are not needed.
-    distances = np.empty((len(tracks), len(detections)))
-    if config.motion == "both" or not complete:
-        distances = _boxes(tracks, detections, config)
+    if len(posed_tracks) == len(tracks) and len(posed) == len(detections):
+        of_poses = _poses(tracks, detections, symmetries, config, steady)
+        return (of_poses + np.minimum(_boxes(tracks, detections, config), 1.0)) / 2 if config.motion == "both" else of_poses
+    distances = _boxes(tracks, detections, config)
     if posed_tracks and posed:
+        pairs = np.ix_(posed_tracks, posed)
         of_poses = _poses([tracks[i] for i in posed_tracks], [detections[i] for i in posed], symmetries, config, steady)
         if config.motion == "both":
             of_poses = (of_poses + np.minimum(distances[pairs], 1.0)) / 2
@@ -58,7 +57,7 @@ def _boxes(tracks: Sequence[Track], detections: Sequence[Detection], config: Tra
         np.array([t.covariance for t in tracks]),
         box_filter.to_xyah(np.array([d.box for d in detections])),
     )
-    return np.where(squared <= config.motion_gate, squared / config.motion_gate, np.inf)
+    return _over_gate(squared, config.motion_gate)
 
 
 def _poses(
@@ -73,4 +72,12 @@ def _poses(
         config,
         steady,
     )
-    return np.where(squared <= config.pose_gate, squared / config.pose_gate, np.inf)
+    return _over_gate(squared, config.pose_gate)
+
+
+def _over_gate(squared: Float, gate: float) -> Float:
+    """Distances over their gate, in place; infinite beyond it."""
+    beyond = ~(squared <= gate)
+    squared /= gate
+    squared[beyond] = np.inf
+    return squared
