@@ -133,6 +133,10 @@ class Attempts:
         """Take in a pose that was tried."""
         self.tried.append(checked)
 
+    def leave_hypotheses(self) -> None:
+        """Try none of those that are left of the network's hypotheses."""
+        self.poses = self.poses[: 1 + self._later]
+
     def is_open(self, config: PoseConfig) -> bool:
         """Whether anything is left to try, and worth it."""
         if self.is_agreed or self.best.score >= config.accept:

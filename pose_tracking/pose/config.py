@@ -259,6 +259,14 @@ class PoseConfig:
         range=(0.0, 1.01),
         runtime=True,
     )
+    refine_from: float = option(
+        0.0,
+        "pose confidence before ICP from which a hypothesis is refined; below it neither it nor those after it of its "
+        "instance are, which costs few right poses where hypotheses are aligned already and most instances are "
+        "nothing. 0: all are refined",
+        range=(0.0, 1.0),
+        runtime=True,
+    )
     time_budget: float = option(
         0.0,
         "time of the pose stage in a frame after which no further poses are tried where none convinces yet; what is "

@@ -203,8 +203,8 @@ class PoseEstimator:
             if not hypotheses.valid[i] or len(_usable(hypotheses, i)[0]) == 0:
                 continue
             one = self._attempts(frame, instances, hypotheses, i, {})
-            self.trials.try_poses([(one, pose, Origin.NETWORK) for pose in _usable(hypotheses, i)[0]])
-            self.trials.try_poses([(one, pose, Origin.SEARCH) for pose in self.trials.find(one)])
+            self.trials.try_poses([(one, pose, Origin.NETWORK) for pose in _usable(hypotheses, i)[0]], every=True)
+            self.trials.try_poses([(one, pose, Origin.SEARCH) for pose in self.trials.find(one)], every=True)
             everything[i] = [*one.tried, self.trials.finish(one)]
         return everything
 

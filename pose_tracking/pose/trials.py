@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from pose_tracking.objects import ObjectSet
 from .attempts import Attempts, Checked, Origin, PutOff, is_near
 from .config import PoseConfig
 from .fitting.icp import IcpRefiner
-from .fitting.scoring import Verifier
+from .fitting.scoring import Verifier, score_features
 from .hypotheses.search import RotationSearch
 from .searches import SearchMemory
 
@@ -71,6 +72,11 @@ class Trials:
         self.try_poses([(one, one.poses[0], Origin.NETWORK) for one in both])
         for one in both:
             one.is_agreed = self._agreed(one)
+            self._leave_hopeless(one)
+
+    def _leave_hopeless(self, one: Attempts) -> None:
+        if one.best.score < self.config.refine_from:
+            one.leave_hypotheses()
 
     def _settled(self, one: Attempts) -> bool:
         if not one.tried or one.best.score < self.config.accept:
@@ -109,14 +115,27 @@ class Trials:
         """
         ahead = max(compute_threads() // len(attempts), 1)
         chosen = [(one, *following) for one in attempts for following in one.next_poses(ahead)]
-        for (one, _, _), checked in zip(chosen, map_at_once(self._checked, chosen), strict=True):
+        for (one, _, _), checked in zip(chosen, map_at_once(self._worth_it, chosen), strict=True):
             if one.is_open(self.config):
                 one.add_later(checked)
+                self._leave_hopeless(one)
 
-    def try_poses(self, poses: Sequence[tuple[Attempts, Float, Origin]]) -> None:
-        """Refine and check poses, and tell those that they are of."""
-        for (one, _, _), checked in zip(poses, map_at_once(self._checked, poses), strict=True):
+    def try_poses(self, poses: Sequence[tuple[Attempts, Float, Origin]], every: bool = False) -> None:
+        """Refine and check poses, and tell those that they are of; `every` one, or those that are worth it."""
+        check = self._checked if every else self._worth_it
+        for (one, _, _), checked in zip(poses, map_at_once(check, poses), strict=True):
             one.add(checked)
+
+    def _worth_it(self, attempt: tuple[Attempts, Float, Origin]) -> Checked:
+        """As `_checked`; a hypothesis of which the frame says too little is left where it is."""
+        one, pose, origin = attempt
+        if origin is Origin.NETWORK and self.config.refine_from > 0:
+            check = self.verifier.verify(one.view, one.obj_id, pose)
+            # The outline is what a pose that is a little off is worst at.
+            lenient = replace(self.config.verification, max_continued=1.0, continued_weight=0.0)
+            if score_features(lenient, check.features) < self.config.refine_from:
+                return Checked(pose, check, origin)
+        return self._checked(attempt)
 
     def _checked(self, attempt: tuple[Attempts, Float, Origin]) -> Checked:
         one, pose, origin = attempt

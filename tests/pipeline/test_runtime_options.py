@@ -81,6 +81,7 @@ CASES = {
     "hypothesis_pool": Case(Scenes.proposed, 1),
     "refine_iterations": Case(Scenes.proposed, 7),
     "accept": Case(lambda s: s.checked(WRONG, TRUTH), 0.0, {"pose.search.enabled": False}, before=forget),
+    "refine_from": Case(lambda s: s.checked(WRONG, TRUTH), 1.0, {"pose.search.enabled": False}, before=forget),
     "time_budget": Case(
         lambda s: s.checked(WRONG, turned(1.5), TRUTH), 0.001, {"pose.search.enabled": False}, before=forget
     ),

@@ -62,6 +62,20 @@ class Stairs:
         return bool(np.linalg.norm(estimate.pose[:3, 3] - self.truth[:3, 3]) < 0.008 and turn < np.radians(6))
 
 
+def test_hypotheses_of_which_the_frame_says_too_little_are_left_out(objects: ObjectSet) -> None:
+    stairs = Stairs(objects)
+    config = replace(NO_SEARCH, refine_from=0.01)
+    hopeless = stairs.truth.copy()
+    hopeless[:3, 3] += (0.0, 0.0, 0.3)
+    estimate = stairs.estimate(stairs.estimator(hopeless, stairs.truth, config=config))
+    assert not stairs.is_right(estimate)
+    assert stairs.refined == 0
+    # Those after one that is refined have their turn, and where a track expects it is always looked at.
+    assert stairs.is_right(stairs.estimate(stairs.estimator(stairs.off(10), hopeless, config=config)))
+    assert stairs.is_right(stairs.estimate(stairs.estimator(hopeless, config=config), stairs.off(5)))
+    assert stairs.is_right(stairs.estimate(stairs.estimator(hopeless, stairs.truth)))
+
+
 def test_a_prediction_that_convinces_and_the_network_agrees_with_is_all_that_is_tried(objects: ObjectSet) -> None:
     stairs = Stairs(objects)
     estimator = stairs.estimator(stairs.off(10), stairs.off(150), stairs.off(90))

@@ -33,6 +33,7 @@ CHANGED = {
     "hypothesis_pool": 1,
     "refine_iterations": 0,
     "accept": 0.0,
+    "refine_from": 1.0,
     "time_budget": 0.001,
     "icp.enabled": False,
     "depth_noise.model": "astra",
@@ -120,7 +121,7 @@ def test_changing_an_option_changes_what_comes_out(
     objects: ObjectSet, weights: Weights, seen: tuple[RGBDFrame, Instances], name: str
 ) -> None:
     config, predictor = CONFIG, PosePredictor(CONFIG, objects, *weights)
-    if name == "accept":
+    if name in ("accept", "refine_from"):
         config = changed(CONFIG, "search.enabled", False)
         # A first hypothesis that is not quite right, and the right one.
         truth = random_pose(np.random.default_rng(20))
