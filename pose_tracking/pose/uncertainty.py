@@ -34,6 +34,7 @@ def covariance_on_depth(
     noise = verifier.noise(view.frame)
     model, surface = icp.objects[obj_id], icp.surface(obj_id)
     distance = icp.last_distance(obj_id, noise.excess(best.pose[2, 3]))
+    match = surface.grid.nearest(points, best.pose, distance)
     covariance, systematic = depth_covariance(
         config,
         model,
@@ -44,8 +45,9 @@ def covariance_on_depth(
         visible_px=own_readings(config, view.frame, view.core, best.check.features["visible_px"]),
         max_distance=distance,
         confidence=best.score,
+        match=match,
     )
-    open_turn = ambiguous_turn(verifier, view, model, surface, points, best.pose, best.check, distance)
+    open_turn = ambiguous_turn(verifier, view, model, surface, points, best.pose, best.check, distance, match=match)
     if open_turn is None:
         return covariance, systematic, None
     spread = open_turn.covariance(best.pose)

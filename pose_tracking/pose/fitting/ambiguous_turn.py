@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_tracking.core.arrays import Float
+from pose_tracking.core.arrays import Float, Int
 from pose_tracking.core.geometry import cross, make_transform
 from pose_tracking.core.rotations import rotation_matrices
 from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 
 from .scoring import InstanceView, Verification, Verifier
+from .slipping_kernels import easiest_turn, gather_motions
 from .surface_samples import ObjectSurface
 
 _FEWEST = 12  # points that tell whether a surface slips
@@ -68,6 +69,7 @@ def ambiguous_turn(
     check: Verification,
     max_distance: float,
     facing: float = 0.0,
+    match: Int | None = None,
 ) -> OpenTurn | None:
     """The turn that the frame may leave open; None where the shape that is seen holds all turns.
 
@@ -81,11 +83,13 @@ def ambiguous_turn(
         check: what the frame says of it.
         max_distance: metres; points farther from the surface are not the object's.
         facing: that of the fit, see `IcpRefiner.refine`.
+        match: (P,) what `SampleGrid.nearest` says of the points, where that is known.
     """
     if check.score <= 0 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
         return None  # the turn about a declared axis is free as it is
     is_hidden = check.features["occluded_fraction"] > check.features["visible_fraction"]
-    axis = _slips_about(model, surface, points, pose, max_distance, facing, is_hidden)
+    match = surface.grid.nearest(points, pose, max_distance, facing) if match is None else match
+    axis = _slips_about(model, surface, match, pose, is_hidden)
     if axis is None:
         return None
     variance, better = _variance(verifier, view, model.obj_id, pose, axis, check.score)
@@ -93,55 +97,27 @@ def ambiguous_turn(
 
 
 def _slips_about(
-    model: ObjectModel,
-    surface: ObjectSurface,
-    points: Float,
-    pose: Float,
-    max_distance: float,
-    facing: float,
-    is_hidden: bool,
+    model: ObjectModel, surface: ObjectSurface, match: Int, pose: Float, is_hidden: bool
 ) -> tuple[Float, Float] | None:
     """Unit direction and a point (camera frame) of the axis about which the fitted surface slips, or None.
 
     Of what `is_hidden` for the most part a few points hold the turn, and it takes but a few wrong ones, of what hides
     it: whether these are right, the turned poses tell.
     """
-    pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
-    samples, normals = surface.grid.samples, surface.grid.normals
-    match = surface.grid.nearest(points, pose, max_distance, facing)
-    match = match[match >= 0]
-    if len(match) < _FEWEST:
-        return None
+    motions, motion, middle = np.empty((len(match), 6)), np.empty(6), np.empty(3)
+    grid, pose, lever = surface.grid, np.ascontiguousarray(pose, np.float64), 0.4 * model.diameter
     # Of the samples, not of the points: noise beside a normal looks like a lever.
-    places, normals = samples[match] @ pose[:3, :3].T, normals[match] @ pose[:3, :3].T
-    middle, lever = places.mean(0), 0.4 * model.diameter
-    jacobian = np.concatenate([normals, np.cross(places - middle, normals) / lever], axis=1)
-    moved, motion = _easiest_turn(jacobian)
+    motions = motions[: gather_motions(grid.samples, grid.normals, match, pose, lever, motions, middle)]
+    if len(motions) < _FEWEST:
+        return None
+    moved = easiest_turn(motions, _SLIDES, motion)
     if moved > _SLIPS and is_hidden:
-        resists = np.argsort(np.abs(jacobian @ motion))
-        moved, motion = _easiest_turn(jacobian[resists[: int(np.ceil((1 - _FEW) * len(resists)))]])
+        resists = np.argsort(np.abs(motions @ motion))
+        moved = easiest_turn(motions[resists[: int(np.ceil((1 - _FEW) * len(resists)))]], _SLIDES, motion)
     if moved > _SLIPS:
         return None
     way, direction = motion[:3] * lever, motion[3:]
     return direction, pose[:3, 3] + middle + cross(direction, way)
-
-
-def _easiest_turn(jacobian: Float) -> tuple[float, Float]:
-    """How far (rms) the turn that does so least moves a surface along its normals, and that (6,) motion, a unit turn.
-
-    A body of revolution of which neither end is seen slides along its axis, too. What slides two ways is flat: the
-    outline holds it, and it is said to move infinitely far.
-
-    Args:
-        jacobian: (P, 6) how motions move its points; turns are in units that make them as long as ways.
-    """
-    moments = jacobian.T @ jacobian / len(jacobian)
-    ways, directions = np.linalg.eigh(moments[:3, :3])
-    # With a turn goes the way that makes it easiest.
-    taken = directions @ ((directions.T @ moments[:3, 3:]) / np.maximum(ways, 1e-3 * ways[2])[:, None])
-    values, turns = np.linalg.eigh(moments[3:, 3:] - moments[3:, :3] @ taken)
-    moved = float(np.sqrt(max(values[0], 0.0))) if ways[1] >= _SLIDES**2 else np.inf
-    return moved, np.concatenate([-taken @ turns[:, 0], turns[:, 0]])
 
 
 def _variance(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Bool, Float, valid_depth
+from pose_tracking.core.arrays import Bool, Float, Int, valid_depth
 from pose_tracking.core.depth_noise import DepthNoise
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import cross, nearest_equivalent, view_rotation
@@ -24,7 +24,7 @@ from pose_tracking.core.symmetry_axis import UNKNOWN_ANGLE, symmetry_axis
 from pose_tracking.objects import ObjectModel
 from pose_tracking.pose.config import CovarianceConfig
 
-from .covariance_kernels import bound_covariance, covariance_of_shared_errors, gather_fit, information_of_fit
+from .covariance_kernels import bound_covariance, covariance_of_fit
 from .surface_samples import ObjectSurface
 
 # Angle (rad) within which readings may share an error that changes from frame to frame: 15 px at 572 px. Residuals of
@@ -47,6 +47,7 @@ def depth_covariance(
     confidence: float = 1.0,
     outline: float | None = None,
     facing: float = 0.0,
+    match: Int | None = None,
 ) -> tuple[Float, Float]:
     """Covariance of a pose that was fitted to measured points.
 
@@ -63,43 +64,42 @@ def depth_covariance(
         outline: standard deviation (m) of the position across the view ray that the object's outline leaves, where it
             was compared with the frame; flat sides seen from one side let the points slide within them.
         facing: that of the fit, see `IcpRefiner.refine`.
+        match: (P,) what `SampleGrid.nearest` says of the points, where that is known.
 
     Returns:
         (6, 6) covariance, symmetric and positive definite, and (6, 6) the part of it that all frames share. Directions
         the points do not bind (a rotation about an axis of symmetry) get the variance of not knowing.
     """
-    prior = np.diag(1 / _ignorance(model))
+    ignorance = _ignorance(model)
+    prior = np.diag(1 / ignorance)
     if outline is not None:
         across = view_rotation(pose[:3, 3])[:, :2]
         prior[:3, :3] += across @ across.T / outline**2
-    pose = np.ascontiguousarray(pose, np.float64)
-    jacobian, residuals, places = _fitted(surface, points, pose, max_distance, facing)
-    if len(residuals) < 6:
-        return np.asarray(np.linalg.inv(prior), float), np.zeros((6, 6))
-    information, shared = np.empty((2, 6, 6))
+    pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
+    grid, errors = surface.grid, noise.config
+    match = grid.nearest(points, pose, max_distance, facing) if match is None else match
+    covariance, shared = np.empty((2, 6, 6))
     readings = max(visible_px, 1.0) / config.correlation_px**2
-    variance = information_of_fit(
-        jacobian, residuals, places, float(noise.sigma(pose[2, 3])), readings, _SHARING, _LEAST_SQUARE, information
-    )
-    lever = 0.4 * model.diameter
-    scatter = np.array([config.systematic] * 3 + [config.systematic / lever] * 3)
-    covariance = np.asarray(np.linalg.inv(information + prior), float) + np.diag(scatter**2)
-    covariance = _finish(config, covariance, model, pose, confidence)
-    errors = noise.config
-    covariance_of_shared_errors(
-        jacobian,
-        places,
-        _SHARED_POINTS,
+    scatter = np.full(6, config.systematic**2)
+    scatter[3:] /= (0.4 * model.diameter) ** 2
+    is_bound = covariance_of_fit(
+        points,
+        pose,
+        match,
+        grid.samples,
+        grid.normals,
         prior,
-        variance,
-        errors.offset,
-        errors.relative,
-        errors.lateral,
-        errors.warp,
-        errors.warp_length * model.diameter,
+        (float(noise.sigma(pose[2, 3])), float(readings), _SHARING, _LEAST_SQUARE),
+        _SHARED_POINTS,
+        (errors.offset, errors.relative, errors.lateral, errors.warp, errors.warp_length * model.diameter),
+        scatter,
+        _growth(config, confidence),
+        ignorance,
+        _free_turn(model, pose),
+        covariance,
         shared,
     )
-    return covariance + shared, shared
+    return (covariance, shared) if is_bound else (np.asarray(np.linalg.inv(prior), float), np.zeros((6, 6)))
 
 
 def own_readings(
@@ -151,18 +151,6 @@ def hypotheses_covariance(
     return _finish(config, bounded, model, poses[0], confidence)
 
 
-def _fitted(
-    surface: ObjectSurface, points: Float, pose: Float, max_distance: float, facing: float
-) -> tuple[Float, Float, Float]:
-    """Jacobian (F, 6), residuals (F,) and places (F, 3), camera frame, of the points that fit; see `gather_fit`."""
-    points = np.ascontiguousarray(points, np.float64)
-    grid = surface.grid
-    match = grid.nearest(points, pose, max_distance, facing)
-    jacobian, residuals, places = np.empty((len(points), 6)), np.empty(len(points)), np.empty_like(points)
-    count = gather_fit(points, pose, match, grid.samples, grid.normals, jacobian, residuals, places)
-    return jacobian[:count], residuals[:count], places[:count]
-
-
 def _ignorance(model: ObjectModel) -> Float:
     """(6,) variances of a pose nobody knows, but for where the object's points lie."""
     return np.array([(0.5 * model.diameter) ** 2] * 3 + [UNKNOWN_ANGLE] * 3)
@@ -170,12 +158,21 @@ def _ignorance(model: ObjectModel) -> Float:
 
 def _finish(config: CovarianceConfig, covariance: Float, model: ObjectModel, pose: Float, confidence: float) -> Float:
     """Grow `covariance` with doubt, bound it by ignorance and free the turn about a continuous symmetry axis."""
+    growth, turn = _growth(config, confidence), _free_turn(model, pose)
+    return np.asarray(bound_covariance(np.ascontiguousarray(covariance), growth, _ignorance(model), turn))
+
+
+def _growth(config: CovarianceConfig, confidence: float) -> float:
     confidence = min(max(float(confidence), 0.01), 1.0)
+    return float(1 + config.doubt * (1 - confidence) / confidence)
+
+
+def _free_turn(model: ObjectModel, pose: Float) -> Float:
+    """(6,) turn about a continuous symmetry axis, times the standard deviation of not knowing it; 0 without one."""
     axis = symmetry_axis(model.symmetries) if model.is_symmetric else None
     turn = np.zeros(6)
     if axis is not None:
         turn[3:] = pose[:3, :3] @ axis[0]
         turn[:3] = cross(turn[3:], -pose[:3, :3] @ axis[1])  # of the way from the axis to the object's origin
         turn *= np.sqrt(UNKNOWN_ANGLE)
-    growth = 1 + config.doubt * (1 - confidence) / confidence
-    return np.asarray(bound_covariance(np.ascontiguousarray(covariance), float(growth), _ignorance(model), turn))
+    return turn

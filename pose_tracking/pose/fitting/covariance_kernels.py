@@ -14,7 +14,59 @@ _EXPONENT = 8
 
 
 @kernel
-def gather_fit(
+def covariance_of_fit(
+    points: Float,
+    pose: Float,
+    match: Int,
+    samples: Float,
+    normals: Float,
+    prior: Float,
+    reading: tuple[float, float, float, float],
+    most: int,
+    errors: tuple[float, float, float, float, float],
+    scatter: Float,
+    growth: float,
+    ignorance: Float,
+    turn: Float,
+    covariance: Float,
+    shared: Float,
+) -> bool:
+    """(6, 6) covariance of a pose fitted to points, and the part of it that all frames share, into the last two.
+
+    Args:
+        points, pose, match, samples, normals: those of `_gather_fit`.
+        prior: (6, 6) information on the pose without the points.
+        reading: sigma, readings, sharing and least of `_information_of_fit`.
+        most: see `_covariance_of_shared_errors`.
+        errors: offset, relative, lateral, warp and warp_length of the same.
+        scatter: (6,) variances that no number of points averages out.
+        growth, ignorance, turn: those of `bound_covariance`.
+
+    Returns:
+        whether there are enough points; if not, nothing is said.
+    """
+    jacobian, residuals, places = np.empty((len(points), 6)), np.empty(len(points)), np.empty((len(points), 3))
+    count = _gather_fit(points, pose, match, samples, normals, jacobian, residuals, places)
+    if count < 6:
+        return False
+    jacobian, places = jacobian[:count], places[:count]
+    information = np.empty((6, 6))
+    variance = _information_of_fit(
+        jacobian, residuals[:count], places, reading[0], reading[1], reading[2], reading[3], information
+    )
+    of_points = np.linalg.inv(information + prior)
+    for i in range(6):
+        of_points[i, i] += scatter[i]
+    covariance[:] = bound_covariance(of_points, growth, ignorance, turn)
+    _covariance_of_shared_errors(
+        jacobian, places, most, prior, variance, errors[0], errors[1], errors[2], errors[3], errors[4], shared
+    )
+    covariance += shared
+    return True
+
+
+@kernel
+def _gather_fit(
     points: Float,
     pose: Float,
     match: Int,
@@ -61,7 +113,7 @@ def gather_fit(
 
 
 @kernel
-def information_of_fit(
+def _information_of_fit(
     jacobian: Float,
     residuals: Float,
     places: Float,
@@ -71,7 +123,7 @@ def information_of_fit(
     least: float,
     information: Float,
 ) -> float:
-    """(6, 6) information of P rows of `gather_fit` into the last one; returns the variance of a residual, m^2.
+    """(6, 6) information of P rows of `_gather_fit` into the last one; returns the variance of a residual, m^2.
 
     Args:
         jacobian, residuals, places: those rows; P > 0.
@@ -130,7 +182,7 @@ def _sum_of_neighbours(places: Float, values: Float, distance: float) -> float:
 
 
 @kernel
-def covariance_of_shared_errors(
+def _covariance_of_shared_errors(
     jacobian: Float,
     places: Float,
     most: int,
@@ -146,7 +198,7 @@ def covariance_of_shared_errors(
     """(6, 6) covariance from errors that readings share, led through the fit that moves the pose along with them.
 
     Args:
-        jacobian, places: rows of `gather_fit`, of which about `most` are looked at, evenly spread.
+        jacobian, places: rows of `_gather_fit`, of which about `most` are looked at, evenly spread.
         most: more than 1.
         prior: (6, 6) information on the pose without the points, to which what they do not bind is left.
         variance: of their residuals, m^2.

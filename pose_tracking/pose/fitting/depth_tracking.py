@@ -235,6 +235,7 @@ class DepthTracker:
         check = self.verifier.verify(view, obj_id, pose)
         noise, surface = self.verifier.noise(frame), self.icp.surface(obj_id)
         distance = self.icp.last_distance(obj_id, noise.excess(pose[2, 3]))
+        match = surface.grid.nearest(points, pose, distance, _FACING)
         covariance, systematic = depth_covariance(
             self.covariance,
             model,
@@ -246,10 +247,10 @@ class DepthTracker:
             max_distance=distance,
             confidence=check.score,
             outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,
-            facing=_FACING,
+            match=match,
         )
         if turn is None:
-            turn = ambiguous_turn(self.verifier, view, model, surface, points, pose, check, distance, _FACING)
+            turn = ambiguous_turn(self.verifier, view, model, surface, points, pose, check, distance, match=match)
         spread = 0 * systematic if turn is None else turn.covariance(pose)
         estimate = PoseEstimate(pose, check.score, covariance + spread, fit=check.features, systematic=systematic)
         estimate.open_turn = spread

@@ -19,6 +19,7 @@ from pose_tracking.pose.config import PoseConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 
 from .color_comparison import color_features
+from .covariance import hypotheses_covariance
 from .depth_tracking import DepthTracker
 from .icp import IcpRefiner
 from .scoring import Verifier
@@ -71,6 +72,7 @@ def _fit(config: PoseConfig, objects: ObjectSet, model: ObjectModel) -> None:
     verifier.verify(verifier.view(frame, depth > 0), model.obj_id, pose)
     compared = verifier.compare(frame, model.obj_id, pose)
     color_features(frame.color, raycaster.mesh, compared)  # also without colours
+    hypotheses_covariance(config.covariance, model, pose[None], np.ones(1))
     few = verifier.compare(frame, model.obj_id, pose, 100)  # the tracking takes all of so small a picture
     exact_box(verifier, frame, model.obj_id, pose, few)
     DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier).track(
