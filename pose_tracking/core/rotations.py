@@ -19,7 +19,7 @@ def rotation_vectors(rotations: ArrayLike) -> Float:
     """(..., 3, 3) rotation matrices to (..., 3) rotation vectors, radians, of 0 to pi."""
     given = np.asarray(rotations, np.float64)
     vectors = np.empty(given.shape[:-1])
-    _to_vectors(np.ascontiguousarray(given).reshape(-1, 3, 3), vectors.reshape(-1, 3))
+    to_vectors(np.ascontiguousarray(given).reshape(-1, 3, 3), vectors.reshape(-1, 3))
     return vectors
 
 
@@ -27,13 +27,16 @@ def rotation_matrices(vectors: ArrayLike) -> Float:
     """(..., 3) rotation vectors, radians, to (..., 3, 3) rotation matrices."""
     given = np.asarray(vectors, np.float64)
     rotations = np.empty((*given.shape, 3))
-    _to_matrices(np.ascontiguousarray(given).reshape(-1, 3), rotations.reshape(-1, 3, 3))
+    to_matrices(np.ascontiguousarray(given).reshape(-1, 3), rotations.reshape(-1, 3, 3))
     return rotations
 
 
 @kernel
-def _to_vectors(rotations: Float, vectors: Float) -> None:
-    """Over the unit quaternion, whose largest part is computed first (Shepperd 1978)."""
+def to_vectors(rotations: Float, vectors: Float) -> None:
+    """`rotation_vectors` of (N, 3, 3) into (N, 3).
+
+    Over the unit quaternion, whose largest part is computed first (Shepperd 1978).
+    """
     quaternion = np.empty(4)  # x, y, z, w
     for n in range(len(rotations)):
         r = rotations[n]
@@ -59,8 +62,8 @@ def _to_vectors(rotations: Float, vectors: Float) -> None:
 
 
 @kernel
-def _to_matrices(vectors: Float, rotations: Float) -> None:
-    """Rodrigues' formula."""
+def to_matrices(vectors: Float, rotations: Float) -> None:
+    """`rotation_matrices` of (N, 3) into (N, 3, 3), by Rodrigues' formula."""
     for n in range(len(vectors)):
         x, y, z = vectors[n, 0], vectors[n, 1], vectors[n, 2]
         squared = x * x + y * y + z * z

@@ -13,6 +13,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.objects import ObjectSet
 
+from . import gravity, pose_sample
 from .camera_shift import is_shift
 from .config import EventConfig
 from .gravity import Gravity
@@ -51,6 +52,8 @@ class EventDetector:
         self.objects = objects
         self.config = config or EventConfig()
         self.reset()
+        for each in (pose_sample, gravity):
+            each.compile_kernels()
 
     def reset(self) -> None:
         """Forget all tracks, and what is known of the vertical; done where the tracks are reset."""

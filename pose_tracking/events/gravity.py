@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pose_tracking.core.arrays import Float
+from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.planes import find_plane
 from pose_tracking.core.results import TrackedObject
@@ -21,6 +22,12 @@ _AGREE = np.cos(np.radians(6.0))
 # A support that is tilted against the fixed frame by more than this says that the frame's z axis is not up.
 _TILTED = np.cos(np.radians(20.0))
 _RING = 0.6  # how far around its box an object's support is looked for, in sizes of the box
+
+
+def compile_kernels() -> None:
+    """Compile what a look for the support needs, or read it from disk."""
+    camera = CameraIntrinsics.of_view(96, 96, 60.0)
+    find_plane(np.ones((camera.height, camera.width), np.float32), camera)
 
 
 class Gravity:

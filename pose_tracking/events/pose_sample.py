@@ -8,16 +8,14 @@ from functools import cached_property
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.transform import Rotation
 
-from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import block_rotation, nearest_equivalent
 from pose_tracking.core.results import TrackedObject
-from pose_tracking.core.rotations import rotation_matrices, rotation_vectors
+from pose_tracking.core.rotations import rotation_matrices
 from pose_tracking.objects import ObjectModel
 
-# Standard deviation (rad) from which an angle counts as unknown, and what is left of it where it is taken out.
-_UNKNOWN, _LEFT = np.radians(12.0), np.radians(1.0)
+from .displacement_kernels import lie_against, what_is_known
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +44,21 @@ class PoseSample:
         return self.stamp_ns * 1e-9
 
     @cached_property
+    def _known(self) -> tuple[bool, float]:
+        return what_is_known(self.covariance)
+
+    @property
     def knows_turn(self) -> bool:
         """Whether the pose tells the angle about every axis."""
-        return not bool(least_known(self.covariance[None, 3:, 3:])[0][0])
+        return self._known[0]
 
-    @cached_property
+    @property
     def position_sigma(self) -> float:
         """Standard deviation (m) along the direction in which the position is known worst.
 
         What a turn that nobody knows does to it is left out.
         """
-        known, (unknown, axes, variances) = self.covariance[:3, :3], least_known(self.covariance[None, 3:, 3:])
-        if unknown[0]:
-            moved = self.covariance[:3, 3:] @ axes[0]
-            known = known - np.outer(moved, moved) / variances[0]
-        return float(np.sqrt(max(np.linalg.eigvalsh(known)[-1], 0.0)))
+        return self._known[1]
 
     @classmethod
     def of(
@@ -83,9 +81,8 @@ class PoseSample:
             pose = nearest_equivalent(pose, before.pose, model.symmetries)
         turn = block_rotation(camera_pose[:3, :3])
         arm = pose[:3, :3] @ middle_of(model)
-        moved = np.eye(6)
-        moved[:3, 3:] = np.cross(np.eye(3), arm).T  # a turn r moves the middle by r x arm
-        turn = moved @ turn
+        x, y, z = arm.tolist()  # a turn r moves the middle by r x arm
+        turn[:3, 3:] = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]) @ camera_pose[:3, :3]
         covariance = turn @ estimate.covariance @ turn.T
         visible = float(estimate.fit.get("visible_fraction", 1.0))
         return cls(stamp_ns, pose, arm + pose[:3, 3], covariance, estimate.confidence, visible)
@@ -105,17 +102,13 @@ class Displacements:
         centres: (N, 3) where the middles are, metres.
         turns: (N, 3) rotation vectors, along the fixed axes, rad.
         turn_covariances: (N, 3, 3) of these.
+        turn_sigmas: (N,) how many standard deviations the turns are.
     """
 
     centres: Float
     turns: Float
     turn_covariances: Float
-
-    @property
-    def turn_sigmas(self) -> Float:
-        """(N,) how many standard deviations the turns are."""
-        whitened = np.linalg.solve(self.turn_covariances, self.turns[..., None])[..., 0]
-        return np.asarray(np.sqrt((self.turns * whitened).sum(1)))
+    turn_sigmas: Float
 
 
 def displacements(reference: PoseSample, samples: Sequence[PoseSample]) -> Displacements:
@@ -125,42 +118,23 @@ def displacements(reference: PoseSample, samples: Sequence[PoseSample]) -> Displ
     it is no motion, but another guess. It is taken back, with what it does to the middle, which may be off the axis;
     what is left is as sure as the poses are otherwise.
     """
-    rotations = np.array([s.pose[:3, :3] for s in samples]) @ reference.pose[:3, :3].T
-    centres = np.array([s.centre for s in samples])
-    # The floor keeps an overconfident covariance from making turns of noise: 1 degree.
-    spreads = np.array([s.covariance[3:, 3:] for s in samples]) + reference.covariance[3:, 3:]
-    spreads += np.radians(1.0) ** 2 * np.eye(3)
-    unknown, axes, variances = least_known(spreads)
-    for i in np.flatnonzero(unknown).tolist():
-        axis = axes[i]
-        quaternion = Rotation.from_matrix(rotations[i]).as_quat()
-        twist = 2 * np.arctan2(quaternion[:3] @ axis, quaternion[3])
-        back = rotation_matrices(-twist * axis)
-        centres[i] += (back - np.eye(3)) @ _arm(reference, samples[i], rotations[i], axis)
-        rotations[i] = back @ rotations[i]
-        # A little of its variance stays, so that what is left can be inverted.
-        turn = spreads[i] @ axis / variances[i]
-        spreads[i] -= (variances[i] - _LEFT**2) * np.outer(turn, turn)
-    return Displacements(centres, rotation_vectors(rotations), spreads)
+    count = len(samples)
+    centres, turns = np.empty((2, count, 3))
+    spreads, sigmas = np.empty((count, 3, 3)), np.empty(count)
+    poses, covariances = np.empty((count, 4, 4)), np.empty((count, 6, 6))
+    for i, sample in enumerate(samples):
+        centres[i], poses[i], covariances[i] = sample.centre, sample.pose, sample.covariance
+    lie_against(
+        np.ascontiguousarray(reference.pose[:3, :3]), reference.covariance, poses, covariances, centres, turns, spreads,
+        sigmas,
+    )  # fmt: skip
+    return Displacements(centres, turns, spreads, sigmas)
 
 
-def least_known(covariances: Float) -> tuple[Bool, Float, Float]:
-    """Of (N, 3, 3) covariances of rotations (N,) whether any angle is unknown, (N, 3) the axis about which it is known
-    least, and (N,) its variance, rad^2.
-    """
-    values, vectors = np.linalg.eigh(covariances)
-    return values[:, -1] > _UNKNOWN**2, vectors[:, :, -1], values[:, -1]
-
-
-def _arm(reference: PoseSample, sample: PoseSample, rotation: Float, axis: Float) -> Float:
-    """(3,) from an axis about which the turn of a sample is unknown to its middle, by the pose that knows it less."""
-    arms, variances = [], []
-    for each in (reference, sample):
-        along = each.covariance[:, 3:] @ axis
-        variances.append(float(along[3:] @ axis))
-        # With the turn the middle moves by axis x arm.
-        arms.append(np.cross(along[:3], axis) / max(variances[-1], 1e-12))
-    return np.asarray(arms[1] if variances[1] >= variances[0] else rotation @ arms[0])
+def compile_kernels() -> None:
+    """Compile what the rules need in every frame, or read it from disk, before the first one does."""
+    sample = PoseSample(0, np.eye(4), np.zeros(3), 1e-6 * np.eye(6), 1.0)
+    displacements(sample, [sample] if sample.knows_turn else [])
 
 
 def tilt_between(a: PoseSample, b: PoseSample, up: Float) -> float:
