@@ -112,12 +112,12 @@ class DepthTracker:
         self, frame: RGBDFrame, obj_id: int, predicted: Float, covariance: Float, min_confidence: float
     ) -> DepthTrackedPose | str:
         """`track` near the prediction alone."""
-        if self._in_view(frame, obj_id, predicted) < self.config.min_in_view:
+        before = self.verifier.compare(frame, obj_id, predicted, self.config.rays)
+        if self._in_view(frame, obj_id, predicted, before) < self.config.min_in_view:
             return OUT_OF_VIEW
         diameter = self.objects[obj_id].diameter
         spread = self.config.sigmas * float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
         least, most = self.config.least_reach * diameter, self.config.most_reach * diameter
-        before = self.verifier.compare(frame, obj_id, predicted, self.config.rays)
         points, share = self._near(frame, before, float(np.clip(spread, least, most)))
         if share < self.config.min_visible or len(points) < self.icp.config.min_points:
             return reason(before)
@@ -263,17 +263,14 @@ class DepthTracker:
         least = min(self.config.min_visible_px, self.icp.config.min_points)
         return max(self.config.min_visible_px * frame.intrinsics.density, least)
 
-    def _in_view(self, frame: RGBDFrame, obj_id: int, pose: Float) -> float:
-        """Share of the surface towards the camera that is in the picture."""
+    def _in_view(self, frame: RGBDFrame, obj_id: int, pose: Float, compared: SurfaceComparison) -> float:
+        """Share of the surface towards the camera that is in the picture, at a pose compared with it."""
         surface, camera = self.icp.surface(obj_id), frame.intrinsics
+        x0, y0, x1, y1 = compared.region
         return share_in_view(
-            surface.points,
-            surface.normals,
-            np.ascontiguousarray(pose, np.float64),
-            camera.pinhole,
-            camera.width,
-            camera.height,
-        )
+            surface.points, surface.normals, np.ascontiguousarray(pose, np.float64), camera.pinhole, camera.width,
+            camera.height, x0 > 0 and y0 > 0 and x1 < camera.width and y1 < camera.height,
+        )  # fmt: skip
 
     def _near(self, frame: RGBDFrame, compared: SurfaceComparison, reach: float) -> tuple[Float, float]:
         """(P, 3) measured points within `reach` (m) of a rendered surface, and which share of it they are."""

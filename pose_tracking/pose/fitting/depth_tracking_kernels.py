@@ -9,7 +9,9 @@ from pose_tracking.core.kernels import kernel
 
 
 @kernel
-def share_in_view(samples: Float, normals: Float, pose: Float, camera: Float, width: int, height: int) -> float:
+def share_in_view(
+    samples: Float, normals: Float, pose: Float, camera: Float, width: int, height: int, is_inside: bool
+) -> float:
     """Share, 0 to 1, of the surface samples facing the camera that are in the picture; 0 where none face it.
 
     Args:
@@ -17,6 +19,7 @@ def share_in_view(samples: Float, normals: Float, pose: Float, camera: Float, wi
         pose: (4, 4) ``T_camera_object``.
         camera: (4,) fx, fy, cx, cy in pixels.
         width, height: of the image, pixels.
+        is_inside: whether all of the object is known to be in the picture.
     """
     eye = np.empty(3)
     for i in range(3):
@@ -28,6 +31,8 @@ def share_in_view(samples: Float, normals: Float, pose: Float, camera: Float, wi
             before += (eye[i] - samples[m, i]) * normals[m, i]
         if before <= 0:
             continue
+        if is_inside:
+            return 1.0
         facing += 1
         a, b, c = samples[m, 0], samples[m, 1], samples[m, 2]
         z = pose[2, 0] * a + pose[2, 1] * b + pose[2, 2] * c + pose[2, 3]

@@ -8,13 +8,13 @@ any size at any distance.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float, valid_depth
+from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.depth_noise import DepthNoise, DepthNoiseConfig
 from pose_tracking.core.errors import ConfigError
 from pose_tracking.core.frame import RGBDFrame
@@ -24,6 +24,7 @@ from pose_tracking.pose.config import VerificationConfig
 
 from .color_comparison import COLOR_UNKNOWN, color_features
 from .comparison_kernels import count_depth, sum_normal_errors
+from .mask_core import core_of
 from .outline import continued_fraction
 from .picture_edge import cut_fraction
 from .surface_comparison import SurfaceComparison, compare_surface
@@ -53,7 +54,6 @@ SUNKEN = 0.2
 # Beyond so much of the outline of right poses the surface seems to go on: noise, and what they stand on.
 USUALLY_CONTINUED = 0.1
 _NORMAL_REACH, _NORMAL_STEP = 4, 0.03  # pixels, and metres of depth that are an edge
-_RIM = 3  # pixels by which predicted masks are too large at most
 
 
 @dataclass(frozen=True)
@@ -149,12 +149,7 @@ class Verifier:
             mask: (h, w) of the frame, or of a part of it with a few pixels around the instance.
             corner: row and column of the frame at which the mask begins.
         """
-        core = np.zeros(mask.shape, bool)
-        rows, cols = part = _around(mask)
-        (top, left), depth = corner, frame.depth
-        there = depth[top + rows.start : top + rows.stop, left + cols.start : left + cols.stop]
-        core[part] = _without_rim(mask[part]) & valid_depth(there)
-        return InstanceView(frame, core, int(np.count_nonzero(core[part])), corner)
+        return InstanceView(frame, *core_of(mask, frame.depth, corner), corner)
 
     def compare(
         self,
@@ -206,7 +201,7 @@ def score_features(config: VerificationConfig, features: Mapping[str, float]) ->
     against = config.continued_weight * max(continued - USUALLY_CONTINUED, 0.0)
     against += config.cut_weight * features.get("cut_fraction", 0.0)
     logit = config.bias - against + sum(w * features[name] for w, name in zip(config.weights, FEATURES, strict=True))
-    return float(1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))))
+    return 1.0 / (1.0 + math.exp(-min(max(float(logit), -50.0), 50.0)))
 
 
 def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: float) -> dict[str, float]:
@@ -245,34 +240,10 @@ def depth_features(compared: SurfaceComparison, view: InstanceView, diameter: fl
         "normal_error": _normal_error(view.frame, compared),
         "occluded_fraction": hidden / drawn,
         "visible_px": inliers * pixels_per_ray,
-        "log_visible": np.log10(1 + inliers * pixels_per_ray / view.frame.intrinsics.density),
+        "log_visible": math.log10(1 + inliers * pixels_per_ray / view.frame.intrinsics.density),
         "residual_mm": sizes[1] * 1e3,
     }
     return {name: float(value) for name, value in features.items()}
-
-
-def _around(mask: Bool) -> tuple[slice, slice]:
-    """Rows and columns of the mask, and the few around them that say where its rim is."""
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) == 0:
-        return slice(0, 0), slice(0, 0)
-    (height, width), (top, bottom), (left, right) = mask.shape, rows[[0, -1]].tolist(), cols[[0, -1]].tolist()
-    return (
-        slice(max(top - _RIM, 0), min(bottom + 1 + _RIM, height)),
-        slice(max(left - _RIM, 0), min(right + 1 + _RIM, width)),
-    )
-
-
-def _without_rim(mask: Bool) -> Bool:
-    """The mask eroded by up to 3 pixels, by which predicted masks are often too large, if enough of it is left."""
-    area = np.count_nonzero(mask)
-    if area == 0:
-        return mask
-    for size in range(2 * _RIM + 1, 1, -2):
-        core = cv2.erode(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
-        if np.count_nonzero(core) >= 0.3 * area:
-            return core
-    return mask
 
 
 def _normal_error(frame: RGBDFrame, compared: SurfaceComparison) -> float:
