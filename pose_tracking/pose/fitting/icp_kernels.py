@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Bool, Float, Int
+from pose_tracking.core.arrays import Float, Int
 from pose_tracking.core.kernels import kernel
 
 Int32 = NDArray[np.int32]
@@ -38,35 +38,35 @@ def refine_poses(
         same_fitness, same_rmse: a stage ends where share and root mean square (m) of the matches change by less.
         fitness, rmse: (K,) out: share of the points matched at the end of the last stage, and their distance.
     """
-    faces = np.empty(len(samples), np.bool_)
-    moved = np.empty_like(points)
-    match = np.empty(len(points), np.int64)
-    into_object = np.empty((3, 4))
-    step = np.empty((3, 4))
+    near, near_normals = np.empty_like(samples), np.empty_like(samples)
+    # The last of each, which a match of -1 takes, is for what has none.
+    begins, number, place = np.empty_like(starts), np.full(len(samples) + 1, -1), np.full(len(samples) + 1, -1)
+    moved, match = np.empty_like(points), np.empty(len(points), np.int64)
+    into_object, step = np.empty((3, 4)), np.empty((3, 4))
     for k in range(len(poses)):
         pose = poses[k]
         if not np.isfinite(pose).all():
             continue
         match[:] = -1
         for distance in distances:
+            match[:] = number[match]
             # The visible side is chosen anew in each stage: it changes as the pose turns.
-            if _facing_samples(pose, samples, normals, least_cosine, faces) < least_samples:
+            if _facing_samples(
+                pose, samples, normals, starts, least_cosine, near, near_normals, begins, number, place
+            ) < least_samples:  # fmt: skip
                 break
+            match[:] = place[match]  # most find the sample of the stage before again
             _invert(pose, into_object)
             moved[:] = points
             _move(into_object, moved)
-            # What was nearest in the stage before bounds the search of this one.
-            for p in range(len(match)):
-                if match[p] >= 0 and not faces[match[p]]:
-                    match[p] = -1
-            matched, error = _match(moved, samples, faces, starts, origin, cell, size, distance, match)
+            matched, error = _match(moved, near, begins, origin, cell, size, distance, match)
             for _ in range(iterations):
                 if matched > 0:
-                    _step(moved, samples, normals, match, distance, step)
+                    _step(moved, near, near_normals, match, distance, step)
                     _compose(step, into_object)
                     _move(step, moved)
                 before, error_before = matched, error
-                matched, error = _match(moved, samples, faces, starts, origin, cell, size, distance, match)
+                matched, error = _match(moved, near, begins, origin, cell, size, distance, match)
                 if abs(matched - before) < same_fitness * len(points) and abs(error - error_before) < same_rmse:
                     break
             if matched < 6 or not np.isfinite(into_object).all():
@@ -87,40 +87,55 @@ def nearest_samples(
     Arguments as those of `refine_poses`, for one (4, 4) pose: samples that do not face the camera are none. Returns how
     many points have one.
     """
-    faces = np.empty(len(samples), np.bool_)
-    _facing_samples(pose, samples, normals, least_cosine, faces)
+    near, near_normals = np.empty_like(samples), np.empty_like(samples)
+    begins, number, place = np.empty_like(starts), np.full(len(samples) + 1, -1), np.full(len(samples) + 1, -1)
+    _facing_samples(pose, samples, normals, starts, least_cosine, near, near_normals, begins, number, place)
     into_object = np.empty((3, 4))
     _invert(pose, into_object)
     moved = points.copy()
     _move(into_object, moved)
     match[:] = -1
-    matched, _ = _match(moved, samples, faces, starts, origin, cell, size, distance, match)
+    matched, _ = _match(moved, near, begins, origin, cell, size, distance, match)
+    match[:] = number[match]
     return matched
 
 
 @kernel
-def _facing_samples(pose: Float, samples: Float, normals: Float, least_cosine: float, faces: Bool) -> int:
-    """Which samples face the camera into `faces` (M,); returns how many."""
+def _facing_samples(
+    pose: Float, samples: Float, normals: Float, starts: Int32, least_cosine: float, near: Float, near_normals: Float,
+    begins: Int32, number: Int, place: Int,
+) -> int:  # fmt: skip
+    """Sort out the F samples that face the camera, in the order of the grid; returns how many there are.
+
+    They and their normals go to the first F rows of `near` and `near_normals` (M, 3), which of all samples they are to
+    `number` (M + 1,) and back to `place` (M + 1,), -1 for others, the first of each cell to `begins` (C + 1,).
+    """
     camera = np.empty(3)
     for i in range(3):
         camera[i] = -(pose[0, i] * pose[0, 3] + pose[1, i] * pose[1, 3] + pose[2, i] * pose[2, 3])
     count = 0
-    for m in range(len(samples)):
-        x, y, z = camera[0] - samples[m, 0], camera[1] - samples[m, 1], camera[2] - samples[m, 2]
-        before = x * normals[m, 0] + y * normals[m, 1] + z * normals[m, 2]
-        faces[m] = before > 0 and (
-            least_cosine == 0 or before * before > least_cosine * least_cosine * (x * x + y * y + z * z)
-        )
-        count += faces[m]
+    for cell in range(len(starts) - 1):
+        begins[cell] = count
+        for m in range(starts[cell], starts[cell + 1]):
+            x, y, z = camera[0] - samples[m, 0], camera[1] - samples[m, 1], camera[2] - samples[m, 2]
+            before = x * normals[m, 0] + y * normals[m, 1] + z * normals[m, 2]
+            place[m] = -1
+            if before > 0 and (
+                least_cosine == 0 or before * before > least_cosine * least_cosine * (x * x + y * y + z * z)
+            ):
+                for i in range(3):
+                    near[count, i], near_normals[count, i] = samples[m, i], normals[m, i]
+                number[count], place[m] = m, count
+                count += 1
+    begins[len(starts) - 1] = count
     return count
 
 
 @kernel
 def _match(
-    points: Float, samples: Float, faces: Bool, starts: Int32, origin: Float, cell: float, size: Int, distance: float,
-    match: Int,
-) -> tuple[int, float]:  # fmt: skip
-    """Nearest sample of those that face the camera; that found before, or for the point before, bounds the search.
+    points: Float, samples: Float, starts: Int32, origin: Float, cell: float, size: Int, distance: float, match: Int
+) -> tuple[int, float]:
+    """Nearest of the samples into `match`; that found before, or for the point before, bounds the search.
 
     Returns their number and root mean square distance (m).
     """
@@ -134,7 +149,7 @@ def _match(
             apart = dx * dx + dy * dy + dz * dz
             if apart < best:
                 best, nearest = apart, guess
-        best, nearest = _search(x, y, z, np.sqrt(best), samples, faces, starts, origin, cell, size, best, nearest)
+        best, nearest = _search(x, y, z, np.sqrt(best), samples, starts, origin, cell, size, best, nearest)
         match[p] = nearest
         if nearest >= 0:
             matched += 1
@@ -145,8 +160,8 @@ def _match(
 
 @kernel
 def _search(
-    x: float, y: float, z: float, reach: float, samples: Float, faces: Bool, starts: Int32, origin: Float, cell: float,
-    size: Int, best: float, which: int,
+    x: float, y: float, z: float, reach: float, samples: Float, starts: Int32, origin: Float, cell: float, size: Int,
+    best: float, which: int,
 ) -> tuple[float, int]:  # fmt: skip
     """Squared distance and number of the nearest sample in the cells up to `reach` from a point, if below `best`."""
     scale = 1.0 / cell
@@ -168,8 +183,6 @@ def _search(
                 continue
             line = (layer * size[1] + row) * size[0]
             for m in range(starts[line + low_x], starts[line + high_x + 1]):
-                if not faces[m]:
-                    continue
                 dx, dy, dz = x - samples[m, 0], y - samples[m, 1], z - samples[m, 2]
                 apart = dx * dx + dy * dy + dz * dz
                 if apart < best:
