@@ -21,6 +21,9 @@ from .surface_comparison import SurfaceComparison
 BEYOND = 3
 # Levels of 255 by which colours differ where something else begins, mean of the channels: noise and shading do less.
 CONTRAST = 20.0
+# Mean level of a frame from which they do so; in a darker one all differences are as much smaller, down to those of noise.
+LIT, LEAST_CONTRAST = 80.0, 5.0
+SPARSE = 8  # pixels from one to the next of those that say how light a frame is
 # Fewer places of the outline than this say nothing.
 FEWEST = 12
 # Of a thing thinner than this many tolerances the depth does not tell where it ends.
@@ -51,11 +54,17 @@ def continued_fraction(frame: RGBDFrame, compared: SurfaceComparison, thickness:
         compared.tolerance,
         compared.step,
         BEYOND,
-        3 * CONTRAST,
+        3 * _contrast(frame),
         counts,
     )
     goes_on, known = counts.tolist()
     return goes_on / known if known >= FEWEST else 0.0
+
+
+def _contrast(frame: RGBDFrame) -> float:
+    """`CONTRAST` in a frame as light as this one."""
+    level = float(frame.color[::SPARSE, ::SPARSE].mean())
+    return min(max(CONTRAST * level / LIT, LEAST_CONTRAST), CONTRAST)
 
 
 @kernel

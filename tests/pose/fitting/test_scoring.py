@@ -172,6 +172,17 @@ def test_a_side_that_goes_on_where_the_object_ends_is_not_believed(verifier: Ver
     assert mild.verify(mild.view(lying, mask), STEPS, pose).score > 0.5
 
 
+@pytest.mark.parametrize("light", [1.0, 0.4, 0.25])
+def test_a_change_of_colour_ends_a_surface_however_dark_the_picture(verifier: Verifier, light: float) -> None:
+    lying, mask, pose = flat_scene(0.0)
+    color = np.where(mask[..., None], 70, 110).repeat(3, 2)
+    frame = replace(lying, color=(color * light).astype(np.uint8))
+    assert verifier.verify(verifier.view(frame, mask), STEPS, pose).features["continued_fraction"] < 0.1
+    noise = np.random.default_rng(1).normal(0, 1.0, color.shape)
+    frame = replace(lying, color=(110 * light + noise).astype(np.uint8))
+    assert verifier.verify(verifier.view(frame, mask), STEPS, pose).features["continued_fraction"] > 0.9
+
+
 def test_an_outline_that_goes_on_in_part_counts_against_a_pose(verifier: Verifier) -> None:
     pose = random_pose(np.random.default_rng(7))
     frame, (mask,) = render([(STEPS, pose)])
