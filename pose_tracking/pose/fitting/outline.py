@@ -21,7 +21,7 @@ from .surface_comparison import SurfaceComparison
 BEYOND = 3
 # Levels of 255 by which colours differ where something else begins, mean of the channels: noise and shading do less.
 CONTRAST = 20.0
-# Mean level of a frame from which they do so; in a darker one all differences are as much smaller, down to those of noise.
+# Mean level of a frame from which they do so; in a darker one all differences are smaller, down to those of noise.
 LIT, LEAST_CONTRAST = 80.0, 5.0
 SPARSE = 8  # pixels from one to the next of those that say how light a frame is
 # Fewer places of the outline than this say nothing.
