@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Float, Float32, UInt8, valid_depth
+from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform, transform_points
 from pose_tracking.core.rotations import rotation_vectors
@@ -30,6 +31,9 @@ WINDOW, LEVELS = (15, 15), 3  # of Lucas-Kanade: follows a jerk of some 40 pixel
 BACK = 0.5  # pixels from where it started at which a corner followed forth and back may end
 MOVED = 1.5  # pixels off that are no longer in agreement with a motion
 AT_REST = 0.75  # pixels within which a corner has not moved
+# Seconds for which a camera that seems to rest is compared with one and the same frame: from each frame to the next a
+# slow one moves by less than can be told.
+HELD = 1.0
 FEWEST = 20  # corners that must agree with the motion
 SHARE = 0.5  # of the corners that must do so
 AGAINST_REST = 1.5  # times as many as agree with a camera at rest
@@ -41,9 +45,16 @@ RIM = 5  # pixels around missing depth whose corners mix what lies on the two si
 
 
 class CameraOdometry:
-    """Remembers the last two frames and says how the camera has moved between them."""
+    """Remembers two frames, the new one and that before it, and says how the camera has moved between them.
+
+    Of a camera that seems to rest the former is not the last one before, but where its rest began, up to `HELD` ago.
+
+    Attributes:
+        rests: whether the camera seemed to be at rest where the last motion was asked for.
+    """
 
     def __init__(self) -> None:
+        self.rests = False
         self._before: RGBDFrame | None = None
         self._frame: RGBDFrame | None = None
         # Of either, made where it is asked for.
@@ -61,13 +72,14 @@ class CameraOdometry:
         last = self._frame
         if last is not None and last.depth.size and np.array_equal(last.depth, frame.depth):
             return False
-        self._before, self._frame = self._frame, frame
-        self._surface_before, self._surface = self._surface, None
-        self._grey_before, self._grey = self._grey, {}
+        held = self.rests and self._before is not None and 0 < frame.stamp_ns - self._before.stamp_ns <= HELD * 1e9
+        if not held:
+            self._before, self._surface_before, self._grey_before = self._frame, self._surface, self._grey
+        self._frame, self._surface, self._grey, self.rests = frame, None, {}, False
         return True
 
     def motion(self, boxes: Float, rough: bool = False) -> MeasuredMotion | None:
-        """Motion of the camera between the last two frames.
+        """Motion of the camera between the two frames.
 
         Args:
             boxes: (T, 4) boxes (x_min, y_min, x_max, y_max) in pixels of the former frame that may have moved.
@@ -78,6 +90,7 @@ class CameraOdometry:
             the motion; None where the frames do not tell it, and where the camera seems to be at rest.
         """
         before, frame = self._before, self._frame
+        self.rests = False
         if before is None or frame is None or before.intrinsics != frame.intrinsics:
             return None
         longer, reduced = max(frame.depth.shape), 2 if rough else 1
@@ -87,7 +100,10 @@ class CameraOdometry:
         # New ones in each frame: those that are followed from frame to frame drift.
         corners, ends = _followed(old, new, _corners(old, usable, LOOKED_FOR_IN // reduced))
         most_off = MOVED * max(1.0, longer / SIDE)
-        seen = _rigid_motion(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5, most_off)
+        points, corners, ends = _with_depth(before, (corners + 0.5) / scale - 0.5, (ends + 0.5) / scale - 0.5)
+        at_rest = int((np.linalg.norm(ends - corners, axis=1) < most_off * AT_REST / MOVED).sum())
+        self.rests = len(corners) >= FEWEST and at_rest * AGAINST_REST > len(corners)
+        seen = None if self.rests else _rigid_motion(before.intrinsics, points, ends, at_rest, most_off)
         if seen is None:
             return None
         self._surface_before = self._surface_before or DepthSurface(before)
@@ -192,29 +208,37 @@ def _followed(old: UInt8, new: UInt8, corners: Float32) -> tuple[Float, Float]:
     return starts[good], ends[good]
 
 
-def _rigid_motion(before: RGBDFrame, corners: Float, ends: Float, most_off: float) -> tuple[Float, Float, float] | None:
-    """The motion that takes (P, 2) corners with depth to their (P, 2) ends; None where too few agree on one.
-
-    Returns:
-        (4, 4) motion, (A, 3) points (m) that agree with it, and the standard deviation of their pixels.
-    """
-    if len(corners) < FEWEST:
-        return None
+def _with_depth(before: RGBDFrame, corners: Float, ends: Float) -> tuple[Float, Float, Float]:
+    """Those of (P, 2) corners and ends where the old frame has depth, after the (A, 3) points (m) that they are."""
+    if len(corners) == 0:
+        return np.zeros((0, 3)), corners, ends
     height, width = before.depth.shape
     cols, rows = np.rint(corners).astype(int).T
     depth = before.depth[rows.clip(0, height - 1), cols.clip(0, width - 1)].astype(np.float64)
     known = valid_depth(depth)
-    corners, ends, depth = corners[known], ends[known], depth[known]
-    at_rest = int((np.linalg.norm(ends - corners, axis=1) < most_off * AT_REST / MOVED).sum())
-    if len(corners) < FEWEST or at_rest * AGAINST_REST > len(corners):
+    corners, ends = corners[known], ends[known]
+    return before.intrinsics.backproject_pixels(corners[:, 1], corners[:, 0], depth[known]), corners, ends
+
+
+def _rigid_motion(
+    camera: CameraIntrinsics, points: Float, ends: Float, at_rest: int, most_off: float
+) -> tuple[Float, Float, float] | None:
+    """The motion that takes (P, 3) points to their (P, 2) ends, pixels; None where too few agree on one.
+
+    Args:
+        at_rest: how many have not moved.
+        most_off: pixels by which those that agree may be off.
+
+    Returns:
+        (4, 4) motion, (A, 3) points (m) that agree with it, and the standard deviation of their pixels.
+    """
+    if len(points) < FEWEST:
         return None
-    camera = before.intrinsics
-    points = camera.backproject_pixels(corners[:, 1], corners[:, 0], depth)
     found, turn, shift, agree = cv2.solvePnPRansac(
         points, ends, camera.matrix, None, iterationsCount=200, reprojectionError=most_off, confidence=0.999
     )
     count = 0 if not found or agree is None else len(agree)
-    if count < max(FEWEST, SHARE * len(corners), AGAINST_REST * at_rest):
+    if count < max(FEWEST, SHARE * len(points), AGAINST_REST * at_rest):
         return None
     chosen = agree.ravel()
     turn, shift = cv2.solvePnPRefineLM(points[chosen], ends[chosen], camera.matrix, None, turn, shift)

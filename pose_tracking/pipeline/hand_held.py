@@ -61,13 +61,17 @@ class HandHeldCamera:
 
     Attributes:
         pose: (4, 4) of the camera in its own frame of the beginning, as far as its motion was measured: it drifts.
+        lost: how often its way was lost: a frame did not tell the motion of a camera that moved. Poses before and after
+            are not in one frame.
     """
 
     def __init__(self) -> None:
         self.pose = np.eye(4)
+        self.lost = 0
         self._odometry = CameraOdometry()
         self._jerks = HandHeld()
         self._stamp_ns = 0
+        self._moves = False
 
     def motion(self, frame: RGBDFrame, tracks: Iterable[Track]) -> MeasuredMotion | None:
         """The motion since the frame before, where it is known and matters.
@@ -80,27 +84,39 @@ class HandHeldCamera:
         if not posed or frame.camera_pose is not None or not frame.has_depth:
             self._odometry.take(frame)
             self._stamp_ns = frame.stamp_ns
+            self._unknown()
             return None
         if not self._odometry.take(frame):
             return None
         seconds, self._stamp_ns = (frame.stamp_ns - self._stamp_ns) * 1e-9, frame.stamp_ns
         boxes = np.array([t.box for t in posed])
-        if self._jerks.detected:
-            return self._took(self._odometry.motion(boxes))
-        measured = self._odometry.motion(boxes, rough=True)
         places = np.array([t.pose[:3, 3] for t in posed if t.pose is not None])
+        if self._jerks.detected:
+            return self._took(self._odometry.motion(boxes), places)
+        measured = self._odometry.motion(boxes, rough=True)
         if measured is not None and self._jerks.jerk(measured.motion, seconds, places) > SURELY_STEADY:
             measured = self._odometry.motion(boxes)
         if measured is not None:
             self._jerks.add(measured.motion, seconds, places)
-        self._took(measured)
+        self._took(measured, places)
         return measured if self._jerks.detected else None
 
-    def _took(self, measured: MeasuredMotion | None) -> MeasuredMotion | None:
-        """The motion that was measured, which `pose` has taken in."""
+    def _took(self, measured: MeasuredMotion | None, places: Float) -> MeasuredMotion | None:
+        """The motion that was measured, which `pose` has taken in; `places` (T, 3) are those of the objects before."""
         if measured is not None:
             self.pose = self.pose @ invert_transform(measured.motion)
+            ways = np.linalg.norm(transform_points(measured.motion, places) - places, axis=1)
+            self._moves = float(np.median(ways)) > JERK
+        elif self._odometry.rests:
+            self._moves = False
+        else:
+            self._unknown()
         return measured
+
+    def _unknown(self) -> None:
+        """A frame did not tell the motion: it goes on resting where it did, unless it is held by hand."""
+        if self._moves or self._jerks.detected:
+            self.lost += 1
 
 
 def _part(motion: Float, share: float) -> Float:
