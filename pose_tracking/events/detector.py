@@ -17,12 +17,14 @@ from . import gravity, pose_sample
 from .camera_shift import is_shift
 from .config import EventConfig
 from .gravity import Gravity
+from .measured_camera import MeasuredCamera
 from .motion import Finding
 from .pose_sample import PoseSample
 from .story import Story
 
 # Pixels from the edge of the picture within which a box is cut off by it.
 _EDGE = 3
+_FIXED = -1  # in place of how often the camera's way was lost: places are in the fixed frame
 
 
 @dataclass
@@ -36,8 +38,9 @@ class _Followed:
 class EventDetector:
     """Tells what happens to the tracked objects.
 
-    Poses are compared in the fixed frame where the camera's pose is known. Where it is not, the camera is taken to
-    stand still; a motion that most of the objects at rest share is then the camera's, and no event.
+    Poses are compared in the fixed frame where the camera's pose is known. Where it is not, they are in the frame where
+    the camera began, as far as its motion was measured, or is taken to stand still; a motion that most of the objects
+    at rest share is then the camera's, and no event.
 
     Args:
         objects: the object set of the tracks.
@@ -60,30 +63,27 @@ class EventDetector:
         self.gravity = Gravity()
         self.camera_shifts = 0
         self._followed: dict[int, _Followed] = {}
-        self._in_fixed_frame: bool | None = None
+        self._frame: int | None = None  # which frame places are in
 
     @property
     def activities(self) -> dict[int, tuple[Activity, int]]:
         """What each track does now, and since which stamp (ns), by track ID."""
         return {track: (each.story.activity, each.story.since_ns) for track, each in self._followed.items()}
 
-    def update(self, frame: RGBDFrame, tracked: Sequence[TrackedObject]) -> list[Event]:
+    def update(
+        self, frame: RGBDFrame, tracked: Sequence[TrackedObject], camera: MeasuredCamera | None = None
+    ) -> list[Event]:
         """The events that are certain with this frame, in the order of their onsets.
 
         Args:
             frame: the frame.
             tracked: all live tracks after it, as `PoseTracker.update` gives them.
+            camera: where the camera is, for frames without its pose; None: it stands still.
         """
         config, stamp = self.config, frame.stamp_ns
-        camera_pose = np.eye(4) if frame.camera_pose is None else frame.camera_pose
-        if self._in_fixed_frame != (frame.camera_pose is not None):
-            # Poses are in another frame from here on: what was known of the places in the one before says nothing.
-            self._in_fixed_frame = frame.camera_pose is not None
-            self.gravity = Gravity()
-            for followed in self._followed.values():
-                followed.story.shift_rest()
+        camera_pose = self._camera_pose(frame, camera)
         confirmed = {thing.track_id: thing for thing in tracked if thing.is_confirmed and thing.obj_id in self.objects}
-        self.gravity.look(frame, list(confirmed.values()), config)
+        self.gravity.look(frame, list(confirmed.values()), config, camera_pose)
         up = self.gravity.up
         events = self._ended(set(confirmed), frame, up)
         for track_id, thing in confirmed.items():
@@ -105,6 +105,21 @@ class EventDetector:
             for followed in self._followed.values():
                 followed.story.shift_rest()
         return sorted(events, key=lambda e: (e.onset_ns, e.identity))
+
+    def _camera_pose(self, frame: RGBDFrame, camera: MeasuredCamera | None) -> Float:
+        """(4, 4) pose of the camera; where it is in another frame than before, what is known of places is forgotten."""
+        if frame.camera_pose is not None:
+            pose, frame_now = frame.camera_pose, _FIXED
+        elif camera is not None:
+            pose, frame_now = camera.pose, camera.lost
+        else:
+            pose, frame_now = np.eye(4), 0
+        if frame_now != self._frame:
+            self._frame = frame_now
+            self.gravity = Gravity()
+            for followed in self._followed.values():
+                followed.story.shift_rest()
+        return pose
 
     def _ended(self, alive: set[int], frame: RGBDFrame, up: Float | None) -> list[Event]:
         """The events of tracks that are no longer there, which are forgotten."""

@@ -44,10 +44,10 @@ class Gravity:
         self._normals: deque[Float] = deque(maxlen=_LOOKS)
         self._looked_ns: int | None = None
 
-    def look(self, frame: RGBDFrame, objects: Sequence[TrackedObject], config: EventConfig) -> None:
-        """Take in a frame and the objects seen in it."""
+    def look(self, frame: RGBDFrame, objects: Sequence[TrackedObject], config: EventConfig, camera_pose: Float) -> None:
+        """Take in a frame and the objects seen in it; `camera_pose` (4, 4) is in the frame that events are told in."""
         if config.gravity in ("auto", "support"):
-            self._look_for_support(frame, objects)
+            self._look_for_support(frame, objects, camera_pose[:3, :3])
         support = self._support()
         has_frame = frame.camera_pose is not None
         if config.gravity == "fixed_frame":
@@ -59,7 +59,7 @@ class Gravity:
         else:
             self.up, self.source = support, "unknown" if support is None else "support"
 
-    def _look_for_support(self, frame: RGBDFrame, objects: Sequence[TrackedObject]) -> None:
+    def _look_for_support(self, frame: RGBDFrame, objects: Sequence[TrackedObject], turn: Float) -> None:
         is_early = self._looked_ns is not None and (frame.stamp_ns - self._looked_ns) * 1e-9 < _EVERY
         seen = [thing for thing in objects if thing.is_observed]
         if is_early or not seen or not frame.has_depth:
@@ -73,7 +73,6 @@ class Gravity:
         plane = find_plane(np.where(around, frame.depth, np.float32(0)), frame.intrinsics)
         if plane is None:
             return
-        turn = np.eye(3) if frame.camera_pose is None else frame.camera_pose[:3, :3]
         self._normals.append(turn @ plane[:3])
 
     def _support(self) -> Float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,7 @@ class PoseSample:
         covariance: (6, 6) of that middle and the rotation (x, y, z, rx, ry, rz) along the fixed axes (m^2, rad^2).
         confidence: of the pose, 0 to 1.
         visible: share of its side towards the camera that was seen, 0 to 1; 1 where the pose does not say.
+        camera_pose: (4, 4) ``T_fixed_camera`` it was seen from.
     """
 
     stamp_ns: int
@@ -37,6 +38,7 @@ class PoseSample:
     covariance: Float
     confidence: float
     visible: float = 1.0
+    camera_pose: Float = field(default_factory=lambda: np.eye(4))
 
     @property
     def seconds(self) -> float:
@@ -85,7 +87,7 @@ class PoseSample:
         turn[:3, 3:] = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]) @ camera_pose[:3, :3]
         covariance = turn @ estimate.covariance @ turn.T
         visible = float(estimate.fit.get("visible_fraction", 1.0))
-        return cls(stamp_ns, pose, arm + pose[:3, 3], covariance, estimate.confidence, visible)
+        return cls(stamp_ns, pose, arm + pose[:3, 3], covariance, estimate.confidence, visible, camera_pose)
 
 
 def middle_of(model: ObjectModel) -> Float:

@@ -25,6 +25,8 @@ FLIP, FLIP_RATE = 60.0, 500.0
 _SLIDE = 0.7
 # Samples from which on one of so many may be away from a place of rest while a thing comes to rest there.
 _MANY, _MOST_AWAY = 6, 3
+# Seconds in which a place of rest follows poses that drift, where the camera moves: its own pose may drift.
+_FOLLOWS = 5.0
 # Seconds and samples, the more of both, that are kept of a rest: the beginning of a motion is looked for among them.
 _RECENT, _FEWEST_RECENT = 1.0, 8
 
@@ -53,13 +55,27 @@ class Rest:
         """Seen there once more."""
         self.count = min(self.count + 1, MEMORY)
         seen = displacements(self.sample, [sample]).centres[0]
-        self.centre = self.centre + (seen - self.centre) / self.count
+        weight = 1 / self.count
+        if self.recent and not np.array_equal(sample.camera_pose, self.recent[-1].camera_pose):
+            weight = max(weight, min((sample.stamp_ns - self.last_ns) * 1e-9 / _FOLLOWS, 0.5))
+        self.centre = self.centre + weight * (seen - self.centre)
         self.last_ns = sample.stamp_ns
         self.recent.append(sample)
         if not self.sample.knows_turn and _mostly_known(self.recent) and sample.knows_turn:
             self.sample = sample
         while len(self.recent) > _FEWEST_RECENT and sample.seconds - self.recent[0].seconds > _RECENT:
             self.recent.popleft()
+        if sample.seconds - self.sample.seconds > _FOLLOWS and self.sample.knows_turn:
+            self._turn_along()
+
+    def _turn_along(self) -> None:
+        """Take for the pose at rest the middle one of late, if the camera has moved since."""
+        known = [each for each in self.recent if each.knows_turn]
+        if len(known) < _FEWEST_RECENT or np.array_equal(known[-1].camera_pose, self.sample.camera_pose):
+            return
+        turns = displacements(self.sample, known).turns
+        off = np.linalg.norm(turns - np.median(turns, axis=0), axis=1)
+        self.sample = known[int(off.argmin())]
 
     def left_ns(self, away: PoseSample) -> int:
         """Stamp of the last frame in which it was there, now that it is seen `away`."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pose_tracking.core.arrays import Float
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import TrackedObject
 from pose_tracking.events import EventDetector
 from pose_tracking.events.config import EventConfig
+from pose_tracking.events.measured_camera import MeasuredCamera
 from pose_tracking.events.watchers import Watchers
 
 from .frame_report import FrameReport
+from .hand_held import HandHeldCamera
 
 
 def tell_events(
@@ -21,7 +22,7 @@ def tell_events(
     frame: RGBDFrame,
     tracked: Sequence[TrackedObject],
     report: FrameReport,
-    camera_pose: Float | None = None,
+    camera: HandHeldCamera,
 ) -> None:
     """Say what has happened to the objects, and what they do.
 
@@ -32,13 +33,12 @@ def tell_events(
         frame: the frame.
         tracked: the objects in it; they get their activities.
         report: gets the events.
-        camera_pose: (4, 4) of a camera whose pose does not come with the frame, as far as its motion was measured, in
-            the optical frame of its beginning; for the watchers, whose 1.5 s it is good for.
+        camera: where it is, as far as its motion was measured, if its pose does not come with the frame.
     """
     if not config.enabled:
         return
     detector.config = config
-    report.events = detector.update(frame, tracked)
+    report.events = detector.update(frame, tracked, MeasuredCamera(camera.pose, camera.lost))
     activities = detector.activities
     report.activity_since = {track_id: since for track_id, (_, since) in activities.items()}
     for thing in tracked:
@@ -46,5 +46,5 @@ def tell_events(
             thing.activity = activities[thing.track_id][0]
     if watchers.clips is not None or watchers.people is not None:
         with report.timed("clips"):
-            watchers.update(frame, tracked, config, camera_pose if frame.camera_pose is None else frame.camera_pose)
+            watchers.update(frame, tracked, config, camera.pose if frame.camera_pose is None else frame.camera_pose)
         report.clips, report.clip_changes = watchers.verdicts, watchers.changes

@@ -13,6 +13,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import block_rotation, invert_transform, make_transform
 from pose_tracking.core.results import Detection, PoseEstimate, TrackedObject, TrackState
 from pose_tracking.events import EventConfig, EventDetector
+from pose_tracking.events.measured_camera import MeasuredCamera
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.simulation.scenery.rooms import looking_at
 
@@ -113,10 +114,13 @@ def told(
     stamps: Iterable[float] | None = None,
     unknown: Unknown | None = None,
     visible: float | None = None,
+    view: Path = lambda _: VIEW,
+    camera: Callable[[float], MeasuredCamera] | None = None,
 ) -> list[Event]:
     """What the rules tell of objects on given paths, but for their appearing.
 
-    A path is told where the object is at a time, in seconds; `unknown` what of its pose nobody knows then.
+    A path is told where the object is at a time, in seconds; `unknown` what of its pose nobody knows then, `view` where
+    the camera is, `camera` where it was measured to be.
     """
     rng = np.random.default_rng(seed)
     each = [paths] if callable(paths) else list(paths)
@@ -124,13 +128,16 @@ def told(
     events = []
     times = np.arange(round(seconds * rate)) / rate if stamps is None else np.array(list(stamps))
     for time in times:
-        frame = RGBDFrame(NO_COLOR, EMPTY, CAMERA, round((1 + time) * 1e9), camera_pose=VIEW if knows_camera else None)
+        seen_from = view(float(time))
+        assert seen_from is not None
+        pose = seen_from if knows_camera else None
+        frame = RGBDFrame(NO_COLOR, EMPTY, CAMERA, round((1 + time) * 1e9), camera_pose=pose)
         free = None if unknown is None else unknown(float(time))
         things = [
-            track(number, path(float(time)), rng, unknown=free, visible=visible)
+            track(number, path(float(time)), rng, view=seen_from, unknown=free, visible=visible)
             for number, path in enumerate(each, start=1)
         ]
-        events += detector.update(frame, things)
+        events += detector.update(frame, things, None if camera is None else camera(float(time)))
     return [event for event in events if event.kind != EventKind.APPEARED]
 
 

@@ -149,6 +149,20 @@ def test_things_at_rest_before_a_hand_held_camera_stay_where_they_are(data_dir: 
     assert np.linalg.norm(spread) < 2.0
 
 
+@pytest.mark.parametrize(("first", "step", "rate"), [(20, 1, 10), (0, 3, 5)])
+def test_nothing_happens_to_things_at_rest_before_a_hand_held_camera(
+    data_dir: Path, first: int, step: int, rate: int
+) -> None:
+    tracker, scene = recording(data_dir, "visp_rbt")
+    events = []
+    for number, k in enumerate(range(first, 50, step)):
+        sample = scene[k]
+        frame = replace(sample.frame, stamp_ns=round((1 + number / rate) * 1e9))
+        tracker.update_with(frame, truths(sample) if number < 3 else None)
+        events += [event.kind.value for event in tracker.report.events]
+    assert events == ["appeared", "appeared"]
+
+
 def test_a_pose_that_slides_off_its_object_says_so(data_dir: Path) -> None:
     """The cube slides under what lies near it, and the dragon turns, where what prevents that is switched off."""
     tracker, scene = recording(data_dir, "visp_rbt")
