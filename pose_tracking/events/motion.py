@@ -12,7 +12,7 @@ from pose_tracking.core.events import Activity, EventKind
 
 from .config import EventConfig
 from .free_fall import LONGEST, Fall, falling, fell_between, was_braked
-from .pose_sample import Extent, PoseSample, known_tilt, tilt_between
+from .pose_sample import Extent, PoseSample, known_tilt, points_alike, tilt_between
 from .rest import Rest, distance_share
 
 # Seconds of samples that are kept: what is carried about for an hour needs no more of its past than a fall has.
@@ -175,6 +175,8 @@ class Motion:
 
     def _turned_over(self, before: PoseSample, after: PoseSample, up: Float, least: float) -> bool:
         """Whether it points elsewhere by `least` (rad), as both poses tell, or as it was seen to turn between them."""
+        if points_alike(before, after, up, self.extent.symmetries, least):
+            return False
         tilt = tilt_between(before, after, up)
         if tilt < least or known_tilt(before, after, up) >= least:
             return tilt >= least

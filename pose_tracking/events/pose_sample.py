@@ -144,15 +144,28 @@ def tilt_between(a: PoseSample, b: PoseSample, up: Float) -> float:
     return float(np.arccos(np.clip(up @ b.pose[:3, :3] @ a.pose[:3, :3].T @ up, -1, 1)))
 
 
+def points_alike(a: PoseSample, b: PoseSample, up: Float, symmetries: Float, angle: float) -> bool:
+    """Whether what points along `up` (3,) at `a` does so at `b` to an `angle` (rad), by one of (S, 3, 3) symmetries.
+
+    A round body that lies is on another side of itself after it has rolled, and nothing tells so.
+    """
+    return bool((symmetries @ (a.pose[:3, :3].T @ up) @ (b.pose[:3, :3].T @ up)).max() > np.cos(angle))
+
+
 def known_tilt(a: PoseSample, b: PoseSample, up: Float) -> float:
     """`tilt_between` without any turn that nobody knows."""
     return float(np.arccos(np.clip(up @ rotation_matrices(displacements(a, [b]).turns[0]) @ up, -1, 1)))
 
 
 class Extent:
-    """How far down an object reaches in any pose."""
+    """How far down an object reaches in any pose.
+
+    Attributes:
+        symmetries: (S, 3, 3) rotations of the object that nothing tells from none.
+    """
 
     def __init__(self, model: ObjectModel) -> None:
+        self.symmetries = model.symmetries[:, :3, :3]
         corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
         self._points = model.box_min + corners * model.size
         if not np.isfinite(self._points).all():  # of unknown shape: its middle will do

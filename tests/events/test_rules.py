@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from event_story import SIZE, kinds, standing, told, track, turned
+from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.events import Activity, EventKind
 from pose_tracking.events import EventConfig, EventDetector
@@ -145,6 +148,31 @@ def test_knocked_over():
     events = told(path, rate=10)
 
     assert sorted(kinds(events)) == ["knocked_over", "moved"]
+
+
+@pytest.mark.parametrize("is_round", [True, False])
+def test_a_round_thing_that_rolls_onto_another_side_of_itself_is_not_knocked_over(is_round):
+    """A top lies with its axis 20 degrees up, and swings about by 100 degrees as it rolls."""
+    from event_story import BOX
+
+    from pose_tracking.objects import ObjectSet
+
+    round_about = np.array([turned(np.eye(4), "z", float(angle)) for angle in range(0, 360, 10)])
+    model = replace(BOX, symmetries=round_about) if is_round else BOX
+    lying = Rotation.from_euler("y", 70, degrees=True).as_matrix()
+    swung = Rotation.from_euler("z", 100, degrees=True).as_matrix() @ lying
+    after = swung @ Rotation.from_euler("z", 150, degrees=True).as_matrix()
+    turn = Rotation.from_matrix(after @ lying.T).as_rotvec()
+
+    def path(t):
+        share = float(np.clip((t - BEGIN) / 0.5, 0, 1)) ** 2
+        pose = standing(0.04 * share)
+        pose[:3, :3] = Rotation.from_rotvec(share * turn).as_matrix() @ lying
+        return pose
+
+    events = told(path, rate=30, detector=EventDetector(ObjectSet({1: model})))
+
+    assert sorted(kinds(events)) == (["moved"] if is_round else ["knocked_over", "moved"])
 
 
 def test_turned_upside_down_slowly_in_the_hand_is_not_knocked_over():
