@@ -112,6 +112,7 @@ class Attempts:
     is_agreed: bool = False
     _finds: Float | None = None
     _later: int = 0
+    _settled: Checked | None = None
 
     def __post_init__(self) -> None:
         if not self.likely:
@@ -121,7 +122,9 @@ class Attempts:
 
     @property
     def best(self) -> Checked:
-        """The pose of the highest score; of equal ones the one tried first."""
+        """The pose that was settled on, else that of the highest score; of equal ones the one tried first."""
+        if self._settled is not None:
+            return self._settled
         return max(self.tried, key=lambda each: each.score)
 
     @property
@@ -136,6 +139,10 @@ class Attempts:
     def leave_hypotheses(self) -> None:
         """Try none of those that are left of the network's hypotheses."""
         self.poses = self.poses[: 1 + self._later]
+
+    def settle(self, checked: Checked) -> None:
+        """Settle on one of the poses that were tried, whichever has the highest score."""
+        self._settled = checked
 
     def is_open(self, config: PoseConfig) -> bool:
         """Whether anything is left to try, and worth it."""

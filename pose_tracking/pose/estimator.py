@@ -22,6 +22,7 @@ from .fitting.scoring import Verifier
 from .following import follow
 from .hypotheses.foretold import Foretold, predict_rest
 from .hypotheses.search import RotationSearch
+from .rivals import PoseRivals
 from .trials import Trials
 from .uncertainty import covariance_on_depth
 
@@ -68,11 +69,13 @@ class PoseEstimator:
         self.verifier = Verifier(config.verification, objects, config.depth_noise)
         self.search = RotationSearch(config.search, objects)
         self.trials = Trials(config, objects, self.icp, self.verifier, self.search)
+        self.rivals = PoseRivals()
         self.config = config
 
     def reset(self) -> None:
-        """Forget what frames before have left untried, or have searched for in vain."""
+        """Forget what frames before have left untried, have searched for in vain, or hold against tracks."""
         self.trials.reset()
+        self.rivals = PoseRivals()
 
     @property
     def checks(self) -> tuple[IcpRefiner, Verifier]:
@@ -144,6 +147,7 @@ class PoseEstimator:
         self.verifier.noise(frame)  # measured once, before several threads ask for it
         attempts = map_at_once(lambda i: self._attempts(frame, instances, hypotheses, i, predicted or {}), checked)
         put_off = self.trials.run(attempts, started)
+        self.rivals.weigh(attempts, self.objects, self.config)
         chosen = map_at_once(lambda one: self._chosen(one, hypotheses, one in put_off), attempts)
         for one, estimate in zip(attempts, chosen, strict=True):
             estimates[one.index] = estimate

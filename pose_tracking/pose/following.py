@@ -16,6 +16,7 @@ from pose_tracking.core.workers import map_at_once
 
 from .attempts import Checked, Origin
 from .config import PoseConfig
+from .fitting.held_turn import hold_turn
 from .fitting.icp import IcpRefiner, object_points
 from .fitting.scoring import Verifier
 from .uncertainty import covariance_on_depth
@@ -53,7 +54,8 @@ def follow(
             return None
         view, noise = verifier.view(frame, mask), verifier.noise(frame).excess(start[2, 3])
         pose = np.asarray(icp.refine(obj_id, points, start[None], final=True, noise=noise).poses[0])
-        found = Checked(pose, verifier.verify(view, obj_id, pose), Origin.TRACK)
+        pose, check = hold_turn(verifier, icp, view, obj_id, points, pose, start)
+        found = Checked(pose, check, Origin.TRACK)
         covariance, systematic, open_turn = covariance_on_depth(
             config.covariance, icp, verifier, view, obj_id, points, found
         )

@@ -14,6 +14,7 @@ from pose_tracking.objects import ObjectSet
 
 from .attempts import Attempts, Checked, Origin, PutOff, is_near
 from .config import PoseConfig
+from .fitting.held_turn import hold_turn
 from .fitting.icp import IcpRefiner
 from .fitting.scoring import Verifier, score_features
 from .hypotheses.search import RotationSearch
@@ -139,8 +140,11 @@ class Trials:
 
     def _checked(self, attempt: tuple[Attempts, Float, Origin]) -> Checked:
         one, pose, origin = attempt
-        # Where the track expects it, it is nearly there.
-        refined = self.refine(one, pose, final=origin is Origin.TRACK)
+        if origin is Origin.TRACK:  # it is nearly there
+            refined = self.refine(one, pose, final=True)
+            held, check = hold_turn(self.verifier, self.icp, one.view, one.obj_id, one.points, refined, pose)
+            return Checked(held, check, origin)
+        refined = self.refine(one, pose)
         return Checked(refined, self.verifier.verify(one.view, one.obj_id, refined), origin)
 
     def refine(self, one: Attempts, pose: Float, final: bool = False) -> Float:

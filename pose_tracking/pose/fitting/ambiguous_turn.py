@@ -85,25 +85,32 @@ def ambiguous_turn(
         facing: that of the fit, see `IcpRefiner.refine`.
         match: (P,) what `SampleGrid.nearest` says of the points, where that is known.
     """
-    if check.score <= 0 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
-        return None  # the turn about a declared axis is free as it is
-    is_hidden = check.features["occluded_fraction"] > check.features["visible_fraction"]
-    match = surface.grid.nearest(points, pose, max_distance, facing) if match is None else match
-    axis = _slips_about(model, surface, match, pose, is_hidden)
+    axis = slipping_axis(model, surface, points, pose, check, max_distance, facing, match)
     if axis is None:
         return None
     variance, better = _variance(verifier, view, model.obj_id, pose, axis, check.score)
     return OpenTurn(axis, min(variance, UNKNOWN_ANGLE), better)
 
 
-def _slips_about(
-    model: ObjectModel, surface: ObjectSurface, match: Int, pose: Float, is_hidden: bool
+def slipping_axis(
+    model: ObjectModel,
+    surface: ObjectSurface,
+    points: Float,
+    pose: Float,
+    check: Verification,
+    max_distance: float,
+    facing: float = 0.0,
+    match: Int | None = None,
 ) -> tuple[Float, Float] | None:
     """Unit direction and a point (camera frame) of the axis about which the fitted surface slips, or None.
 
-    Of what `is_hidden` for the most part a few points hold the turn, and it takes but a few wrong ones, of what hides
-    it: whether these are right, the turned poses tell.
+    The parameters are those of `ambiguous_turn`. Of what is hidden for the most part a few points hold the turn, and it
+    takes but a few wrong ones, of what hides it: whether these are right, the turned poses tell.
     """
+    if check.score <= 0 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
+        return None  # the turn about a declared axis is free as it is
+    is_hidden = check.features["occluded_fraction"] > check.features["visible_fraction"]
+    match = surface.grid.nearest(points, pose, max_distance, facing) if match is None else match
     motions, motion, middle = np.empty((len(match), 6)), np.empty(6), np.empty(3)
     grid, pose, lever = surface.grid, np.ascontiguousarray(pose, np.float64), 0.4 * model.diameter
     # Of the samples, not of the points: noise beside a normal looks like a lever.

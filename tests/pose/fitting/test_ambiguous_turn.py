@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open3d as o3d
 import pytest
 from block_scenes import CAMERA, LAMP, POST, STEPS, _mesh, meshes, random_pose, write_objects
 from numpy.typing import NDArray
+from option_scenes import Known, Masks
 from scipy.spatial.transform import Rotation
 
 from pose_tracking.core.frame import RGBDFrame
@@ -17,11 +19,12 @@ from pose_tracking.core.geometry import make_transform, rotation_angle
 from pose_tracking.objects import Mesh, ObjectModel, ObjectSet
 from pose_tracking.objects.mesh import diameter, save_mesh
 from pose_tracking.objects.raycasting import MeshRaycaster
-from pose_tracking.pose.config import PoseConfig
+from pose_tracking.pose.config import PoseConfig, SearchConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
+from pose_tracking.pose.estimator import PoseEstimator
 from pose_tracking.pose.fitting.ambiguous_turn import ambiguous_turn
 from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
-from pose_tracking.pose.fitting.icp import IcpRefiner, object_points
+from pose_tracking.pose.fitting.icp import IcpPoses, IcpRefiner, object_points
 from pose_tracking.pose.fitting.scoring import Verifier
 
 MUG = 9
@@ -204,3 +207,33 @@ def test_followed_on_the_depth_it_hardly_wanders(objects: ObjectSet) -> None:
         turns.append(np.degrees(rotation_angle(pose[:3, :3].T @ predicted[:3, :3])))
 
     assert max(turns) < 18  # 27 where the fit has the say
+
+
+@pytest.mark.parametrize("by", ["follow", "estimate"])
+def test_where_a_track_expects_it_it_stays_though_the_fit_turns_it(
+    objects: ObjectSet, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pose = predicted = _mug_pose(0)
+    estimator = PoseEstimator(PoseConfig(search=SearchConfig(enabled=False)), objects, Known(pose))
+    refine, slip = (
+        estimator.icp.refine,
+        make_transform(Rotation.from_euler("z", 9, degrees=True).as_matrix(), np.zeros(3)),
+    )
+
+    def slipping(*args: Any, **kwargs: Any) -> IcpPoses:  # as a few points of what hides it make it do
+        found = refine(*args, **kwargs)
+        return replace(found, poses=found.poses @ slip)
+
+    monkeypatch.setattr(estimator.icp, "refine", slipping)
+    for number in range(6):
+        frame, mask = _seen(_mug(), pose, number)
+        seen = Masks([mask], [MUG]).segment(frame)
+        estimator.predictor = Known(predicted)  # the network has nothing to add
+        if by == "follow":
+            (estimate,) = estimator.follow(frame, seen, [predicted])
+        else:
+            (estimate,) = estimator.estimate(frame, seen, {MUG: predicted[None]})
+        assert estimate is not None
+        predicted = estimate.pose
+
+    assert np.degrees(rotation_angle(pose[:3, :3].T @ predicted[:3, :3])) < 12  # 60 where the fit has the say
