@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.kernels import kernel
+from pose_tracking.core.rotations import to_matrices
 
 
 @kernel
@@ -163,3 +164,51 @@ def sum_alignment(
             pull[i] += weight * row[i] * residuals[p]
             for j in range(6):
                 information[i, j] += weight * row[i] * row[j]
+
+
+@kernel
+def align_points(
+    points: Float, surface: Float, camera: Float, cell: float, prior: Float, centre: Float, iterations: int,
+    fewest: int, least_spread: float, tukey: float, shared: float, motion: Float, information: Float,
+) -> bool:  # fmt: skip
+    """Align points with a surface by a few steps of Gauss and Newton.
+
+    Args:
+        points, surface, camera, cell: those of `look_under`.
+        prior: (6, 6) information on a change of the motion: metres at the centre, and rotation vector about it.
+        centre: (3,) metres.
+        iterations: steps.
+        fewest: points under which the surface must be known.
+        least_spread, tukey, shared: those of `sum_alignment`.
+        motion: (4, 4) to begin with; out: aligned.
+        information: (6, 6) out: on it, the prior with it.
+
+    Returns:
+        whether the surface is known under enough points; if not, what is given out says nothing.
+    """
+    start, total, rows = motion.copy(), np.zeros(6), np.empty((len(points), 7))
+    of_points, pull = np.empty((6, 6)), np.empty(6)
+    for _ in range(iterations):
+        count = look_under(points, motion, surface, camera, cell, rows)
+        if count < fewest:
+            return False
+        sum_alignment(rows[:count], centre, least_spread, tukey, shared, of_points, pull)
+        information[:] = of_points + prior
+        total -= np.linalg.solve(information, pull + prior @ total)
+        _shift(start, total, centre, motion)
+    return True
+
+
+@kernel
+def _shift(start: Float, change: Float, centre: Float, motion: Float) -> None:
+    """`motion` (4, 4) is `start` after a (6,) change: metres at the (3,) centre, and a rotation vector about it."""
+    turn = np.empty((1, 3, 3))
+    to_matrices(change[3:].copy().reshape(1, 3), turn)
+    for i in range(3):
+        for j in range(4):
+            motion[i, j] = 0.0
+            for k in range(3):
+                motion[i, j] += turn[0, i, k] * start[k, j]
+        motion[i, 3] += centre[i] + change[i]
+        for k in range(3):
+            motion[i, 3] -= turn[0, i, k] * centre[k]

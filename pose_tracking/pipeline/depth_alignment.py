@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.geometry import make_transform
-from pose_tracking.core.rotations import rotation_matrices
 
-from .alignment_kernels import average_cells, look_under, normals_of_cells, sum_alignment
+from .alignment_kernels import align_points, average_cells, normals_of_cells
 
 CELLS = 80  # along the longer side of the image
 ALL = 0.999  # share of a cell that must have depth
@@ -56,17 +54,12 @@ def align(points: Float, surface: DepthSurface, motion: Float, covariance: Float
     Returns:
         the motion that fits the depth, too; None where too little is seen in both frames.
     """
-    prior = np.linalg.inv(covariance)
-    total, information = np.zeros(6), prior
-    of_points, pull = np.empty((6, 6)), np.empty(6)
-    for _ in range(ITERATIONS):
-        rows = surface.under(points, _shifted(motion, total, centre))
-        if rows is None:
-            return None
-        sum_alignment(rows, centre, LEAST_SPREAD, TUKEY, SHARED, of_points, pull)
-        information = of_points + prior
-        total = total - np.linalg.solve(information, pull + prior @ total)
-    return Alignment(_shifted(motion, total, centre), np.linalg.inv(information))
+    aligned, information = np.array(motion, np.float64), np.empty((6, 6))
+    is_seen = align_points(
+        np.ascontiguousarray(points), surface.normals, surface.camera, float(surface.cell),
+        np.linalg.inv(covariance), centre, ITERATIONS, FEWEST, LEAST_SPREAD, TUKEY, SHARED, aligned, information,
+    )  # fmt: skip
+    return Alignment(aligned, np.linalg.inv(information)) if is_seen else None
 
 
 class DepthSurface:
@@ -74,22 +67,24 @@ class DepthSurface:
 
     Attributes:
         points: (h, w, 3) of each cell, metres.
+        normals: (h, w, 4) normal and depth of each cell, NaN where not known.
         known: (h, w) whether a cell has depth all over, no edge, and such neighbours.
+        cell: side of a cell, pixels.
+        camera: (4,) fx, fy, cx, cy of the frame, pixels.
     """
 
     def __init__(self, frame: RGBDFrame) -> None:
         self.size = height, width = frame.depth.shape
         self.cell = max(1, min(round(max(height, width) / CELLS), min(height, width) // 8))
-        self._camera = frame.intrinsics.pinhole
+        self.camera = frame.intrinsics.pinhole
         averaged = np.empty((height // self.cell, width // self.cell))
         average_cells(np.ascontiguousarray(frame.depth, np.float32), self.cell, ALL, averaged)
         rows, cols = ((np.mgrid[: averaged.shape[0], : averaged.shape[1]] + 0.5) * self.cell - 0.5).reshape(2, -1)
         points = frame.intrinsics.backproject_pixels(rows, cols, averaged.ravel())
         self.points = points.reshape(*averaged.shape, 3)
-        # (h, w, 4): normal and depth, NaN where not known.
-        self._surface = np.empty((*averaged.shape, 4))
-        normals_of_cells(self.points, APART, BENT, STEEP, self._surface)
-        self.known = np.isfinite(self._surface[..., 3])
+        self.normals = np.empty((*averaged.shape, 4))
+        normals_of_cells(self.points, APART, BENT, STEEP, self.normals)
+        self.known = np.isfinite(self.normals[..., 3])
 
     def where(self, usable: NDArray[np.uint8]) -> Float:
         """(P, 3) points of the cells whose middle is usable: not 0 in a mask (h, w) of the image at any size."""
@@ -99,25 +94,6 @@ class DepthSurface:
             for cells, side, whole in zip((height, width), usable.shape, self.size, strict=True)
         )
         return self.points[self.known & (usable[np.ix_(rows, cols)] > 0)]
-
-    def under(self, points: Float, motion: Float) -> Float | None:
-        """What lies before or behind (P, 3) points after a (4, 4) motion; None where that is known of too few.
-
-        Normal and depth are interpolated alike: with those of the nearest cell, whose noise is in both, all points are
-        drawn to the middles of cells, that is to where they were before.
-
-        Returns:
-            (K, 7) of those of which it is known: their places and the normals there, and the depth of the surface.
-        """
-        rows = np.empty((len(points), 7))
-        count = look_under(points, motion, self._surface, self._camera, float(self.cell), rows)
-        return rows[:count] if count >= FEWEST else None
-
-
-def _shifted(motion: Float, change: Float, centre: Float) -> Float:
-    """(4, 4) motion after a (6,) change: metres at the (3,) centre, and a rotation vector about it."""
-    turn = rotation_matrices(change[3:])
-    return np.asarray(make_transform(turn, centre + change[:3] - turn @ centre) @ motion)
 
 
 def compile_kernels() -> None:

@@ -12,7 +12,7 @@ from block_stream import at
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Detection, PoseEstimate
 from pose_tracking.objects import ObjectSet
-from pose_tracking.pipeline.recovery import Recovery, recover, recoverable
+from pose_tracking.pipeline.recovery import Recovery, _log_density, recover, recoverable
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
@@ -112,3 +112,12 @@ def test_only_wanted_tracks_with_pose_and_mesh_are_looked_for_by_rising_id(objec
     assert ids == [1, 5]
     bare = ObjectSet({i: replace(model, mesh_path=None) for i, model in objects.items()})
     assert recoverable(tracks, depth_tracker(bare), [STEPS]) == []  # type: ignore[arg-type]
+
+
+def test_the_density_of_a_place_is_that_of_a_normal_distribution() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        factor, apart = rng.normal(0, 0.01, (3, 3)), rng.normal(0, 0.01, 3)
+        covariance = factor @ factor.T + 1e-6 * np.eye(3)
+        expected = -0.5 * (apart @ np.linalg.solve(covariance, apart) + np.linalg.slogdet(covariance)[1])
+        assert _log_density(covariance, apart) == pytest.approx(expected, rel=1e-9)
