@@ -178,7 +178,7 @@ def _grey(color: UInt8, scale: float) -> UInt8:
 def _usable(frame: RGBDFrame, boxes: Float, shape: tuple[int, ...], scale: float) -> UInt8:
     """(h, w) mask of 0 and 1 in the reduced image: depth is known there, and none of the boxes covers it."""
     depth = cv2.resize(frame.depth, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
-    mask = cv2.erode(valid_depth(depth).astype(np.uint8), np.ones((RIM, RIM), np.uint8))
+    mask = cv2.erode(valid_depth(np.asarray(depth, np.float32)).astype(np.uint8), np.ones((RIM, RIM), np.uint8))
     for x_min, y_min, x_max, y_max in np.clip(np.rint(np.nan_to_num(boxes) * scale), 0, max(shape)).astype(int):
         mask[max(y_min - RIM, 0) : y_max + RIM, max(x_min - RIM, 0) : x_max + RIM] = 0
     return np.asarray(mask)

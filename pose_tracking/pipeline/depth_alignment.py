@@ -57,9 +57,10 @@ def align(points: Float, surface: DepthSurface, motion: Float, covariance: Float
     aligned, information = np.array(motion, np.float64), np.empty((6, 6))
     is_seen = align_points(
         np.ascontiguousarray(points), surface.normals, surface.camera, float(surface.cell),
-        np.linalg.inv(covariance), centre, ITERATIONS, FEWEST, LEAST_SPREAD, TUKEY, SHARED, aligned, information,
+        np.asarray(np.linalg.inv(covariance), np.float64), centre, ITERATIONS, FEWEST, LEAST_SPREAD, TUKEY, SHARED,
+        aligned, information,
     )  # fmt: skip
-    return Alignment(aligned, np.linalg.inv(information)) if is_seen else None
+    return Alignment(aligned, np.asarray(np.linalg.inv(information), np.float64)) if is_seen else None
 
 
 class DepthSurface:

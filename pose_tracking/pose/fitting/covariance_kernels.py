@@ -54,10 +54,10 @@ def covariance_of_fit(
     variance = _information_of_fit(
         jacobian, residuals[:count], places, reading[0], reading[1], reading[2], reading[3], information
     )
-    of_points = np.linalg.inv(information + prior)
+    covariance[:] = np.linalg.inv(information + prior)
     for i in range(6):
-        of_points[i, i] += scatter[i]
-    covariance[:] = bound_covariance(of_points, growth, ignorance, turn)
+        covariance[i, i] += scatter[i]
+    covariance[:] = bound_covariance(covariance, growth, ignorance, turn)
     _covariance_of_shared_errors(
         jacobian, places, most, prior, variance, errors[0], errors[1], errors[2], errors[3], errors[4], shared
     )
