@@ -14,60 +14,48 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pose_tracking.core.arrays import Float32, valid_depth
+from pose_tracking.core.arrays import Float32
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.normals import normals_into
 
+from .input_kernels import relief_into, scale_into, split_depth
+
 DEPTH_CHANNELS = 6
 
-_ZERO = cv2.BORDER_CONSTANT  # beyond the image lies nothing
 RELIEF_ANGLE = 0.08  # the relief's window as seen from the camera, radians: 8 cm at 1 m
 RELIEF_RANGE = 0.05  # metres
 # Centre and spread of log(metres per pixel): objects at 0.4 to 3 m under focal lengths of 300 to 1200 pixels.
 LOG_PIXEL_SIZE = (-6.3, 0.8)
 
 
-def depth_channels(depth: Float32, intrinsics: CameraIntrinsics) -> Float32:
+def depth_channels(depth: Float32, intrinsics: CameraIntrinsics, out: Float32 | None = None) -> Float32:
     """What the detector is shown of a depth image.
 
     Args:
         depth: (H, W) metres along z; 0 or not finite where the sensor read nothing.
         intrinsics: camera of `depth` as it is, i.e. after any cropping and scaling (`camera_of_window`).
+        out: contiguous array for the channels; a new one without.
 
     Returns:
         (6, H, W) float32 of about unit size, all zero at pixels without a reading: 0 log of the metres a pixel spans,
         1 relief, i.e. depth against its surroundings (farther is positive, 1 is 5 cm, clipped), 2 to 4 unit surface
         normal towards the camera in the optical frame (zero where too few neighbours have a reading), 5 validity.
     """
-    out = np.zeros((DEPTH_CHANNELS, *depth.shape), np.float32)
-    valid = valid_depth(depth)
-    if not valid.any():
+    if out is None:
+        out = np.empty((DEPTH_CHANNELS, *depth.shape), np.float32)
+    z, mask = np.empty(depth.shape, np.float32), out[5]
+    if not split_depth(np.require(depth, np.float32, ("C", "W")), z, mask):
+        out[:] = 0
         return out
     # Written in place throughout: fresh memory costs more than the arithmetic.
-    mask = out[5]
-    mask[:] = valid
-    z = np.where(valid, depth, np.float32(1)).astype(np.float32, copy=False)
     focal = float(np.sqrt(intrinsics.fx * intrinsics.fy))
     centre, spread = LOG_PIXEL_SIZE
     cv2.log(z, out[0])
-    out[0] -= np.float32(np.log(focal) + centre)
-    out[0] *= np.float32(1 / spread)
-    out[0] *= mask
-    _relief(z, mask, 2 * max(round(RELIEF_ANGLE * focal / 2), 1) + 1, out[1])
+    scale_into(out[0], mask, np.log(focal) + centre, 1 / spread)
+    relief_into(z, mask, max(round(RELIEF_ANGLE * focal / 2), 1), 1 / RELIEF_RANGE, out[1])
     np.divide(mask, z, out=z)
     normals_into(z, mask, intrinsics, out[2:5])
     return out
-
-
-def _relief(z: Float32, mask: Float32, side: int, out: Float32) -> None:
-    """Depth less its mean over the valid pixels of a square, in units of `RELIEF_RANGE`, clipped, into (H, W) `out`."""
-    count = cv2.boxFilter(mask, -1, (side, side), normalize=False, borderType=_ZERO)
-    total = cv2.boxFilter(np.multiply(z, mask, out=out), -1, (side, side), normalize=False, borderType=_ZERO)
-    np.divide(total, np.maximum(count, 1, out=count), out=total)
-    np.subtract(z, total, out=out)
-    out *= np.float32(1 / RELIEF_RANGE)
-    out *= mask
-    np.clip(out, -1, 1, out=out)
 
 
 class SeparableBlock(nn.Module):

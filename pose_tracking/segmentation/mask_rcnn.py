@@ -19,7 +19,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
-from pose_tracking.core.arrays import Bool, Float32, Int, UInt8
+from pose_tracking.core.arrays import Bool, Float32, Int
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
 from pose_tracking.networks.backbone import FrozenNormConv
@@ -27,7 +27,7 @@ from pose_tracking.networks.engines.engine import Engine, Part, TorchEngine
 from pose_tracking.networks.weights import load_weights
 
 from .config import SegmentationConfig
-from .depth import DEPTH_CHANNELS
+from .network_input import to_network_input
 from .network_parts import Features, NetworkParts, PartSizes
 from .network_view import NetworkView
 from .pyramid import NORMALIZATION, PyramidBackbone
@@ -90,43 +90,6 @@ def _to_float(module: nn.Module, inputs: Any, output: Any) -> Any:
     if isinstance(output, Tensor):
         return output.float()
     return type(output)(_to_float(module, inputs, item) for item in output)
-
-
-def to_network_input(
-    images: Sequence[UInt8],
-    config: SegmentationConfig,
-    device: torch.device,
-    depths: Sequence[Float32] = (),
-    channels_last: bool = True,
-) -> ImageList:
-    """Normalise images and pad them to a common size the pyramid can halve.
-
-    Args:
-        images: (H, W, 3) uint8 RGB.
-        config: of the network that gets them.
-        device: where the tensors go.
-        depths: (6, H, W) depth channels (`depth_channels`) of every image where `config.depth` is on.
-        channels_last: lay the tensor out as PyTorch's convolutions like it.
-
-    Returns:
-        (B, 3, H', W') float32, or (B, 9, H', W') with the depth channels after the colours.
-    """
-    multiple = max(config.strides)
-    height = -(-max(image.shape[0] for image in images) // multiple) * multiple
-    width = -(-max(image.shape[1] for image in images) // multiple) * multiple
-    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in NORMALIZATION[config.backbone])
-    channels = 3 + DEPTH_CHANNELS if config.depth else 3
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    batch = torch.empty((len(images), channels, height, width), device=device, memory_format=layout)
-    for i, image in enumerate(images):
-        rows, columns = image.shape[:2]
-        batch[i, :, rows:], batch[i, :, :, columns:] = 0, 0
-        # In place: each pass over fresh memory costs as much as the arithmetic.
-        pixels = torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
-        batch[i, :3, :rows, :columns].copy_(pixels).sub_(mean).div_(std)
-        if config.depth:
-            batch[i, 3:, :rows, :columns] = torch.from_numpy(depths[i]).to(device)
-    return ImageList(batch, [image.shape[:2] for image in images])
 
 
 class TorchvisionSegmenter:
@@ -210,9 +173,16 @@ class TorchvisionSegmenter:
 
     def _input(self, frame: RGBDFrame) -> tuple[NetworkView, ImageList]:
         view = NetworkView.of(frame, self.config)
-        depths = [view.depth_channels(frame)] if self.config.depth else []
         on_torch = isinstance(self.engine, TorchEngine)
-        return view, to_network_input([view.color(frame)], self.config, self.device, depths, channels_last=on_torch)
+        images = to_network_input([view.color(frame)], self.config, self.device, channels_last=on_torch)
+        if self.config.depth:
+            rows, columns = images.image_sizes[0]
+            channels = images.tensors[0, 3:, :rows, :columns]
+            out = None if channels.is_cuda or not channels.is_contiguous() else channels.numpy()
+            depth = view.depth_channels(frame, out)
+            if out is None:
+                channels.copy_(torch.from_numpy(depth))
+        return view, images
 
     def _instances(
         self,

@@ -95,7 +95,7 @@ class NetworkParts:
             self._mask_head: Run = engine.compile(Part("mask head", _MaskHead(model), (mask_input,), ((0,),)))
 
     def features(self, images: Tensor) -> Features:
-        """Pyramid and proposal head of (B, C, H, W) images, see `mask_rcnn.to_network_input`."""
+        """Pyramid and proposal head of (B, C, H, W) images, see `network_input`."""
         outputs, levels = self._trunk(images), len(self._levels)
         maps = OrderedDict(zip(self._levels, outputs[:levels], strict=True))
         return Features(maps, list(outputs[levels : 2 * levels]), list(outputs[2 * levels :]))

@@ -64,8 +64,8 @@ class NetworkView:
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(image, (self.columns, self.rows), interpolation=method), np.uint8)
 
-    def depth_channels(self, frame: RGBDFrame) -> Float32:
-        """(6, rows, columns) depth channels for the network."""
+    def depth_channels(self, frame: RGBDFrame, out: Float32 | None = None) -> Float32:
+        """(6, rows, columns) depth channels for the network, in `out` where that is given."""
         depth, camera = frame.depth[self._window], frame.intrinsics
         if depth.shape != frame.depth.shape or self.is_scaled:
             size = self.columns, self.rows
@@ -73,7 +73,7 @@ class NetworkView:
             if self.is_scaled:
                 # Nearest: a mean over an edge, or with the zeros of a hole, is no depth of anything.
                 depth = np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), np.float32)
-        return depth_channels(depth, camera)
+        return depth_channels(depth, camera, out)
 
     def to_network(self, boxes: NDArray[np.floating]) -> Float:
         """(N, 4) boxes in pixels of the frame to pixels of the network."""

@@ -14,7 +14,8 @@ from torchvision.models.detection import MaskRCNN
 from pose_tracking.core.errors import BundleError
 from pose_tracking.segmentation import SegmentationConfig
 from pose_tracking.segmentation.depth import DepthBranch, depth_channels
-from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
+from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn
+from pose_tracking.segmentation.network_input import to_network_input
 from pose_tracking.training.checkpoints import export_half
 from pose_tracking.training.segmentation.crops import CropBatches, CropOptions, change_depth, cut
 from pose_tracking.training.segmentation.trainer import SegmentationTraining, build_training_model, losses

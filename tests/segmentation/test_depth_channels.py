@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.camera import CameraIntrinsics, camera_of_window
 from pose_tracking.segmentation.depth import DEPTH_CHANNELS, depth_channels
+from pose_tracking.segmentation.input_kernels import relief_into, split_depth
 
 CAMERA = CameraIntrinsics(320, 240, 290.0, 285.0, 163.0, 118.0)
 
@@ -115,3 +116,30 @@ def test_the_camera_of_a_window_sees_the_same_points() -> None:
     points = np.array([[0.1, 0.05, 1.0], [-0.2, 0.1, 0.8]])
     before, after = CAMERA.project(points), window.project(points)
     np.testing.assert_allclose((before - (40, 30) + 0.5) * (2.5, 2.0) - 0.5, after)
+
+
+@pytest.mark.parametrize("side", [1, 5, 47])
+def test_relief_is_the_distance_from_the_mean_of_the_square(side: int) -> None:
+    rng = np.random.default_rng(side)
+    depth = rng.uniform(0.5, 0.6, (31, 43)).astype(np.float32)
+    depth[rng.random(depth.shape) < 0.3] = 0
+    depth[3, 4], depth[5, 6] = np.nan, np.inf
+    z, mask, found = (np.empty_like(depth) for _ in range(3))
+    assert split_depth(depth, z, mask)
+    known = np.isfinite(depth) & (depth > 0)
+    np.testing.assert_array_equal(mask, known)
+    half = side // 2
+    relief_into(z, mask, half, 20.0, found)
+    for row, col in np.ndindex(depth.shape):
+        square = np.s_[max(row - half, 0) : row + half + 1, max(col - half, 0) : col + half + 1]
+        wanted = np.clip(20 * (depth[row, col] - depth[square][known[square]].mean()), -1, 1) if known[row, col] else 0
+        assert found[row, col] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_channels_go_where_they_are_wanted() -> None:
+    depth = np.full((24, 32), 0.8, np.float32)
+    depth.flags.writeable = False  # as that of a message may be
+    out = np.full((DEPTH_CHANNELS, 24, 32), np.nan, np.float32)
+    assert depth_channels(depth, CAMERA, out) is out
+    np.testing.assert_array_equal(out, depth_channels(depth, CAMERA))
+    assert not depth_channels(np.zeros_like(depth), CAMERA, out).any()

@@ -19,7 +19,8 @@ from pose_tracking.core.errors import DatasetError
 from pose_tracking.core.regions import Region
 from pose_tracking.core.seeds import seed_everything
 from pose_tracking.segmentation.config import SegmentationConfig
-from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn, to_network_input
+from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mask_rcnn
+from pose_tracking.segmentation.network_input import to_network_input
 from pose_tracking.training.checkpoints import export_half
 from pose_tracking.training.loop import LoopOptions, TrainingLoop
 from pose_tracking.training.start import load_matching
