@@ -34,7 +34,10 @@ class Instances:
         return len(self.obj_ids)
 
     def select(self, index: NDArray) -> Instances:
-        """The instances at `index` (boolean mask or integer indices)."""
+        """The instances at `index` (boolean mask or integer indices); these themselves where it takes all of them."""
+        every = index.all() if index.dtype == bool else np.array_equal(index, np.arange(len(self)))
+        if every:  # the masks are most of what a copy would take
+            return self
         return Instances(
             self.obj_ids[index], self.scores[index], self.boxes[index], self.masks[index], self.roi_features[index]
         )

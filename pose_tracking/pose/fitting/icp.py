@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_tracking.core.arrays import Bool, Float, even_indices, valid_depth
+from pose_tracking.core.arrays import Bool, Float, even_indices
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import IcpConfig
 
 from .icp_kernels import refine_poses
+from .point_kernels import points_near_median
 from .surface_samples import ObjectSurface
 
 # Points so many standard deviations of the sensor's noise off a surface may be its own.
@@ -134,13 +135,14 @@ def object_points(frame: RGBDFrame, mask: Bool, diameter: float, config: IcpConf
     Returns:
         (P, 3) points in the optical frame, metres; P may be 0.
     """
-    # Several times faster than nonzero() of two axes.
-    rows, cols = np.divmod(np.flatnonzero(mask), mask.shape[1])
-    depth = frame.depth[rows, cols].astype(np.float64)
-    known = valid_depth(depth)
-    if not known.any():
-        return np.zeros((0, 3))
-    points = frame.intrinsics.backproject_pixels(rows[known], cols[known], depth[known])
-    near = np.linalg.norm(points - np.median(points, axis=0), axis=1) < config.cut_radius * diameter
-    points = points[near]
+    camera = frame.intrinsics
+    points = points_near_median(
+        np.require(frame.depth, np.float32, ("C", "W")),  # kernels are compiled for these
+        np.require(mask, bool, ("C", "W")),
+        float(camera.fx),
+        float(camera.fy),
+        float(camera.cx),
+        float(camera.cy),
+        float(config.cut_radius * diameter),
+    )
     return points[even_indices(len(points), count or config.points)]

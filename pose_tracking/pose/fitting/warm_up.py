@@ -21,7 +21,7 @@ from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from .color_comparison import color_features
 from .covariance import hypotheses_covariance
 from .depth_tracking import DepthTracker
-from .icp import IcpRefiner
+from .icp import IcpRefiner, object_points
 from .scoring import Verifier
 from .visible_region import exact_box
 
@@ -68,6 +68,7 @@ def _fit(config: PoseConfig, objects: ObjectSet, model: ObjectModel) -> None:
     frame = RGBDFrame(np.zeros((*depth.shape, 3), np.uint8), depth, _CAMERA)
     surface = icp.surface(model.obj_id)
     points = transform_points(pose, surface.front(pose)[0])
+    object_points(frame, depth > 0, model.diameter, config.icp)
     icp.refine(model.obj_id, points, pose[None])
     verifier.verify(verifier.view(frame, depth > 0), model.obj_id, pose)
     compared = verifier.compare(frame, model.obj_id, pose)
