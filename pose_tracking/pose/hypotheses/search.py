@@ -27,6 +27,7 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import SearchConfig
 from pose_tracking.templates.rotations import symmetric_angles
 
+from .search_kernels import index_of
 from .templates import Templates, make_templates
 
 # Keeps the normal equations of flat or round parts, which leave some directions open, solvable.
@@ -135,7 +136,8 @@ class RotationSearch:
 
     def _cost(self, measured: Tensor, surface: Tensor) -> Tensor:
         """(R,) how much of the measured points (M, 3) the surfaces (R, P, 3) leave unexplained, 0 to 1."""
-        distance, _ = _nearest(measured, surface)
+        squared = _squared_distances(measured, surface).amin(2)  # without the index several times faster
+        distance = (squared.T + measured.square().sum(1)).clamp_min(0).sqrt()
         return (distance / self.config.max_distance).clamp_max(1.0).mean(1)
 
     def _contradicted(self, surface: Tensor, to_camera: Float, diameter: float, frame: RGBDFrame, mask: Bool) -> Tensor:
@@ -178,12 +180,19 @@ def _nearest_with_normals(measured: Tensor, surface: Tensor, normals: Tensor) ->
 
 def _nearest_index(measured: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
     """(R, M) distances of measured points to their nearest surface points, and the indices of those."""
+    squared = _squared_distances(measured, surface)
+    least, index = squared.amin(2), torch.empty(squared.shape[:2], dtype=torch.long)
+    index_of(least.numpy().ravel(), squared.numpy().reshape(-1, squared.shape[2]), index.numpy().ravel())
+    return (least.T + measured.square().sum(1)).clamp_min(0).sqrt(), index.T
+
+
+def _squared_distances(measured: Tensor, surface: Tensor) -> Tensor:
+    """(M, R, P) squared distances of all pairs, less the measured points' (M, 3) own squares."""
     flat = surface.reshape(-1, 3)
     # |m - s|^2 - |m|^2 for all pairs as one product (M, 4) x (4, R * P): many small ones are several times slower.
     left = torch.cat([-2 * measured, torch.ones(len(measured), 1)], 1)
     right = torch.cat([flat, flat.square().sum(1, keepdim=True)], 1)
-    squared, index = (left @ right.T).view(len(measured), *surface.shape[:2]).min(2)
-    return (squared.T + measured.square().sum(1)).clamp_min(0).sqrt(), index.T
+    return (left @ right.T).view(len(measured), *surface.shape[:2])
 
 
 def _placement(measured: Tensor, surface: Tensor) -> Tensor:
