@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pose_tracking.core.arrays import Float, Int
+from pose_tracking.core.arrays import Bool, Float, Int
 from pose_tracking.core.kernels import kernel
 
 from .mahalanobis import as_contiguous
@@ -52,6 +52,26 @@ def _fill_cost(
                 cost[t, d] = np.inf
 
 
+def contested(motion: Float) -> Bool:
+    """(T, D) pairs at a finite distance of whose track or detection that is not the only one."""
+    out = np.empty(motion.shape, bool)
+    _mark_contested(as_contiguous(motion), out)
+    return out
+
+
+@kernel
+def _mark_contested(motion: Float, out: Bool) -> None:
+    rows, columns = np.zeros(motion.shape[0], np.int64), np.zeros(motion.shape[1], np.int64)
+    for t in range(motion.shape[0]):
+        for d in range(motion.shape[1]):
+            if np.isfinite(motion[t, d]):
+                rows[t] += 1
+                columns[d] += 1
+    for t in range(motion.shape[0]):
+        for d in range(motion.shape[1]):
+            out[t, d] = np.isfinite(motion[t, d]) and (rows[t] > 1 or columns[d] > 1)
+
+
 def min_cost_matching(
     cost: Float, limit: float, rows: list[int], columns: list[int], beyond: float = BEYOND
 ) -> tuple[Matches, list[int], list[int]]:
@@ -69,6 +89,8 @@ def min_cost_matching(
     """
     if not rows or not columns:
         return [], rows, columns
+    if len(rows) == 1:
+        return _match_one(cost, limit, rows[0], columns)
     part = cost.take(rows, axis=0).take(columns, axis=1)
     part[part > limit] = limit + beyond
     chosen_rows, chosen_columns = linear_sum_assignment(part)
@@ -84,6 +106,16 @@ def min_cost_matching(
         else:
             matches.append((rows[i], columns[j]))
     return matches, left_rows, left_columns
+
+
+def _match_one(cost: Float, limit: float, row: int, columns: list[int]) -> tuple[Matches, list[int], list[int]]:
+    """`min_cost_matching` of one row: its cheapest column, the first of several."""
+    costs = [each if each <= limit else np.inf for each in cost[row].take(columns).tolist()]
+    best = costs.index(min(costs))
+    left = columns[:best] + columns[best + 1 :]
+    if costs[best] == np.inf:
+        return [], [row], [*left, columns[best]]
+    return [(row, columns[best])], [], left
 
 
 def matching_cascade(

@@ -22,10 +22,11 @@ _POSITION, _VELOCITY = 1.0 / 20, 1.0 / 160
 def to_xyah(boxes: Float) -> Float:
     """(..., 4) corner boxes (x_min, y_min, x_max, y_max) to (x, y, a, h)."""
     boxes = np.asarray(boxes, float)
-    width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
-    height = np.maximum(height, 1e-6)
-    center = (boxes[..., :2] + boxes[..., 2:]) / 2
-    return np.concatenate([center, np.stack([width / height, height], -1)], -1)
+    out = np.empty(boxes.shape)
+    out[..., :2] = (boxes[..., :2] + boxes[..., 2:]) / 2
+    out[..., 3] = np.maximum(boxes[..., 3] - boxes[..., 1], 1e-6)
+    out[..., 2] = (boxes[..., 2] - boxes[..., 0]) / out[..., 3]
+    return out
 
 
 def to_corners(xyah: Float) -> Float:

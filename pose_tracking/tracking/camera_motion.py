@@ -11,7 +11,7 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.geometry import transform_points
 
-from . import pose_filter
+from . import pose_filter, track
 from .track import Track
 
 _NEAREST = 0.05  # metres before the camera; nearer, or behind, nothing can be projected
@@ -52,18 +52,8 @@ def take_out(
         shift, scale = np.zeros((len(posed), 2)), np.ones(len(posed))
         shift[ahead] = intrinsics.project(after[ahead]) - intrinsics.project(before[ahead])
         scale[ahead] = before[ahead, 2] / after[ahead, 2]
-        for each, (dx, dy), factor in zip(posed, shift, scale, strict=True):
-            each.mean = each.mean * np.array([1, 1, 1, factor, 1, 1, 1, 1]) + np.array([dx, dy, 0, 0, 0, 0, 0, 0])
-    filters = [t.filter for t in posed if t.filter is not None]
-    pose_filter.move_camera(filters, motion)
-    if covariance is not None:
-        for one in filters:
-            # What turns the camera's frame about its origin shifts an object there.
-            lever = np.eye(6)
-            lever[:3, 3:] = -np.cross(np.eye(3), one.position)
-            added = np.zeros_like(one.covariance)
-            added[:6, :6] = lever @ covariance @ lever.T
-            one.covariance = one.covariance + added
+        track.move_boxes(posed, shift, scale)
+    pose_filter.move_camera([t.filter for t in posed if t.filter is not None], motion, covariance)
 
 
 def is_out_of_view(track: Track, intrinsics: CameraIntrinsics) -> bool:

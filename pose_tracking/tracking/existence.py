@@ -7,7 +7,9 @@ of an object misses it again in the next frame. A pose recovered where a track w
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from .config import TrackingConfig
 
@@ -15,19 +17,18 @@ _MOST_CONFIDENT = 1.0 - 1e-6
 _ROUNDING = 1e-9  # as many denials as low detections come to 0 but for this
 
 
-def after_detection(log_odds: float, confidence: float, config: TrackingConfig) -> float:
-    """The log-odds after a detection.
+def after_detections(log_odds: Sequence[float], confidences: Sequence[float], config: TrackingConfig) -> list[float]:
+    """The log-odds of several after a detection of each.
 
     Args:
         log_odds: those before.
-        confidence: of its pose, 0 to 1. However low, the detection makes up for one denial: it passed all checks.
+        confidences: of the poses, 0 to 1. However low, a detection makes up for one denial: it passed all checks.
         config: the weight of a denial, and the most that is believed.
     """
-    gain = config.denial_evidence
-    if confidence > 0.5:
-        confidence = min(confidence, _MOST_CONFIDENT)
-        gain = max(math.log(confidence / (1.0 - confidence)), gain)
-    return min(log_odds + gain, config.most_evidence)
+    believed = np.minimum(np.maximum(np.array(confidences, float), 0.5), _MOST_CONFIDENT)
+    gains = np.maximum(np.log(believed / (1.0 - believed)), config.denial_evidence)
+    after: list[float] = np.minimum(np.array(log_odds, float) + gains, config.most_evidence).tolist()
+    return after
 
 
 def after_denial(log_odds: float, config: TrackingConfig) -> float:

@@ -50,6 +50,19 @@ def part_lengths(residuals: Float, covariances: Float, out: Float) -> None:
 
 
 @kernel
+def differences(predicted: Float, poses: Float, shifts: Float, turns: Float) -> None:
+    """From predicted to measured (K, 4, 4) poses: into (K, 3) the way, into (K, 3, 3) the rotation in fixed axes."""
+    for k in range(len(poses)):
+        for i in range(3):
+            shifts[k, i] = poses[k, i, 3] - predicted[k, i, 3]
+            for j in range(3):
+                total = 0.0
+                for m in range(3):
+                    total += poses[k, i, m] * predicted[k, j, m]
+                turns[k, i, j] = total
+
+
+@kernel
 def squared_distances(expected: Float, innovations: Float, measured: Float, out: Float) -> None:
     """Squared Mahalanobis distances, into (T, D), of (D, N) to (T, N) with (T, N, N) covariances of the difference."""
     count, size = measured.shape
@@ -96,6 +109,7 @@ def correct(covariances: Float, innovations: Float, residuals: Float, corrected:
     size, state = residuals.shape[1], covariances.shape[1]
     # With P the covariance, its first N rows W, and L D L' the innovation's: Y = L^-1 W, P - Y' D^-1 Y is left.
     factor, rows, shares = np.empty((size, size)), np.empty((size, state + 1)), np.empty((size, state))
+    left = np.empty(state)
     for k in range(len(residuals)):
         _factorise(innovations[k], factor)
         for i in range(size):
@@ -113,11 +127,13 @@ def correct(covariances: Float, innovations: Float, residuals: Float, corrected:
                 shift += shares[i, a] * rows[i, state]
             corrections[k, a] = shift
             for b in range(a, state):
-                lost = 0.0
-                for i in range(size):
-                    lost += shares[i, a] * rows[i, b]
-                left = (covariances[k, a, b] + covariances[k, b, a]) / 2 - lost
-                corrected[k, a, b], corrected[k, b, a] = left, left
+                left[b] = (covariances[k, a, b] + covariances[k, b, a]) / 2
+            for i in range(size):
+                share = shares[i, a]
+                for b in range(a, state):
+                    left[b] -= share * rows[i, b]
+            for b in range(a, state):
+                corrected[k, a, b], corrected[k, b, a] = left[b], left[b]
 
 
 @kernel

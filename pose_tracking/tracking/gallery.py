@@ -37,14 +37,17 @@ class Gallery:
 
     def add(self, feature: NDArray) -> None:
         """Keep one more (D,) feature of unit length (see `normalize`), forgetting the oldest beyond the budget."""
-        if self._features is None:
-            self._features = np.zeros((min(8, self._budget), feature.shape[-1]), np.float32)
-        if self._count == len(self._features) < self._budget:
-            grown = np.zeros((min(2 * self._count, self._budget), feature.shape[-1]), np.float32)
-            grown[: self._count] = self._features
-            self._features = grown
-        self._features[self._count % self._budget] = feature
+        features = self._features
+        if features is None or self._count == len(features) < self._budget:
+            features = self._features = self._grown(feature.shape[-1])
+        features[self._count % self._budget] = feature
         self._count += 1
+
+    def _grown(self, size: int) -> Feature:
+        grown = np.zeros((min(max(2 * self._count, 8), self._budget), size), np.float32)
+        if self._features is not None:
+            grown[: self._count] = self._features
+        return grown
 
     @property
     def features(self) -> Feature:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.rotations import rotation_vectors
 
-from .filter_kernels import correct, mark_pairs_within, part_lengths, squared_lengths
+from .filter_kernels import correct, differences, mark_pairs_within, part_lengths, squared_lengths
 
 
 def as_contiguous(values: NDArray) -> Float:
@@ -47,8 +47,11 @@ def pairs_within(
 
 def pose_residual(poses: Float, predicted: Float) -> Float:
     """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
-    turn = poses[:, :3, :3] @ np.swapaxes(predicted[:, :3, :3], 1, 2)
-    return np.concatenate([poses[:, :3, 3] - predicted[:, :3, 3], rotation_vectors(turn)], axis=1)
+    residual, turns = np.empty((len(poses), 6)), np.empty((len(poses), 3, 3))
+    shifts = np.empty((len(poses), 3))
+    differences(as_contiguous(predicted), as_contiguous(poses), shifts, turns)
+    residual[:, :3], residual[:, 3:] = shifts, rotation_vectors(turns)
+    return residual
 
 
 def correction(covariance: Float, innovation: Float, residual: Float) -> tuple[Float, Float]:

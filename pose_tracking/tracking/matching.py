@@ -12,11 +12,11 @@ from pose_tracking.core.boxes import box_iou
 from pose_tracking.core.results import Detection
 
 from . import box_filter
-from .association import BEYOND, Matches, association_cost, matching_cascade, min_cost_matching
+from .association import BEYOND, Matches, association_cost, contested, matching_cascade, min_cost_matching
 from .config import TrackingConfig
 from .gallery import smallest_cosine_distances
 from .motion import motion_distances
-from .track import Track
+from .track import Track, box_states
 
 # Matches (row, column), and the rows and columns left over.
 Split = tuple[Matches, list[int], list[int]]
@@ -101,7 +101,7 @@ def _finish_by_box(
 ) -> Split:
     """Match by boxes alone what the cascade has left over: confirmed tracks `cascade[1]`, and those that are not."""
     matches, left, columns = cascade
-    corners = box_filter.to_corners(np.array([t.mean[:4] for t in tracks]))
+    corners = box_filter.to_corners(box_states(tracks)[0][:, :4])
     apart = 1 - box_iou(corners, np.array([d.box for d in detections], float))
     recent = [i for i in left if tracks[i].frames_unmatched == 0]
     older = [i for i in left if tracks[i].frames_unmatched > 0]
@@ -135,10 +135,8 @@ def _cascade(
         return [], rows, columns
     ours, found = [tracks[i] for i in rows], [detections[j] for j in columns]
     motion = motion_distances(ours, found, ours[0].model.symmetries, config, steady)
-    wanted = np.isfinite(motion)
-    if config.motion != "box":
-        # A pair that has no rival is matched by its place in any case.
-        wanted &= (wanted.sum(0) > 1) | (wanted.sum(1) > 1)[:, None]
+    # A pair that has no rival is matched by its place in any case.
+    wanted = np.isfinite(motion) if config.motion == "box" else contested(motion)
     appearance = _appearance_distances(ours, found, wanted)
     cost = association_cost(motion, appearance, config.motion_weight, 1.0, config.appearance_gate)
     ages = np.array([t.frames_unmatched + 1 for t in ours])
@@ -164,7 +162,9 @@ def _motion(
 def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: Bool) -> Float:
     """(T, D) smallest cosine distances, NaN where a detection's appearance is not known or the pair not wanted."""
     distances = np.full(wanted.shape, np.nan)
-    features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None] if wanted.any() else []
+    if not wanted.any():
+        return distances
+    features = [(i, d.feature) for i, d in enumerate(detections) if d.feature is not None]
     if features:
         known = [i for i, _ in features]
         distances[:, known] = smallest_cosine_distances(

@@ -9,9 +9,9 @@ import numpy as np
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import Detection
 
-from . import box_filter, pose_filter
+from . import box_filter, pose_gate
 from .config import TrackingConfig
-from .track import Track
+from .track import Track, box_states
 
 
 def motion_distances(
@@ -40,7 +40,11 @@ def motion_distances(
     posed = [i for i, d in enumerate(detections) if d.pose is not None]
     if len(posed_tracks) == len(tracks) and len(posed) == len(detections):
         of_poses = _poses(tracks, detections, symmetries, config, steady)
-        return (of_poses + np.minimum(_boxes(tracks, detections, config), 1.0)) / 2 if config.motion == "both" else of_poses
+        return (
+            (of_poses + np.minimum(_boxes(tracks, detections, config), 1.0)) / 2
+            if config.motion == "both"
+            else of_poses
+        )
     distances = _boxes(tracks, detections, config)
     if posed_tracks and posed:
         pairs = np.ix_(posed_tracks, posed)
@@ -53,8 +57,7 @@ def motion_distances(
 
 def _boxes(tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig) -> Float:
     squared = box_filter.squared_mahalanobis(
-        np.array([t.mean for t in tracks]),
-        np.array([t.covariance for t in tracks]),
+        *box_states(tracks),
         box_filter.to_xyah(np.array([d.box for d in detections])),
     )
     return _over_gate(squared, config.motion_gate)
@@ -63,11 +66,12 @@ def _boxes(tracks: Sequence[Track], detections: Sequence[Detection], config: Tra
 def _poses(
     tracks: Sequence[Track], detections: Sequence[Detection], symmetries: Float, config: TrackingConfig, steady: bool
 ) -> Float:
-    squared = pose_filter.squared_mahalanobis(
+    estimates = [d.pose for d in detections if d.pose is not None]
+    squared = pose_gate.squared_mahalanobis(
         [t.filter for t in tracks if t.filter is not None],
-        np.array([d.pose.pose for d in detections if d.pose is not None]),
+        np.array([e.pose for e in estimates]),
         # The middle of a box of unknown size moves with what is seen of it: not its noise alone.
-        np.array([d.pose.noise if d.pose.size is None else d.pose.covariance for d in detections if d.pose]),
+        np.array([e.noise if e.size is None else e.covariance for e in estimates]),
         symmetries,
         config,
         steady,

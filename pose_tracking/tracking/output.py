@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import TrackedObject, TrackState
 
-from .systematic_error import published_covariances
-from .track import Track
+from . import box_filter, pose_filter
+from .filter_kernels import add_turned
+from .mahalanobis import as_contiguous
+from .track import Track, box_states
+
+# Pose, velocity and covariance of one track, as `TrackedObject` has them.
+_Motion = tuple[Float | None, Float | None, Float | None]
 
 
 def tracked_objects(tracks: Sequence[Track]) -> list[TrackedObject]:
     """The tracks after the current frame. A box seen in this frame is given as detected: the filter's lags."""
+    if not tracks:
+        return []
     objects = []
-    for track, covariance in zip(tracks, published_covariances(tracks), strict=True):
-        detection, pose = track.detection, track.filter
+    posed, boxes = _motions(tracks), box_filter.to_corners(box_states(tracks)[0][:, :4])
+    for track, box in zip(tracks, boxes, strict=True):
+        detection = track.detection
+        pose, velocity, covariance = (None, None, None) if track.filter is None else next(posed)
         state = TrackState.COASTING if detection is None else TrackState.CONFIRMED
-        objects.append(
-            TrackedObject(
-                track_id=track.track_id,
-                obj_id=track.obj_id,
-                class_name=track.model.name,
-                state=state if track.is_confirmed else TrackState.TENTATIVE,
-                pose=None if pose is None else pose.pose,
-                covariance=covariance,
-                velocity=None if pose is None else pose.velocity,
-                size=track.size,
-                size_sigma=track.size_sigma,
-                is_scaled=track.is_scaled,
-                score=track.score,
-                pose_confidence=track.pose_confidence,
-                box=track.box if detection is None else np.asarray(detection.box, float),
-                age_frames=track.age_frames,
-                age_seconds=track.age_seconds,
-                frames_since_seen=track.frames_since_seen,
-                seconds_since_seen=track.seconds_since_seen,
-                hits=track.hits,
-                mask=None if detection is None else detection.mask,
-                detection=detection,
-            )
+        one = TrackedObject(
+            track.track_id,
+            track.obj_id,
+            track.model.name,
+            state if track.is_confirmed else TrackState.TENTATIVE,
+            pose,
+            covariance,
+            velocity,
+            track.size,
+            track.score,
+            track.pose_confidence,
+            box if detection is None else np.asarray(detection.box, float),
+            track.age_frames,
+            track.age_seconds,
+            track.frames_since_seen,
+            track.seconds_since_seen,
+            track.hits,
         )
+        if detection is not None:
+            one.mask, one.detection = detection.mask, detection
+        if track.is_scaled:
+            one.is_scaled = True
+        one.size_sigma = track.size_sigma
+        objects.append(one)
     return objects
+
+
+def _motions(tracks: Sequence[Track]) -> Iterator[_Motion]:
+    """Of those with a pose, in their order.
+
+    The covariance is that against the truth: the filter's, what frames share of the error, and the doubt between the
+    lookalikes of an object.
+    """
+    posed = [(track.filter, track.model.ambiguity) for track in tracks if track.filter is not None]
+    if not posed:
+        return iter(())
+    poses, velocities, covariances, shared = pose_filter.states([one for one, _ in posed])
+    shared += np.array([ambiguity for _, ambiguity in posed])
+    add_turned(as_contiguous(poses[:, :3, :3]), shared, covariances)
+    return zip(poses, velocities, covariances, strict=True)

@@ -11,52 +11,67 @@ An object may start, stop or turn all at once: see `manoeuvre`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float
-from pose_tracking.core.geometry import block_rotation, nearest_equivalent
+from pose_tracking.core.geometry import block_rotation
 from pose_tracking.core.rotations import rotation_matrices
 
 from .config import TrackingConfig
 from .filter_kernels import move_on
-from .mahalanobis import correction, pairs_within, pose_lengths, pose_residual
+from .mahalanobis import correction, pose_lengths, pose_residual
 from .manoeuvre import add_manoeuvres, contradictions
+from .rows import Part, Row, gather, put
 from .unseen_turn import Axis, ignorance, nearest_measurements
 
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
 _INITIAL_SPEED, _INITIAL_TURN = 0.3, 1.0
 # Smallest standard deviations of a measured pose (m, rad): an overconfident measurement must not freeze the filter.
-_FLOOR = np.diag(np.array([5e-4] * 3 + [5e-3] * 3) ** 2)
+FLOOR = np.diag(np.array([5e-4] * 3 + [5e-3] * 3) ** 2)
 # Variance (rad^2) that takes a rotation out of an update.
 _NO_ROTATION = 1e4
 
 
-@dataclass(eq=False)
-class PoseFilter:
+# Where the parts of a filter's state are in its row.
+_POSE, _VELOCITY, _COVARIANCE, _CONTRADICTION, _UNMEASURED, SYSTEMATIC = range(6)
+
+
+class PoseFilter(Row):
     """State of one object's filter; the functions of this module work on many of them.
 
     Attributes:
         pose: (4, 4) of the object in the optical frame, metres.
         velocity: (6,) linear (m/s) and angular (rad/s), along the optical axes.
         covariance: (12, 12) of the error state.
-        unmeasured: seconds since the last measurement that was used.
         contradiction: (2,) fading sums of what contradicts steady motion, for position and rotation.
+        systematic: (6, 6) what frames share of the error of measured poses, along the object's axes
+            (`systematic_error`).
         outliers: measurements beyond the gate in a row.
         turned: rotations beyond the gate in a row, at a position within it.
         unseen_axis: axis of symmetry the turn about which is in neither velocity nor covariance, because the last
             measurement does not tell it; None where all is in them.
     """
 
-    pose: Float
-    velocity: Float
-    covariance: Float
-    unmeasured: float = 0.0
-    contradiction: Float = field(default_factory=lambda: np.zeros(2))
-    outliers: int = 0
-    turned: int = 0
-    unseen_axis: Axis | None = None
+    __slots__ = ("outliers", "turned", "unseen_axis")
+
+    pose, velocity, covariance = Part(_POSE), Part(_VELOCITY), Part(_COVARIANCE)
+    contradiction, systematic = Part(_CONTRADICTION), Part(SYSTEMATIC)
+
+    def __init__(self, pose: Float, velocity: Float, covariance: Float) -> None:
+        super().__init__(pose, velocity, covariance, np.zeros(2), np.zeros(()), np.zeros((6, 6)))
+        self.outliers = self.turned = 0
+        self.unseen_axis: Axis | None = None
+
+    @property
+    def unmeasured(self) -> float:
+        """Seconds since the last measurement that was used."""
+        return float(self.part(_UNMEASURED))
+
+    def set_right(self, pose: Float) -> None:
+        """The filter was wrong and its object is at a (4, 4) pose; it moves on as it was seen to."""
+        self.pose, self.contradiction = pose, np.zeros(2)
+        self.outliers = self.turned = 0
 
     @property
     def position(self) -> Float:
@@ -67,6 +82,17 @@ class PoseFilter:
     def rotation(self) -> Float:
         """(3, 3) optical frame."""
         return self.pose[:3, :3]
+
+    def restart(self, pose: Float, covariance: Float, velocity: Float) -> None:
+        """Begin anew with a measured (4, 4) pose, its (6, 6) covariance and a (6,) velocity.
+
+        What frames share of its error stays.
+        """
+        started, systematic = PoseFilter.start(pose, covariance), self.systematic
+        self.move_to(started.rows, started.row)
+        self.velocity, self.systematic = velocity, systematic
+        self.outliers = self.turned = 0
+        self.unseen_axis = None
 
     @classmethod
     def start(cls, pose: Float, covariance: Float) -> PoseFilter:
@@ -84,80 +110,38 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
     """Move all on by `dt` seconds."""
     if not filters or dt == 0:
         return
-    velocity = np.array([f.velocity for f in filters])
-    poses = np.array([f.pose for f in filters])
+    velocity, poses, covariance, unmeasured = gather(filters, _VELOCITY, _POSE, _COVARIANCE, _UNMEASURED)
     poses[:, :3, 3] += velocity[:, :3] * dt
     poses[:, :3, :3] = rotation_matrices(velocity[:, 3:] * dt) @ poses[:, :3, :3]
-    covariance = np.array([f.covariance for f in filters])
     # White noise on the acceleration, exact for this transition.
     density = np.empty((len(filters), 6))
     density[:, :3], density[:, 3:] = config.acceleration_noise**2, config.angular_acceleration_noise**2
     move_on(covariance, float(dt), density * (dt**3 / 3), density * (dt**2 / 2), density * dt)
-    _put(filters, poses, velocity, covariance)
-    for each in filters:
-        each.unmeasured += dt
+    put(filters, {_POSE: poses, _COVARIANCE: covariance, _UNMEASURED: unmeasured + dt})
 
 
-def move_camera(filters: Sequence[PoseFilter], motion: Float) -> None:
-    """Express all in a new optical frame; `motion` is (4, 4) ``T_new_old``."""
+def move_camera(filters: Sequence[PoseFilter], motion: Float, covariance: Float | None = None) -> None:
+    """Express all in a new optical frame.
+
+    Args:
+        filters: any.
+        motion: (4, 4) ``T_new_old``.
+        covariance: (6, 6) of it where it was measured: the new frame shifted (m), and turned about its origin (rad).
+    """
     if not filters:
         return
     turn = motion[:3, :3]
-    poses = motion @ np.array([f.pose for f in filters])
-    velocity = (np.array([f.velocity for f in filters]).reshape(-1, 2, 3) @ turn.T).reshape(-1, 6)
+    poses, velocity, spread = gather(filters, _POSE, _VELOCITY, _COVARIANCE)
+    poses = motion @ poses
+    velocity = (velocity.reshape(-1, 2, 3) @ turn.T).reshape(-1, 6)
     turns = block_rotation(turn, 4)
-    covariance = turns @ np.array([f.covariance for f in filters]) @ turns.T
-    _put(filters, poses, velocity, covariance)
-
-
-def squared_mahalanobis(
-    filters: Sequence[PoseFilter],
-    poses: Float,
-    covariances: Float,
-    symmetries: Float,
-    config: TrackingConfig,
-    steady: bool = False,
-) -> Float:
-    """How far D measured poses lie from the predictions of T filters of one object.
-
-    A rotation may be wrong altogether (a handle that is hidden):
-    beyond what `pose_gate` leaves over `position_gate` it costs no more.
-
-    Args:
-        filters: T predicted filters.
-        poses: (D, 4, 4) measured poses.
-        covariances: (D, 6, 6) of them.
-        symmetries: (S, 4, 4) of the object; equivalent poses are one.
-        config: gates and noise.
-        steady: whether motion has been steady; otherwise a manoeuvre since the last measurement is allowed for.
-
-    Returns:
-        (T, D) squared Mahalanobis distances of 6 degrees of freedom, infinite where the position alone (3 degrees)
-        is beyond its gate.
-    """
-    distances = np.full((len(filters), len(poses)), np.inf)
-    if not distances.size:
-        return distances
-    predicted = np.array([f.pose for f in filters])
-    states = _covariances(filters)
-    if not steady:
-        add_manoeuvres(states, _unmeasured(filters), config)
-    spread = states[:, :6, :6]
-    spread_of = np.asarray(covariances, float) + _FLOOR
-    if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
-        rows, columns = pairs_within(
-            predicted[:, :3, 3], spread[:, :3, :3], poses[:, :3, 3], spread_of[:, :3, :3], config.position_gate
-        )
-    else:  # an equivalent pose may have its origin elsewhere
-        rows, columns = (index.ravel() for index in np.indices(distances.shape))
-    if not len(rows):
-        return distances
-    residual = pose_residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
-    innovation = spread[rows] + spread_of[columns]
-    found, of_position, _ = pose_lengths(residual, innovation).T
-    found = np.minimum(found, of_position + max(config.pose_gate - config.position_gate, 0.0))
-    distances[rows, columns] = np.where(of_position <= config.position_gate, found, np.inf)
-    return distances
+    spread = turns @ spread @ turns.T
+    if covariance is not None:
+        # What turns the camera's frame about its origin shifts an object there.
+        levers = np.tile(np.eye(6), (len(filters), 1, 1))
+        levers[:, :3, 3:] = -np.cross(np.eye(3), poses[:, None, :3, 3])
+        spread[:, :6, :6] += levers @ covariance @ levers.swapaxes(1, 2)
+    put(filters, {_POSE: poses, _VELOCITY: velocity, _COVARIANCE: spread})
 
 
 def update(
@@ -181,26 +165,21 @@ def update(
     """
     if not filters:
         return np.zeros(0, bool)
-    predicted = np.array([f.pose for f in filters])
-    covariance = _covariances(filters)
-    velocity = np.array([f.velocity for f in filters])
+    predicted, covariance, velocity, sums, unmeasured = gather(
+        filters, _POSE, _COVARIANCE, _VELOCITY, _CONTRADICTION, _UNMEASURED
+    )
+    _add_ignorance(filters, covariance)
     poses, covariances, unseen = nearest_measurements(
         np.asarray(poses, float), np.asarray(covariances, float), predicted, symmetries
     )
-    noise = covariances + _FLOOR
+    noise = covariances + FLOOR
     if unseen is not None:
         noise = unseen.out_of_noise(noise, poses)
         covariance, velocity = unseen.out_of_covariances(covariance), unseen.out_of_velocities(velocity)
     residual = pose_residual(poses, predicted)
-    contradicts, sums = contradictions(
-        np.array([f.contradiction for f in filters]),
-        pose_lengths(residual, covariance[:, :6, :6] + noise),
-        config,
-    )
-    for each, left in zip(filters, sums, strict=True):
-        each.contradiction = left
+    contradicts, sums = contradictions(sums, pose_lengths(residual, covariance[:, :6, :6] + noise), config)
     if contradicts.any():
-        add_manoeuvres(covariance, _unmeasured(filters), config, contradicts)
+        add_manoeuvres(covariance, unmeasured, config, contradicts)
     if unseen is not None:
         covariance = unseen.out_of_covariances(covariance)
     innovation = covariance[:, :6, :6] + noise
@@ -215,12 +194,16 @@ def update(
     for i in np.flatnonzero(again).tolist():
         predicted[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])
         filters[i].outliers = filters[i].turned = 0
-    chosen = np.flatnonzero(used).tolist()
-    kept = [filters[i] for i in chosen]
-    _put(kept, predicted[chosen], velocity[chosen], corrected[chosen])
-    for i, each in zip(chosen, kept, strict=True):
-        each.unmeasured = 0.0
-        each.unseen_axis = unseen.axis if unseen is not None and i in unseen.rows and not again[i] else None
+    for i in np.flatnonzero(used).tolist():
+        filters[i].unseen_axis = unseen.axis if unseen is not None and i in unseen.rows and not again[i] else None
+    changes = {_POSE: predicted, _VELOCITY: velocity, _COVARIANCE: corrected, _UNMEASURED: np.zeros(len(filters))}
+    if used.all():
+        put(filters, {_CONTRADICTION: sums, **changes})
+    else:
+        put(filters, {_CONTRADICTION: sums})
+        kept = [filters[i] for i in np.flatnonzero(used).tolist()]
+        if kept:
+            put(kept, {part: values[used] for part, values in changes.items()})
     return np.asarray(used)
 
 
@@ -244,35 +227,41 @@ def _judge(
 def manoeuvre(one: PoseFilter, config: TrackingConfig) -> float:
     """Standard deviation (m, each axis) of the position that a change of velocity at the last measurement adds."""
     added = np.zeros((1, 12, 12))
-    add_manoeuvres(added, _unmeasured([one]), config)
+    add_manoeuvres(added, np.array([one.unmeasured]), config)
     return float(np.sqrt(added[0, 0, 0]))
 
 
-def pose_covariances(filters: Sequence[PoseFilter]) -> Float:
-    """(T, 6, 6) `PoseFilter.pose_covariance` of all."""
-    return np.ascontiguousarray(_covariances(filters)[:, :6, :6])
+def predictions(filters: Sequence[PoseFilter]) -> tuple[Float, Float, Float]:
+    """Of all, at least one: (T, 4, 4) poses, (T, 12, 12) covariances of the error states, (T,) `unmeasured`.
+
+    The turns that nobody sees are in the covariances.
+    """
+    poses, covariances, unmeasured = gather(filters, _POSE, _COVARIANCE, _UNMEASURED)
+    _add_ignorance(filters, covariances)
+    return poses, covariances, unmeasured
+
+
+def rotations(filters: Sequence[PoseFilter]) -> Float:
+    """(T, 3, 3) of all, at least one, in the optical frame."""
+    (poses,) = gather(filters, _POSE)
+    return np.ascontiguousarray(poses[:, :3, :3])
+
+
+def states(filters: Sequence[PoseFilter]) -> tuple[Float, Float, Float, Float]:
+    """Of all, at least one: (T, 4, 4) poses, (T, 6) velocities, (T, 6, 6) `pose_covariance`, (T, 6, 6) `systematic`."""
+    poses, velocities, covariances, systematic = gather(filters, _POSE, _VELOCITY, _COVARIANCE, SYSTEMATIC)
+    _add_ignorance(filters, covariances)
+    return poses, velocities, np.ascontiguousarray(covariances[:, :6, :6]), systematic
 
 
 def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float]:
     spread = np.diag(np.repeat([0, 0, _INITIAL_SPEED**2, _INITIAL_TURN**2], 3).astype(float))
-    spread[:6, :6] = np.asarray(covariance, float) + _FLOOR
+    spread[:6, :6] = np.asarray(covariance, float) + FLOOR
     return np.array(pose, float), np.zeros(6), spread
 
 
-def _covariances(filters: Sequence[PoseFilter]) -> Float:
-    """(T, 12, 12) covariances of the error states, those of turns nobody sees included."""
-    covariances = np.array([f.covariance for f in filters])
-    for each, covariance in zip(filters, covariances, strict=True):
+def _add_ignorance(filters: Sequence[PoseFilter], covariances: Float) -> None:
+    """Add to (T, 12, 12) covariances of the error states, in place, the turns that nobody sees."""
+    for i, each in enumerate(filters):
         if each.unseen_axis is not None:
-            covariance[:6, :6] += ignorance(each.rotation, each.unseen_axis)
-    return covariances
-
-
-def _put(filters: Sequence[PoseFilter], poses: Float, velocity: Float, covariance: Float) -> None:
-    for each, p, v, c in zip(filters, poses, velocity, covariance, strict=True):
-        each.pose, each.velocity, each.covariance = p, v, c
-
-
-def _unmeasured(filters: Sequence[PoseFilter]) -> Float:
-    """(T,) seconds since their last measurements."""
-    return np.array([f.unmeasured for f in filters], float)
+            covariances[i, :6, :6] += ignorance(each.rotation, each.unseen_axis)

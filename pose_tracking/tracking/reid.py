@@ -49,6 +49,9 @@ class ReidMemory:
         place = None
         if track.pose is not None and is_at_rest(track):
             place = track.pose if camera_pose is None else camera_pose @ track.pose
+        track.stand_alone()
+        if track.filter is not None:
+            track.filter.stand_alone()
         self._lost.append(_Remembered(track, stamp, place, camera_pose is not None))
 
     def forget(self, stamp: float, config: TrackingConfig) -> None:

@@ -71,9 +71,8 @@ def _distance_to_segment(point: Float, start: Float, end: Float) -> float:
 
 def move(track: Track, detection: Detection) -> None:
     """Begin the pose filter of a track anew at a detection with a pose, with the velocity that brought it there."""
-    before = track.filter
-    assert before is not None
+    assert track.filter is not None
     assert detection.pose is not None
-    started = PoseFilter.start(detection.pose.pose, detection.pose.noise)
-    started.velocity[:3] = (started.position - _last_place(before)) / before.unmeasured
-    track.filter = started
+    velocity = np.zeros(6)
+    velocity[:3] = (detection.pose.pose[:3, 3] - _last_place(track.filter)) / track.filter.unmeasured
+    track.filter.restart(detection.pose.pose, detection.pose.noise, velocity)

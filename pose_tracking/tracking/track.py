@@ -18,13 +18,18 @@ from .config import TrackingConfig
 from .fit_history import NO_FITS
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
+from .rows import Part, Row, gather, put
 from .scale_filter import ScaleFilter
 from .size_filter import SizeFilter, anchored, is_turn_guessed, quarter_turns, turned_estimate
 
 UNKNOWN_DIAMETER = 0.2  # of an object that nothing is known of, metres
 
 
-class Track:
+# Where the parts of a box filter's state are in a track's row.
+_MEAN, _COVARIANCE = range(2)
+
+
+class Track(Row):
     """Life of a track: tentative until `n_init` detections, then confirmed until unmatched or denied for too long.
 
     A pose recovered on the depth counts as seen, but not as evidence that there is anything: any surface of the right
@@ -44,25 +49,25 @@ class Track:
         frames_unmatched: frames since then in which the detector ran.
         seconds_out_of_view: how long it has been out of the picture without being seen.
         age_frames, detection: frames since it began; what was seen of it in the current frame, or None.
-        systematic: (6, 6) what frames share of the error of its poses, along the object's axes (`systematic_error`).
         is_confirmed, is_deleted: where in its life it is.
     """
+
+    mean, covariance = Part(_MEAN), Part(_COVARIANCE)
 
     def __init__(
         self, track_id: int, detection: Detection, model: ObjectModel, stamp: float, config: TrackingConfig
     ) -> None:
+        super().__init__(*box_filter.initiate(box_filter.to_xyah(detection.box)))
         self.track_id = track_id
         self.obj_id = detection.obj_id
         self.model = model
         self.gallery = Gallery(config.gallery_budget)
-        self.mean, self.covariance = box_filter.initiate(box_filter.to_xyah(detection.box))
         self.filter: PoseFilter | None = None
         self._size: SizeFilter | None = None
         self._scale: ScaleFilter | None = None
         detection = self.measured(detection)
         if detection.pose is not None:
             self.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
-        self.systematic: Float = np.zeros((6, 6))
         systematic_error.keep([self], [detection])
         self.score, self.pose_confidence = detection.score, 0.0
         self.hits, self.existence = 0, 0.0
@@ -73,7 +78,7 @@ class Track:
         self.detection: Detection | None = None
         self.fits = NO_FITS
         self.see(detection)
-        self.count(detection, config)
+        self.count(detection, _log_odds([self], [detection], config)[0], config)
         if detection.feature is not None:
             self.gallery.add(normalize(detection.feature))
 
@@ -159,13 +164,13 @@ class Track:
         if found.pose is not None:
             self.pose_confidence = found.pose.confidence
 
-    def count(self, detection: Detection, config: TrackingConfig) -> None:
-        """A detection, which speaks for the existence of the object."""
+    def count(self, detection: Detection, log_odds: float, config: TrackingConfig) -> None:
+        """A detection, after which the object exists with these log-odds."""
         self.hits += 1
         self.score = detection.score
-        confidence = 0.0 if detection.pose is None else detection.pose.confidence
-        self.existence = existence.after_detection(self.existence, confidence, config)
-        self.is_confirmed |= self.hits >= config.n_init
+        self.existence = log_odds
+        if self.hits >= config.n_init:
+            self.is_confirmed = True
 
     def deny(self, config: TrackingConfig) -> None:
         """The detector has missed it in the current frame, where it was recovered and should have been found."""
@@ -179,10 +184,12 @@ class Track:
         Where the shape is not known, the pose measured is that of what is seen, in one of four equal axes.
         """
         estimate = detection.pose
-        if estimate is not None and estimate.scale is not None:
+        if estimate is None:
+            return detection
+        if estimate.scale is not None:
             self._scale = self._scale or ScaleFilter()
             self._scale.add(estimate.scale)
-        if estimate is None or estimate.size is None:
+        if estimate.size is None:
             return detection
         if self._size is None:
             self._size = SizeFilter()
@@ -217,15 +224,27 @@ class Track:
             self._scale.continue_from(lost._scale)
 
 
+def box_states(tracks: Sequence[Track]) -> tuple[Float, Float]:
+    """(T, 8) means and (T, 8, 8) covariances of the box filters of tracks, at least one."""
+    means, covariances = gather(tracks, _MEAN, _COVARIANCE)
+    return means, covariances
+
+
+def move_boxes(tracks: Sequence[Track], shift: Float, scale: Float) -> None:
+    """Move the boxes of tracks, at least one, by (T, 2) pixels, and make them (T,) times as high."""
+    (means,) = gather(tracks, _MEAN)
+    means[:, 3] *= scale
+    means[:, :2] += shift
+    put(tracks, {_MEAN: means})
+
+
 def predict(tracks: Sequence[Track], stamp: float, dt: float, config: TrackingConfig) -> None:
     """Move tracks on by `dt` seconds to time `stamp` (s)."""
     if not tracks:
         return
-    means, covariances = box_filter.predict(
-        np.array([t.mean for t in tracks]), np.array([t.covariance for t in tracks]), dt * config.nominal_rate
-    )
-    for track, mean, covariance in zip(tracks, means, covariances, strict=True):
-        track.mean, track.covariance = mean, covariance
+    means, covariances = box_filter.predict(*box_states(tracks), dt * config.nominal_rate)
+    put(tracks, {_MEAN: means, _COVARIANCE: covariances})
+    for track in tracks:
         track.tick(stamp)
     pose_filter.predict([t.filter for t in tracks if t.filter is not None], dt, config)
 
@@ -237,28 +256,27 @@ def update(
     if not tracks:
         return
     means, covariances = box_filter.update(
-        np.array([t.mean for t in tracks]),
-        np.array([t.covariance for t in tracks]),
-        box_filter.to_xyah(np.array([d.box for d in detections])),
+        *box_states(tracks), box_filter.to_xyah(np.array([d.box for d in detections]))
     )
+    put(tracks, {_MEAN: means, _COVARIANCE: covariances})
     described = [(t.gallery, d.feature) for t, d in zip(tracks, detections, strict=True) if d.feature is not None]
     if described:
         for (gallery, _), unit in zip(described, normalize(np.array([f for _, f in described])), strict=True):
             gallery.add(unit)
     filters, estimates = [], []
     detections = [t.measured(d) for t, d in zip(tracks, detections, strict=True)]
-    for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True):
-        track.mean, track.covariance = mean, covariance
+    for track, detection, log_odds in zip(tracks, detections, _log_odds(tracks, detections, config), strict=True):
         track.see(detection, recovered)
         if not recovered:
-            track.count(detection, config)
-        if detection.pose is None:
-            continue
-        if track.filter is None:
-            track.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
-        else:
-            filters.append(corrections.set_right(track.filter, detection.pose, track.model.symmetries))
-            estimates.append(detection.pose)
+            track.count(detection, log_odds, config)
+        estimate = detection.pose
+        if estimate is not None and track.filter is None:
+            track.filter = PoseFilter.start(estimate.pose, estimate.noise)
+        elif estimate is not None and track.filter is not None:
+            if estimate.corrects:
+                corrections.set_right(track.filter, estimate.pose, track.model.symmetries)
+            filters.append(track.filter)
+            estimates.append(estimate)
     if filters:
         pose_filter.update(
             filters,
@@ -268,3 +286,8 @@ def update(
             config,
         )
     systematic_error.keep(tracks, detections)
+
+
+def _log_odds(tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig) -> list[float]:
+    confidences = [0.0 if d.pose is None else d.pose.confidence for d in detections]
+    return existence.after_detections([t.existence for t in tracks], confidences, config)

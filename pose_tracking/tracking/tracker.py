@@ -149,7 +149,7 @@ class Tracker:
         if moment is None or not self._is_predicted:
             raise RuntimeError("commit() without predict(): a frame is predicted, associated and committed once")
         self._is_predicted = False
-        confirmed = {t.track_id for t in self.tracks if t.is_confirmed}
+        tentative = [t for t in self.tracks if not t.is_confirmed]
         found = list(recovered)
         self._update(association.matches)
         self._update(found, recovered=True)
@@ -171,8 +171,8 @@ class Tracker:
         continued = {id(detection) for _, detection in moved}
         for detection in association.unmatched_detections:
             if id(detection) not in continued:
-                self._begin(detection, moment)
-        self._reidentify([t for t in self.tracks if t.is_confirmed and t.track_id not in confirmed], moment)
+                tentative.append(self._begin(detection, moment))
+        self._reidentify([t for t in tentative if t.is_confirmed and not t.is_deleted], moment)
         return tracked_objects(self.tracks)
 
     def update(
@@ -201,13 +201,15 @@ class Tracker:
     def _update(self, pairs: Sequence[tuple[Track, Detection]], recovered: bool = False) -> None:
         # The filters of one class are corrected together: they share its symmetries.
         for obj_id in sorted({t.obj_id for t, _ in pairs}):
-            same = [(t, d) for t, d in pairs if t.obj_id == obj_id]
-            track.update([t for t, _ in same], [d for _, d in same], self.config, recovered)
+            tracks = [t for t, _ in pairs if t.obj_id == obj_id]
+            detections = [d for t, d in pairs if t.obj_id == obj_id]
+            track.update(tracks, detections, self.config, recovered)
 
-    def _begin(self, detection: Detection, moment: _Moment) -> None:
+    def _begin(self, detection: Detection, moment: _Moment) -> Track:
         model = self._objects[detection.obj_id]
         self.tracks.append(Track(self._next_id, detection, model, moment.stamp, self.config))
         self._next_id += 1
+        return self.tracks[-1]
 
     def _check_view(self, missed: Track, moment: _Moment) -> None:
         if moment.intrinsics is None or not camera_motion.is_out_of_view(missed, moment.intrinsics):
@@ -232,10 +234,12 @@ class Tracker:
         self.reid.forget(stamp, self.config)
 
     def _drop_deleted(self, moment: _Moment) -> None:
-        for each in self.tracks:
-            if each.is_deleted and each.is_confirmed:
+        deleted = [t for t in self.tracks if t.is_deleted]
+        for each in deleted:
+            if each.is_confirmed:
                 self.reid.add(each, moment.stamp, moment.camera_pose)
-        self.tracks = [t for t in self.tracks if not t.is_deleted]
+        if deleted:
+            self.tracks = [t for t in self.tracks if not t.is_deleted]
         self.reid.forget(moment.stamp, self.config)
 
     def _reidentify(self, new_tracks: list[Track], moment: _Moment) -> None:

@@ -1,0 +1,64 @@
+"""How far measured poses lie from where the filters expect them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pose_tracking.core.arrays import Float
+from pose_tracking.core.geometry import nearest_equivalent
+
+from .config import TrackingConfig
+from .mahalanobis import pairs_within, pose_lengths, pose_residual
+from .manoeuvre import add_manoeuvres
+from .pose_filter import FLOOR, PoseFilter, predictions
+
+
+def squared_mahalanobis(
+    filters: Sequence[PoseFilter],
+    poses: Float,
+    covariances: Float,
+    symmetries: Float,
+    config: TrackingConfig,
+    steady: bool = False,
+) -> Float:
+    """How far D measured poses lie from the predictions of T filters of one object.
+
+    A rotation may be wrong altogether (a handle that is hidden):
+    beyond what `pose_gate` leaves over `position_gate` it costs no more.
+
+    Args:
+        filters: T predicted filters.
+        poses: (D, 4, 4) measured poses.
+        covariances: (D, 6, 6) of them.
+        symmetries: (S, 4, 4) of the object; equivalent poses are one.
+        config: gates and noise.
+        steady: whether motion has been steady; otherwise a manoeuvre since the last measurement is allowed for.
+
+    Returns:
+        (T, D) squared Mahalanobis distances of 6 degrees of freedom, infinite where the position alone (3 degrees)
+        is beyond its gate.
+    """
+    distances = np.full((len(filters), len(poses)), np.inf)
+    if not distances.size:
+        return distances
+    predicted, states, unmeasured = predictions(filters)
+    if not steady:
+        add_manoeuvres(states, unmeasured, config)
+    spread = states[:, :6, :6]
+    spread_of = np.asarray(covariances, float) + FLOOR
+    if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
+        rows, columns = pairs_within(
+            predicted[:, :3, 3], spread[:, :3, :3], poses[:, :3, 3], spread_of[:, :3, :3], config.position_gate
+        )
+    else:  # an equivalent pose may have its origin elsewhere
+        rows, columns = (index.ravel() for index in np.indices(distances.shape))
+    if not len(rows):
+        return distances
+    residual = pose_residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
+    innovation = spread[rows] + spread_of[columns]
+    found, of_position, _ = pose_lengths(residual, innovation).T
+    found = np.minimum(found, of_position + max(config.pose_gate - config.position_gate, 0.0))
+    distances[rows, columns] = np.where(of_position <= config.position_gate, found, np.inf)
+    return distances
