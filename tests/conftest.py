@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from pose_tracking.objects import ObjectSet
@@ -27,6 +28,11 @@ LINEMOD_NAMES = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # How long an example takes says how busy the machine is: 200 ms are nothing beside three other processes.
+    hypothesis.settings.register_profile(
+        "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("no clock")
     config.addinivalue_line("markers", "slow: a quarter of an hour and more; run by `pytest -m slow` alone")
 
 
