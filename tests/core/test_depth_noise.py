@@ -106,7 +106,7 @@ def test_any_depth_has_a_noise(model: str) -> None:
 def test_measuring_takes_next_to_no_time() -> None:
     image, seconds = slanted(0.005), []
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.thread_time()
         measured_noise(image)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.01  # 1.5 ms where nothing else runs
+        seconds.append(time.thread_time() - start)
+    assert min(seconds) < 0.01  # CPU time: 1.5 ms where nothing else runs

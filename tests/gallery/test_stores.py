@@ -247,7 +247,7 @@ def test_a_reader_never_waits_for_the_writer(place: str) -> None:
             began = time.perf_counter()
             assert [s.class_name for s in reader.find(Filter())] == ["mug"]
             assert len(reader.nearest(np.stack([looks(0)]), Filter(), 5)) == 1
-            assert time.perf_counter() - began < 1.0
+            assert time.perf_counter() - began < 8.0  # a writer is waited for 10 s
         assert [s.class_name for s in reader.find(Filter())] == ["changed"]
     assert store.find(Filter())[0].class_name == "changed"
 
