@@ -19,7 +19,7 @@ from visualization_msgs.msg import Marker
 
 from pose_tracking.core.geometry import make_transform, rotation_from_quaternion_xyzw
 from pose_tracking.gallery.pictures import decode_crop
-from pose_tracking.ros.messages.conversions import from_tracked_object
+from pose_tracking.ros.messages.conversions import from_tracked_object, make_header
 from pose_tracking.ros.messages.crops import from_track_crop, picture_of
 from pose_tracking.ros.node.parameters import PARAMETERS
 
@@ -261,17 +261,19 @@ def test_lifecycle_goes_round(harness):
 
 
 def test_frames_that_come_too_fast_are_dropped_newest_first_and_services_answer():
-    harness = Harness({"max_waiting": 1}, environment={"BALL_DELAY": "0.5"})
+    harness = Harness({"max_waiting": 1}, environment={"BALL_DELAY": "1.5"})
     try:
         harness.wait_active()
+        assert harness.call(SetBool, "/tracker/enable", SetBool.Request(data=True)).success  # is found from now on
         count = 12
         for index in range(count):
             frame = ball_scene.render(index)
             harness.publish(color_message(frame), depth_message(frame), info_message(frame))
             harness.spin(lambda: False, 0.05)
-        response = harness.call(SetBool, "/tracker/enable", SetBool.Request(data=True), timeout=0.4)
-        assert response.success  # while inference is busy
-        last = harness.result(count * ball_scene.PERIOD_NS)
+        assert harness.call(SetBool, "/tracker/enable", SetBool.Request(data=True)).success
+        stamp = make_header(count * ball_scene.PERIOD_NS, "").stamp
+        assert all(m.header.stamp != stamp for m in harness.objects)  # while inference is busy
+        last = harness.result(count * ball_scene.PERIOD_NS, 30.0)
         assert len(last.objects) == 2
         assert harness.spin(lambda: harness.drops("overtaken") == count - len(harness.objects), 3)
         assert harness.drops("overtaken") >= count - 5
@@ -297,8 +299,6 @@ def test_a_qos_mismatch_is_named():
 def test_results_in_another_frame_and_camera_motion_through_tf():
     from geometry_msgs.msg import TransformStamped
     from tf2_msgs.msg import TFMessage
-
-    from pose_tracking.ros.messages.conversions import make_header
 
     harness = Harness({"output_frame": "table", "fixed_frame": "map", "tf_timeout": 1.0})
     camera_in_table = make_transform(rotation_from_quaternion_xyzw([0.0, 0.0, 0.6, 0.8]), [1.0, 2.0, 3.0])
