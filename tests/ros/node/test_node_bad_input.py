@@ -213,7 +213,7 @@ class Camera:
         self.harness.objects.clear()
         publish(self.harness, color_message(color), depth_message(depth), info_message(color))
         if timeout is None:
-            timeout = 10.0 if self.slowest is None else max(0.4, 5 * self.slowest)
+            timeout = 10.0 if self.slowest is None else min(max(0.4, 5 * self.slowest), 2.0)
         began = time.monotonic()
         if not answered(self.harness, stamp, timeout):
             return False
