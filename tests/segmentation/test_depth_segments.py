@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from block_scenes import CAMERA, LAMP, POST, STEPS, random_pose, render
@@ -18,7 +19,7 @@ from pose_tracking.segmentation.appearance import descriptors
 from pose_tracking.segmentation.config import DepthSegmentsConfig, SegmentationConfig
 from pose_tracking.segmentation.depth_segments import proposals
 from pose_tracking.segmentation.depth_segments import segmenter as module
-from pose_tracking.segmentation.depth_segments.planes import dominant_planes
+from pose_tracking.segmentation.depth_segments.planes import Plane, dominant_planes
 from pose_tracking.segmentation.depth_segments.segmenter import DepthSegmenter
 from pose_tracking.templates.surface import Surface, surface_of
 
@@ -82,6 +83,24 @@ def test_what_is_larger_than_any_object_is_no_part_of_one(monkeypatch: pytest.Mo
     small = mask[:: surface.step, :: surface.step]
     assert max(mask_iou(s.mask, small) for s in segments) > 0.85
     assert np.count_nonzero(joined[0][~small]) < 0.05 * np.count_nonzero(~small)
+
+
+def test_a_room_far_behind_does_not_hide_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its readings stand for large areas and are noisy: many planes would lie in them, before the table's turn."""
+    frame, _ = render([(STEPS, at(0, 0.06, 0.7, 0))], wall=0.8)
+    height, width = frame.depth.shape
+    random = np.random.default_rng(3)
+    rough = cv2.resize(random.normal(0, 0.1, (height // 8, width // 8)).astype(np.float32), (width, height))
+    frame.depth[: height // 2] = (4.5 + rough)[: height // 2]
+    found = []
+
+    def planes(*arguments: object) -> list[Plane]:
+        found.extend(dominant_planes(*arguments))  # type: ignore[arg-type]
+        return found
+
+    monkeypatch.setattr(module, "dominant_planes", planes)
+    segmenter().segments(surface_of(frame), frame)
+    assert [round(plane.offset, 1) for plane in found] == [0.8]
 
 
 @pytest.mark.parametrize("turns", [(4, 5), (6, 7), (12, 13)])

@@ -89,7 +89,8 @@ class DepthSegmenter(Segmenter):
         """Whatever may be one of the objects by its size."""
         options = self.config.depth_segments
         noise = DepthNoise(self.depth_noise, frame.depth if frame.readings is None else frame.readings)
-        known = surface.valid & surface.has_normal
+        # Far readings stand for large areas and are noisy: a wall far behind would pass for many planes.
+        known = surface.valid & surface.has_normal & (surface.points[..., 2] < options.farthest)
         largest = float(self._diameters.max())
         planes = dominant_planes(
             surface.points,
