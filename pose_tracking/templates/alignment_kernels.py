@@ -9,6 +9,50 @@ from pose_tracking.core.kernels import kernel
 
 
 @kernel
+def lay_templates(
+    points: Float32,
+    normals: Float32,
+    centres: Float32,
+    rotations: Float32,
+    views: Int,
+    diameter: float,
+    turn: Float,
+    centre: Float,
+    out_rotations: Float32,
+    out_translations: Float32,
+    out_points: Float32,
+    out_normals: Float32,
+) -> None:
+    """Lay K templates of one object on a segment, into the last four arguments, see `alignment.Hypotheses`.
+
+    Args:
+        points, normals, centres, rotations: of all its templates, see `templates.Templates`.
+        views: (K,) which of them.
+        diameter: of the object, metres.
+        turn, centre: (3, 3) and (3,) of the segment, see `segments.Segment`.
+        out_rotations, out_translations, out_points, out_normals: (K, 3, 3), (K, 3), (K, P, 3) and (K, P, 3).
+    """
+    for k in range(len(views)):
+        view = views[k]
+        for i in range(3):
+            out_translations[k, i] = centre[i]
+            for j in range(3):
+                out_translations[k, i] -= turn[i, j] * centres[view, j] * diameter
+                out_rotations[k, i, j] = (
+                    turn[i, 0] * rotations[view, 0, j]
+                    + turn[i, 1] * rotations[view, 1, j]
+                    + turn[i, 2] * rotations[view, 2, j]
+                )
+        for p in range(points.shape[1]):
+            for i in range(3):
+                along, normal = 0.0, 0.0
+                for j in range(3):
+                    along += turn[i, j] * (points[view, p, j] - centres[view, j])
+                    normal += turn[i, j] * normals[view, p, j]
+                out_points[k, p, i], out_normals[k, p, i] = centre[i] + along * diameter, normal
+
+
+@kernel
 def step_poses(
     readings: Float32,
     valid: Bool,

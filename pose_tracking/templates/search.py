@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from pose_tracking.core.arrays import Bool, Float, Float32, Int, even_indices
 from pose_tracking.core.frame import RGBDFrame
@@ -14,11 +13,12 @@ from pose_tracking.core.geometry import make_transform
 from pose_tracking.objects import ObjectSet
 
 from .alignment import Hypotheses, align
+from .alignment_kernels import lay_templates
 from .matching import Matches, TemplateMatcher
 from .rotations import angles_between
 from .segments import Segment
 from .surface import Surface, surface_of
-from .templates import Templates
+from .templates import POINTS, Templates
 
 READINGS = 64  # of a segment, that templates have to explain
 APART = 0.35  # radians from which poses are different candidates
@@ -93,21 +93,34 @@ class TemplateSearch:
 
     def _hypotheses(self, segments: list[Segment], which: Int, obj_ids: Int, matches: Matches) -> Hypotheses:
         """The templates of the matches, laid on their segments."""
-        parts, pairs = [], []
-        for n, (i, obj_id) in enumerate(zip(which.tolist(), obj_ids.tolist(), strict=True)):
-            views = torch.from_numpy(matches.views[n][matches.likeness[n] > -1])
-            templates, diameter = self.templates[obj_id], self.objects[obj_id].diameter
-            turn, centre = segments[i].turn.astype(np.float32), segments[i].centre.astype(np.float32)
-            centres = templates.centres[views]
-            points = ((templates.points[views] - centres[:, None]) * diameter).numpy() @ turn.T + centre
-            normals = templates.normals[views].numpy() @ turn.T
-            translations = centre - (centres * diameter).numpy() @ turn.T
-            parts.append((turn @ templates.rotations[views].numpy(), translations, points, normals))
-            pairs.append(np.full(len(views), n))
-        pair = np.concatenate(pairs)
-        diameters = np.array([self.objects[int(i)].diameter for i in obj_ids], np.float32)[pair]
-        joined = (np.concatenate([part[k] for part in parts]) for k in range(4))
-        return Hypotheses(pair, which[pair], diameters, *joined)
+        views = [matches.views[n][matches.likeness[n] > -1] for n in range(len(which))]
+        counts = np.array([len(each) for each in views])
+        pair, total = np.repeat(np.arange(len(which)), counts), int(counts.sum())
+        diameters = np.array([self.objects[int(i)].diameter for i in obj_ids], np.float32)
+        laid = Hypotheses(
+            pair,
+            which[pair],
+            diameters[pair],
+            np.empty((total, 3, 3), np.float32),
+            np.empty((total, 3), np.float32),
+            np.empty((total, POINTS, 3), np.float32),
+            np.empty((total, POINTS, 3), np.float32),
+        )
+        for n, (i, obj_id, end) in enumerate(zip(which.tolist(), obj_ids.tolist(), counts.cumsum(), strict=True)):
+            some, templates = slice(end - counts[n], end), self.templates[obj_id]
+            lay_templates(
+                *(each.numpy() for each in (templates.points, templates.normals, templates.centres)),
+                templates.rotations.numpy(),
+                views[n],
+                float(diameters[n]),
+                segments[i].turn,
+                segments[i].centre,
+                laid.rotations[some],
+                laid.translations[some],
+                laid.points[some],
+                laid.normals[some],
+            )
+        return laid
 
     def remember(self, obj_id: int, mask: Bool, candidates: Candidates) -> None:
         """Keep what was found for object `obj_id` under a (H, W) mask of the frame that `surface` was asked for."""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pose_tracking.core.arrays import Float32
+from pose_tracking.core.arrays import Float32, even_indices
 from pose_tracking.templates.segments import Segment
 from pose_tracking.templates.surface import Surface
 
+SAMPLES = 1000  # pixels of a segment, about, whose colours are looked at
 CENTRES = np.linspace(0, 255, 5, dtype=np.float32)  # of the colour bins
 
 
@@ -23,7 +24,9 @@ def identity_features(surface: Surface, segments: Sequence[Segment]) -> list[Flo
     known: dict[int, Float32] = {}
     for segment in segments:
         if id(segment) not in known:
-            known[id(segment)] = _histogram(lab[segment.mask].astype(np.float32))
+            index = np.flatnonzero(segment.mask)
+            some = index[even_indices(len(index), SAMPLES)]
+            known[id(segment)] = _histogram(lab.reshape(-1, 3)[some].astype(np.float32))
     return [known[id(segment)] for segment in segments]
 
 

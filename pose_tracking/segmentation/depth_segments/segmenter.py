@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, Float32, Int
@@ -154,7 +153,9 @@ class DepthSegmenter(Segmenter):
         height, width = frame.depth.shape
         if not segments:
             return Instances.empty(height, width)
-        masks = np.stack([_enlarged(segment.mask, surface.step, height, width) for segment in segments])
+        masks = np.zeros((len(segments), height, width), bool)
+        for mask, segment in zip(masks, segments, strict=True):
+            _enlarge(segment.mask, surface.step, mask)
         boxes = np.array([mask_box(mask) for mask in masks], np.float32)
         features = np.stack(identity_features(surface, segments))[..., None, None]
         return Instances(obj_ids, scores, boxes, masks, features)
@@ -175,11 +176,10 @@ def _overlap(a: Segment, b: Segment, most: float) -> bool:
     return common > most * (a.pixels + b.pixels - common)
 
 
-def _enlarged(mask: Bool, step: int, height: int, width: int) -> Bool:
-    """A mask at the resolution of the frame."""
-    if step == 1:
-        return mask
-    large = cv2.resize(mask.astype(np.uint8), None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST)
-    out = np.zeros((height, width), bool)
-    out[: large.shape[0], : large.shape[1]] = large[:height, :width]
-    return out
+def _enlarge(mask: Bool, step: int, out: Bool) -> None:
+    """Write a mask into `out` (H, W), at the resolution of the frame."""
+    for row in range(step):
+        for col in range(step):
+            # The last cells may be cut by the image's edge.
+            part = out[row::step, col::step]
+            part[:] = mask[: part.shape[0], : part.shape[1]]
