@@ -109,7 +109,9 @@ class TemplateSearch:
         for n, (i, obj_id, end) in enumerate(zip(which.tolist(), obj_ids.tolist(), counts.cumsum(), strict=True)):
             some, templates = slice(end - counts[n], end), self.templates[obj_id]
             lay_templates(
-                *(each.numpy() for each in (templates.points, templates.normals, templates.centres)),
+                templates.points.numpy(),
+                templates.normals.numpy(),
+                templates.centres.numpy(),
                 templates.rotations.numpy(),
                 views[n],
                 float(diameters[n]),
