@@ -6,6 +6,8 @@ import numpy as np
 from block_scenes import LAMP, STEPS, random_pose, render
 from template_scenes import block_search
 
+from pose_tracking.bundles.no_training import WITHOUT_NETWORKS
+from pose_tracking.core.depth_noise import DepthNoiseConfig
 from pose_tracking.core.geometry import transform_points
 from pose_tracking.core.results import Instances
 from pose_tracking.pose.config import PoseConfig, SearchConfig
@@ -90,3 +92,21 @@ def test_no_instances() -> None:
     frame, _ = render([])
     none = Instances.empty(*frame.depth.shape)
     assert TemplatePredictor(CONFIG, search.objects, search).predict(frame, none).poses.shape == (0, 2, 4, 4)
+
+
+def test_a_bundle_without_training_copes_with_a_noisy_camera() -> None:
+    """Whose noise nobody has stated."""
+    rng, search, found = np.random.default_rng(4), block_search(), []
+    frame, masks = render([(STEPS, random_pose(rng))], seed=3)
+    frame.depth[:] += rng.normal(0, 0.004, frame.depth.shape).astype(np.float32) * (frame.depth > 0)
+    written = WITHOUT_NETWORKS["pose"]
+    for model in (written["depth_noise"]["model"], "kinect"):
+        config = replace(
+            CONFIG,
+            verification=replace(CONFIG.verification, **written["verification"]),
+            depth_noise=DepthNoiseConfig(model=model),
+        )
+        (estimate,) = estimator(search, config).estimate(frame, instances_of([STEPS], masks))
+        assert estimate is not None
+        found.append(estimate.confidence)
+    assert found[0] > WITHOUT_NETWORKS["pipeline"]["min_pose_confidence"] > found[1]
