@@ -23,8 +23,8 @@ from .edit import set_options
 # reason to refuse it; so does what the edge of the picture cuts off, a third and more of false ones in a recording.
 # Of some 30 proposals a frame, what begins a track has to be surer than what continues it. Of 314 right poses of these
 # scenes 311 reached 0.01 before ICP, of the poses that were refused one in four did. Whose camera it will be is not
-# known, so its noise is measured, which changes nothing where it is a Kinect's; of a real bottle whose depth got 4 mm of
-# noise 29 of 30 frames are right so, and none without.
+# known, so its noise is measured, which changes nothing where it is a Kinect's; of a real bottle whose depth got
+# 4 mm of noise 29 of 30 frames are right so, and none without.
 WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "segmentation": {"backend": "depth_segments"},
     "pose": {
