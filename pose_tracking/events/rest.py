@@ -23,6 +23,9 @@ MEMORY = 50
 FLIP, FLIP_RATE = 60.0, 500.0
 # Share of the way that is motion by which nothing that rests slides on while it comes to rest.
 _SLIDE = 0.7
+# Share of the standard deviations that are motion (4) within which samples at rest lie, and standard deviations by
+# which they may seem to slide: of a distance, which has three normal parts, 1 % and 5 % are beyond (chi distribution).
+_SPREAD, _SLOPE = 0.85, 2.8
 # Samples from which on one of so many may be away from a place of rest while a thing comes to rest there.
 _MANY, _MOST_AWAY = 6, 3
 # Seconds in which a place of rest follows poses that drift, where the camera moves: its own pose may drift.
@@ -144,10 +147,7 @@ def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
     seen = displacements(middle, window)
     centre = np.median(seen.centres, axis=0)
     rest = Rest(middle, centre, window[0].stamp_ns, last.stamp_ns, window[0].stamp_ns, len(window))
-    ways, turns = _shares(rest, window, seen, config)
-    # Places tremble where little of a thing is seen: of many, most have the say.
-    few = len(window) // _MOST_AWAY if len(window) >= _MANY else 0
-    if np.sort(ways)[len(ways) - 1 - few] > NEAR or turns.max() > NEAR or _slides(window, seen.centres, config):
+    if not _agree(rest, window, seen, config):
         return None
     start = _arrival(rest, samples, len(samples) - 1, config)
     there = distance_shares(rest, samples[start:], config) < 1
@@ -158,12 +158,25 @@ def settled(samples: Sequence[PoseSample], config: EventConfig) -> Rest | None:
     return rest
 
 
-def _slides(window: Sequence[PoseSample], centres: Float, config: EventConfig) -> bool:
-    """Whether samples with (N, 3) `centres` go on slowly: that is no rest, though each is near the middle one."""
+def _agree(rest: Rest, window: Sequence[PoseSample], seen: Displacements, config: EventConfig) -> bool:
+    """Whether samples with displacements `seen` lie at a place of rest as near as their noise lets things at rest."""
+    sigmas = np.array([s.position_sigma for s in window])
+    spread = _SPREAD * config.sigmas
+    near = np.maximum(NEAR * config.move_distance, spread * sigmas)
+    ways = np.linalg.norm(seen.centres - rest.centre, axis=1) / near
+    # Places tremble where little of a thing is seen: of many, most have the say.
+    few = len(window) // _MOST_AWAY if len(window) >= _MANY else 0
+    angles = np.linalg.norm(seen.turns, axis=1)
+    turned = (angles > NEAR * np.radians(config.move_angle)) & (seen.turn_sigmas > spread)
+    if np.sort(ways)[len(ways) - 1 - few] > 1 or turned.any():
+        return False
+    # What goes on slowly is not at rest, though each sample is near the middle one.
     times = np.array([s.seconds for s in window])
     times = times - times.mean()
-    velocity = times @ centres / (times @ times)
-    return float(np.linalg.norm(velocity)) * float(np.ptp(times)) > _SLIDE * config.move_distance
+    slope = times @ seen.centres / (times @ times)
+    doubt = _SLOPE * float(sigmas.mean()) / float(np.sqrt(times @ times))
+    slowest = max(_SLIDE * config.move_distance / float(np.ptp(times)), doubt)
+    return float(np.linalg.norm(slope)) <= slowest
 
 
 def _arrival(rest: Rest, samples: Sequence[PoseSample], start: int, config: EventConfig) -> int:

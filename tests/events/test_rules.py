@@ -379,3 +379,19 @@ def test_dropped_frames_make_up_nothing(rate):
     assert told(lambda t: standing(), stamps=stamps) == []
     assert set(kinds(told(_scripted(carry), stamps=stamps))) <= {"carried", "moved", "placed"}
     assert "moved" in kinds(told(_scripted(carry), stamps=stamps))
+
+
+@pytest.mark.parametrize("rate", [10, 30])
+def test_rest_between_two_motions_is_seen_though_poses_tremble_by_what_they_say(rate, monkeypatch):
+    """6 mm and 4 degrees: of five samples in 0.4 s hardly ever all were within half of what counts as a motion."""
+    import event_story
+
+    monkeypatch.setattr(event_story, "SIGMA", 0.006)
+    monkeypatch.setattr(event_story, "SIGMA_TURN", np.radians(4.0))
+    first, second = Push(standing(), standing(0.15), 0.8), Push(standing(0.15), standing(0.15, 0.15), 0.8)
+    rests = 0
+    for seed in range(8):
+        events = told(lambda t: _scripted(first)(t) if t < 4.0 else _scripted(second, 4.0)(t), 7, rate, seed=seed)
+        rests += kinds(events) == ["moved", "moved"]
+
+    assert rests >= 7
