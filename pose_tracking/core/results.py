@@ -92,8 +92,9 @@ class PoseEstimate:
         fit: what the depth check measured (e.g. ``inlier_fraction``), empty without meshes.
         systematic: (6, 6) the part of `covariance` that the next frames share: errors of the calibration, of all depth
             alike, of the mesh. A filter must not average it out. None where nothing is known of it.
-        open_turn: (6, 6) the part of `covariance` from a turn that the frame leaves open (a handle that is hidden).
-            The next frame may tell it, so a filter must give way; else many frames tell no more than one. None: none.
+        open_turn: (6, 6) what many frames like this leave of a turn that is open in it (a handle that is hidden); all
+            that this frame leaves is part of `covariance`. The next frame may tell it, so a filter must give way. None:
+            none.
         origin: where the search for it began: ``"track"`` (a predicted pose), ``"network"`` or ``"search"`` (over all
             rotations).
         size: what the view tells of the size, of an object whose shape is not known; its `pose` is then that of the

@@ -21,7 +21,7 @@ def covariance_on_depth(
     points: Float,
     best: Checked,
 ) -> tuple[Float, Float, Float | None]:
-    """(6, 6) covariance of a pose, the part of it that all frames share, and that of a turn left open, if one is.
+    """(6, 6) covariance of a pose, the part of it that all frames share, and what they leave of an open turn, if any.
 
     Args:
         config: options.
@@ -51,4 +51,4 @@ def covariance_on_depth(
     if open_turn is None:
         return covariance, systematic, None
     spread = open_turn.covariance(best.pose)
-    return covariance + spread, systematic, spread
+    return covariance + spread, systematic, open_turn.covariance(best.pose, lasting=True)

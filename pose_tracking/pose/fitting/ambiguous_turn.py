@@ -36,6 +36,10 @@ _FEW = 0.15  # share of the points that may be wrong where an object is hidden f
 _ANGLES, _WIDTHS, _OWN_WIDTH = (20.0, 40.0, 80.0), (20.0, 30.0, 60.0), 20.0
 _CLEARLY = 2.0  # times the pose's own odds: a turn that fits clearly better
 _IMPOSSIBLE = 0.02  # odds, as a share of the pose's own, below which nothing farther is tried
+# The confidence is calibrated on all that may be wrong of a pose, and its features are means over pixels: of a turn,
+# whose few pixels the frames show again and again, its odds tell to about this power. Of half-hidden mugs in simulated
+# sequences the turn's normalised squared error is then 0.7, 97 % lie within 1.96 deviations; 0.06, 100 % at power 1.
+_TOLD_AGAIN = 6.0
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,24 @@ class OpenTurn:
     Attributes:
         axis: unit direction and a point of its axis, camera frame.
         variance: of its angle, rad^2; 0 where the frame tells it after all.
+        lasting: the same of many such frames: what fits clearly worse in each is out of the question, what fits as
+            well stays possible.
         better: (4, 4) the pose turned to where the frame fits clearly better, or None.
     """
 
     axis: tuple[Float, Float]
     variance: float
+    lasting: float
     better: Float | None = None
 
-    def covariance(self, pose: Float) -> Float:
-        """(6, 6) covariance, as in `covariance`, of a (4, 4) pose of which nothing but this turn is unknown."""
+    def covariance(self, pose: Float, lasting: bool = False) -> Float:
+        """(6, 6) covariance, as in `covariance`, of a (4, 4) pose of which nothing but this turn is unknown.
+
+        By this frame, or the `lasting` one.
+        """
         direction, point = self.axis
         turn = np.concatenate([cross(direction, pose[:3, 3] - point), direction])
-        return np.asarray(self.variance * np.outer(turn, turn))
+        return np.asarray((self.lasting if lasting else self.variance) * np.outer(turn, turn))
 
 
 def ambiguous_turn(
@@ -88,8 +98,8 @@ def ambiguous_turn(
     axis = slipping_axis(model, surface, points, pose, check, max_distance, facing, match)
     if axis is None:
         return None
-    variance, better = _variance(verifier, view, model.obj_id, pose, axis, check.score)
-    return OpenTurn(axis, min(variance, UNKNOWN_ANGLE), better)
+    variance, lasting, better = _variances(verifier, view, model.obj_id, pose, axis, check.score)
+    return OpenTurn(axis, min(variance, UNKNOWN_ANGLE), min(lasting, UNKNOWN_ANGLE), better)
 
 
 def slipping_axis(
@@ -127,16 +137,18 @@ def slipping_axis(
     return direction, pose[:3, 3] + middle + cross(direction, way)
 
 
-def _variance(
+def _variances(
     verifier: Verifier, view: InstanceView, obj_id: int, pose: Float, axis: tuple[Float, Float], score: float
-) -> tuple[float, Float | None]:
+) -> tuple[float, float, Float | None]:
     """Second moment (rad^2) of the turns (camera frame) about an axis that the frame leaves possible beside a pose.
 
-    And the pose turned so that the frame fits clearly better, if any of those tried is.
+    The same of those that many such frames leave. And the pose turned so that the frame fits clearly better, if any of
+    those tried is.
     """
     direction, point = axis
     own = _odds(score)
-    total, moment, most, better = _OWN_WIDTH, 0.0, _CLEARLY * own, None
+    totals, moments = np.full(2, _OWN_WIDTH), np.zeros(2)
+    most, better = _CLEARLY * own, None
     for side in (-1.0, 1.0):
         for angle, width in zip(_ANGLES, _WIDTHS, strict=True):
             turn = rotation_matrices(side * np.radians(angle) * direction)
@@ -147,9 +159,11 @@ def _variance(
             share = min(odds / own, 1.0)
             if share < _IMPOSSIBLE:
                 break
-            total += width * share
-            moment += width * share * np.radians(angle) ** 2
-    return moment / total, better
+            shares = np.array([share, share**_TOLD_AGAIN])
+            totals += width * shares
+            moments += width * shares * np.radians(angle) ** 2
+    variance, lasting = (moments / totals).tolist()
+    return variance, lasting, better
 
 
 def _odds(score: float) -> float:

@@ -251,9 +251,9 @@ class DepthTracker:
         )
         if turn is None:
             turn = ambiguous_turn(self.verifier, view, model, surface, points, pose, check, distance, match=match)
-        spread = 0 * systematic if turn is None else turn.covariance(pose)
-        estimate = PoseEstimate(pose, check.score, covariance + spread, fit=check.features, systematic=systematic)
-        estimate.open_turn = spread
+        estimate = PoseEstimate(pose, check.score, covariance, fit=check.features, systematic=systematic)
+        if turn is not None:
+            estimate.covariance, estimate.open_turn = covariance + turn.covariance(pose), turn.covariance(pose, True)
         mask = visible_mask(after, frame.depth.shape)
         box = exact_box(self.verifier, frame, obj_id, pose, after)
         return DepthTrackedPose(estimate, mask, box), turn

@@ -22,10 +22,10 @@ from pose_tracking.objects.raycasting import MeshRaycaster
 from pose_tracking.pose.config import PoseConfig, SearchConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.estimator import PoseEstimator
-from pose_tracking.pose.fitting.ambiguous_turn import ambiguous_turn
+from pose_tracking.pose.fitting.ambiguous_turn import OpenTurn, _variances, ambiguous_turn
 from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
 from pose_tracking.pose.fitting.icp import IcpPoses, IcpRefiner, object_points
-from pose_tracking.pose.fitting.scoring import Verifier
+from pose_tracking.pose.fitting.scoring import InstanceView, Verification, Verifier
 
 MUG = 9
 RED = (0.8, 0.2, 0.2)
@@ -95,6 +95,36 @@ def test_a_mug_whose_handle_is_hidden_may_be_turned_about_its_axis(objects: Obje
     moved = np.concatenate([np.eye(3), np.cross(np.eye(3), arm).T], axis=1)
     assert np.sqrt(np.linalg.eigvalsh(moved @ covariance @ moved.T)[-1]) < 0.002
     assert np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]) > 0.003
+
+
+def test_many_frames_leave_what_fits_as_well_and_not_what_fits_worse(objects: ObjectSet) -> None:
+    """A can that is alike all round; and the same where each turn is worth a third of the pose's odds."""
+    pose, (axis, middle) = _mug_pose(0), (np.array([0.0, 0.0, 1.0]), np.zeros(3))
+    sigmas = {}
+    for share in (1.0, 0.3):
+        verifier = _Sure(objects, pose, share)
+        view = InstanceView(None, np.ones((2, 2), bool), 4)  # type: ignore[arg-type]
+        variance, lasting, _ = _variances(verifier, view, MUG, pose, (axis, middle), 0.8)
+        sigmas[share] = np.degrees(np.sqrt([variance, lasting])).tolist()
+        turn = OpenTurn((axis, middle), variance, lasting)
+        assert turn.covariance(pose, lasting=True)[5, 5] == pytest.approx(lasting)
+        assert turn.covariance(pose)[5, 5] == pytest.approx(variance)
+
+    assert sigmas[1.0][0] == pytest.approx(sigmas[1.0][1])
+    assert sigmas[1.0][0] > 40
+    assert sigmas[0.3][0] > 30
+    assert sigmas[0.3][1] < 8
+
+
+class _Sure(Verifier):
+    """Says of one pose that it fits with odds of 4, and of all others that they do with a share of these."""
+
+    def __init__(self, objects: ObjectSet, pose: NDArray[np.float64], share: float) -> None:
+        super().__init__(PoseConfig().verification, objects)
+        self.pose, self.odds = pose, 4.0 * share
+
+    def verify(self, view: InstanceView, obj_id: int, pose: NDArray[np.float64], every: object = None) -> Verification:
+        return Verification(0.8 if np.allclose(pose, self.pose) else self.odds / (1 + self.odds), {})
 
 
 def _behind_boards(pose: NDArray[np.float64], seed: int = 0) -> tuple[RGBDFrame, NDArray[np.bool_]]:

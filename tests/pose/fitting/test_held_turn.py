@@ -29,7 +29,7 @@ def _about_axis(degrees: float) -> np.ndarray:
 
 
 def _open(degrees: float) -> OpenTurn:
-    return OpenTurn((AXIS, POINT), np.radians(degrees) ** 2)
+    return OpenTurn((AXIS, POINT), np.radians(degrees) ** 2, 0.0)
 
 
 @pytest.mark.parametrize("degrees", [-150.0, -30.0, 8.0, 120.0])
