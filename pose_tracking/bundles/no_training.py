@@ -41,7 +41,12 @@ WITHOUT_NETWORKS: Mapping[str, Mapping[str, Any]] = {
             "weights": (7.4, -16.4, -18.3, 4.9, -4.0, 2.5, -9.6, -2.5, -4.1, -8.6, -3.1, 0.5),
         },
     },
-    "pipeline": {"min_pose_confidence": 0.65, "begin_confidence": 0.75, "min_colorless_score": 0.0},
+    "pipeline": {
+        "min_pose_confidence": 0.65,
+        "begin_confidence": 0.75,
+        "begin_repeated": False,
+        "min_colorless_score": 0.0,
+    },
 }
 _OF_DETECTOR = ("segmentation", "pipeline")
 

@@ -30,6 +30,13 @@ class PipelineConfig:
         range=(0.0, 1.0),
         runtime=True,
     )
+    begin_repeated: bool = option(
+        True,
+        "whether a detection below begin_confidence begins a track, too, where frames shortly before have come to the "
+        "same pose and all of them together are as sure: 1 - (1 - c1)(1 - c2)...; what is half hidden is often found "
+        "right and never surely",
+        runtime=True,
+    )
     min_unchecked_score: float = option(
         0.5,
         "detections of a lower detector score are dropped where no mesh lets the frame check their pose; with meshes "

@@ -14,6 +14,7 @@ from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.segmentation import gating
 from pose_tracking.tracking import Association, Tracker
 
+from .beginnings import Beginnings
 from .depth_alignment import compile_kernels
 from .detecting import Detecting, Gate
 from .detector_thread import DetectorRun, DetectorThread
@@ -21,7 +22,7 @@ from .frame_report import FrameReport
 from .hand_held import HandHeldCamera
 from .recovery import Recovery, recover, recoverable
 from .schedule import DetectorSchedule
-from .selection import check_given, credible_beginnings, drop_unsure
+from .selection import check_given, drop_unsure
 from .stages import build_stages
 from .telling import tell_events
 
@@ -85,8 +86,7 @@ class PoseTracker:
         self._obj_ids = list(bundle.objects)
         self._last_stamp_ns: int | None = None
         self._camera_warning = ""
-        self._schedule = DetectorSchedule()
-        self._camera = HandHeldCamera()
+        self._schedule, self._camera, self._beginnings = DetectorSchedule(), HandHeldCamera(), Beginnings()
         self._events = EventDetector(bundle.objects)
         self._watchers = build_watchers(bundle, stages.device, bundle.config.inference.with_given(engine, precision))
         if self.config.camera_odometry:
@@ -196,7 +196,8 @@ class PoseTracker:
         report.started_at_tracks = sum(d.pose is not None and d.pose.origin == "track" for d in report.detections)
         with report.timed("tracking"):
             association = self.tracker.associate(detections)
-            association = credible_beginnings(association, self.objects, begin_confidence)
+            repeated = self.config.begin_repeated
+            association = self._beginnings.credible(association, self.objects, begin_confidence, repeated)
         if report.segmented:
             self._detecting.tracked(association.matches)
         recovery = self._recover(frame, association, report, run)
@@ -238,7 +239,7 @@ class PoseTracker:
         self._thread.drop()
         for each in (self.tracker, self._detecting, self._events, self._watchers):
             each.reset()
-        self._schedule, self._camera = DetectorSchedule(), HandHeldCamera()
+        self._schedule, self._camera, self._beginnings = DetectorSchedule(), HandHeldCamera(), Beginnings()
         self._last_stamp_ns = None
 
     def set_classes(self, names: Iterable[str]) -> None:

@@ -17,7 +17,6 @@ from pose_tracking.core.workers import map_at_once
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
 from pose_tracking.pose.scale.normalising import normalised, unscaled
-from pose_tracking.tracking import Association
 
 from .duplicates import explained_share, without_duplicates
 from .frame_report import FrameReport
@@ -104,20 +103,6 @@ def distinct_detections(
         report.rejected["duplicate"] += int(np.count_nonzero(~keep))
     chosen = np.flatnonzero(keep).tolist()
     return [detections[i] for i in chosen], [seen[i] for i in chosen]
-
-
-def credible_beginnings(association: Association, objects: ObjectSet, least: float) -> Association:
-    """The detections that continue no track and whose pose confidence is below `least` set apart, as `unsure`.
-
-    They may continue a track, which says that there is something; alone they are more likely than not of nothing.
-    Without meshes nothing has checked the poses.
-    """
-    new = association.unmatched_detections
-    unsure = [d for d in new if d.pose is not None and objects.has_meshes and d.pose.confidence < least]
-    if not unsure:
-        return association
-    believed = [d for d in new if not any(d is each for each in unsure)]
-    return replace(association, unmatched_detections=believed, unsure=unsure)
 
 
 def drop_unsure(unsure: Sequence[Detection], tracked: Sequence[TrackedObject], report: FrameReport) -> None:

@@ -30,7 +30,7 @@ _SAME_PLACE = 0.25  # diameters between the expected places of one track in two 
 _FORGET = 10  # frames after which a rival that was not seen again is forgotten
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Rival:
     """A pose that fits better than that of a track.
 

@@ -168,6 +168,17 @@ def test_an_unsure_detection_continues_a_track_but_begins_none() -> None:
     assert not tracker.report.rejected
 
 
+def test_an_unsure_detection_begins_one_where_the_next_frame_agrees() -> None:
+    def begun(**options: bool) -> list[int]:
+        bundle = ModelBundle.load("demo", require_weights=False)
+        tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=FixedEstimator({1: 0.9, 4: 0.4}))
+        tracker.configure(**options)
+        return [len(tracker.update(frame(1.0 + k / 10))) for k in range(3)]
+
+    assert begun() == [1, 2, 2]
+    assert begun(begin_repeated=False) == [1, 1, 1]
+
+
 def test_an_unsure_detection_goes_on_with_what_falls() -> None:
     estimator = FixedEstimator({1: 0.9, 4: 0.9})
     bundle = ModelBundle.load("demo", require_weights=False)

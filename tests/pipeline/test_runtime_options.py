@@ -103,6 +103,7 @@ CASES = {
     "motion_weight": Case(lambda s: s.given(detect(flat(0.012), feature_at(0.0))), 1.0),
     "min_pose_confidence": Case(lambda s: s.believed(0.5, meshes=True), 0.9),
     "begin_confidence": Case(lambda s: s.believed(0.6, meshes=True), 0.9, before=forget),
+    "begin_repeated": Case(lambda s: s.believed(0.4, meshes=True), False, frames=2),
     "min_unchecked_score": Case(lambda s: s.believed(score=0.6), 0.9),
     "min_colorless_score": Case(lambda s: s.grey(score=0.6), 0.9),
     "keep_without_pose": Case(lambda s: s.believed(None), True),
