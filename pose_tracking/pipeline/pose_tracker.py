@@ -83,11 +83,10 @@ class PoseTracker:
         self._depth_tracker = DepthTracker(self.config.depth_tracking, covariance, stages.icp, stages.verifier)
         self._detecting = Detecting(self.segmenter, self.estimator, self.embedding, gate, self._depth_tracker)
         self._thread = DetectorThread(self._detecting, self._depth_tracker)
-        self._obj_ids = list(bundle.objects)
         self._last_stamp_ns: int | None = None
         self._camera_warning = ""
         self._schedule, self._camera, self._beginnings = DetectorSchedule(), HandHeldCamera(), Beginnings()
-        self._events = EventDetector(bundle.objects)
+        self._obj_ids, self._events = list(bundle.objects), EventDetector(bundle.objects)
         self._watchers = build_watchers(bundle, stages.device, bundle.config.inference.with_given(engine, precision))
         if self.config.camera_odometry:
             compile_kernels()
