@@ -14,6 +14,7 @@ _FEWEST = 3  # samples at rest that say how much the poses tremble there
 _SIGMAS = 3.0  # of that tremble, beyond which a sample departs
 _WAY = 0.003  # metres that it must depart by at least
 _TURN = np.radians(2.0)  # the same of a turn
+_SMOOTHED = 0.05  # seconds before and after a sample over which its place is averaged: nothing departs faster from rest
 
 
 def last_at_rest(resting: Sequence[PoseSample], away: PoseSample) -> int:
@@ -52,9 +53,17 @@ def _departs(quiet: Sequence[PoseSample], away: PoseSample, samples: Sequence[Po
     """
     middle = quiet[len(quiet) // 2]
     groups = [displacements(middle, group) for group in (quiet, [away], samples)]
-    ways = _along(groups[0].centres, groups[1].centres[0], groups[2].centres, _WAY)
-    turns = _along(groups[0].turns, groups[1].turns[0], groups[2].turns, _TURN)
+    smooth = [_averages(group) for group in (quiet, samples)]
+    ways = _along(smooth[0] @ groups[0].centres, groups[1].centres[0], smooth[1] @ groups[2].centres, _WAY)
+    turns = _along(smooth[0] @ groups[0].turns, groups[1].turns[0], smooth[1] @ groups[2].turns, _TURN)
     return np.asarray(np.maximum(ways, turns) > 1)
+
+
+def _averages(samples: Sequence[PoseSample]) -> Float:
+    """(N, N) weights by which N samples are averaged with their neighbours in time; each by itself at low rates."""
+    times = np.array([s.seconds for s in samples])
+    near = np.abs(times[:, None] - times) <= _SMOOTHED
+    return np.asarray(near / near.sum(axis=1, keepdims=True))
 
 
 def _along(quiet: Float, away: Float, samples: Float, least: float) -> Float:
