@@ -53,7 +53,7 @@ def covariance_at(
     **options: float,
 ) -> np.ndarray:
     model = objects[obj_id]
-    arguments = {"visible_px": 4.0 * len(points), "max_distance": 0.02, **options}
+    arguments: dict[str, Any] = {"visible_px": 4.0 * len(points), "max_distance": 0.02, **options}
     noise = DepthNoise(DepthNoiseConfig(floor=sigma, quadratic=0.0, **bias))
     return depth_covariance(CovarianceConfig(), model, icp.surface(obj_id), points, pose, noise, **arguments)[0]
 
