@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-_CERTAIN = 1e-6  # a probability is not taken for closer to 0 or 1 than this
 
-
-def log_odds(probability: float) -> float:
-    """Natural logarithm of the odds of a probability, 0 to 1; finite."""
-    bounded = min(max(probability, _CERTAIN), 1.0 - _CERTAIN)
+def log_odds(probability: float, certain: float = 1e-6) -> float:
+    """Natural logarithm of the odds of a probability, 0 to 1, that is not taken for closer to either than `certain`."""
+    bounded = min(max(probability, certain), 1.0 - certain)
     return math.log(bounded / (1.0 - bounded))

@@ -19,9 +19,8 @@ from pose_tracking.pose.fitting.depth_tracking_kernels import mean_distance
 from pose_tracking.tracking import Association
 
 _SAME = 0.1  # diameters between two poses, mean over the surface, up to which they are one
-_FRAMES = (
-    6  # frames with the detector after which what was found once is forgotten: refused ones are not looked at in each
-)
+# Frames with the detector after which what was found once is forgotten: refused ones are not looked at in each.
+_FRAMES = 6
 _POINTS = 20  # vertices, about, that tell how far two poses are apart
 
 

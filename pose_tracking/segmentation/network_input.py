@@ -40,7 +40,7 @@ def to_network_input(
     multiple = max(config.strides)
     height = -(-max(image.shape[0] for image in images) // multiple) * multiple
     width = -(-max(image.shape[1] for image in images) // multiple) * multiple
-    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in NORMALIZATION[config.backbone])
+    normalization = NORMALIZATION[config.backbone]
     channels = 3 + DEPTH_CHANNELS if config.depth else 3
     layout = torch.channels_last if channels_last else torch.contiguous_format
     batch = torch.empty((len(images), channels, height, width), device=device, memory_format=layout)
@@ -49,11 +49,12 @@ def to_network_input(
         batch[i, :, rows:], batch[i, :, :, columns:] = 0, 0
         if device.type == "cpu" and not channels_last:
             for channel, plane in enumerate(cv2.split(np.ascontiguousarray(image))):
-                mean_of, deviation = (values[channel] for values in NORMALIZATION[config.backbone])
-                normalize_into(np.asarray(plane, np.uint8), mean_of, deviation, batch[i, channel].numpy())
+                mean, deviation = (values[channel] for values in normalization)
+                normalize_into(np.asarray(plane, np.uint8), mean, deviation, batch[i, channel].numpy())
         else:  # in place: each pass over fresh memory costs as much as the arithmetic
+            means, deviations = (torch.tensor(values, device=device)[:, None, None] for values in normalization)
             colors = torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
-            batch[i, :3, :rows, :columns].copy_(colors).sub_(mean).div_(std)
+            batch[i, :3, :rows, :columns].copy_(colors).sub_(means).div_(deviations)
         if config.depth and depths:
             batch[i, 3:, :rows, :columns] = torch.from_numpy(depths[i]).to(device)
     return ImageList(batch, [image.shape[:2] for image in images])

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pose_tracking.core.odds import log_odds
+
 FORGET = 2.0  # seconds over which the usual fit follows what the view changes
-_SUREST = 0.998  # confidences nearer to 0 or 1 differ by nothing that means anything
+_CERTAIN = 0.002  # confidences nearer to 0 or 1 differ by nothing that means anything
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,18 @@ class FitHistory:
 
     def after(self, confidence: float, seconds: float) -> FitHistory:
         """With one more fit of some confidence, `seconds` after the last one."""
-        log_odds, count = _log_odds(confidence), self.count + 1
+        fit, count = log_odds(confidence, _CERTAIN), self.count + 1
         if count == 1:
-            return FitHistory(log_odds, count)
+            return FitHistory(fit, count)
         share = max(1 / count, 1 - float(np.exp(-seconds / FORGET)))
-        return FitHistory(self.usual + share * (log_odds - self.usual), count)
+        return FitHistory(self.usual + share * (fit - self.usual), count)
 
     def has_slipped(self, confidence: float, max_fall: float) -> bool:
         """Whether the log-odds of a new fit lie more than `max_fall` below the usual ones.
 
         Of a pose that is doubted already, half of that: where it ends up it may fit a little better again.
         """
-        fall = self.usual - _log_odds(confidence)
+        fall = self.usual - log_odds(confidence, _CERTAIN)
         return bool(self.count and fall > (max_fall / 2 if self.is_doubted else max_fall))
 
     def doubted(self) -> FitHistory:
@@ -51,8 +53,3 @@ class FitHistory:
 
 
 NO_FITS = FitHistory()
-
-
-def _log_odds(confidence: float) -> float:
-    bounded = min(max(confidence, 1 - _SUREST), _SUREST)
-    return float(np.log(bounded / (1 - bounded)))

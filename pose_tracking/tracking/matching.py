@@ -152,11 +152,10 @@ def _motion(
     rows: list[int],
     columns: list[int],
     config: TrackingConfig,
-    steady: bool = False,
 ) -> Float:
     """(len(rows), len(columns)) `motion_distances` of those tracks and detections."""
     symmetries = tracks[0].model.symmetries
-    return motion_distances([tracks[i] for i in rows], [detections[j] for j in columns], symmetries, config, steady)
+    return motion_distances([tracks[i] for i in rows], [detections[j] for j in columns], symmetries, config)
 
 
 def _appearance_distances(tracks: Sequence[Track], detections: Sequence[Detection], wanted: Bool) -> Float:

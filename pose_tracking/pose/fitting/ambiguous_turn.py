@@ -78,7 +78,6 @@ def ambiguous_turn(
     pose: Float,
     check: Verification,
     max_distance: float,
-    facing: float = 0.0,
     match: Int | None = None,
 ) -> OpenTurn | None:
     """The turn that the frame may leave open; None where the shape that is seen holds all turns.
@@ -92,10 +91,9 @@ def ambiguous_turn(
         pose: (4, 4) ``T_camera_object``.
         check: what the frame says of it.
         max_distance: metres; points farther from the surface are not the object's.
-        facing: that of the fit, see `IcpRefiner.refine`.
-        match: (P,) what `SampleGrid.nearest` says of the points, where that is known.
+        match: (P,) what `SampleGrid.nearest` says of the points; None: it is asked.
     """
-    axis = slipping_axis(model, surface, points, pose, check, max_distance, facing, match)
+    axis = slipping_axis(model, surface, points, pose, check, max_distance, match)
     if axis is None:
         return None
     variance, lasting, better = _variances(verifier, view, model.obj_id, pose, axis, check.score)
@@ -109,7 +107,6 @@ def slipping_axis(
     pose: Float,
     check: Verification,
     max_distance: float,
-    facing: float = 0.0,
     match: Int | None = None,
 ) -> tuple[Float, Float] | None:
     """Unit direction and a point (camera frame) of the axis about which the fitted surface slips, or None.
@@ -120,7 +117,7 @@ def slipping_axis(
     if check.score <= 0 or (model.is_symmetric and symmetry_axis(model.symmetries) is not None):
         return None  # the turn about a declared axis is free as it is
     is_hidden = check.features["occluded_fraction"] > check.features["visible_fraction"]
-    match = surface.grid.nearest(points, pose, max_distance, facing) if match is None else match
+    match = surface.grid.nearest(points, pose, max_distance) if match is None else match
     motions, motion, middle = np.empty((len(match), 6)), np.empty(6), np.empty(3)
     grid, pose, lever = surface.grid, np.ascontiguousarray(pose, np.float64), 0.4 * model.diameter
     # Of the samples, not of the points: noise beside a normal looks like a lever.

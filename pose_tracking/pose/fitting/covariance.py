@@ -46,7 +46,6 @@ def depth_covariance(
     max_distance: float,
     confidence: float = 1.0,
     outline: float | None = None,
-    facing: float = 0.0,
     match: Int | None = None,
 ) -> tuple[Float, Float]:
     """Covariance of a pose that was fitted to measured points.
@@ -63,8 +62,7 @@ def depth_covariance(
         confidence: of the pose, 0 to 1; the covariance grows as it falls.
         outline: standard deviation (m) of the position across the view ray that the object's outline leaves, where it
             was compared with the frame; flat sides seen from one side let the points slide within them.
-        facing: that of the fit, see `IcpRefiner.refine`.
-        match: (P,) what `SampleGrid.nearest` says of the points, where that is known.
+        match: (P,) what `SampleGrid.nearest` says of the points; None: it is asked.
 
     Returns:
         (6, 6) covariance, symmetric and positive definite, and (6, 6) the part of it that all frames share. Directions
@@ -77,7 +75,7 @@ def depth_covariance(
         prior[:3, :3] += across @ across.T / outline**2
     pose, points = np.ascontiguousarray(pose, np.float64), np.ascontiguousarray(points, np.float64)
     grid, errors = surface.grid, noise.config
-    match = grid.nearest(points, pose, max_distance, facing) if match is None else match
+    match = grid.nearest(points, pose, max_distance) if match is None else match
     covariance, shared = np.empty((2, 6, 6))
     readings = max(visible_px, 1.0) / config.correlation_px**2
     scatter = np.full(6, config.systematic**2)

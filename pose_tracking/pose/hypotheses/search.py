@@ -136,8 +136,7 @@ class RotationSearch:
 
     def _cost(self, measured: Tensor, surface: Tensor) -> Tensor:
         """(R,) how much of the measured points (M, 3) the surfaces (R, P, 3) leave unexplained, 0 to 1."""
-        squared = _squared_distances(measured, surface).amin(2)  # without the index several times faster
-        distance = (squared.T + measured.square().sum(1)).clamp_min(0).sqrt()
+        distance = _distances(measured, _squared_distances(measured, surface).amin(2))
         return (distance / self.config.max_distance).clamp_max(1.0).mean(1)
 
     def _contradicted(self, surface: Tensor, to_camera: Float, diameter: float, frame: RGBDFrame, mask: Bool) -> Tensor:
@@ -183,7 +182,12 @@ def _nearest_index(measured: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
     squared = _squared_distances(measured, surface)
     least, index = squared.amin(2), torch.empty(squared.shape[:2], dtype=torch.long)
     index_of(least.numpy().ravel(), squared.numpy().reshape(-1, squared.shape[2]), index.numpy().ravel())
-    return (least.T + measured.square().sum(1)).clamp_min(0).sqrt(), index.T
+    return _distances(measured, least), index.T
+
+
+def _distances(measured: Tensor, least: Tensor) -> Tensor:
+    """(R, M) distances of measured points (M, 3), of the (M, R) least of `_squared_distances`."""
+    return (least.T + measured.square().sum(1)).clamp_min(0).sqrt()
 
 
 def _squared_distances(measured: Tensor, surface: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.frame import RGBDFrame
+from pose_tracking.core.odds import log_odds
 from pose_tracking.core.results import Instances, PoseEstimate
 from pose_tracking.pose.fitting.icp import object_points
 
@@ -167,5 +168,4 @@ class ScaleEstimator:
         noise = verifier.noise(small).excess(start[2, 3])
         refined = np.asarray(icp.refine(obj_id, points, start[None], True, noise).poses[0])
         score = verifier.verify(verifier.view(small, mask), obj_id, refined).score
-        clipped = float(np.clip(score, 1e-9, 1 - 1e-9))
-        return float(np.log(clipped / (1 - clipped))), unscaled(refined, 1 / scale), score
+        return log_odds(score, 1e-9), unscaled(refined, 1 / scale), score

@@ -54,7 +54,8 @@ for obj_id in (STEPS, LAMP):
     found = icp.refine(obj_id, points, moved(pose, 5, 0.004, rng)[None], final=True, facing=0.1).poses[0]
     assert verifier.verify(verifier.view(frame, mask), obj_id, found).score > 0.3
     surface, noise = icp.surface(obj_id), verifier.noise(frame)
-    depth_covariance(config.covariance, objects[obj_id], surface, points, found, noise, 900.0, 0.01, facing=0.1)
+    match = surface.grid.nearest(points, found, 0.01, 0.1)
+    depth_covariance(config.covariance, objects[obj_id], surface, points, found, noise, 900.0, 0.01, match=match)
     tracker = DepthTracker(DepthTrackingConfig(), config.covariance, icp, verifier)
     assert not isinstance(tracker.track(frame, obj_id, moved(pose, 5, 0.004, rng), 1e-6 * np.eye(6), 0.3), str)
 assert compiled() == before
