@@ -15,6 +15,7 @@ from .engine import Part, Run
 from .graph_engine import GraphEngine, WithTupleOutput
 
 _OPSET = 18
+_REVISION = "2"  # of what `_export` gives: kept graphs of other revisions are made again
 
 
 class OnnxRuntimeEngine(GraphEngine):
@@ -23,7 +24,7 @@ class OnnxRuntimeEngine(GraphEngine):
     name = "onnxruntime"
 
     def _facts(self) -> tuple[str, ...]:
-        return onnxruntime.__version__, onnx.__version__
+        return onnxruntime.__version__, onnx.__version__, _REVISION
 
     def _export(self, part: Part, precision: str) -> bytes:
         file, names = io.BytesIO(), [f"input_{i}" for i in range(len(part.example))]
@@ -35,7 +36,12 @@ class OnnxRuntimeEngine(GraphEngine):
                 input_names=names, dynamic_axes=axes,
                 opset_version=_OPSET, dynamo=False,
             )  # fmt: skip
-        return file.getvalue()
+        model = onnx.load_model_from_string(file.getvalue())
+        # Tracing notes the example's sizes of what varies; ONNX Runtime warns of each call that has others.
+        for output in model.graph.output:
+            output.type.tensor_type.ClearField("shape")
+        del model.graph.value_info[:]
+        return model.SerializeToString()
 
     def _load(self, data: bytes | memoryview, precision: str) -> Run:
         options = onnxruntime.SessionOptions()
