@@ -7,10 +7,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pose_tracking.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from pose_tracking.datasets.sample import Source
     from pose_tracking.objects import ObjectSet
 
+SIMULATED = "simulated:"
 SOURCE_HELP = (
     "BOP scene or split, Linemod_preprocessed folder, bag, packed file, or simulated:SEED (simulated:90001-90005: five "
     "sequences), rendered on the fly."
@@ -33,13 +36,31 @@ class SourceOptions:
         """The sources as one.
 
         Raises:
+            ConfigError: an option is given that none of them could heed.
             PoseTrackingError: something cannot be opened.
         """
         from pose_tracking.datasets.selection import Pool
 
+        self._check(texts)
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         opened = open_sources(texts, lambda: objects, **given)
         return opened[0] if len(opened) == 1 else Pool(opened)
+
+    def _check(self, texts: Sequence[str]) -> None:
+        """Refuse what says nothing of any of the sources."""
+        simulated = [text.startswith(SIMULATED) for text in texts]
+        of_simulated = {
+            "--backgrounds": self.backgrounds is not None,
+            "--preset": self.preset != "plain",
+            "--rate": self.rate is not None,
+            "--frames": self.frames is not None,
+        }
+        of_recorded = {"--split": self.split != "all", "--absent": self.absent, "--complete": self.complete}
+        for name in [name for name, given in of_simulated.items() if given and not any(simulated)]:
+            instead = ": --max-frames takes the first frames of a recording" if name == "--frames" else ""
+            raise ConfigError(f"{name} is for simulated sources, and {', '.join(texts)} is none: leave it out{instead}")
+        for name in [name for name, given in of_recorded.items() if given and all(simulated)]:
+            raise ConfigError(f"{name} is for recorded sources, and all here are simulated: leave it out")
 
 
 def open_sources(
@@ -74,7 +95,7 @@ def open_sources(
 
     sources: list[Source] = []
     for text in texts:
-        if text.startswith("simulated:"):
+        if text.startswith(SIMULATED):
             from pose_tracking.simulation.scenery.backgrounds import RecordedBackgrounds
             from pose_tracking.simulation.sequences.presets import preset_config
             from pose_tracking.simulation.sequences.source import SimulatedSequences, parse_seeds
