@@ -60,7 +60,8 @@ Settings = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Change an option of the bundle, or of the noise: tracking.max_age=60, pipeline.min_pose_confidence=0, "
-        "pose.depth_noise.model=stereo, inference.engine=torch, noisy_gt.miss_rate=0.1.",
+        "segmentation.score_threshold=0.3, pose.depth_noise.model=stereo, inference.engine=torch, "
+        "noisy_gt.miss_rate=0.1.",
     ),
 ]
 MaxFrames = Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")]

@@ -68,7 +68,11 @@ def recording(path: Path, obj_id: int = 4, about: dict | None = None, scene: int
         (["--motion", "box,pose"], "--motion box,pose: several are for `compare-trackers`"),
         (["--motion", "orbit"], "'orbit' is not one of box, pose, both"),
         (["--set", "max_age=3"], "expected GROUP.NAME=VALUE"),
-        (["--set", "segmentation.x=3"], "with one of the groups objects, pose, tracking, pipeline, inference, "),
+        (
+            ["--set", "detector.x=3"],
+            "with one of the groups objects, segmentation, pose, tracking, pipeline, inference, ",
+        ),
+        (["--set", "segmentation.roi_size=9"], "fixed by the detector's training"),
         (["--set", "tracking.max_ages=3"], "unknown option 'max_ages'"),
         (["--set", "tracking.max_age=0"], "max_age = 0 is outside"),
         (["--set", "noisy_gt.miss_rate=0"], "needs --detections noisy-gt"),
