@@ -12,11 +12,9 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 
-from .filter_kernels import move_on, squared_distances
+from .box_kernels import ASPECT, ASPECT_VELOCITY, POSITION, VELOCITY, box_innovations, move_boxes
+from .filter_kernels import squared_distances
 from .mahalanobis import as_contiguous, correction
-
-# Standard deviations of position and velocity per pixel of height.
-_POSITION, _VELOCITY = 1.0 / 20, 1.0 / 160
 
 
 def to_xyah(boxes: Float) -> Float:
@@ -39,26 +37,28 @@ def to_corners(xyah: Float) -> Float:
 def initiate(measurement: Float) -> tuple[Float, Float]:
     """Mean (..., 8) and covariance (..., 8, 8) of tracks that begin at (..., 4) measurements (x, y, a, h)."""
     measurement = np.asarray(measurement, float)
-    mean = np.concatenate([measurement, np.zeros_like(measurement)], -1)
-    return mean, _diagonal(_std(measurement[..., 3], 2 * _POSITION, 1e-2, 10 * _VELOCITY, 1e-5))
+    height = measurement[..., 3]
+    p, v = 2 * POSITION * height, 10 * VELOCITY * height
+    a, va = np.full_like(height, ASPECT), np.full_like(height, ASPECT_VELOCITY)
+    covariance = np.zeros((*height.shape, 8, 8))
+    covariance[..., range(8), range(8)] = np.stack([p, p, a, p, v, v, va, v], -1) ** 2
+    return np.concatenate([measurement, np.zeros_like(measurement)], -1), covariance
 
 
 def predict(mean: Float, covariance: Float, steps: float) -> tuple[Float, Float]:
     """Move (T, 8) means and (T, 8, 8) covariances on by `steps` nominal frames (>= 0)."""
-    variances = steps * _std(mean[..., 3], _POSITION, 1e-2, _VELOCITY, 1e-5) ** 2
-    moved = np.array(mean, float)
-    moved[..., :4] += steps * moved[..., 4:]
-    spread = np.array(covariance, float)
-    cross = np.zeros((len(spread), 4))
-    move_on(spread, float(steps), as_contiguous(variances[:, :4]), cross, as_contiguous(variances[:, 4:]))
+    moved, spread = np.empty(mean.shape), np.empty(covariance.shape)
+    move_boxes(as_contiguous(mean), as_contiguous(covariance), float(steps), moved, spread)
     return moved, spread
 
 
 def project(mean: Float, covariance: Float) -> tuple[Float, Float]:
-    """Expected measurement (T, 4) and its innovation covariance (T, 4, 4)."""
-    height = mean[..., 3]
-    std = np.stack([_POSITION * height, _POSITION * height, np.full_like(height, 1e-1), _POSITION * height], -1)
-    return mean[..., :4], covariance[..., :4, :4] + _diagonal(std)
+    """Expected measurement (..., 4) and its innovation covariance (..., 4, 4)."""
+    innovation = np.empty((*mean.shape[:-1], 4, 4))
+    box_innovations(
+        as_contiguous(mean).reshape(-1, 8), as_contiguous(covariance).reshape(-1, 8, 8), innovation.reshape(-1, 4, 4)
+    )
+    return mean[..., :4], innovation
 
 
 def update(mean: Float, covariance: Float, measurement: Float) -> tuple[Float, Float]:
@@ -74,16 +74,3 @@ def squared_mahalanobis(mean: Float, covariance: Float, measurements: Float) -> 
     distances = np.empty((len(mean), len(measurements)))
     squared_distances(as_contiguous(expected), as_contiguous(innovation), as_contiguous(measurements), distances)
     return distances
-
-
-def _std(height: Float, position: float, aspect: float, velocity: float, aspect_velocity: float) -> Float:
-    p, v = position * height, velocity * height
-    a, va = np.full_like(height, aspect), np.full_like(height, aspect_velocity)
-    return np.stack([p, p, a, p, v, v, va, v], -1)
-
-
-def _diagonal(std: Float) -> Float:
-    out = np.zeros((*std.shape, std.shape[-1]))
-    index = np.arange(std.shape[-1])
-    out[..., index, index] = std**2
-    return out

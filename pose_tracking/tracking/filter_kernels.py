@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_tracking.core.arrays import Bool, Float
+from pose_tracking.core.arrays import Bool, Float, Int
 from pose_tracking.core.kernels import kernel
 
 
@@ -50,19 +50,6 @@ def part_lengths(residuals: Float, covariances: Float, out: Float) -> None:
 
 
 @kernel
-def differences(predicted: Float, poses: Float, shifts: Float, turns: Float) -> None:
-    """From predicted to measured (K, 4, 4) poses: into (K, 3) the way, into (K, 3, 3) the rotation in fixed axes."""
-    for k in range(len(poses)):
-        for i in range(3):
-            shifts[k, i] = poses[k, i, 3] - predicted[k, i, 3]
-            for j in range(3):
-                total = 0.0
-                for m in range(3):
-                    total += poses[k, i, m] * predicted[k, j, m]
-                turns[k, i, j] = total
-
-
-@kernel
 def squared_distances(expected: Float, innovations: Float, measured: Float, out: Float) -> None:
     """Squared Mahalanobis distances, into (T, D), of (D, N) to (T, N) with (T, N, N) covariances of the difference."""
     count, size = measured.shape
@@ -81,18 +68,30 @@ def squared_distances(expected: Float, innovations: Float, measured: Float, out:
 
 
 @kernel
-def mark_pairs_within(
-    predicted: Float, spread: Float, measured: Float, spread_of: Float, gate: float, out: Bool
-) -> None:
-    """Which of (T, 3) and (D, 3) positions may be within `gate` under their (T, 3, 3) and (D, 3, 3) covariances."""
+def find_pairs_within(
+    predicted: Float, spread: Float, measured: Float, spread_of: Float, gate: float
+) -> tuple[Int, Int]:
+    """Which of (T, 3) and (D, 3) positions may be within `gate` under their (T, N, N) and (D, N, N) covariances.
+
+    Returns:
+        (P,) rows and (P,) columns, row by row. Of the N variables of the covariances the first three count.
+    """
+    count = len(measured)
+    rows, columns = np.empty(len(predicted) * count, np.int64), np.empty(len(predicted) * count, np.int64)
+    bounds = np.empty(count)
+    for d in range(count):
+        bounds[d] = gate * (spread_of[d, 0, 0] + spread_of[d, 1, 1] + spread_of[d, 2, 2])
+    found = 0
     for t in range(len(predicted)):
-        bound = spread[t, 0, 0] + spread[t, 1, 1] + spread[t, 2, 2]
-        for d in range(len(measured)):
+        bound = gate * (spread[t, 0, 0] + spread[t, 1, 1] + spread[t, 2, 2])
+        for d in range(count):
             x = measured[d, 0] - predicted[t, 0]
             y = measured[d, 1] - predicted[t, 1]
             z = measured[d, 2] - predicted[t, 2]
-            whole = bound + spread_of[d, 0, 0] + spread_of[d, 1, 1] + spread_of[d, 2, 2]
-            out[t, d] = x * x + y * y + z * z <= gate * whole
+            if x * x + y * y + z * z <= bound + bounds[d]:
+                rows[found], columns[found] = t, d
+                found += 1
+    return rows[:found].copy(), columns[:found].copy()
 
 
 @kernel

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float
-from pose_tracking.core.rotations import rotation_vectors
 
-from .filter_kernels import correct, differences, mark_pairs_within, part_lengths, squared_lengths
+from .filter_kernels import correct, find_pairs_within, part_lengths, squared_lengths
+from .pose_kernels import pair_lengths, pose_residuals
 
 
 def as_contiguous(values: NDArray) -> Float:
@@ -37,20 +37,37 @@ def pairs_within(
 
     A length under a covariance is never less than that under its trace, which is cheap to tell for all pairs.
     """
-    near = np.empty((len(predicted), len(measured)), bool)
-    mark_pairs_within(
-        as_contiguous(predicted), as_contiguous(spread), as_contiguous(measured), as_contiguous(spread_of), gate, near
+    rows, columns = find_pairs_within(
+        as_contiguous(predicted), as_contiguous(spread), as_contiguous(measured), as_contiguous(spread_of), gate
     )
-    rows, columns = np.nonzero(near)
     return rows, columns
+
+
+def pose_pair_lengths(
+    predicted: Float, spread: Float, rows: NDArray[np.intp], poses: Float, noise: Float, columns: NDArray[np.intp]
+) -> Float:
+    """(P, 3) `pose_lengths` of pairs: `rows` of (T, 4, 4) predictions, and (P, 4, 4) measured poses.
+
+    The covariances of a pair are its row of `spread` (T, N, N), the first six variables of which count, and that of
+    `noise` (D, 6, 6) which `columns` names.
+    """
+    lengths = np.empty((len(rows), 3))
+    pair_lengths(
+        as_contiguous(predicted),
+        as_contiguous(spread),
+        np.ascontiguousarray(rows, np.int64),
+        as_contiguous(poses),
+        as_contiguous(noise),
+        np.ascontiguousarray(columns, np.int64),
+        lengths,
+    )
+    return lengths
 
 
 def pose_residual(poses: Float, predicted: Float) -> Float:
     """(K, 6) position (m) and rotation vector (rad) from predicted to measured (K, 4, 4) poses."""
-    residual, turns = np.empty((len(poses), 6)), np.empty((len(poses), 3, 3))
-    shifts = np.empty((len(poses), 3))
-    differences(as_contiguous(predicted), as_contiguous(poses), shifts, turns)
-    residual[:, :3], residual[:, 3:] = shifts, rotation_vectors(turns)
+    residual = np.empty((len(poses), 6))
+    pose_residuals(as_contiguous(predicted), as_contiguous(poses), residual)
     return residual
 
 

@@ -10,8 +10,8 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import TrackedObject, TrackState
 
 from . import box_filter, pose_filter
-from .filter_kernels import add_turned
 from .mahalanobis import as_contiguous
+from .pose_kernels import published_covariances
 from .track import Track, box_states
 
 # Pose, velocity and covariance of one track, as `TrackedObject` has them.
@@ -64,7 +64,8 @@ def _motions(tracks: Sequence[Track]) -> Iterator[_Motion]:
     posed = [(track.filter, track.model.ambiguity) for track in tracks if track.filter is not None]
     if not posed:
         return iter(())
-    poses, velocities, covariances, shared = pose_filter.states([one for one, _ in posed])
-    shared += np.array([ambiguity for _, ambiguity in posed])
-    add_turned(as_contiguous(poses[:, :3, :3]), shared, covariances)
-    return zip(poses, velocities, covariances, strict=True)
+    poses, spread, velocities, systematic = pose_filter.states([one for one, _ in posed])
+    covariances = np.empty(systematic.shape)
+    shared = systematic + np.array([ambiguity for _, ambiguity in posed])
+    published_covariances(as_contiguous(poses), as_contiguous(spread), shared, covariances)
+    return zip(poses.copy(), velocities.copy(), covariances, strict=True)

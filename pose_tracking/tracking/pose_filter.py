@@ -16,13 +16,12 @@ import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float
 from pose_tracking.core.geometry import block_rotation
-from pose_tracking.core.rotations import rotation_matrices
 
 from .config import TrackingConfig
-from .filter_kernels import move_on
-from .mahalanobis import correction, pose_lengths, pose_residual
+from .mahalanobis import as_contiguous, correction, pose_lengths, pose_residual
 from .manoeuvre import add_manoeuvres, contradictions
-from .rows import Part, Row, gather, put
+from .pose_kernels import innovations, move_poses, shift_poses
+from .rows import Part, Row, gather, put, read
 from .unseen_turn import Axis, ignorance, nearest_measurements
 
 # Spread of the velocities of an object seen for the first time: m/s and rad/s.
@@ -110,14 +109,13 @@ def predict(filters: Sequence[PoseFilter], dt: float, config: TrackingConfig) ->
     """Move all on by `dt` seconds."""
     if not filters or dt == 0:
         return
-    velocity, poses, covariance, unmeasured = gather(filters, _VELOCITY, _POSE, _COVARIANCE, _UNMEASURED)
-    poses[:, :3, 3] += velocity[:, :3] * dt
-    poses[:, :3, :3] = rotation_matrices(velocity[:, 3:] * dt) @ poses[:, :3, :3]
-    # White noise on the acceleration, exact for this transition.
-    density = np.empty((len(filters), 6))
-    density[:, :3], density[:, 3:] = config.acceleration_noise**2, config.angular_acceleration_noise**2
-    move_on(covariance, float(dt), density * (dt**3 / 3), density * (dt**2 / 2), density * dt)
-    put(filters, {_POSE: poses, _COVARIANCE: covariance, _UNMEASURED: unmeasured + dt})
+    velocities, poses, covariances, unmeasured = map(
+        as_contiguous, read(filters, _VELOCITY, _POSE, _COVARIANCE, _UNMEASURED)
+    )
+    variances = np.array([config.acceleration_noise**2, config.angular_acceleration_noise**2])
+    moved, spread = np.empty(poses.shape), np.empty(covariances.shape)
+    move_poses(poses, velocities, covariances, float(dt), variances, moved, spread)
+    put(filters, {_POSE: moved, _COVARIANCE: spread, _UNMEASURED: unmeasured + dt})
 
 
 def move_camera(filters: Sequence[PoseFilter], motion: Float, covariance: Float | None = None) -> None:
@@ -165,10 +163,10 @@ def update(
     """
     if not filters:
         return np.zeros(0, bool)
-    predicted, covariance, velocity, sums, unmeasured = gather(
-        filters, _POSE, _COVARIANCE, _VELOCITY, _CONTRADICTION, _UNMEASURED
+    predicted, velocity, covariance, sums, unmeasured = gather(
+        filters, _POSE, _VELOCITY, _COVARIANCE, _CONTRADICTION, _UNMEASURED
     )
-    _add_ignorance(filters, covariance)
+    covariance = _with_ignorance(filters, covariance)
     poses, covariances, unseen = nearest_measurements(
         np.asarray(poses, float), np.asarray(covariances, float), predicted, symmetries
     )
@@ -176,26 +174,29 @@ def update(
     if unseen is not None:
         noise = unseen.out_of_noise(noise, poses)
         covariance, velocity = unseen.out_of_covariances(covariance), unseen.out_of_velocities(velocity)
-    residual = pose_residual(poses, predicted)
-    contradicts, sums = contradictions(sums, pose_lengths(residual, covariance[:, :6, :6] + noise), config)
+    residual, innovation = pose_residual(poses, predicted), _innovations(covariance, noise)
+    lengths = pose_lengths(residual, innovation)
+    contradicts, sums = contradictions(sums, lengths, config)
     if contradicts.any():
         add_manoeuvres(covariance, unmeasured, config, contradicts)
-    if unseen is not None:
-        covariance = unseen.out_of_covariances(covariance)
-    innovation = covariance[:, :6, :6] + noise
-    outside, turned, again = _judge(filters, residual, innovation, config)
-    innovation[turned, 3:, 3:] += _NO_ROTATION * np.eye(3)
-    residual[turned, 3:] = 0.0
+        if unseen is not None:
+            covariance = unseen.out_of_covariances(covariance)
+        innovation = _innovations(covariance, noise)
+        lengths = pose_lengths(residual, innovation)
+    outside, turned, again = _judge(filters, lengths, config)
+    if turned.any():
+        innovation[turned, 3:, 3:] += _NO_ROTATION * np.eye(3)
+        residual[turned, 3:] = 0.0
     corrected, moves = correction(covariance, innovation, residual)
-    velocity = velocity + moves[:, 6:]
-    predicted[:, :3, 3] += moves[:, :3]
-    predicted[:, :3, :3] = rotation_matrices(moves[:, 3:6]) @ predicted[:, :3, :3]
-    used = ~outside | again
+    velocity += moves[:, 6:]
+    shift_poses(predicted, as_contiguous(moves[:, :6]))
     for i in np.flatnonzero(again).tolist():
         predicted[i], velocity[i], corrected[i] = _first_state(poses[i], covariances[i])
         filters[i].outliers = filters[i].turned = 0
-    for i in np.flatnonzero(used).tolist():
-        filters[i].unseen_axis = unseen.axis if unseen is not None and i in unseen.rows and not again[i] else None
+    used = ~outside | again
+    if len(symmetries) > 1:
+        for i in np.flatnonzero(used).tolist():
+            filters[i].unseen_axis = unseen.axis if unseen is not None and i in unseen.rows and not again[i] else None
     changes = {_POSE: predicted, _VELOCITY: velocity, _COVARIANCE: corrected, _UNMEASURED: np.zeros(len(filters))}
     if used.all():
         put(filters, {_CONTRADICTION: sums, **changes})
@@ -207,20 +208,31 @@ def update(
     return np.asarray(used)
 
 
-def _judge(
-    filters: Sequence[PoseFilter], residual: Float, innovation: Float, config: TrackingConfig
-) -> tuple[Bool, Bool, Bool]:
-    """(M,) which measurements are beyond the gate, which in their rotations alone, and which filters start again."""
-    lengths = pose_lengths(residual, innovation)
+def _innovations(covariance: Float, noise: Float) -> Float:
+    """(M, 6, 6) covariances of the residuals of (M, 12, 12) states measured with `noise` (M, 6, 6)."""
+    out = np.empty(noise.shape)
+    innovations(as_contiguous(covariance), as_contiguous(noise), out)
+    return out
+
+
+def _judge(filters: Sequence[PoseFilter], lengths: Float, config: TrackingConfig) -> tuple[Bool, Bool, Bool]:
+    """(M,) which measurements are beyond the gate, which in their rotations alone, and which filters start again.
+
+    Args:
+        filters: M, whose counts are kept.
+        lengths: (M, 3) `pose_lengths` of the residuals.
+        config: gates.
+    """
     beyond = lengths[:, 0] > config.pose_gate
     turned = beyond & (lengths[:, 1] <= config.position_gate)
     outside = beyond & ~turned
     again = np.zeros(len(filters), bool)
-    for i, (each, is_outside, is_turned) in enumerate(zip(filters, outside.tolist(), turned.tolist(), strict=True)):
-        each.outliers = each.outliers + 1 if is_outside else 0
-        each.turned = each.turned + 1 if is_turned else 0
-        if is_outside or is_turned:
-            again[i] = max(each.outliers, each.turned) >= config.pose_max_outliers
+    counted = [i for i, each in enumerate(filters) if each.outliers or each.turned]
+    for i in {*counted, *np.flatnonzero(beyond).tolist()}:
+        each = filters[i]
+        each.outliers = each.outliers + 1 if outside[i] else 0
+        each.turned = each.turned + 1 if turned[i] else 0
+        again[i] = max(each.outliers, each.turned) >= config.pose_max_outliers
     return outside, turned & ~again, again
 
 
@@ -234,24 +246,23 @@ def manoeuvre(one: PoseFilter, config: TrackingConfig) -> float:
 def predictions(filters: Sequence[PoseFilter]) -> tuple[Float, Float, Float]:
     """Of all, at least one: (T, 4, 4) poses, (T, 12, 12) covariances of the error states, (T,) `unmeasured`.
 
-    The turns that nobody sees are in the covariances.
+    The turns that nobody sees are in the covariances. Not to be changed in place.
     """
-    poses, covariances, unmeasured = gather(filters, _POSE, _COVARIANCE, _UNMEASURED)
-    _add_ignorance(filters, covariances)
-    return poses, covariances, unmeasured
+    poses, covariances, unmeasured = read(filters, _POSE, _COVARIANCE, _UNMEASURED)
+    return poses, _with_ignorance(filters, covariances), unmeasured
 
 
 def rotations(filters: Sequence[PoseFilter]) -> Float:
     """(T, 3, 3) of all, at least one, in the optical frame."""
-    (poses,) = gather(filters, _POSE)
+    (poses,) = read(filters, _POSE)
     return np.ascontiguousarray(poses[:, :3, :3])
 
 
 def states(filters: Sequence[PoseFilter]) -> tuple[Float, Float, Float, Float]:
-    """Of all, at least one: (T, 4, 4) poses, (T, 6) velocities, (T, 6, 6) `pose_covariance`, (T, 6, 6) `systematic`."""
-    poses, velocities, covariances, systematic = gather(filters, _POSE, _VELOCITY, _COVARIANCE, SYSTEMATIC)
-    _add_ignorance(filters, covariances)
-    return poses, velocities, np.ascontiguousarray(covariances[:, :6, :6]), systematic
+    """Of all, at least one, not to be changed: `predictions`, (T, 6) velocities, and (T, 6, 6) `systematic`."""
+    velocities, systematic = read(filters, _VELOCITY, SYSTEMATIC)
+    poses, covariances, _ = predictions(filters)
+    return poses, covariances, velocities, systematic
 
 
 def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float]:
@@ -260,8 +271,12 @@ def _first_state(pose: Float, covariance: Float) -> tuple[Float, Float, Float]:
     return np.array(pose, float), np.zeros(6), spread
 
 
-def _add_ignorance(filters: Sequence[PoseFilter], covariances: Float) -> None:
-    """Add to (T, 12, 12) covariances of the error states, in place, the turns that nobody sees."""
-    for i, each in enumerate(filters):
-        if each.unseen_axis is not None:
-            covariances[i, :6, :6] += ignorance(each.rotation, each.unseen_axis)
+def _with_ignorance(filters: Sequence[PoseFilter], covariances: Float) -> Float:
+    """(T, 12, 12) covariances of the error states with the turns that nobody sees; the same array if there are none."""
+    unseen = [(i, one.rotation, one.unseen_axis) for i, one in enumerate(filters) if one.unseen_axis is not None]
+    if not unseen:
+        return covariances
+    covariances = covariances.copy()
+    for i, rotation, axis in unseen:
+        covariances[i, :6, :6] += ignorance(rotation, axis)
+    return covariances

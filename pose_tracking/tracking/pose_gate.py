@@ -10,7 +10,7 @@ from pose_tracking.core.arrays import Float
 from pose_tracking.core.geometry import nearest_equivalent
 
 from .config import TrackingConfig
-from .mahalanobis import pairs_within, pose_lengths, pose_residual
+from .mahalanobis import pairs_within, pose_pair_lengths
 from .manoeuvre import add_manoeuvres
 from .pose_filter import FLOOR, PoseFilter, predictions
 
@@ -43,22 +43,21 @@ def squared_mahalanobis(
     distances = np.full((len(filters), len(poses)), np.inf)
     if not distances.size:
         return distances
-    predicted, states, unmeasured = predictions(filters)
+    predicted, spread, unmeasured = predictions(filters)
     if not steady:
-        add_manoeuvres(states, unmeasured, config)
-    spread = states[:, :6, :6]
-    spread_of = np.asarray(covariances, float) + FLOOR
+        spread = spread.copy()
+        add_manoeuvres(spread, unmeasured, config)
+    noise = np.asarray(covariances, float) + FLOOR
     if len(symmetries) == 1 or not np.abs(symmetries[:, :3, 3]).max() > 1e-6:
-        rows, columns = pairs_within(
-            predicted[:, :3, 3], spread[:, :3, :3], poses[:, :3, 3], spread_of[:, :3, :3], config.position_gate
-        )
+        rows, columns = pairs_within(predicted[:, :3, 3], spread, poses[:, :3, 3], noise, config.position_gate)
     else:  # an equivalent pose may have its origin elsewhere
         rows, columns = (index.ravel() for index in np.indices(distances.shape))
     if not len(rows):
         return distances
-    residual = pose_residual(nearest_equivalent(poses[columns], predicted[rows], symmetries), predicted[rows])
-    innovation = spread[rows] + spread_of[columns]
-    found, of_position, _ = pose_lengths(residual, innovation).T
+    nearest = poses[columns]
+    if len(symmetries) > 1:
+        nearest = nearest_equivalent(nearest, predicted[rows], symmetries)
+    found, of_position, _ = pose_pair_lengths(predicted, spread, rows, nearest, noise, columns).T
     found = np.minimum(found, of_position + max(config.pose_gate - config.position_gate, 0.0))
     distances[rows, columns] = np.where(of_position <= config.position_gate, found, np.inf)
     return distances

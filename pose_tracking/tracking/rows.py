@@ -7,18 +7,20 @@ the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 
 from pose_tracking.core.arrays import Float
 
+Kind = TypeVar("Kind", bound="Row")
+
 
 class Rows:
-    """Arrays of which each row belongs to one owner; never changed, so that what was handed out stays as it was.
+    """Arrays of which each row belongs to one owner.
 
     Attributes:
-        arrays: (K, ...) each.
+        arrays: (K, ...) each; exchanged for others, but never changed, so that what was handed out stays as it was.
         owners: the K owners in the order of their rows; empty as soon as one of them has its state elsewhere.
     """
 
@@ -43,6 +45,16 @@ class Row:
     def __init__(self, *state: Float) -> None:
         self.rows, self.row = Rows([values[None] for values in state]), 0
 
+    def __copy__(self: Kind) -> Kind:
+        other = object.__new__(type(self))
+        for kind in type(self).__mro__:
+            for name in kind.__dict__.get("__slots__", ()):
+                setattr(other, name, getattr(self, name))
+        if hasattr(self, "__dict__"):
+            other.__dict__.update(self.__dict__)
+        other.rows = Rows(self.rows.arrays)
+        return other
+
     def part(self, index: int) -> Float:
         """The array at `index` of its state; not to be changed in place."""
         values: Float = self.rows.arrays[index][self.row]
@@ -60,8 +72,7 @@ class Row:
 
     def move_to(self, rows: Rows, row: int) -> None:
         """Have its state elsewhere from now on."""
-        if self.rows.owners and self.rows.owners[self.row] is self:  # and no copy
-            self.rows.owners = []
+        self.rows.owners = []
         self.rows, self.row = rows, row
 
 
@@ -91,10 +102,28 @@ def gather(owners: Sequence[Row], *indices: int) -> list[Float]:
     first = owners[0].rows
     if first.owners == owners:
         return [first.arrays[i].copy() for i in indices]
-    rows = [one.row for one in owners if one.rows is first]
-    if len(rows) == len(owners):
-        return [first.arrays[i].take(rows, axis=0) for i in indices]
-    return [np.array([one.rows.arrays[i][one.row] for one in owners]) for i in indices]
+    return read(owners, *indices)
+
+
+def read(owners: Sequence[Row], *indices: int) -> list[Float]:
+    """The same, but not to be changed in place: no copies where all rows are taken."""
+    first = owners[0].rows
+    if first.owners == owners:
+        return [first.arrays[i] for i in indices]
+    rows = [one.row if one.rows is first else -1 for one in owners]
+    where = np.array(rows)
+    arrays: list[Float] = [first.arrays[i].take(where, axis=0) for i in indices]
+    for k, row in enumerate(rows):
+        if row < 0:  # it has its state elsewhere
+            for values, i in zip(arrays, indices, strict=True):
+                values[k] = owners[k].part(i)
+    return arrays
+
+
+def join(owners: Sequence[Row]) -> None:
+    """Have the states of K owners, at least one, of the same kind, side by side, and no others beside them."""
+    if owners[0].rows.owners != owners:
+        _join(owners, {})
 
 
 def put(owners: Sequence[Row], changes: Mapping[int, Float]) -> None:
@@ -106,24 +135,22 @@ def put(owners: Sequence[Row], changes: Mapping[int, Float]) -> None:
     """
     first = owners[0].rows
     if first.owners == owners:
-        arrays = [changes.get(i, array) for i, array in enumerate(first.arrays)]
-    else:
-        rows = [one.row for one in owners if one.rows is first]
-        together = len(rows) == len(owners) and bool(first.owners)
-        if not together or [first.owners[row] for row in rows] != owners:  # or copies of them
-            _join(owners, changes)
-            return
-        arrays = list(first.arrays)
-        for i, values in changes.items():
-            arrays[i] = arrays[i].copy()
-            arrays[i][rows] = values
-    changed = Rows(arrays, first.owners)
-    for one in first.owners:
-        one.rows = changed
+        first.arrays = tuple([changes.get(i, array) for i, array in enumerate(first.arrays)])
+        return
+    rows = [one.row for one in owners if one.rows is first]
+    if len(rows) < len(owners) or not first.owners:
+        _join(owners, changes)
+        return
+    arrays, where = list(first.arrays), np.array(rows)
+    for i, values in changes.items():
+        arrays[i] = arrays[i].copy()
+        arrays[i][where] = values
+    first.arrays = tuple(arrays)
 
 
 def _join(owners: Sequence[Row], changes: Mapping[int, Float]) -> None:
-    count = len(owners[0].rows.arrays)
-    joined = Rows([changes[i] if i in changes else gather(owners, i)[0] for i in range(count)], owners)
+    kept = [i for i in range(len(owners[0].rows.arrays)) if i not in changes]
+    state = {**changes, **dict(zip(kept, read(owners, *kept), strict=True))}
+    joined = Rows([state[i] for i in sorted(state)], owners)
     for row, one in enumerate(owners):
         one.move_to(joined, row)

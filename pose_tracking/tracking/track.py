@@ -18,7 +18,7 @@ from .config import TrackingConfig
 from .fit_history import NO_FITS
 from .gallery import Gallery, normalize
 from .pose_filter import PoseFilter
-from .rows import Part, Row, gather, put
+from .rows import Part, Row, gather, join, put, read
 from .scale_filter import ScaleFilter
 from .size_filter import SizeFilter, anchored, is_turn_guessed, quarter_turns, turned_estimate
 
@@ -225,8 +225,8 @@ class Track(Row):
 
 
 def box_states(tracks: Sequence[Track]) -> tuple[Float, Float]:
-    """(T, 8) means and (T, 8, 8) covariances of the box filters of tracks, at least one."""
-    means, covariances = gather(tracks, _MEAN, _COVARIANCE)
+    """(T, 8) means and (T, 8, 8) covariances of the box filters of tracks, at least one; not to be changed."""
+    means, covariances = read(tracks, _MEAN, _COVARIANCE)
     return means, covariances
 
 
@@ -242,11 +242,15 @@ def predict(tracks: Sequence[Track], stamp: float, dt: float, config: TrackingCo
     """Move tracks on by `dt` seconds to time `stamp` (s)."""
     if not tracks:
         return
+    join(tracks)
     means, covariances = box_filter.predict(*box_states(tracks), dt * config.nominal_rate)
     put(tracks, {_MEAN: means, _COVARIANCE: covariances})
     for track in tracks:
         track.tick(stamp)
-    pose_filter.predict([t.filter for t in tracks if t.filter is not None], dt, config)
+    filters = [t.filter for t in tracks if t.filter is not None]
+    if filters:
+        join(filters)
+        pose_filter.predict(filters, dt, config)
 
 
 def update(
