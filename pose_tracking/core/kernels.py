@@ -1,8 +1,8 @@
 """Loops over single points and pixels, compiled to machine code by Numba at their first call and kept on disk.
 
 A kernel runs without Python's global lock, so that two threads compute at once. Numba compiles it anew for each
-combination of argument types: the functions that call kernels see to contiguous arrays of one type. A kernel may call
-those that its module imports from others by name, at the top: what was kept of it is compiled again when any of their
+combination of argument types: the functions that call kernels see to contiguous arrays of one type. Whether an array
+may be written to is part of its type, see `read_only`. A kernel may call those that its module imports from others by name, at the top: what was kept of it is compiled again when any of their
 sources change, which Numba by itself notices only of the kernel's own.
 """
 
@@ -16,14 +16,17 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
+from numpy.typing import NDArray
 
 from .cache_folder import VARIABLE, cache_folder
 
 LOGGER = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Array = TypeVar("Array", bound=NDArray[Any])
 _LOCK = threading.Lock()
 
 
@@ -37,6 +40,17 @@ def kernel(function: Function) -> Function:
     if hasattr(compiled, "enable_caching"):  # not where NUMBA_DISABLE_JIT is set
         _keep(compiled, function)
     return compiled
+
+
+def read_only(array: Array) -> Array:
+    """A contiguous view of an array, or a copy where there is none, that cannot be written to.
+
+    For pixels that a kernel only reads. They may be those of a message or a file, which are read-only, or converted:
+    to Numba these are two types, and the first frame of the other one would wait for a compiler.
+    """
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def compiling_nothing() -> AbstractContextManager[Any]:

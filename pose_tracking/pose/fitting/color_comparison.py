@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from pose_tracking.core.arrays import UInt8
+from pose_tracking.core.kernels import read_only
 from pose_tracking.objects import Mesh
 
 from .comparison_kernels import compare_colors, gather_colors
@@ -35,7 +36,7 @@ def color_features(image: UInt8, mesh: Mesh, compared: SurfaceComparison) -> dic
     measured, rendered = np.empty((2, most, 3))
     basis = np.empty((most, 4))
     count = gather_colors(
-        np.ascontiguousarray(image),
+        read_only(image),
         compared.rows,
         compared.cols,
         compared.agrees,

@@ -12,7 +12,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, Float32, Int, UInt8
 from pose_tracking.core.frame import RGBDFrame
-from pose_tracking.core.kernels import kernel
+from pose_tracking.core.kernels import kernel, read_only
 
 from .comparison_kernels import LEAST_COSINE
 from .surface_comparison import SurfaceComparison
@@ -45,7 +45,7 @@ def continued_fraction(frame: RGBDFrame, compared: SurfaceComparison, thickness:
     counts = np.zeros(2, np.int64)
     count_outline(
         np.ascontiguousarray(frame.depth, np.float32),
-        np.ascontiguousarray(frame.color),
+        read_only(frame.color),
         compared.camera,
         compared.rows,
         compared.cols,

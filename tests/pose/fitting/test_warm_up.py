@@ -22,7 +22,7 @@ from block_scenes import LAMP, STEPS, moved, random_pose, render, write_objects
 from pose_tracking.objects import rasterizing
 from pose_tracking.pose.config import CovarianceConfig, PoseConfig
 from pose_tracking.pose.fitting import comparison_kernels, covariance_kernels, depth_tracking_kernels, icp_kernels
-from pose_tracking.pose.fitting import rasterized_comparison, slipping_kernels
+from pose_tracking.pose.fitting import outline, rasterized_comparison, slipping_kernels
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.fitting.covariance import depth_covariance
 from pose_tracking.pose.fitting.depth_tracking import DepthTracker
@@ -31,7 +31,7 @@ from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.pose.fitting.warm_up import kernels_compiled
 
 modules = rasterizing, comparison_kernels, covariance_kernels, depth_tracking_kernels, icp_kernels
-modules = *modules, rasterized_comparison, slipping_kernels
+modules = *modules, outline, rasterized_comparison, slipping_kernels
 # Python calls these only where a mesh is too fine to be rasterised.
 inner = "measure_behind", "posed_region", "ray_step", "sigma_at"
 
@@ -50,6 +50,7 @@ rng = np.random.default_rng(0)
 for obj_id in (STEPS, LAMP):
     pose = random_pose(rng)
     frame, (mask,) = render([(obj_id, pose)])
+    frame.color.flags.writeable = obj_id == LAMP  # pixels of a raw message are read-only
     points = object_points(frame, mask, objects[obj_id].diameter, config.icp)
     found = icp.refine(obj_id, points, moved(pose, 5, 0.004, rng)[None], final=True, facing=0.1).poses[0]
     assert verifier.verify(verifier.view(frame, mask), obj_id, found).score > 0.3
