@@ -103,7 +103,8 @@ class Detecting:
         self, frame: RGBDFrame, obj_ids: Sequence[int], config: PipelineConfig, report: FrameReport
     ) -> Instances:
         """The instances of a frame that may be what they claim to be, of the classes `obj_ids`."""
-        instances, report.looked_ahead = self.ahead.segment(frame)
+        instances, seconds = self.ahead.segment(frame)
+        report.looked_ahead, report.ahead_seconds = seconds is not None, seconds or 0.0
         instances = wanted_instances(instances, obj_ids, self.objects, config, report, frame.has_depth)
         if self.segmenter.config.backend != "depth_segments":  # which are of anything: their sizes blame no camera
             self._camera_check.add_instances(frame, instances, self.objects)

@@ -26,6 +26,7 @@ class FrameReport:
         rejected_detections: those dropped for their pose confidence.
         looked_ahead: whether the detector had looked at this frame before its turn (`PoseTracker.look_ahead`); the
             seconds of its stage are those that were waited for it.
+        ahead_seconds: what the detector took for it then; in no frame's `seconds`.
         segmented: whether objects were detected in this frame, or detections of an earlier one joined in.
         detector_frames: how many frames ago the detector has looked whose detections were joined in with this frame
             (`pipeline.detector_thread`); 0 where it has looked at this one, or not at all.
@@ -52,6 +53,7 @@ class FrameReport:
     detections: list[Detection] = field(default_factory=list)
     rejected_detections: list[Detection] = field(default_factory=list)
     looked_ahead: bool = False
+    ahead_seconds: float = 0.0
     segmented: bool = False
     detector_frames: int = 0
     detector_seconds: dict[str, float] = field(default_factory=dict)
@@ -67,6 +69,11 @@ class FrameReport:
     clip_changes: dict[int, ClipVerdict] = field(default_factory=dict)
     camera_warning: str = ""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which the frame had its turn and waited for the detector, which had begun with it before."""
+        return self.seconds.get("segmentation", 0.0) if self.looked_ahead else 0.0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

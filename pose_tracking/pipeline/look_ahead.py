@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -56,10 +57,12 @@ class Looked:
     Attributes:
         frame: as the stages are to see it, its sprinkled holes filled.
         instances: what the detector finds in it.
+        seconds: what it took for that.
     """
 
     frame: RGBDFrame
     instances: Instances
+    seconds: float
 
 
 @dataclass(eq=False)
@@ -145,8 +148,8 @@ class LookAhead:
             return replace(frame, depth=looked.frame.depth, readings=looked.frame.readings)
         return without_sprinkled_holes(frame, fill_holes_from)
 
-    def segment(self, frame: RGBDFrame) -> tuple[Instances, bool]:
-        """The instances of the frame whose turn it is, and whether they were found ahead of it.
+    def segment(self, frame: RGBDFrame) -> tuple[Instances, float | None]:
+        """The instances of the frame whose turn it is, and the seconds they took ahead of it; None: found now.
 
         Raises:
             Exception: what the detector raises for it.
@@ -156,9 +159,9 @@ class LookAhead:
         looked = None if begun is None else begun.looked.result()
         if begun is not None and looked is not None:
             self._foretold = begun.foretold
-            return looked.instances, True
+            return looked.instances, looked.seconds
         with self._asking:
-            return self._segment(frame), False
+            return self._segment(frame), None
 
     def foretold(self) -> Foretold | None:
         """What else was said of the frame given to `segment`; it is waited for only where it is in the works."""
@@ -177,8 +180,9 @@ class LookAhead:
         try:
             frame.check()
             with self._asking:
+                began = time.monotonic()
                 filled = without_sprinkled_holes(frame, fill_holes_from)
-                return Looked(filled, self._segment(filled))
+                return Looked(filled, self._segment(filled), time.monotonic() - began)
         except Exception:  # whatever it is, it will be raised where the frame has its turn
             return None
 

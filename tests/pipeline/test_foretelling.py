@@ -178,7 +178,7 @@ def test_no_frame_waits_for_what_is_foretold_of_another(objects: ObjectSet) -> N
     go.set()
     for frame in frames[:2]:
         ahead.comes(frame)
-        assert ahead.segment(frame)[1]
+        assert ahead.segment(frame)[1] is not None
         ahead._thread.submit(lambda: None).result(60)  # what can be thought of by now has been
         foretold = ahead.foretold()
         # The second waited while the first could have been thought of.

@@ -98,8 +98,15 @@ class FrameProcessor:
         job.decoded = frame
         return self._tracker.look_ahead(frame)
 
-    def process(self, job: Job) -> None:
-        """Track a frame and publish what came of it; a frame that cannot be used is dropped with its reason."""
+    def process(self, job: Job) -> float | None:
+        """Track a frame and publish what came of it; a frame that cannot be used is dropped with its reason.
+
+        Returns:
+            Seconds after which the next frame would have had its turn, had both been there all along; None where the
+            detector had not looked at it before, and these are the seconds it took. With frames that come one by one
+            the detector begins with each when it comes, and what is waited for it then tells nothing of the pace that
+            could be kept.
+        """
         started = time.monotonic()
         try:
             frame = self._with_camera_pose(self._frame_of(job))
@@ -110,13 +117,13 @@ class FrameProcessor:
             frame_id, placed = self._placed(frame, tracked)
         except FrameError as error:
             self._on_drop(error.reason, str(error))
-            return
+            return None
         except TransformUnavailable as error:
             self._on_drop("no_transform", str(error))
-            return
+            return None
         if not self._is_active():
             self._monitor.dropped("deactivated")
-            return
+            return None
         self._outputs.publish(frame, tracked, placed, frame_id, time.monotonic() - job.taken, self._tracker.report)
         done = time.monotonic()
         report = self._tracker.report
@@ -131,6 +138,7 @@ class FrameProcessor:
         if 0 <= age < OTHER_CLOCK:
             stages["since_stamp"] = age
         self._count(stages)
+        return max(done - started - report.waited, report.ahead_seconds) if report.looked_ahead else None
 
     def reset(self, now_ns: int) -> None:
         """Forget all tracks and take them out of the display, at `now_ns` of the node's clock."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
+from statistics import fmean, median_low
 
 # Items over which is averaged: a detector that runs on every tenth frame must be among them more than once.
 _ITEMS = 30
+_ENOUGH = 5  # fewer do not tell how fast a bag is played
+_FIRST = 15  # among so few, those of the beginning, where all is new and takes longer, would weigh too much
 # Share of the time between two items that one may take: at more, what has piled up is hardly ever worked off.
-_KEEPS_UP = 0.9
-_ENOUGH = 5  # of the first ones all take longer, and fewer do not tell how fast a bag is played
+_WORKED_OFF = 0.9
+# Room for one that comes during a slow one and for the next, where what piles up is not worked off.
+_FOR_A_SLOW_ONE = 2
 
 
 class Throughput:
@@ -31,12 +36,20 @@ class Throughput:
             self._took.append(seconds)
 
     @property
-    def keeps_up(self) -> bool:
-        """Whether items take less time than there is, on average, until the next one."""
+    def load(self) -> float:
+        """Share of the time until the next one that an item takes, on average; more than 1: more come than are done."""
         if len(self._came) < 2 or len(self._took) < _ENOUGH:
-            return True
+            return 0.0
         interval = (self._came[-1] - self._came[0]) / (len(self._came) - 1)
-        return sum(self._took) / len(self._took) <= _KEEPS_UP * interval
+        typical = fmean(self._took) if len(self._took) >= _FIRST else median_low(self._took)
+        return typical / interval if interval > 0 else inf
+
+    def room(self, most: int) -> int:
+        """How many of `most` may wait, at least one."""
+        load = self.load
+        if load <= _WORKED_OFF:
+            return most
+        return min(most, _FOR_A_SLOW_ONE) if load <= 1.0 else 1
 
 
 class CameraRate:

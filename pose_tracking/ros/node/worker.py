@@ -16,14 +16,16 @@ T = TypeVar("T")
 class LatestWorker(Generic[T]):
     """Processes the newest items in a thread of its own; one not yet taken when the next arrives is replaced.
 
-    With `most_waiting` more than one, as many wait as long as items are done, on average, faster than they come: those
-    that come during a slow one are then done one by one. Where they are not, only the newest waits.
+    With `most_waiting` more than one, as many wait as long as items are done, on average, clearly faster than they
+    come: those that come during a slow one are then done one by one. Where they are done just as fast, two wait, and
+    where they are not, only the newest.
 
     While an item is in the works, work may begin on the next that comes (`look_ahead`). That one then has its turn in
     any case; those after it are replaced as ever.
 
     Args:
-        process: called with each item, in the thread.
+        process: called with each item, in the thread. What it returns is how long the item would have taken had it
+            waited since the one before had its turn (s); None: as long as it took.
         on_replaced: called with an item that was overtaken before its turn, in the thread that calls `put`.
         on_error: called with what `process` or an action raised; the thread goes on with the next one.
         look_ahead: called with an item that waits for its turn, in the thread that calls `put` or in the worker's own;
@@ -34,7 +36,7 @@ class LatestWorker(Generic[T]):
 
     def __init__(
         self,
-        process: Callable[[T], None],
+        process: Callable[[T], float | None],
         on_replaced: Callable[[T], None],
         on_error: Callable[[Exception], None],
         look_ahead: Callable[[T], bool] | None = None,
@@ -118,7 +120,7 @@ class LatestWorker(Generic[T]):
 
     def _overtaken(self) -> list[T]:
         """Take out what may not wait any longer, the oldest first."""
-        room = self._most_waiting if self._throughput.keeps_up else 1
+        room = self._throughput.room(self._most_waiting)
         return [self._items.popleft() for _ in range(len(self._items) - room)]
 
     def _run(self) -> None:
@@ -135,10 +137,16 @@ class LatestWorker(Generic[T]):
                 self._guarded(action)
             if item is not None:
                 self._begin_next()
-                began = time.monotonic()
-                self._guarded(lambda item=item: self._process(item))  # type: ignore[misc]
-                with self._condition:
-                    self._throughput.took(time.monotonic() - began)
+                self._work_on(item)
+
+    def _work_on(self, item: T) -> None:
+        began, seconds = time.monotonic(), None
+        try:
+            seconds = self._process(item)
+        except Exception as error:
+            self._on_error(error)
+        with self._condition:
+            self._throughput.took(time.monotonic() - began if seconds is None else seconds)
 
     @property
     def _waiting(self) -> bool:
@@ -152,7 +160,7 @@ class LatestWorker(Generic[T]):
         return item
 
     def _guarded(self, call: Callable[[], None]) -> None:
-        """Whatever one action or frame does to us, the next one gets its chance."""
+        """Whatever one action does to us, the next one gets its chance."""
         try:
             call()
         except Exception as error:

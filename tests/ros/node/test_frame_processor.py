@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -241,6 +242,33 @@ def test_a_frame_is_decoded_once_and_looked_at_ahead_of_its_turn(monkeypatch):
     bench.play(3)
     assert not bench.processor._tracker.report.looked_ahead
     assert len(bench.listener.published) == 4
+
+
+def test_what_was_waited_for_the_detector_is_not_what_a_frame_takes(monkeypatch):
+    from pose_tracking.pipeline import look_ahead
+
+    monkeypatch.setattr(look_ahead, "free_cores", lambda: 2)
+    bench = Bench()
+    segment, gate = bench.processor._tracker.segmenter.segment, threading.Event()
+
+    def slow(frame: Any) -> Any:
+        assert gate.wait(60.0)
+        time.sleep(0.4)
+        return segment(frame)
+
+    frames = [ball_scene.render(index) for index in (0, 1)]
+    jobs = [Job(FrameMessages(color_message(f), depth_message(f), info_message(f)), time.monotonic()) for f in frames]
+    assert bench.processor.process(jobs[0]) is None  # nothing was looked at before: it took what it took
+    monkeypatch.setattr(bench.processor._tracker.segmenter, "segment", slow)
+    assert bench.processor.look_ahead(jobs[1])
+    gate.set()  # the detector begins as the frame has its turn
+    pace = bench.processor.process(jobs[1])
+    report = bench.processor._tracker.report
+    assert report.waited > 0
+    assert report.ahead_seconds >= 0.4
+    assert pace is not None
+    assert pace < report.waited + report.ahead_seconds  # not one after the other
+    assert pace >= report.ahead_seconds  # the detector cannot be faster than this
 
 
 def test_what_goes_wrong_with_a_frame_ahead_is_counted_in_its_turn_only(monkeypatch):

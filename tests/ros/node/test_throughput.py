@@ -17,21 +17,31 @@ def run(took: list[float], interval: float, times: int = 10) -> Throughput:
 
 def test_a_worker_of_which_nothing_is_known_keeps_up() -> None:
     throughput = Throughput()
-    assert throughput.keeps_up
+    assert throughput.load == 0
     for k in range(5):
         throughput.came(0.03 * k)
         throughput.took(0.7 if k == 0 else 0.1)  # as the first may
-    assert throughput.keeps_up
+    assert throughput.room(4) == 4
     throughput.took(0.1)
-    assert not throughput.keeps_up
+    assert throughput.load == pytest.approx(0.1 / 0.03)
+    assert throughput.room(4) == 1
 
 
 @pytest.mark.parametrize(
-    ("took", "keeps_up"),
-    [([0.008] * 4 + [0.11], True), ([0.008] * 4 + [0.15], False), ([0.031], False), ([0.02], True)],
+    ("took", "room"),
+    [([0.008] * 4 + [0.11], 4), ([0.008] * 4 + [0.15], 1), ([0.035], 1), ([0.031], 2), ([0.02], 4)],
 )
-def test_what_counts_is_the_average(took: list[float], keeps_up: bool) -> None:
-    assert run(took, 1 / 30).keeps_up is keeps_up
+def test_what_counts_is_the_average(took: list[float], room: int) -> None:
+    assert run(took, 1 / 30).room(4) == room
+    assert run(took, 1 / 30).room(1) == 1
+
+
+def test_the_slow_ones_of_the_beginning_tell_nothing_of_the_others() -> None:
+    throughput = Throughput()
+    for k, seconds in enumerate([0.7, 0.15, 0.15, *[0.07] * 20]):
+        throughput.came(0.1 * k)
+        throughput.took(seconds)
+        assert throughput.room(4) == 4
 
 
 def test_a_worker_that_became_slower_does_not_keep_up_any_more() -> None:
@@ -39,7 +49,7 @@ def test_a_worker_that_became_slower_does_not_keep_up_any_more() -> None:
     for k in range(30):
         throughput.came(1.0 + 0.03 * k)
         throughput.took(0.05)
-    assert not throughput.keeps_up
+    assert throughput.room(4) == 1
 
 
 def test_the_interval_of_a_camera_is_that_of_its_stamps() -> None:

@@ -105,6 +105,38 @@ def test_where_all_are_slow_only_the_newest_waits(monkeypatch):
     bench.finish()
 
 
+def test_what_an_item_would_have_taken_counts_in_place_of_what_it_took(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    started, gate = threading.Event(), threading.Event()
+    replaced: list[object] = []
+
+    def process(item: object) -> float:
+        started.set()
+        assert gate.wait(PATIENCE)
+        clock[0] += 0.1  # all the time there is until the next
+        return 0.05  # and yet, with several at hand, half of it would do
+
+    latest: LatestWorker[object] = LatestWorker(process, replaced.append, pytest.fail, most_waiting=3)
+    gate.set()
+    for number in range(7):
+        latest.put(number)
+        flushed = threading.Event()
+        while latest._waiting:
+            pass
+        latest.call(flushed.set)
+        assert flushed.wait(PATIENCE)
+    gate.clear()
+    started.clear()
+    latest.put(7)
+    assert started.wait(PATIENCE)
+    for number in (8, 9, 10):
+        latest.put(number)
+    assert not replaced
+    gate.set()
+    assert latest.stop(PATIENCE)
+
+
 def test_an_error_is_reported_and_the_thread_goes_on(bench):
     bench.gate.set()
     error = RuntimeError("broken")
