@@ -1,9 +1,10 @@
 """Loops over single points and pixels, compiled to machine code by Numba at their first call and kept on disk.
 
 A kernel runs without Python's global lock, so that two threads compute at once. Numba compiles it anew for each
-combination of argument types: the functions that call kernels see to contiguous arrays of one type. Whether an array
-may be written to is part of its type, see `read_only`. A kernel may call those that its module imports from others by name, at the top: what was kept of it is compiled again when any of their
-sources change, which Numba by itself notices only of the kernel's own.
+combination of argument types: the functions that call kernels see to contiguous arrays of one type; whether an array
+may be written to is part of it, see `read_only`. A kernel may call those that its module imports from others by name,
+at the top: what was kept of it is compiled again when any of their sources change, which Numba by itself notices only
+of the kernel's own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .cache_folder import VARIABLE, cache_folder
 LOGGER = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Array = TypeVar("Array", bound=NDArray[Any])
+Scalar = TypeVar("Scalar", bound=np.generic)
 _LOCK = threading.Lock()
 
 
@@ -42,7 +43,7 @@ def kernel(function: Function) -> Function:
     return compiled
 
 
-def read_only(array: Array) -> Array:
+def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """A contiguous view of an array, or a copy where there is none, that cannot be written to.
 
     For pixels that a kernel only reads. They may be those of a message or a file, which are read-only, or converted:

@@ -30,7 +30,7 @@ LOGGER = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 # Frames that are looked at ahead of their turn, the one in the works included: more would only grow old.
-MOST_FRAMES = 2
+MOST_FRAMES = 4
 # Frames without the detector that together take as long as it takes for one.
 _LONG_ENOUGH = 5
 

@@ -16,7 +16,7 @@ from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances, TrackedObject
 from pose_tracking.objects import ObjectSet
 from pose_tracking.pipeline import look_ahead
-from pose_tracking.pipeline.look_ahead import LookAhead, in_turn
+from pose_tracking.pipeline.look_ahead import MOST_FRAMES, LookAhead, in_turn
 from pose_tracking.pipeline.schedule import DetectorSchedule
 
 
@@ -127,7 +127,7 @@ def test_frames_whose_turn_never_comes_take_nobodys_place(objects: ObjectSet) ->
     scene = Scene(objects)
     frames = [scene.frame(moving(k)) for k in range(8)]
     scene.tracker.update(frames[0])
-    for ahead in (1, 2):
+    for ahead in range(1, MOST_FRAMES + 1):
         assert scene.tracker.look_ahead(replace(frames[0], stamp_ns=ahead * 10**15))
     assert not scene.tracker.look_ahead(frames[2])
     looked = []
@@ -147,8 +147,8 @@ def test_frames_are_not_held_on_to(objects: ObjectSet) -> None:
         return Instances.empty(frame.depth.shape[0], frame.depth.shape[1])
 
     ahead, scene = LookAhead(segment), Scene(objects)
-    frames = [scene.frame(moving(k)) for k in range(3)]
-    assert [ahead.begin(frame, 1.0) for frame in frames] == [True, True, False]
+    frames = [scene.frame(moving(k)) for k in range(MOST_FRAMES + 1)]
+    assert [ahead.begin(frame, 1.0) for frame in frames] == [True] * MOST_FRAMES + [False]
     ahead.comes(frames[1])
     assert ahead.segment(frames[1])[1] is not None
     assert ahead.segment(frames[1])[1] is None  # once only

@@ -87,25 +87,29 @@ class FrameProcessor:
         self._now_ns = now_ns
         self._outside = 0.0  # seconds of the last frame that were not the pipeline's
 
-    def look_ahead(self, job: Job) -> bool:
-        """Decode a frame before its turn and have the detector look at it; from any thread. Whether it does."""
-        if not self._tracker.would_look_ahead():
+    def look_ahead(self, job: Job, ahead: int = 1) -> bool:
+        """Decode a frame before its turn and have the detector look at it; from any thread. Whether it does.
+
+        Args:
+            job: the frame.
+            ahead: how many frames after the one in the works.
+        """
+        if not self._tracker.would_look_ahead(ahead):
             return False
         try:
             frame = self._decode(job)
         except Exception:  # whatever it is: the frame is dropped for it, and counted, when it has its turn
             return False
         job.decoded = frame
-        return self._tracker.look_ahead(frame)
+        return self._tracker.look_ahead(frame, ahead)
 
-    def process(self, job: Job) -> float | None:
+    def process(self, job: Job) -> tuple[float, float] | None:
         """Track a frame and publish what came of it; a frame that cannot be used is dropped with its reason.
 
         Returns:
-            Seconds after which the next frame would have had its turn, had both been there all along; None where the
-            detector had not looked at it before, and these are the seconds it took. With frames that come one by one
-            the detector begins with each when it comes, and what is waited for it then tells nothing of the pace that
-            could be kept.
+            Seconds for which it kept this thread busy, and that of the detector before. What was waited for that is in
+            neither: with frames that come one by one the detector begins with each when it comes, so that this tells
+            nothing of how fast they could come. None where the detector had not looked at it before.
         """
         started = time.monotonic()
         try:
@@ -138,7 +142,7 @@ class FrameProcessor:
         if 0 <= age < OTHER_CLOCK:
             stages["since_stamp"] = age
         self._count(stages)
-        return max(done - started - report.waited, report.ahead_seconds) if report.looked_ahead else None
+        return (done - started - report.waited, report.ahead_seconds) if report.looked_ahead else None
 
     def reset(self, now_ns: int) -> None:
         """Forget all tracks and take them out of the display, at `now_ns` of the node's clock."""

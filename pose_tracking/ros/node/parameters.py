@@ -122,9 +122,9 @@ _MODEL = (
     Parameter(
         "look_ahead",
         True,
-        "while a frame is in the works the detector looks at the next in a thread: more frames per second with the "
-        "same results; of a free core each half of the stages takes its share. Not with a single core, not where the "
-        "detector does not run on that frame",
+        "while a frame is in the works the detector looks at the next in a thread, and where more wait at up to three: "
+        "more frames per second with the same results; of a free core each half of the stages takes its share. Not with "
+        "a single core, not where the detector does not run on that frame",
     ),
     Parameter("classes", (), "track only these classes; empty: all of the bundle", change=RUNTIME),
     Parameter("autostart", False, "configure and activate without being told (the launch file says true)", READ_ONLY),
@@ -171,8 +171,8 @@ _INPUT = (
         "max_waiting",
         4,
         "frames that wait at most while another is in the works, so that those which come during a slow one are done "
-        "after it, one by one, and not lost; only while frames are done faster than they come, on average, else the "
-        "newest alone waits",
+        "after it, one by one, and not lost; only while frames can be done faster than they come, on average: where "
+        "just as fast two wait, else the newest alone",
         unit="frames",
         range=(1, 100),
     ),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from math import inf
-from statistics import fmean, median_low
+from statistics import fmean
 
 # Items over which is averaged: a detector that runs on every tenth frame must be among them more than once.
 _ITEMS = 30
 _ENOUGH = 5  # fewer do not tell how fast a bag is played
-_FIRST = 15  # among so few, those of the beginning, where all is new and takes longer, would weigh too much
 # Share of the time between two items that one may take: at more, what has piled up is hardly ever worked off.
 _WORKED_OFF = 0.9
 # Room for one that comes during a slow one and for the next, where what piles up is not worked off.
@@ -21,27 +21,33 @@ class Throughput:
 
     def __init__(self) -> None:
         self._came: deque[float] = deque(maxlen=_ITEMS)
-        self._took: deque[float] = deque(maxlen=_ITEMS)
+        self._took: deque[tuple[float, float]] = deque(maxlen=_ITEMS)
         self._is_first = True
 
     def came(self, now: float) -> None:
         """An item came, at a moment (s)."""
         self._came.append(now)
 
-    def took(self, seconds: float) -> None:
-        """An item was worked on for so long. The first, which has more to do than any other, does not count."""
+    def took(self, seconds: float, ahead: float = 0.0) -> None:
+        """An item was worked on for so long (s), and before by another thread, ahead of its turn.
+
+        The first, which has more to do than any other, does not count.
+        """
         if self._is_first:
             self._is_first = False
         else:
-            self._took.append(seconds)
+            self._took.append((seconds, ahead))
 
     @property
     def load(self) -> float:
-        """Share of the time until the next one that an item takes, on average; more than 1: more come than are done."""
+        """Share of the time until the next one that an item takes, on average; more than 1: more come than are done.
+
+        Of the two threads, that which takes longer.
+        """
         if len(self._came) < 2 or len(self._took) < _ENOUGH:
             return 0.0
         interval = (self._came[-1] - self._came[0]) / (len(self._came) - 1)
-        typical = fmean(self._took) if len(self._took) >= _FIRST else median_low(self._took)
+        typical = max(_typical(seconds) for seconds in zip(*self._took, strict=True))
         return typical / interval if interval > 0 else inf
 
     def room(self, most: int) -> int:
@@ -50,6 +56,11 @@ class Throughput:
         if load <= _WORKED_OFF:
             return most
         return min(most, _FOR_A_SLOW_ONE) if load <= 1.0 else 1
+
+
+def _typical(seconds: Sequence[float]) -> float:
+    """The mean; in the beginning, where all is new and takes longer, that of the fastest fourth."""
+    return fmean(seconds if len(seconds) >= _ITEMS else sorted(seconds)[: max(len(seconds) // 4, 1)])
 
 
 class CameraRate:

@@ -12,6 +12,10 @@ from .throughput import Throughput
 
 T = TypeVar("T")
 
+# Items on which work begins before their turn. With one, either thread would often wait for the other: what they take
+# differs from item to item.
+MOST_AHEAD = 3
+
 
 class LatestWorker(Generic[T]):
     """Processes the newest items in a thread of its own; one not yet taken when the next arrives is replaced.
@@ -20,26 +24,27 @@ class LatestWorker(Generic[T]):
     come: those that come during a slow one are then done one by one. Where they are done just as fast, two wait, and
     where they are not, only the newest.
 
-    While an item is in the works, work may begin on the next that comes (`look_ahead`). That one then has its turn in
-    any case; those after it are replaced as ever.
+    While an item is in the works, work may begin on the next (`look_ahead`), and where several wait on up to
+    `MOST_AHEAD`. These then have their turn in any case; those after them are replaced as ever.
 
     Args:
-        process: called with each item, in the thread. What it returns is how long the item would have taken had it
-            waited since the one before had its turn (s); None: as long as it took.
+        process: called with each item, in the thread. What it returns is for how long (s) the item kept this thread
+            busy, and what had begun before its turn another; None: this one as long as it took.
         on_replaced: called with an item that was overtaken before its turn, in the thread that calls `put`.
         on_error: called with what `process` or an action raised; the thread goes on with the next one.
-        look_ahead: called with an item that waits for its turn, in the thread that calls `put` or in the worker's own;
-            whether work on it has begun. What it raises goes to `on_error`.
+        look_ahead: called with an item that waits for its turn and how many places after the one in the works that is,
+            in the thread that calls `put` or in the worker's own; whether work on it has begun. What it raises goes to
+            `on_error`.
         name: of the thread.
         most_waiting: items that wait at most.
     """
 
     def __init__(
         self,
-        process: Callable[[T], float | None],
+        process: Callable[[T], tuple[float, float] | None],
         on_replaced: Callable[[T], None],
         on_error: Callable[[Exception], None],
-        look_ahead: Callable[[T], bool] | None = None,
+        look_ahead: Callable[[T, int], bool] | None = None,
         name: str = "inference",
         most_waiting: int = 1,
     ) -> None:
@@ -51,8 +56,8 @@ class LatestWorker(Generic[T]):
         self._most_waiting = most_waiting
         self._throughput = Throughput()
         self._items: deque[T] = deque()
-        self._begun: T | None = None
-        self._busy = False
+        self._begun: deque[T] = deque()  # those before `_items`
+        self._beginning = self._busy = False
         self._actions: list[Callable[[], None]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -78,8 +83,8 @@ class LatestWorker(Generic[T]):
     def clear(self) -> list[T]:
         """Take back and return the waiting items."""
         with self._condition:
-            items = [*([] if self._begun is None else [self._begun]), *self._items]
-            self._begun = None
+            items = [*self._begun, *self._items]
+            self._begun.clear()
             self._items.clear()
             return items
 
@@ -87,7 +92,7 @@ class LatestWorker(Generic[T]):
         """End the thread after the current item; False where it did not end within `timeout` seconds."""
         with self._condition:
             self._stopping = True
-            self._begun = None
+            self._begun.clear()
             self._items.clear()
             self._actions.clear()
             self._condition.notify()
@@ -95,33 +100,42 @@ class LatestWorker(Generic[T]):
         return not self._thread.is_alive()
 
     def _begin_next(self) -> None:
-        """Begin work on the item that waits, if one is in the works and work on no other has begun."""
-        with self._condition:
-            if self._look_ahead is None or not self._items or self._begun is not None or not self._busy:
-                return
-            # Nothing may overtake it meanwhile.
-            item = self._begun = self._items.popleft()
-        begun = False
-        try:
-            begun = self._look_ahead(item)
-        except Exception as error:
-            self._on_error(error)
-        if begun:
-            return
-        with self._condition:
+        """Begin work on items that wait, as far ahead as may be, while one is in the works."""
+        while (next_item := self._first_not_begun()) is not None:
+            item, ahead = next_item
+            begun = False
+            try:
+                begun = self._look_ahead is not None and self._look_ahead(item, ahead)
+            except Exception as error:
+                self._on_error(error)
             replaced: list[T] = []
-            if self._begun is item:  # it has not had its turn yet, and gives way to newer ones as ever
-                self._begun = None
-                self._items.appendleft(item)
-                replaced = self._overtaken()
-                self._condition.notify()
-        for each in replaced:
-            self._on_replaced(each)
+            with self._condition:
+                self._beginning = False
+                # Where it has not had its turn meanwhile it gives way to newer ones as ever.
+                if not begun and self._begun and self._begun[-1] is item:
+                    self._items.appendleft(self._begun.pop())
+                    replaced = self._overtaken()
+                    self._condition.notify()
+            for each in replaced:
+                self._on_replaced(each)
+            if not begun:
+                return
+
+    def _first_not_begun(self) -> tuple[T, int] | None:
+        """The next item to begin work on, which nothing may overtake from now on, and how many places ahead it is."""
+        with self._condition:
+            if self._look_ahead is None or not self._busy or self._beginning or not self._items:
+                return None
+            if len(self._begun) >= min(MOST_AHEAD, self._throughput.room(self._most_waiting)):
+                return None
+            self._beginning = True
+            self._begun.append(self._items.popleft())
+            return self._begun[-1], len(self._begun)
 
     def _overtaken(self) -> list[T]:
         """Take out what may not wait any longer, the oldest first."""
-        room = self._throughput.room(self._most_waiting)
-        return [self._items.popleft() for _ in range(len(self._items) - room)]
+        room = self._throughput.room(self._most_waiting) - max(len(self._begun) - 1, 0)
+        return [self._items.popleft() for _ in range(len(self._items) - max(room, 1))]
 
     def _run(self) -> None:
         while True:
@@ -140,24 +154,22 @@ class LatestWorker(Generic[T]):
                 self._work_on(item)
 
     def _work_on(self, item: T) -> None:
-        began, seconds = time.monotonic(), None
+        began, took = time.monotonic(), None
         try:
-            seconds = self._process(item)
+            took = self._process(item)
         except Exception as error:
             self._on_error(error)
         with self._condition:
-            self._throughput.took(time.monotonic() - began if seconds is None else seconds)
+            self._throughput.took(*(took or (time.monotonic() - began,)))
 
     @property
     def _waiting(self) -> bool:
-        return self._begun is not None or bool(self._items)
+        return bool(self._begun or self._items)
 
     def _taken(self) -> T | None:
         """The next item, which does not wait any more."""
-        item, self._begun = self._begun, None
-        if item is None and self._items:
-            item = self._items.popleft()
-        return item
+        waiting = self._begun or self._items
+        return waiting.popleft() if waiting else None
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """Whatever one action does to us, the next one gets its chance."""

@@ -38,10 +38,23 @@ def test_what_counts_is_the_average(took: list[float], room: int) -> None:
 
 def test_the_slow_ones_of_the_beginning_tell_nothing_of_the_others() -> None:
     throughput = Throughput()
-    for k, seconds in enumerate([0.7, 0.15, 0.15, *[0.07] * 20]):
+    for k, seconds in enumerate([0.7, 0.13, 0.14, 0.08, 0.17, 0.09, 0.14, 0.16, *[0.07] * 20]):
         throughput.came(0.1 * k)
         throughput.took(seconds)
         assert throughput.room(4) == 4
+
+
+def test_of_two_threads_the_slower_counts() -> None:
+    throughput = Throughput()
+    for k in range(40):
+        throughput.came(0.1 * k)
+        throughput.took(*((0.05, 0.11), (0.11, 0.05))[k % 2])  # in turn, as both have work all the time
+    assert throughput.load == pytest.approx(0.8)
+    throughput = Throughput()
+    for k in range(40):
+        throughput.came(0.1 * k)
+        throughput.took(0.05, 0.11)
+    assert throughput.load == pytest.approx(1.1)
 
 
 def test_a_worker_that_became_slower_does_not_keep_up_any_more() -> None:

@@ -111,13 +111,13 @@ def test_what_an_item_would_have_taken_counts_in_place_of_what_it_took(monkeypat
     started, gate = threading.Event(), threading.Event()
     replaced: list[object] = []
 
-    def process(item: object) -> float:
+    def process(item: object) -> tuple[float, float]:
         started.set()
         assert gate.wait(PATIENCE)
         clock[0] += 0.1  # all the time there is until the next
-        return 0.05  # and yet, with several at hand, half of it would do
+        return 0.03, 0.04  # and yet, with several at hand, less would do
 
-    latest: LatestWorker[object] = LatestWorker(process, replaced.append, pytest.fail, most_waiting=3)
+    latest: LatestWorker[object] = LatestWorker(process, replaced.append, replaced.append, most_waiting=3)
     gate.set()
     for number in range(7):
         latest.put(number)
@@ -199,14 +199,15 @@ def test_stop_says_whether_the_thread_ended(bench):
 class AheadBench:
     """A worker that looks ahead, with gates before both kinds of work."""
 
-    def __init__(self, takes: bool = True) -> None:
+    def __init__(self, takes: bool = True, most_waiting: int = 1) -> None:
         self.takes, self.gate, self.started = takes, threading.Event(), threading.Event()
         self.ahead: list[object] = []
+        self.places: list[int] = []
         self.done: list[object] = []
         self.replaced: list[object] = []
         self.errors: list[Exception] = []
         self.worker: LatestWorker[object] = LatestWorker(
-            self._process, self.replaced.append, self.errors.append, self._look_ahead
+            self._process, self.replaced.append, self.errors.append, self._look_ahead, most_waiting=most_waiting
         )
 
     def _process(self, item: object) -> None:
@@ -214,8 +215,9 @@ class AheadBench:
         assert self.gate.wait(PATIENCE)
         self.done.append(item)
 
-    def _look_ahead(self, item: object) -> bool:
+    def _look_ahead(self, item: object, ahead: int) -> bool:
         self.ahead.append(item)
+        self.places.append(ahead)
         if isinstance(item, Exception):
             raise item
         return self.takes
@@ -244,6 +246,30 @@ def test_work_begins_on_the_next_item_which_nothing_overtakes():
     assert bench.done == [1, 2, 4]
     assert bench.ahead == [2, 4]  # when 2 had its turn
     assert not bench.errors
+
+
+def test_where_several_may_wait_work_begins_on_several():
+    bench = AheadBench(most_waiting=4)
+    bench.worker.put(1)
+    assert bench.started.wait(PATIENCE)
+    for item in range(2, 9):
+        bench.worker.put(item)
+    assert (bench.ahead, bench.places) == ([2, 3, 4], [1, 2, 3])
+    assert bench.replaced == [5, 6]  # and no more wait than ever
+    bench.finish()
+    assert bench.done == [1, 2, 3, 4, 7, 8]
+    assert bench.ahead == [2, 3, 4, 7, 8]
+
+
+def test_where_work_on_one_does_not_begin_none_begins_on_those_after_it():
+    bench = AheadBench(takes=False, most_waiting=4)
+    bench.worker.put(1)
+    assert bench.started.wait(PATIENCE)
+    for item in (2, 3, 4):
+        bench.worker.put(item)
+    assert set(bench.ahead) == {2}
+    bench.finish()
+    assert bench.done == [1, 2, 3, 4]
 
 
 def test_an_item_on_which_no_work_begins_is_overtaken_as_ever():
