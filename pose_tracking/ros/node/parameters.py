@@ -122,9 +122,9 @@ _MODEL = (
     Parameter(
         "look_ahead",
         True,
-        "while a frame is in the works the detector looks at the next in a thread, and where more wait at up to three: "
-        "more frames per second with the same results; of a free core each half of the stages takes its share. Not with "
-        "a single core, not where the detector does not run on that frame",
+        "while a frame is in the works the detector looks at the next in a thread, and where more wait at up to "
+        "three: more frames per second with the same results; of a free core each half of the stages takes its share. "
+        "Not with a single core, not where the detector does not run on that frame",
     ),
     Parameter("classes", (), "track only these classes; empty: all of the bundle", change=RUNTIME),
     Parameter("autostart", False, "configure and activate without being told (the launch file says true)", READ_ONLY),
