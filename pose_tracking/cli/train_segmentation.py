@@ -41,6 +41,12 @@ def segmentation(
     steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
     resume: Resume = False,
     start: Annotated[Path | None, typer.Option(help="Weights to start from; default: ImageNet backbone.")] = None,
+    keep_start: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of the start weights in those written, which are the average of both."
+        ),
+    ] = 0.0,
     depth: Annotated[
         bool | None, typer.Option(help="Show the network the depth image too; default: as the bundle says.")
     ] = None,
@@ -77,6 +83,7 @@ def segmentation(
         config = replace(config, depth=depth)
     where = choose_device(device)
     recipe = _recipe(where.type == "cuda", batch_size, learning_rate, frozen_groups, workers, validation_frames)
+    recipe = replace(recipe, keep_start=keep_start)
     bf16 = computes_bf16(where) if bf16 is None else bf16
     loop = LoopOptions(steps=steps, minutes=minutes, bf16=bf16, evaluate_minutes=evaluate_minutes)
     validate(recipe, "train segmentation")

@@ -15,7 +15,7 @@ from torchvision.models.detection import MaskRCNN
 from pose_tracking.core.average_precision import MaskAveragePrecision
 from pose_tracking.core.config import option
 from pose_tracking.core.device import computes_bf16
-from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.errors import BundleError, ConfigError, DatasetError
 from pose_tracking.core.regions import Region
 from pose_tracking.core.seeds import seed_everything
 from pose_tracking.segmentation.config import SegmentationConfig
@@ -23,7 +23,7 @@ from pose_tracking.segmentation.mask_rcnn import TorchvisionSegmenter, build_mas
 from pose_tracking.segmentation.network_input import to_network_input
 from pose_tracking.training.checkpoints import export_half
 from pose_tracking.training.loop import LoopOptions, TrainingLoop
-from pose_tracking.training.start import load_matching
+from pose_tracking.training.start import average_with_start, load_matching
 
 from .crops import CropBatches, CropOptions, Crops, Joined, Samples
 
@@ -50,6 +50,9 @@ class SegmentationTraining:
     )
     region_samples: int = option(32, "regions an image the heads are trained on, a quarter objects", range=(4, 4096))
     proposals: int = option(150, "proposals an image to draw regions from", range=(1, 4096))
+    keep_start: float = option(
+        0.0, "share of the start weights in those that are written, which are the average of both", range=(0.0, 1.0)
+    )
     workers: int = option(0, "processes that prepare batches", range=(0, 64))
     validation_frames: int = option(100, "most frames of an evaluation", unit="frames", range=(1, 1e6))
     validation_share: float = option(
@@ -98,8 +101,12 @@ def train_segmentation(
     Raises:
         TrainingError: the loss is not finite.
         DatasetError: there are no frames.
+        ConfigError: `SegmentationTraining.keep_start` without `start`.
+        BundleError: `start` is of another network, or with `keep_start` of other objects.
     """
     training = training or SegmentationTraining()
+    if training.keep_start > 0 and start is None:
+        raise ConfigError("keep_start: there are no start weights to average with: give --start")
     device = torch.device(device)
     frames = Joined(data)
     if len(frames) == 0:
@@ -129,12 +136,19 @@ def train_segmentation(
         compute_losses,
         evaluate if validation is not None else None,
         "map50",
+        evaluate_at_end=training.keep_start == 0,
     )
     if loop.progress < 1:
         return None
+    weights = loop.final_weights()
+    if training.keep_start > 0 and start is not None:
+        weights = average_with_start(weights, start, training.keep_start)
+        model.load_state_dict(weights)
+        with torch.no_grad():
+            metrics = evaluate(model.eval()) if validation is not None else {}
     if out is not None:
         export_half(
-            loop.final_weights(),
+            weights,
             out,
             {"kind": "pose_tracking segmentation", "backbone": config.backbone, "depth": str(config.depth).lower()},
         )
@@ -152,7 +166,12 @@ def _start_model(
     """The network on `device` with its start weights, frozen where it shall not learn."""
     model = build_training_model(config, num_classes, training)
     if start is not None:
-        load_matching(model, start)
+        unlike = load_matching(model, start)
+        if unlike and training.keep_start > 0:  # said before the training, not after it
+            raise BundleError(
+                f"{start}: {len(unlike)} tensors do not fit this network ({unlike[0]}), as for other objects: "
+                "there is nothing to average with; leave keep_start at 0"
+            )
     elif pretrained and config.backbone == "efficientnet_lite0":
         model.backbone.body.load_imagenet()
     model.backbone.body.freeze(training.frozen_groups, not training.learn_large_kernels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from shape_scenes import shape_scene
 
-from pose_tracking.core.errors import DatasetError
+from pose_tracking.core.errors import BundleError, ConfigError, DatasetError
 from pose_tracking.core.results import Instances
 from pose_tracking.datasets.sample import Sample
 from pose_tracking.segmentation import SegmentationConfig
@@ -105,6 +106,51 @@ def test_frozen_layers_do_not_move(scenes: list[Sample], tmp_path: Path) -> None
             torch.testing.assert_close(after[key], value.half())
     assert not torch.equal(after["roi_heads.box_predictor.cls_score.weight"], before[
         "roi_heads.box_predictor.cls_score.weight"].half())  # fmt: skip
+
+
+def test_the_average_with_the_start_is_measured_and_written(
+    scenes: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    start = build_training_model(CONFIG, 3, RECIPE).state_dict()
+    export_half(start, tmp_path / "start.safetensors")
+    written, measured = [], []
+
+    def measure(model: torch.nn.Module, *args: Any, **kwargs: Any) -> dict[str, float]:
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        measured.append({name: tensor.half() for name, tensor in model.state_dict().items()})
+        return {"map": 0.5, "map50": 0.5}
+
+    monkeypatch.setattr(trainer_module, "mask_precision", measure)
+    for share in (0.0, 0.5):
+        out = tmp_path / f"{share}.safetensors"
+        metrics = train_segmentation(
+            CONFIG, OBJ_IDS, [scenes], tmp_path / f"run{share}", LoopOptions(steps=2, warmup_steps=0),
+            training=replace(RECIPE, keep_start=share), validation=scenes[:2], start=tmp_path / "start.safetensors",
+            out=out,
+        )  # fmt: skip
+        assert metrics == {"map": 0.5, "map50": 0.5}
+        written.append(load_file(out))
+    assert len(measured) == 2
+    for name, tensor in written[1].items():
+        assert torch.equal(tensor, measured[1][name])
+        middle = (start[name].half().float() + written[0][name].float()) / 2
+        torch.testing.assert_close(tensor.float(), middle, atol=1e-3, rtol=2e-3)
+    name = "roi_heads.box_predictor.cls_score.weight"
+    assert not torch.equal(written[1][name], written[0][name])
+
+
+def test_averaging_needs_a_start_of_the_same_objects(scenes: list[Sample], tmp_path: Path) -> None:
+    recipe = replace(RECIPE, keep_start=0.5)
+    with pytest.raises(ConfigError, match="give --start"):
+        train_segmentation(CONFIG, OBJ_IDS, [scenes], tmp_path, LoopOptions(steps=1), training=recipe)
+    export_half(build_training_model(CONFIG, 2, RECIPE).state_dict(), tmp_path / "two.safetensors")
+    with pytest.raises(BundleError, match="as for other objects"):
+        train_segmentation(
+            CONFIG, OBJ_IDS, [scenes], tmp_path, LoopOptions(steps=1), training=recipe,
+            start=tmp_path / "two.safetensors",
+        )  # fmt: skip
 
 
 def test_imagenet_weights_fill_every_layer() -> None:
