@@ -91,21 +91,56 @@ def min_cost_matching(
         return [], rows, columns
     if len(rows) == 1:
         return _match_one(cost, limit, rows[0], columns)
-    part = cost.take(rows, axis=0).take(columns, axis=1)
-    part[part > limit] = limit + beyond
-    chosen_rows, chosen_columns = linear_sum_assignment(part)
-    taken_rows, taken_columns = set(chosen_rows.tolist()), set(chosen_columns.tolist())
-    left_rows = [row for i, row in enumerate(rows) if i not in taken_rows]
-    left_columns = [column for j, column in enumerate(columns) if j not in taken_columns]
-    matches: Matches = []
-    dear = (part[chosen_rows, chosen_columns] > limit).tolist()
-    for i, j, is_dear in zip(chosen_rows.tolist(), chosen_columns.tolist(), dear, strict=True):
-        if is_dear:
-            left_rows.append(rows[i])
-            left_columns.append(columns[j])
-        else:
-            matches.append((rows[i], columns[j]))
-    return matches, left_rows, left_columns
+    where, place_of = (np.array(rows), np.array(columns)), np.empty(len(rows), np.int64)
+    if _pair_off(as_contiguous(cost), *where, limit, place_of):
+        places = place_of.tolist()
+        matches = [(row, columns[j]) for row, j in zip(rows, places, strict=True) if j >= 0]
+        return matches, [row for row, j in zip(rows, places, strict=True) if j < 0], _others(columns, places)
+    part = np.empty((len(rows), len(columns)))
+    _take_part(as_contiguous(cost), *where, limit, limit + beyond, part)
+    chosen = linear_sum_assignment(part)
+    is_dear = part[chosen] > limit
+    chosen_rows, chosen_columns = (index.tolist() for index in chosen)
+    left_rows, left_columns = _others(rows, chosen_rows), _others(columns, chosen_columns)
+    for k in np.flatnonzero(is_dear).tolist():
+        left_rows.append(rows[chosen_rows[k]])
+        left_columns.append(columns[chosen_columns[k]])
+    cheap = np.flatnonzero(~is_dear).tolist()
+    return [(rows[chosen_rows[k]], columns[chosen_columns[k]]) for k in cheap], left_rows, left_columns
+
+
+@kernel
+def _take_part(cost: Float, rows: Int, columns: Int, limit: float, beyond: float, part: Float) -> None:
+    """Costs of some rows and columns; what is dearer than `limit` costs `beyond`."""
+    for i in range(len(rows)):
+        for j in range(len(columns)):
+            value = cost[rows[i], columns[j]]
+            part[i, j] = beyond if value > limit else value
+
+
+@kernel
+def _pair_off(cost: Float, rows: Int, columns: Int, limit: float, place_of: Int) -> bool:
+    """Whether no row and no column has more than one possible partner, and all rows or all columns have one.
+
+    Nothing is to be chosen then. Into `place_of` goes the place in `columns` of each row's partner, -1 for none.
+    """
+    is_taken = np.zeros(len(columns), np.bool_)
+    found = 0
+    for i in range(len(rows)):
+        place_of[i] = -1
+        for j in range(len(columns)):
+            if cost[rows[i], columns[j]] <= limit:
+                if place_of[i] >= 0 or is_taken[j]:
+                    return False
+                place_of[i], is_taken[j] = j, True
+                found += 1
+    return found == len(rows) or found == len(columns)
+
+
+def _others(items: list[int], chosen: list[int]) -> list[int]:
+    """Those of `items` whose places are not among the chosen ones."""
+    taken = set(chosen)
+    return [item for i, item in enumerate(items) if i not in taken]
 
 
 def _match_one(cost: Float, limit: float, row: int, columns: list[int]) -> tuple[Matches, list[int], list[int]]:

@@ -30,8 +30,11 @@ def to_xyah(boxes: Float) -> Float:
 def to_corners(xyah: Float) -> Float:
     """(..., 4) boxes (x, y, a, h) to corners (x_min, y_min, x_max, y_max)."""
     xyah = np.asarray(xyah, float)
-    half = np.stack([xyah[..., 2] * xyah[..., 3], xyah[..., 3]], -1) / 2
-    return np.concatenate([xyah[..., :2] - half, xyah[..., :2] + half], -1)
+    half = xyah[..., 2:] / 2
+    half[..., 0] *= xyah[..., 3]
+    out = np.empty(xyah.shape)
+    out[..., :2], out[..., 2:] = xyah[..., :2] - half, xyah[..., :2] + half
+    return out
 
 
 def initiate(measurement: Float) -> tuple[Float, Float]:

@@ -5,10 +5,37 @@ NumPy takes a matrix of 6 by 6 through a dozen calls, each of which costs more t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float, Int
 from pose_tracking.core.kernels import kernel
+
+
+@kernel
+def _factorise(matrix: Float, factor: Float) -> None:
+    """L D L' of a symmetric matrix: L below the diagonal of `factor` (its own is 1), D on it."""
+    size = len(matrix)
+    for j in range(size):
+        pivot = matrix[j, j]
+        for k in range(j):
+            pivot -= factor[j, k] * factor[j, k] * factor[k, k]
+        factor[j, j] = pivot
+        for i in range(j + 1, size):
+            value = matrix[i, j]
+            for k in range(j):
+                value -= factor[i, k] * factor[j, k] * factor[k, k]
+            factor[i, j] = value / pivot
+
+
+@kernel
+def _forward(factor: Float, rows: Float) -> None:
+    """L^-1 times `rows`, in place."""
+    for i in range(len(factor)):
+        for k in range(i):
+            for j in range(rows.shape[1]):
+                rows[i, j] -= factor[i, k] * rows[k, j]
 
 
 @kernel
@@ -94,45 +121,50 @@ def find_pairs_within(
     return rows[:found].copy(), columns[:found].copy()
 
 
-@kernel
-def correct(covariances: Float, innovations: Float, residuals: Float, corrected: Float, corrections: Float) -> None:
-    """The correction of Kalman filters whose measurement is the first N of their M state variables.
+def correcting(size: int, state: int) -> Callable[[Float, Float, Float, Float, Float], None]:
+    """The correction of Kalman filters whose measurement is the first `size` of their `state` variables, as a kernel.
 
-    Args:
-        covariances: (K, M, M) predicted.
-        innovations: (K, N, N) covariances of the residuals.
-        residuals: (K, N) measured less predicted.
-        corrected: (K, M, M) out: covariances after the measurement.
-        corrections: (K, M) out: what is added to the state.
+    Of loops of known lengths the compiler makes code that takes half as long.
     """
-    size, state = residuals.shape[1], covariances.shape[1]
-    # With P the covariance, its first N rows W, and L D L' the innovation's: Y = L^-1 W, P - Y' D^-1 Y is left.
-    factor, rows, shares = np.empty((size, size)), np.empty((size, state + 1)), np.empty((size, state))
-    left = np.empty(state)
-    for k in range(len(residuals)):
-        _factorise(innovations[k], factor)
-        for i in range(size):
-            for j in range(state):
-                rows[i, j] = covariances[k, i, j]
-            rows[i, state] = residuals[k, i]
-        _forward(factor, rows)
-        for i in range(size):
-            scale = 1.0 / factor[i, i]
+
+    @kernel
+    def correct(covariances: Float, innovations: Float, residuals: Float, corrected: Float, corrections: Float) -> None:
+        """Correct K filters.
+
+        Args:
+            covariances: (K, M, M) predicted.
+            innovations: (K, N, N) covariances of the residuals.
+            residuals: (K, N) measured less predicted.
+            corrected: (K, M, M) out: covariances after the measurement.
+            corrections: (K, M) out: what is added to the state.
+        """
+        # With P the covariance, its first N rows W, and L D L' the innovation's: Y = L^-1 W, P - Y' D^-1 Y is left.
+        factor, scales = np.empty((size, size)), np.empty(size)
+        columns, shares = np.empty((state + 1, size)), np.empty((state, size))  # of Y, the residual last, and of D^-1 Y
+        for k in range(len(residuals)):
+            covariance = covariances[k]
+            _factorise(innovations[k], factor)
+            for i in range(size):
+                scales[i] = 1.0 / factor[i, i]
+            for a in range(state + 1):
+                for i in range(size):
+                    value = covariance[i, a] if a < state else residuals[k, i]
+                    for m in range(i):
+                        value -= factor[i, m] * columns[a, m]
+                    columns[a, i] = value
             for a in range(state):
-                shares[i, a] = rows[i, a] * scale
-        for a in range(state):
-            shift = 0.0
-            for i in range(size):
-                shift += shares[i, a] * rows[i, state]
-            corrections[k, a] = shift
-            for b in range(a, state):
-                left[b] = (covariances[k, a, b] + covariances[k, b, a]) / 2
-            for i in range(size):
-                share = shares[i, a]
+                shift = 0.0
+                for i in range(size):
+                    shares[a, i] = columns[a, i] * scales[i]
+                    shift += shares[a, i] * columns[state, i]
+                corrections[k, a] = shift
                 for b in range(a, state):
-                    left[b] -= share * rows[i, b]
-            for b in range(a, state):
-                corrected[k, a, b], corrected[k, b, a] = left[b], left[b]
+                    left = (covariance[a, b] + covariance[b, a]) / 2
+                    for i in range(size):
+                        left -= shares[a, i] * columns[b, i]
+                    corrected[k, a, b], corrected[k, b, a] = left, left
+
+    return correct
 
 
 @kernel
@@ -199,28 +231,3 @@ def add_changed_velocities(covariances: Float, times: Float, variances: Float, p
                 c[i, 6 + i] += variance * t
                 c[6 + i, i] += variance * t
                 c[6 + i, 6 + i] += variance
-
-
-@kernel
-def _factorise(matrix: Float, factor: Float) -> None:
-    """L D L' of a symmetric matrix: L below the diagonal of `factor` (its own is 1), D on it."""
-    size = len(matrix)
-    for j in range(size):
-        pivot = matrix[j, j]
-        for k in range(j):
-            pivot -= factor[j, k] * factor[j, k] * factor[k, k]
-        factor[j, j] = pivot
-        for i in range(j + 1, size):
-            value = matrix[i, j]
-            for k in range(j):
-                value -= factor[i, k] * factor[j, k] * factor[k, k]
-            factor[i, j] = value / pivot
-
-
-@kernel
-def _forward(factor: Float, rows: Float) -> None:
-    """L^-1 times `rows`, in place."""
-    for i in range(len(factor)):
-        for k in range(i):
-            for j in range(rows.shape[1]):
-                rows[i, j] -= factor[i, k] * rows[k, j]

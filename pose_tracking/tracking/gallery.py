@@ -16,11 +16,16 @@ def normalize(features: NDArray) -> Feature:
     """(..., D) features to unit length; a zero vector stays zero and so is at distance 1 from everything."""
     features = np.asarray(features, np.float32)
     norm = np.sqrt(np.einsum("...i,...i->...", features, features))[..., None]
-    return np.divide(features, norm, out=np.zeros_like(features), where=norm > 0)
+    has_length = norm > 0
+    if has_length.all():
+        return np.asarray(features / norm)
+    return np.divide(features, norm, out=np.zeros_like(features), where=has_length)
 
 
 class Gallery:
     """The `budget` newest unit features of one track, in a ring buffer."""
+
+    __slots__ = ("_budget", "_count", "_features")
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -70,8 +75,10 @@ def smallest_cosine_distances(galleries: Sequence[Gallery], features: NDArray, w
     """
     features = normalize(features)
     out = np.ones((len(galleries), len(features)))
-    for row, gallery in enumerate(galleries):
-        columns = np.arange(len(features)) if wanted is None else np.flatnonzero(wanted[row])
-        if columns.size and len(gallery):
-            out[row, columns] = 1.0 - (gallery.features @ features[columns].T).max(axis=0)
+    rows = range(len(galleries)) if wanted is None else np.flatnonzero(wanted.any(axis=1)).tolist()
+    for row in rows:
+        of_gallery = galleries[row].features
+        columns = slice(None) if wanted is None else np.flatnonzero(wanted[row])
+        if len(of_gallery) and len(features):
+            out[row, columns] = 1.0 - (of_gallery @ features[columns].T).max(axis=0)
     return np.maximum(out, 0.0)

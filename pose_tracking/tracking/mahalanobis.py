@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 
 from pose_tracking.core.arrays import Float
 
-from .filter_kernels import correct, find_pairs_within, part_lengths, squared_lengths
+from .filter_kernels import correcting, find_pairs_within, part_lengths, squared_lengths
 from .pose_kernels import pair_lengths, pose_residuals
+
+# By the numbers of measured variables and of all: those of boxes and of poses.
+_CORRECTING = {(4, 8): correcting(4, 8), (6, 12): correcting(6, 12)}
 
 
 def as_contiguous(values: NDArray) -> Float:
@@ -72,7 +75,7 @@ def pose_residual(poses: Float, predicted: Float) -> Float:
 
 
 def correction(covariance: Float, innovation: Float, residual: Float) -> tuple[Float, Float]:
-    """What measurements of the first N of M state variables make of Kalman filters.
+    """What measurements of the first N of M state variables make of Kalman filters: 4 of 8, or 6 of 12.
 
     Args:
         covariance: (..., M, M) predicted.
@@ -84,7 +87,7 @@ def correction(covariance: Float, innovation: Float, residual: Float) -> tuple[F
     """
     corrected, moves = np.empty(covariance.shape), np.empty(covariance.shape[:-1])
     state, size = covariance.shape[-1], residual.shape[-1]
-    correct(
+    _CORRECTING[size, state](
         as_contiguous(covariance).reshape(-1, state, state),
         as_contiguous(innovation).reshape(-1, size, size),
         as_contiguous(residual).reshape(-1, size),

@@ -34,7 +34,8 @@ def contradictions(sums: Float, lengths: Float, config: TrackingConfig) -> tuple
     sums = _FADING * sums + lengths[:, 1:]
     # What steady motion leaves beyond the gate may be a manoeuvre before it is an outlier, even if neither part is one.
     contradicts = (sums > _CONTRADICTION) | (lengths[:, :1] > config.pose_gate)
-    return np.asarray(contradicts), np.where(contradicts, 0.0, sums)
+    sums[contradicts] = 0.0
+    return np.asarray(contradicts), sums
 
 
 def add_manoeuvres(covariances: Float, unmeasured: Float, config: TrackingConfig, parts: Bool | None = None) -> None:

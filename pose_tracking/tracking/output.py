@@ -23,23 +23,23 @@ def tracked_objects(tracks: Sequence[Track]) -> list[TrackedObject]:
     if not tracks:
         return []
     objects = []
-    posed, boxes = _motions(tracks), box_filter.to_corners(box_states(tracks)[0][:, :4])
-    for track, box in zip(tracks, boxes, strict=True):
+    posed, expected = _motions(tracks), _expected_boxes([t for t in tracks if t.detection is None])
+    for track in tracks:
         detection = track.detection
         pose, velocity, covariance = (None, None, None) if track.filter is None else next(posed)
-        state = TrackState.COASTING if detection is None else TrackState.CONFIRMED
+        seen = TrackState.COASTING if detection is None else TrackState.CONFIRMED
         one = TrackedObject(
             track.track_id,
             track.obj_id,
             track.model.name,
-            state if track.is_confirmed else TrackState.TENTATIVE,
+            seen if track.is_confirmed else TrackState.TENTATIVE,
             pose,
             covariance,
             velocity,
             track.size,
             track.score,
             track.pose_confidence,
-            box if detection is None else np.asarray(detection.box, float),
+            next(expected) if detection is None else np.asarray(detection.box, float),
             track.age_frames,
             track.age_seconds,
             track.frames_since_seen,
@@ -48,11 +48,14 @@ def tracked_objects(tracks: Sequence[Track]) -> list[TrackedObject]:
         )
         if detection is not None:
             one.mask, one.detection = detection.mask, detection
-        if track.is_scaled:
-            one.is_scaled = True
-        one.size_sigma = track.size_sigma
+        if track.is_measured:
+            one.is_scaled, one.size_sigma = track.is_scaled, track.size_sigma
         objects.append(one)
     return objects
+
+
+def _expected_boxes(unseen: Sequence[Track]) -> Iterator[Float]:
+    return iter(box_filter.to_corners(box_states(unseen)[0][:, :4]) if unseen else ())
 
 
 def _motions(tracks: Sequence[Track]) -> Iterator[_Motion]:

@@ -39,6 +39,7 @@ class Track(Row):
 
     Attributes:
         track_id, obj_id: identity and class.
+        is_measured: whether its size, or its scale, is estimated.
         mean, covariance: (8,) and (8, 8) state of the box filter.
         filter: state of the pose filter, or None where no pose was ever estimated.
         gallery: appearance features.
@@ -50,6 +51,7 @@ class Track(Row):
         seconds_out_of_view: how long it has been out of the picture without being seen.
         age_frames, detection: frames since it began; what was seen of it in the current frame, or None.
         is_confirmed, is_deleted: where in its life it is.
+        age_seconds: since it began, at the time of the current frame.
     """
 
     mean, covariance = Part(_MEAN), Part(_COVARIANCE)
@@ -65,6 +67,7 @@ class Track(Row):
         self.filter: PoseFilter | None = None
         self._size: SizeFilter | None = None
         self._scale: ScaleFilter | None = None
+        self.is_measured = False
         detection = self.measured(detection)
         if detection.pose is not None:
             self.filter = PoseFilter.start(detection.pose.pose, detection.pose.noise)
@@ -75,6 +78,7 @@ class Track(Row):
         self.seconds_since_seen = self.seconds_out_of_view = 0.0
         self.is_confirmed = self.is_deleted = False
         self.born = self._now = stamp
+        self.age_seconds = 0.0
         self.detection: Detection | None = None
         self.fits = NO_FITS
         self.see(detection)
@@ -90,8 +94,9 @@ class Track(Row):
     @property
     def size(self) -> Float:
         """(3,) extent of the object along its own axes, metres; NaN where it is not known."""
-        of_mesh = self.model.size.copy() if self._scale is None else self.model.size * self._scale.scale
-        return of_mesh if self._size is None else self._size.edges
+        if not self.is_measured:
+            return self.model.size.copy()
+        return self.model.size * self.scale if self._size is None else self._size.edges
 
     @property
     def scale(self) -> float:
@@ -134,11 +139,6 @@ class Track(Row):
         """(4,) corners of the box at the time of the current frame, pixels."""
         return box_filter.to_corners(self.mean[:4])
 
-    @property
-    def age_seconds(self) -> float:
-        """Since it began, at the time of the current frame."""
-        return self._now - self.born
-
     def copied(self) -> Track:
         """Pose, box and counts as they are now; size and appearance go on with those of this track."""
         other = copy(self)
@@ -148,6 +148,7 @@ class Track(Row):
     def tick(self, stamp: float) -> None:
         """Grow older until time `stamp` (s)."""
         dt, self._now = stamp - self._now, stamp
+        self.age_seconds = stamp - self.born
         self.age_frames += 1
         self.frames_since_seen += 1
         self.seconds_since_seen += dt
@@ -187,12 +188,12 @@ class Track(Row):
         if estimate is None:
             return detection
         if estimate.scale is not None:
-            self._scale = self._scale or ScaleFilter()
+            self._scale, self.is_measured = self._scale or ScaleFilter(), True
             self._scale.add(estimate.scale)
         if estimate.size is None:
             return detection
         if self._size is None:
-            self._size = SizeFilter()
+            self._size, self.is_measured = SizeFilter(), True
         doubt = 0.0
         if self.filter is not None:
             estimate = turned_estimate(estimate, quarter_turns(estimate.pose[:3, :3], self.filter.rotation))
@@ -214,6 +215,7 @@ class Track(Row):
         self.track_id = lost.track_id
         self.age_frames += lost.age_frames
         self.born = lost.born
+        self.age_seconds = self._now - self.born
         self.hits += lost.hits
         newer = self.gallery
         self.gallery = lost.gallery

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from pose_tracking.tracking.association import (
+    BEYOND,
     association_cost,
     matching_cascade,
     min_cost_matching,
@@ -81,3 +83,29 @@ def test_gallery_equals_a_plain_list(count: int, budget: int) -> None:
     query = rng.normal(size=(3, 6)).astype(np.float32)
     expected = 1 - (query / np.linalg.norm(query, axis=1, keepdims=True) @ unit[-budget:].T).max(1)
     assert smallest_cosine_distances([gallery], query)[0] == pytest.approx(expected, abs=1e-5)
+
+
+def by_assignment(cost: np.ndarray, limit: float) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """What `min_cost_matching` gives, all pairs going through SciPy's solver, as in the public code of Deep SORT."""
+    clipped = np.where(cost > limit, limit + BEYOND, cost)
+    chosen = linear_sum_assignment(clipped)
+    pairs = list(zip(*(index.tolist() for index in chosen), strict=True))
+    rows, columns = ([i for i in range(n) if i not in index] for n, index in zip(cost.shape, chosen, strict=True))
+    dear = [pair for pair in pairs if clipped[pair] > limit]
+    left = rows + [i for i, _ in dear], columns + [j for _, j in dear]
+    return [pair for pair in pairs if pair not in dear], *left
+
+
+@settings(deadline=None, max_examples=300)
+@given(seed=st.integers(0, 10**6), rows=st.integers(2, 8), columns=st.integers(1, 8), rivals=st.integers(0, 3))
+def test_pairs_without_rivals_come_out_as_the_assignment_has_them(
+    seed: int, rows: int, columns: int, rivals: int
+) -> None:
+    """The order of what is left over included: new track IDs follow it."""
+    rng = np.random.default_rng(seed)
+    cost = np.full((rows, columns), np.inf)
+    paired = rng.permutation(min(rows, columns))[: rng.integers(0, min(rows, columns) + 1)]
+    cost[rng.permutation(rows)[paired], rng.permutation(columns)[paired]] = rng.uniform(0, 1.2, len(paired))
+    cost.ravel()[rng.integers(0, cost.size, rivals)] = rng.uniform(0, 1.2, rivals)
+    found = min_cost_matching(cost, 1.0, list(range(rows)), list(range(columns)))
+    assert found == by_assignment(cost, 1.0)
