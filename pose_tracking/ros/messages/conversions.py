@@ -36,11 +36,12 @@ def make_header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=to_time(stamp_ns), frame_id=frame_id)
 
 
-def fill_pose(message: Pose, pose: Float) -> None:
-    """Write a (4, 4) pose into `message`."""
+def fill_pose(message: Pose, pose: Float, quaternion: Float | None = None) -> None:
+    """Write a (4, 4) pose into `message`; `quaternion` (x, y, z, w) is that of its rotation, where it is known."""
     position, orientation = message.position, message.orientation
-    position.x, position.y, position.z = (float(v) for v in pose[:3, 3])
-    orientation.x, orientation.y, orientation.z, orientation.w = (float(v) for v in quaternion_xyzw(pose[:3, :3]))
+    position.x, position.y, position.z = pose[:3, 3].tolist()
+    quaternion = quaternion_xyzw(pose[:3, :3]) if quaternion is None else quaternion
+    orientation.x, orientation.y, orientation.z, orientation.w = quaternion.tolist()
 
 
 def to_pose(pose: Float) -> Pose:
@@ -50,8 +51,8 @@ def to_pose(pose: Float) -> Pose:
     return message
 
 
-def tracked_object(tracked: TrackedObject) -> TrackedObjectMsg:
-    """One tracked object as a message."""
+def tracked_object(tracked: TrackedObject, quaternion: Float | None = None) -> TrackedObjectMsg:
+    """One tracked object as a message; `quaternion`: see `fill_pose`."""
     message = TrackedObjectMsg()
     message.track_id = tracked.track_id
     message.obj_id = tracked.obj_id
@@ -59,7 +60,7 @@ def tracked_object(tracked: TrackedObject) -> TrackedObjectMsg:
     message.state = int(tracked.state)
     message.has_pose = tracked.pose is not None
     if tracked.pose is not None:
-        fill_pose(message.pose.pose, tracked.pose)
+        fill_pose(message.pose.pose, tracked.pose, quaternion)
         if tracked.covariance is not None:
             message.pose.covariance = np.ascontiguousarray(tracked.covariance, np.float64).ravel()
         if tracked.velocity is not None:
@@ -86,7 +87,11 @@ def tracked_object_array(
 ) -> TrackedObjectArray:
     """All tracks of a frame as the message of ``~/objects``."""
     message = TrackedObjectArray(header=header, processing_time=float(processing_time))
-    message.objects = [tracked_object(tracked) for tracked in objects]
+    # One call for all of them, as each takes as long.
+    with_pose = [(i, thing.pose) for i, thing in enumerate(objects) if thing.pose is not None]
+    quaternions = quaternion_xyzw(np.reshape([pose[:3, :3] for _, pose in with_pose], (-1, 3, 3)))
+    known = {i: quaternion for (i, _), quaternion in zip(with_pose, quaternions, strict=True)}
+    message.objects = [tracked_object(thing, known.get(i)) for i, thing in enumerate(objects)]
     return message
 
 

@@ -77,6 +77,7 @@ class Outputs:
             self._publishers["markers"] = create(MarkerArray, "~/markers", QUEUE)
         if Detection3DArray is not None:
             self._publishers["detections"] = create(Detection3DArray, "~/detections_3d", QUEUE)
+        self._own_listeners = int(bool(values["output_frame"] or values["fixed_frame"]))  # of TF: the node itself
         if values["publish_tf"]:
             if TFMessage is None:
                 node.get_logger().warning("tf2_msgs is not installed: no TF is published")
@@ -124,7 +125,7 @@ class Outputs:
         optical = make_header(frame.stamp_ns, frame.frame_id)
         events = track_event_array(optical, report.events, tracked, report.activity_since, report.clip_changes)
         self._publishers["events"].publish(events)
-        if "tf" in self._publishers:
+        if "tf" in self._publishers and self._publishers["tf"].get_subscription_count() > self._own_listeners:
             stamped = transforms(header, placed)
             if stamped:
                 self._publishers["tf"].publish(TFMessage(transforms=stamped))

@@ -15,6 +15,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 from track_samples import a_track
 
+from pose_tracking.core.geometry import make_transform
 from pose_tracking.core.results import TrackState
 from pose_tracking.ros.messages.conversions import (
     from_tracked_object,
@@ -22,6 +23,7 @@ from pose_tracking.ros.messages.conversions import (
     to_duration,
     to_time,
     tracked_object,
+    tracked_object_array,
     transforms,
 )
 
@@ -43,6 +45,20 @@ def test_a_tracked_object_survives_the_wire(track_id, state, has_pose):
             assert np.allclose(getattr(back, name), getattr(thing, name))
         else:
             assert getattr(back, name) is None
+
+
+def test_each_of_many_has_its_own_pose():
+    things = [a_track(k, has_pose=k != 2) for k in (1, 2, 3)]
+    for k, thing in enumerate(things):
+        if thing.pose is not None:
+            thing.pose = make_transform(Rotation.from_euler("xyz", [0.3 * k, 1.0, -k]).as_matrix(), [0.1 * k, 0, 1])
+    message = tracked_object_array(HEADER, things, 0.1)
+    assert [each.has_pose for each in message.objects] == [True, False, True]
+    for thing, each in zip(things, message.objects, strict=True):
+        assert (thing.pose is None) == (not each.has_pose)
+        if thing.pose is not None:
+            assert np.allclose(from_tracked_object(each).pose, thing.pose)
+    assert tracked_object_array(HEADER, [], 0.1).objects == []
 
 
 def test_the_deviation_of_a_measured_size_survives_the_wire_and_that_of_a_mesh_is_none():

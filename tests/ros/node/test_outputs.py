@@ -48,9 +48,9 @@ class Pipeline:
         self.objects = bundle.objects
 
 
-def outputs(folder: Path) -> tuple[Outputs, Node, Callable[[], None]]:
+def outputs(folder: Path, **parameters: Any) -> tuple[Outputs, Node, Callable[[], None]]:
     bundle = ModelBundle(folder, BundleConfig(), write_objects(folder))
-    node, values = Node(), {name: parameter.default for name, parameter in PARAMETERS.items()}
+    node, values = Node(), {name: parameter.default for name, parameter in PARAMETERS.items()} | parameters
     out: Any = Outputs(node, Pipeline(bundle), values)  # type: ignore[arg-type]
     frame = RGBDFrame(
         np.zeros((48, 64, 3), np.uint8),
@@ -74,3 +74,17 @@ def test_markers_are_made_for_who_listens(tmp_path: Path) -> None:
     node.publishers["~/markers"].listeners = 1
     publish()
     assert node.publishers["~/markers"].sent == 1
+
+
+@pytest.mark.parametrize(("parameters", "own"), [({}, 0), ({"fixed_frame": "map"}, 1), ({"output_frame": "map"}, 1)])
+def test_transforms_are_made_for_who_listens_besides_the_node(
+    parameters: dict[str, Any], own: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("tf2_msgs.msg")
+    _, node, publish = outputs(tmp_path, **parameters)
+    node.publishers["/tf"].listeners = own
+    publish()
+    assert node.publishers["/tf"].sent == 0
+    node.publishers["/tf"].listeners = own + 1
+    publish()
+    assert node.publishers["/tf"].sent == 1
