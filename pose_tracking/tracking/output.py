@@ -8,6 +8,7 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import TrackedObject, TrackState
+from pose_tracking.objects import ObjectModel
 
 from . import box_filter, pose_filter
 from .mahalanobis import as_contiguous
@@ -24,7 +25,7 @@ def tracked_objects(tracks: Sequence[Track]) -> list[TrackedObject]:
         return []
     objects = []
     posed, expected = _motions(tracks), _expected_boxes([t for t in tracks if t.detection is None])
-    for track in tracks:
+    for track, of_mesh in zip(tracks, _of_models(tracks, "size"), strict=True):
         detection = track.detection
         pose, velocity, covariance = (None, None, None) if track.filter is None else next(posed)
         seen = TrackState.COASTING if detection is None else TrackState.CONFIRMED
@@ -36,7 +37,7 @@ def tracked_objects(tracks: Sequence[Track]) -> list[TrackedObject]:
             pose,
             covariance,
             velocity,
-            track.size,
+            track.size if track.is_measured else of_mesh,
             track.score,
             track.pose_confidence,
             next(expected) if detection is None else np.asarray(detection.box, float),
@@ -64,11 +65,24 @@ def _motions(tracks: Sequence[Track]) -> Iterator[_Motion]:
     The covariance is that against the truth: the filter's, what frames share of the error, and the doubt between the
     lookalikes of an object.
     """
-    posed = [(track.filter, track.model.ambiguity) for track in tracks if track.filter is not None]
+    posed = [track for track in tracks if track.filter is not None]
     if not posed:
         return iter(())
-    poses, spread, velocities, systematic = pose_filter.states([one for one, _ in posed])
+    poses, spread, velocities, systematic = pose_filter.states([t.filter for t in posed if t.filter is not None])
     covariances = np.empty(systematic.shape)
-    shared = systematic + np.array([ambiguity for _, ambiguity in posed])
+    shared = systematic + _of_models(posed, "ambiguity")
     published_covariances(as_contiguous(poses), as_contiguous(spread), shared, covariances)
     return zip(poses.copy(), velocities.copy(), covariances, strict=True)
+
+
+def _of_models(tracks: Sequence[Track], name: str) -> Float:
+    """(T, ...) what the models of the tracks have under that name, a copy for each."""
+    place: dict[int, int] = {}
+    models: list[ObjectModel] = []
+    rows = []
+    for track in tracks:
+        row = place.setdefault(id(track.model), len(models))
+        if row == len(models):
+            models.append(track.model)
+        rows.append(row)
+    return np.array([getattr(model, name) for model in models], float).take(rows, axis=0)

@@ -17,6 +17,7 @@ from . import box_filter, corrections, existence, pose_filter, systematic_error
 from .config import TrackingConfig
 from .fit_history import NO_FITS
 from .gallery import Gallery, normalize
+from .measured import Measured
 from .pose_filter import PoseFilter
 from .rows import Part, Row, gather, join, put, read
 from .scale_filter import ScaleFilter
@@ -255,23 +256,24 @@ def predict(tracks: Sequence[Track], stamp: float, dt: float, config: TrackingCo
         pose_filter.predict(filters, dt, config)
 
 
-def update(
-    tracks: Sequence[Track], detections: Sequence[Detection], config: TrackingConfig, recovered: bool = False
-) -> None:
+def update(tracks: Sequence[Track], measured: Measured, config: TrackingConfig, recovered: bool = False) -> None:
     """Continue tracks of one object, each by its own detection of the current frame, or by its `recovered` pose."""
     if not tracks:
         return
-    means, covariances = box_filter.update(
-        *box_states(tracks), box_filter.to_xyah(np.array([d.box for d in detections]))
-    )
+    means, covariances = box_filter.update(*box_states(tracks), measured.boxes)
     put(tracks, {_MEAN: means, _COVARIANCE: covariances})
-    described = [(t.gallery, d.feature) for t, d in zip(tracks, detections, strict=True) if d.feature is not None]
+    pairs = zip(tracks, measured.detections, strict=True)
+    described = [(t.gallery, d.feature) for t, d in pairs if d.feature is not None]
     if described:
         for (gallery, _), unit in zip(described, normalize(np.array([f for _, f in described])), strict=True):
             gallery.add(unit)
-    filters, estimates = [], []
-    detections = [t.measured(d) for t, d in zip(tracks, detections, strict=True)]
-    for track, detection, log_odds in zip(tracks, detections, _log_odds(tracks, detections, config), strict=True):
+    if measured.has_sizes:
+        measured = Measured([t.measured(d) for t, d in zip(tracks, measured.detections, strict=True)])
+    detections = measured.detections
+    filters, posed = [], []
+    for i, (track, detection, log_odds) in enumerate(
+        zip(tracks, detections, _log_odds(tracks, detections, config), strict=True)
+    ):
         track.see(detection, recovered)
         if not recovered:
             track.count(detection, log_odds, config)
@@ -282,15 +284,10 @@ def update(
             if estimate.corrects:
                 corrections.set_right(track.filter, estimate.pose, track.model.symmetries)
             filters.append(track.filter)
-            estimates.append(estimate)
+            posed.append(i)
     if filters:
-        pose_filter.update(
-            filters,
-            np.array([e.pose for e in estimates]),
-            np.array([e.noise for e in estimates]),
-            tracks[0].model.symmetries,
-            config,
-        )
+        measured = measured.take(posed)
+        pose_filter.update(filters, measured.poses, measured.noise, tracks[0].model.symmetries, config)
     systematic_error.keep(tracks, detections)
 
 

@@ -7,7 +7,7 @@ does so between the last two.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,8 @@ from . import camera_motion, sudden, track
 from .camera_motion import MeasuredMotion
 from .config import TrackingConfig
 from .frame_interval import FrameInterval
-from .matching import Association, associate
+from .matching import Association, associate, by_class
+from .measured import Measured
 from .output import tracked_objects
 from .reid import ReidMemory
 from .track import Track
@@ -151,7 +152,7 @@ class Tracker:
         self._is_predicted = False
         tentative = [t for t in self.tracks if not t.is_confirmed]
         found = list(recovered)
-        self._update(association.matches)
+        self._update(association.matches, association.measured)
         self._update(found, recovered=True)
         seen = {t.track_id for t, _ in found}
         missing = [t for t in association.unmatched_tracks if t.track_id not in seen]
@@ -198,12 +199,16 @@ class Tracker:
         self.predict(stamp, camera_pose, intrinsics)
         return self.commit(self.associate(detections))
 
-    def _update(self, pairs: Sequence[tuple[Track, Detection]], recovered: bool = False) -> None:
+    def _update(
+        self,
+        pairs: Sequence[tuple[Track, Detection]],
+        measured: Mapping[int, Measured] | None = None,
+        recovered: bool = False,
+    ) -> None:
         # The filters of one class are corrected together: they share its symmetries.
-        for obj_id in sorted({t.obj_id for t, _ in pairs}):
-            tracks = [t for t, _ in pairs if t.obj_id == obj_id]
-            detections = [d for t, d in pairs if t.obj_id == obj_id]
-            track.update(tracks, detections, self.config, recovered)
+        for obj_id, tracks in sorted(by_class([t for t, _ in pairs]).items()):
+            of_class = Measured([d for t, d in pairs if t.obj_id == obj_id]) if measured is None else measured[obj_id]
+            track.update(tracks, of_class, self.config, recovered)
 
     def _begin(self, detection: Detection, moment: _Moment) -> Track:
         model = self._objects[detection.obj_id]

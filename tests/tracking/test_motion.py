@@ -16,6 +16,7 @@ from tracking_scenario import one_object
 
 from pose_tracking.core.geometry import make_transform
 from pose_tracking.tracking import TrackingConfig
+from pose_tracking.tracking.measured import Measured
 from pose_tracking.tracking.motion import motion_distances
 from pose_tracking.tracking.track import Track, predict
 
@@ -33,7 +34,7 @@ def track_at(pose: np.ndarray, with_pose: bool = True) -> Track:
 def distance(
     track: Track, pose: np.ndarray, config: TrackingConfig = CONFIG, symmetries: np.ndarray = NO_SYMMETRY
 ) -> float:
-    return float(motion_distances([track], [detect(pose)], symmetries, config)[0, 0])
+    return float(motion_distances([track], Measured([detect(pose)]), symmetries, config)[0, 0])
 
 
 def test_gates_are_the_chi_square_of_their_degrees_of_freedom() -> None:
@@ -56,7 +57,7 @@ def test_a_box_at_the_right_place_at_the_wrong_depth_is_told_by_the_pose() -> No
     track = track_at(at(0.0, z=0.8))
     behind = detect(at(0.0, z=0.9))
     behind.box = detect(at(0.0, z=0.8)).box
-    args = [track], [behind], NO_SYMMETRY
+    args = [track], Measured([behind]), NO_SYMMETRY
     assert motion_distances(*args, replace(CONFIG, motion="box"))[0, 0] < 0.1
     assert motion_distances(*args, CONFIG)[0, 0] == np.inf
     assert motion_distances(*args, replace(CONFIG, motion="both"))[0, 0] == np.inf
@@ -65,8 +66,10 @@ def test_a_box_at_the_right_place_at_the_wrong_depth_is_told_by_the_pose() -> No
 def test_both_is_the_mean_of_the_two() -> None:
     track = track_at(at(0.0))
     near = [detect(at(0.004, 0.002, 0.801, 0.05))]
-    parts = [motion_distances([track], near, NO_SYMMETRY, replace(CONFIG, motion=m))[0, 0] for m in ("box", "pose")]
-    both = motion_distances([track], near, NO_SYMMETRY, replace(CONFIG, motion="both"))[0, 0]
+    parts = [
+        motion_distances([track], Measured(near), NO_SYMMETRY, replace(CONFIG, motion=m))[0, 0] for m in ("box", "pose")
+    ]
+    both = motion_distances([track], Measured(near), NO_SYMMETRY, replace(CONFIG, motion="both"))[0, 0]
     assert both == pytest.approx(np.mean(parts))
 
 
@@ -75,8 +78,8 @@ def test_pairs_without_a_pose_are_compared_by_their_boxes() -> None:
     seen = detect(at(0.001))
     unposed = detect(at(0.001))
     unposed.pose = None
-    found = motion_distances([posed, flat], [seen, unposed], NO_SYMMETRY, CONFIG)
-    boxes = motion_distances([posed, flat], [seen, unposed], NO_SYMMETRY, replace(CONFIG, motion="box"))
+    found = motion_distances([posed, flat], Measured([seen, unposed]), NO_SYMMETRY, CONFIG)
+    boxes = motion_distances([posed, flat], Measured([seen, unposed]), NO_SYMMETRY, replace(CONFIG, motion="box"))
     assert found[0, 0] != boxes[0, 0]
     assert found[0, 1] == boxes[0, 1]
     assert (found[1] == boxes[1]).all()
@@ -125,7 +128,7 @@ def test_matrix_equals_its_pairs(seed: int) -> None:
     seen = [detect(noisy(pose, rng)) for pose in poses[::-1]]
     for motion in ("box", "pose", "both"):
         config = replace(CONFIG, motion=motion)
-        matrix = motion_distances(tracks, seen, NO_SYMMETRY, config)
-        single = [[motion_distances([t], [d], NO_SYMMETRY, config)[0, 0] for d in seen] for t in tracks]
+        matrix = motion_distances(tracks, Measured(seen), NO_SYMMETRY, config)
+        single = [[motion_distances([t], Measured([d]), NO_SYMMETRY, config)[0, 0] for d in seen] for t in tracks]
         assert matrix == pytest.approx(np.array(single))
         assert ((matrix <= 1) | np.isinf(matrix)).all()
