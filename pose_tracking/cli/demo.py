@@ -44,5 +44,6 @@ def demo(
     report, answers = run_demo(options)
     typer.echo(format_table(report.data))
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(answers.drops.items())) or "none"
-    typer.echo(f"over DDS: {answers.frames} frames sent, {len(answers.results)} answered; dropped: {dropped}")
+    hurried = f", {answers.hurried} of them without the detector to keep up" if answers.hurried else ""
+    typer.echo(f"over DDS: {answers.frames} frames sent, {len(answers.results)} answered{hurried}; dropped: {dropped}")
     typer.echo(f"report: {out / 'report.html'}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pose_tracking.pipeline import PoseTracker
 
 
+OVERTAKEN = "newer frames came before inference was free"  # said of frames that are dropped for it
 # Seconds after its stamp beyond which a frame is not late, but stamped by another clock than the node's: a bag that is
 # played without `use_sim_time`.
 OTHER_CLOCK = 60.0
@@ -103,8 +104,19 @@ class FrameProcessor:
         job.decoded = frame
         return self._tracker.look_ahead(frame, ahead)
 
-    def process(self, job: Job) -> tuple[float, float] | None:
+    def hurry(self, job: Job) -> None:
+        """Track a frame without the detector, on the depth, for newer ones wait; drop it where that finds nothing."""
+        if _can_follow(self._tracker):
+            self.process(job, detect=False)
+        else:
+            self._monitor.dropped("overtaken", OVERTAKEN)
+
+    def process(self, job: Job, detect: bool = True) -> tuple[float, float] | None:
         """Track a frame and publish what came of it; a frame that cannot be used is dropped with its reason.
+
+        Args:
+            job: the frame.
+            detect: whether the detector may look at it.
 
         Returns:
             Seconds for which it kept this thread busy, and that of the detector before. What was waited for that is in
@@ -116,7 +128,7 @@ class FrameProcessor:
             frame = self._with_camera_pose(self._frame_of(job))
             decoded = time.monotonic()
             self._tracker.reckon_with(self._outside, job.interval, job.taken)
-            tracked = self._track(frame)
+            tracked = self._track(frame, detect)
             updated = time.monotonic()
             frame_id, placed = self._placed(frame, tracked)
         except FrameError as error:
@@ -141,7 +153,7 @@ class FrameProcessor:
         age = (self._now_ns() - frame.stamp_ns) * 1e-9
         if 0 <= age < OTHER_CLOCK:
             stages["since_stamp"] = age
-        self._count(stages)
+        self._count(stages, detect)
         return (done - started - report.waited, report.ahead_seconds) if report.looked_ahead else None
 
     def reset(self, now_ns: int) -> None:
@@ -150,9 +162,9 @@ class FrameProcessor:
         if self._is_active():
             self._outputs.clear(now_ns, self._output_frame)
 
-    def _track(self, frame: RGBDFrame) -> list[TrackedObject]:
+    def _track(self, frame: RGBDFrame, detect: bool) -> list[TrackedObject]:
         try:
-            return self._tracker.update(frame)
+            return self._tracker.update(frame) if detect else self._tracker.update_with(frame, None)
         except FrameError as error:
             # Within one run of the camera the synchroniser sees to the order; after a pause with its subscriptions
             # taken down (a bag played again, a clock set back meanwhile) only the tracks know of the time before.
@@ -187,9 +199,10 @@ class FrameProcessor:
         assert self._transforms is not None
         return wait_for_transform(self._transforms, target, frame.frame_id, frame.stamp_ns, self._tf_timeout)
 
-    def _count(self, stages: dict[str, float]) -> None:
+    def _count(self, stages: dict[str, float], detect: bool) -> None:
         report = self._tracker.report
         counts = {"frames_segmented": int(report.segmented), "frames_looked_ahead": int(report.looked_ahead)}
+        counts["frames_hurried"] = int(not detect)
         counts["tracks_recovered"] = report.recovered
         counts |= {"poses_from_tracks": report.started_at_tracks, "poses_followed": report.followed}
         counts["poses_cut_short"] = report.cut_short
@@ -197,3 +210,11 @@ class FrameProcessor:
         counts |= Counter(f"events.{event.kind.value}" for event in report.events)
         counts |= {f"tracks_not_found.{reason}": count for reason, count in report.not_recovered.items()}
         self._monitor.processed(stages, report.rejected, counts, report.camera_warning)
+
+
+def _can_follow(tracker: PoseTracker) -> bool:
+    """Whether the depth alone tells where all is that is tracked, and anything is."""
+    confirmed = [track for track in tracker.tracker.tracks if track.is_confirmed]
+    if not confirmed or tracker.config.detector_thread or not tracker.estimator.config.icp.enabled:
+        return False
+    return all(track.pose is not None and track.obj_id in tracker.objects.with_mesh for track in confirmed)

@@ -176,6 +176,13 @@ _INPUT = (
         unit="frames",
         range=(1, 100),
     ),
+    Parameter(
+        "follow_overtaken",
+        True,
+        "frames that newer ones would overtake are not dropped but tracked without the detector, on the depth, as are "
+        "those between two runs of it (segment_every): up to max_waiting at once, where something is tracked, and all "
+        "of it has a mesh",
+    ),
 )  # fmt: skip
 _OUTPUT = (
     Parameter(

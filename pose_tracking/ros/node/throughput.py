@@ -9,7 +9,8 @@ from statistics import fmean
 
 # Items over which is averaged: a detector that runs on every tenth frame must be among them more than once.
 _ITEMS = 30
-_ENOUGH = 5  # fewer do not tell how fast a bag is played
+_ENOUGH = 4  # fewer tell nothing
+_SPEED_TOLD = 5  # frames that tell how fast a bag is played
 # Share of the time between two items that one may take: at more, what has piled up is hardly ever worked off.
 _WORKED_OFF = 0.9
 # Room for one that comes during a slow one and for the next, where what piles up is not worked off.
@@ -85,5 +86,5 @@ class CameraRate:
         if before is None or len(self._frames) == 1:
             return None
         stamps, real = stamp - self._frames[0][0], now - self._frames[0][1]
-        speed = stamps / real if len(self._frames) >= _ENOUGH and real > 0 else 1.0
+        speed = stamps / real if len(self._frames) >= _SPEED_TOLD and real > 0 else 1.0
         return (stamp - before[0]) / speed

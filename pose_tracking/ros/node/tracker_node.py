@@ -17,7 +17,7 @@ from pose_tracking.datasets.bag.messages import stamp_of
 from pose_tracking.ros.messages.tf import open_transforms
 
 from .diagnostics import DiagnosticsReporter
-from .frame_processor import FrameProcessor, Job
+from .frame_processor import OVERTAKEN, FrameProcessor, Job
 from .inputs import CameraInputs, FrameMessages
 from .loading import load_tracker
 from .monitor import Monitor
@@ -126,6 +126,7 @@ class TrackerNode(LifecycleNode):
             self._overtaken,
             self._worker_failed,
             look_ahead,
+            self._processor.hurry if values["follow_overtaken"] else None,
             most_waiting=values["max_waiting"],
         )
         self._phase = "inactive"
@@ -210,7 +211,7 @@ class TrackerNode(LifecycleNode):
             self._worker.put(Job(messages, now, self._rate.interval(stamp_of(messages.color) * 1e-9, now)))
 
     def _overtaken(self, job: Job) -> None:
-        self._monitor.dropped("overtaken", "newer frames came before inference was free")
+        self._monitor.dropped("overtaken", OVERTAKEN)
 
     def _drop(self, reason: str, detail: str, kind: str = "") -> None:
         if self._monitor.dropped(reason, detail, kind):

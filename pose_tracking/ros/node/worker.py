@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from .mailbox import Mailbox
 from .throughput import Throughput
 
 T = TypeVar("T")
@@ -18,23 +18,25 @@ MOST_AHEAD = 3
 
 
 class LatestWorker(Generic[T]):
-    """Processes the newest items in a thread of its own; one not yet taken when the next arrives is replaced.
+    """Processes the newest items in a thread of its own; one not yet taken when the next arrives is overtaken.
 
     With `most_waiting` more than one, as many wait as long as items are done, on average, clearly faster than they
     come: those that come during a slow one are then done one by one. Where they are done just as fast, two wait, and
     where they are not, only the newest.
 
     While an item is in the works, work may begin on the next (`look_ahead`), and where several wait on up to
-    `MOST_AHEAD`. These then have their turn in any case; those after them are replaced as ever.
+    `MOST_AHEAD`. These then have their turn in any case; those after them are overtaken as ever.
 
     Args:
         process: called with each item, in the thread. What it returns is for how long (s) the item kept this thread
             busy, and what had begun before its turn another; None: this one as long as it took.
-        on_replaced: called with an item that was overtaken before its turn, in the thread that calls `put`.
+        on_replaced: called with an item that was overtaken and will not have its turn, in the thread that calls `put`.
         on_error: called with what `process` or an action raised; the thread goes on with the next one.
         look_ahead: called with an item that waits for its turn and how many places after the one in the works that is,
             in the thread that calls `put` or in the worker's own; whether work on it has begun. What it raises goes to
             `on_error`.
+        hurry: called with an item that was overtaken, in place of `process`, where this takes next to no time: of these
+            up to `most_waiting`, too, have their turn.
         name: of the thread.
         most_waiting: items that wait at most.
     """
@@ -45,6 +47,7 @@ class LatestWorker(Generic[T]):
         on_replaced: Callable[[T], None],
         on_error: Callable[[Exception], None],
         look_ahead: Callable[[T, int], bool] | None = None,
+        hurry: Callable[[T], object] | None = None,
         name: str = "inference",
         most_waiting: int = 1,
     ) -> None:
@@ -52,11 +55,11 @@ class LatestWorker(Generic[T]):
         self._on_replaced = on_replaced
         self._on_error = on_error
         self._look_ahead = look_ahead
+        self._hurry = hurry
         self._condition = threading.Condition()
         self._most_waiting = most_waiting
         self._throughput = Throughput()
-        self._items: deque[T] = deque()
-        self._begun: deque[T] = deque()  # those before `_items`
+        self._mailbox: Mailbox[T] = Mailbox(0 if hurry is None else most_waiting)
         self._beginning = self._busy = False
         self._actions: list[Callable[[], None]] = []
         self._stopping = False
@@ -67,11 +70,9 @@ class LatestWorker(Generic[T]):
         """Hand over an item; never waits for the one in the works."""
         with self._condition:
             self._throughput.came(time.monotonic())
-            self._items.append(item)
-            replaced = self._overtaken()
+            replaced = self._mailbox.add(item, self._room)
             self._condition.notify()
-        for each in replaced:
-            self._on_replaced(each)
+        self._tell(replaced)
         self._begin_next()
 
     def call(self, action: Callable[[], None]) -> None:
@@ -83,77 +84,72 @@ class LatestWorker(Generic[T]):
     def clear(self) -> list[T]:
         """Take back and return the waiting items."""
         with self._condition:
-            items = [*self._begun, *self._items]
-            self._begun.clear()
-            self._items.clear()
-            return items
+            return self._mailbox.clear()
 
     def stop(self, timeout: float) -> bool:
         """End the thread after the current item; False where it did not end within `timeout` seconds."""
         with self._condition:
             self._stopping = True
-            self._begun.clear()
-            self._items.clear()
+            self._mailbox.clear()
             self._actions.clear()
             self._condition.notify()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    @property
+    def _room(self) -> int:
+        return self._throughput.room(self._most_waiting)
+
+    def _tell(self, replaced: Iterable[T]) -> None:
+        for each in replaced:
+            self._on_replaced(each)
+
     def _begin_next(self) -> None:
         """Begin work on items that wait, as far ahead as may be, while one is in the works."""
-        while (next_item := self._first_not_begun()) is not None:
+        while (next_item := self._next_to_begin()) is not None:
             item, ahead = next_item
             begun = False
             try:
                 begun = self._look_ahead is not None and self._look_ahead(item, ahead)
             except Exception as error:
                 self._on_error(error)
-            replaced: list[T] = []
             with self._condition:
                 self._beginning = False
-                # Where it has not had its turn meanwhile it gives way to newer ones as ever.
-                if not begun and self._begun and self._begun[-1] is item:
-                    self._items.appendleft(self._begun.pop())
-                    replaced = self._overtaken()
-                    self._condition.notify()
-            for each in replaced:
-                self._on_replaced(each)
+                replaced = [] if begun else self._mailbox.not_begun(item, self._room)
+                self._condition.notify()
+            self._tell(replaced)
             if not begun:
                 return
 
-    def _first_not_begun(self) -> tuple[T, int] | None:
-        """The next item to begin work on, which nothing may overtake from now on, and how many places ahead it is."""
+    def _next_to_begin(self) -> tuple[T, int] | None:
         with self._condition:
-            if self._look_ahead is None or not self._busy or self._beginning or not self._items:
+            if self._look_ahead is None or not self._busy or self._beginning:
                 return None
-            if len(self._begun) >= min(MOST_AHEAD, self._throughput.room(self._most_waiting)):
-                return None
-            self._beginning = True
-            self._begun.append(self._items.popleft())
-            return self._begun[-1], len(self._begun)
-
-    def _overtaken(self) -> list[T]:
-        """Take out what may not wait any longer, the oldest first."""
-        room = self._throughput.room(self._most_waiting) - max(len(self._begun) - 1, 0)
-        return [self._items.popleft() for _ in range(len(self._items) - max(room, 1))]
+            chosen = self._mailbox.begin(min(MOST_AHEAD, self._room))
+            self._beginning = chosen is not None
+            return chosen
 
     def _run(self) -> None:
         while True:
             with self._condition:
                 self._busy = False
-                self._condition.wait_for(lambda: self._stopping or self._waiting or self._actions)
+                self._condition.wait_for(lambda: self._stopping or self._mailbox or self._actions)
                 if self._stopping:
                     return
                 actions, self._actions = self._actions, []
-                item = None if actions else self._taken()
-                self._busy = item is not None
+                taken = None if actions else self._mailbox.take()
+                self._busy = taken is not None
             for action in actions:
                 self._guarded(action)
-            if item is not None:
+            if taken is not None:
                 self._begin_next()
-                self._work_on(item)
+                self._work_on(*taken)
 
-    def _work_on(self, item: T) -> None:
+    def _work_on(self, item: T, is_overtaken: bool) -> None:
+        if is_overtaken and self._hurry is not None:  # what it takes tells nothing of the others
+            hurry = self._hurry
+            self._guarded(lambda: hurry(item))
+            return
         began, took = time.monotonic(), None
         try:
             took = self._process(item)
@@ -162,17 +158,8 @@ class LatestWorker(Generic[T]):
         with self._condition:
             self._throughput.took(*(took or (time.monotonic() - began,)))
 
-    @property
-    def _waiting(self) -> bool:
-        return bool(self._begun or self._items)
-
-    def _taken(self) -> T | None:
-        """The next item, which does not wait any more."""
-        waiting = self._begun or self._items
-        return waiting.popleft() if waiting else None
-
-    def _guarded(self, call: Callable[[], None]) -> None:
-        """Whatever one action does to us, the next one gets its chance."""
+    def _guarded(self, call: Callable[[], object]) -> None:
+        """Whatever one action or item does to us, the next one gets its chance."""
         try:
             call()
         except Exception as error:

@@ -46,11 +46,13 @@ class Answers:
         results: by stamp of the frame.
         frames: colour images published that had a depth image.
         drops: frames and images the node says it dropped, by reason.
+        hurried: frames answered without the detector, as newer ones waited.
     """
 
     results: dict[int, FrameResult] = field(default_factory=dict)
     frames: int = 0
     drops: dict[str, int] = field(default_factory=dict)
+    hurried: int = 0
 
 
 class _StampPairs:
@@ -164,6 +166,9 @@ class NodeSession:
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
+            if status.name == f"{NODE[1:]}: tracking":
+                counts = [int(value.value) for value in status.values if value.key == "frames_hurried"]
+                self._answers.hurried = sum(counts)
             if status.name == f"{NODE[1:]}: inputs":
                 values = {value.key: value.value for value in status.values}
                 topics = [key for key in values if key.startswith("publishers.")]

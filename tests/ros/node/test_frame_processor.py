@@ -13,10 +13,15 @@ pytest.importorskip("pose_tracking.msg", reason="the messages of the package are
 
 import ball_scene
 import numpy as np
+from block_scenes import STEPS, write_objects
+from block_stream import Scene, at
 from node_harness import color_message, depth_message, image, info_message
 
+from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import make_transform
+from pose_tracking.core.results import TrackState
 from pose_tracking.core.transform_tree import TransformUnavailable
+from pose_tracking.pipeline import PoseTracker
 from pose_tracking.ros.node.frame_processor import FrameProcessor, Job
 from pose_tracking.ros.node.inputs import FrameMessages
 from pose_tracking.ros.node.monitor import Monitor
@@ -44,7 +49,7 @@ class Listener:
 class Bench:
     """A processor and what came of its frames."""
 
-    def __init__(self, transforms: Any = None, **parameters: Any) -> None:
+    def __init__(self, transforms: Any = None, tracker: PoseTracker | None = None, **parameters: Any) -> None:
         self.listener = Listener()
         self.monitor = Monitor()
         self.active = True
@@ -53,7 +58,7 @@ class Bench:
         self.now_ns = 0
         values = {name: parameter.default for name, parameter in PARAMETERS.items()} | parameters
         self.processor = FrameProcessor(
-            ball_scene.ball_tracker(),
+            tracker or ball_scene.ball_tracker(),
             self.listener,  # type: ignore[arg-type]
             transforms,
             values,
@@ -69,7 +74,10 @@ class Bench:
 
     def play(self, index: int, stamp_ns: int | None = None) -> None:
         """Process a frame of the ball scene."""
-        frame = ball_scene.render(index, stamp_ns)
+        self.take(ball_scene.render(index, stamp_ns))
+
+    def take(self, frame: RGBDFrame) -> None:
+        """Process a frame."""
         messages = FrameMessages(color_message(frame), depth_message(frame), info_message(frame))
         self.processor.process(Job(messages, time.monotonic()))
 
@@ -284,6 +292,43 @@ def test_what_goes_wrong_with_a_frame_ahead_is_counted_in_its_turn_only(monkeypa
     assert not bench.processor.look_ahead(job)
     with pytest.raises(ValueError, match="torn"):
         bench.processor.process(job)
+
+
+def hurried(bench: Bench, frame: RGBDFrame) -> int:
+    """Track a frame in a hurry; the frames that were dropped until then."""
+    messages = FrameMessages(color_message(frame), depth_message(frame), info_message(frame))
+    bench.processor.hurry(Job(messages, time.monotonic()))
+    return bench.monitor.snapshot().drops.get("overtaken", 0)
+
+
+def test_in_a_hurry_what_is_tracked_is_followed_on_the_depth(tmp_path):
+    scene = Scene(write_objects(tmp_path))
+    bench = Bench(tracker=scene.tracker)
+
+    def next_frame() -> RGBDFrame:
+        return scene.frame([(STEPS, at(0.002 * scene.time))])
+
+    assert hurried(bench, next_frame()) == 1  # nothing is tracked yet
+    for _ in range(3):
+        bench.take(next_frame())
+    asked = len(scene.truth.calls)
+    assert asked == 3
+    assert hurried(bench, next_frame()) == 1
+    assert len(scene.truth.calls) == asked
+    tracked, _, _ = bench.listener.published[-1]
+    assert [(thing.track_id, thing.state) for thing in tracked] == [(1, TrackState.CONFIRMED)]
+    assert tracked[0].pose[0, 3] == pytest.approx(0.002 * (scene.time - 1), abs=0.002)
+    bench.take(next_frame())
+    assert len(scene.truth.calls) == asked + 1
+    assert bench.monitor.snapshot().counts["frames_hurried"] == 1
+
+
+def test_what_has_no_mesh_is_not_followed():
+    bench = Bench()
+    for index in range(3):
+        bench.play(index)
+    assert hurried(bench, ball_scene.render(3)) == 1
+    assert len(bench.listener.published) == 3
 
 
 def test_a_frame_that_cannot_be_decoded_is_dropped_in_its_turn_only():

@@ -122,7 +122,7 @@ def test_what_an_item_would_have_taken_counts_in_place_of_what_it_took(monkeypat
     for number in range(7):
         latest.put(number)
         flushed = threading.Event()
-        while latest._waiting:
+        while latest._mailbox:
             pass
         latest.call(flushed.set)
         assert flushed.wait(PATIENCE)
@@ -227,7 +227,7 @@ class AheadBench:
         self.gate.set()
         for _ in range(2):  # an action goes before the items that wait
             flushed = threading.Event()
-            while self.worker._waiting:
+            while self.worker._mailbox:
                 pass
             self.worker.call(flushed.set)
             assert flushed.wait(PATIENCE)
@@ -270,6 +270,40 @@ def test_where_work_on_one_does_not_begin_none_begins_on_those_after_it():
     assert set(bench.ahead) == {2}
     bench.finish()
     assert bench.done == [1, 2, 3, 4]
+
+
+def test_what_is_overtaken_is_done_in_a_hurry_where_that_is_possible():
+    bench, hurried = Bench(), []
+    order: list[tuple[str, object]] = []
+
+    def process(item: object) -> None:
+        bench._process(item)
+        order.append(("full", item))
+
+    def hurry(item: object) -> None:
+        order.append(("hurried", item))
+        hurried.append(item)
+        if item == 4:
+            raise RuntimeError("in a hurry")
+
+    worker: LatestWorker[object] = LatestWorker(
+        process, bench.replaced.append, bench.errors.append, hurry=hurry, most_waiting=2
+    )
+    worker._throughput.room = lambda most: 1  # type: ignore[method-assign]
+    worker.put(1)
+    assert bench.started.wait(PATIENCE)
+    for item in range(2, 7):
+        worker.put(item)
+    assert bench.replaced == [2, 3]  # two of the overtaken are kept
+    took = len(worker._throughput._took)
+    bench.gate.set()
+    while len(bench.done) < 2:
+        pass
+    assert worker.stop(PATIENCE)
+    assert order == [("full", 1), ("hurried", 4), ("hurried", 5), ("full", 6)]
+    assert [str(error) for error in bench.errors] == ["in a hurry"]
+    assert len(worker._throughput._took) <= took + 1  # they tell nothing of the pace of the others
+    bench.worker.stop(PATIENCE)
 
 
 def test_an_item_on_which_no_work_begins_is_overtaken_as_ever():
