@@ -61,6 +61,7 @@ def recover(
     min_confidence: float,
     motion: TrackingConfig | None = None,
     clear_view: float = 1.0,
+    hold: bool = False,
     missed: Mapping[int, str] | None = None,
 ) -> Recovery:
     """Find unmatched tracks by pose and depth; no two things are put in one place.
@@ -74,12 +75,15 @@ def recover(
         motion: says how far a track that is not found where it was expected may have gone, for it is searched for
             there; None where it is not: the detector has looked at the frame and sees what has moved away.
         clear_view: share of an object that must be seen for a detector to find it.
+        hold: whether the predictions themselves are tried, too, see `DepthTracker.track`: where a detector looks at few
+            frames, what is lost stays so for several.
         missed: tracks that were looked for in this frame already, by ID: why they were not found.
     """
     recovery = Recovery()
     found: dict[int, Detection] = {}
     for i, track in enumerate(tracks):
-        outcome = (missed or {}).get(track.track_id) or _look_for(track, depth_tracker, frame, min_confidence, motion)
+        outcome: Detection | str | None = (missed or {}).get(track.track_id)
+        outcome = outcome or _look_for(track, depth_tracker, frame, min_confidence, motion, hold)
         if isinstance(outcome, Detection):
             found[i] = outcome
             continue
@@ -115,14 +119,19 @@ def is_clear(found: Detection, frame: RGBDFrame, share: float) -> bool:
 
 
 def _look_for(
-    track: Track, depth_tracker: DepthTracker, frame: RGBDFrame, min_confidence: float, motion: TrackingConfig | None
+    track: Track,
+    depth_tracker: DepthTracker,
+    frame: RGBDFrame,
+    min_confidence: float,
+    motion: TrackingConfig | None,
+    hold: bool,
 ) -> Detection | str:
     """The detection that continues a track, or why it was not found."""
     pose, covariance = track.pose, track.pose_covariance
     assert pose is not None
     assert covariance is not None
     start = Start(pose, covariance, track.scale, manoeuvre_of(track, depth_tracker, motion))
-    found = look_at(start, track.obj_id, depth_tracker, frame, min_confidence)
+    found = look_at(start, track.obj_id, depth_tracker, frame, min_confidence, hold)
     if isinstance(found, str):
         return found
     if track.fits.has_slipped(found.estimate.confidence, depth_tracker.config.max_fall):
@@ -156,14 +165,19 @@ class Start:
 
 
 def look_at(
-    start: Start, obj_id: int, depth_tracker: DepthTracker, frame: RGBDFrame, min_confidence: float
+    start: Start,
+    obj_id: int,
+    depth_tracker: DepthTracker,
+    frame: RGBDFrame,
+    min_confidence: float,
+    hold: bool = False,
 ) -> DepthTrackedPose | str:
     """What is found of object `obj_id` from a start, or why it is not; see `DepthTracker.track`."""
     pose, covariance, manoeuvre, scale = start.pose, start.covariance, start.manoeuvre, start.scale
     if scale != 1.0:
         frame, pose = normalised(frame, scale), unscaled(pose, scale)
         covariance, manoeuvre = resized(covariance, 1 / scale), manoeuvre / scale
-    found = depth_tracker.track(frame, obj_id, pose, covariance, min_confidence, manoeuvre)
+    found = depth_tracker.track(frame, obj_id, pose, covariance, min_confidence, manoeuvre, hold)
     if isinstance(found, str) or scale == 1.0:
         return found
     return replace(found, estimate=rescaled(found.estimate, scale))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -101,6 +102,25 @@ def test_a_pose_that_fits_far_worse_than_before_has_slipped(
     scene.show([(STEPS, at(0.0))])
     assert scene.truth.calls == ([1, 2] if is_believed else [1, 2, 6])
     assert set(scene.show([(STEPS, at(0.0))])) == {1}
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_prediction_is_held_where_the_detector_looks_at_few_frames(
+    objects: ObjectSet, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    scene, track = Scene(objects, segment_every=every), DepthTracker.track
+    held = []
+
+    def watched(tracker: DepthTracker, *arguments: Any) -> DepthTrackedPose | str:
+        held.append(signature(track).bind(tracker, *arguments).arguments["hold"])
+        return track(tracker, *arguments)
+
+    for _ in range(3):
+        scene.show([(STEPS, at(0.0))])
+    scene.truth.overlooked = {STEPS}
+    monkeypatch.setattr(DepthTracker, "track", watched)
+    scene.show([(STEPS, at(0.0))])
+    assert held == [every != 1]
 
 
 def test_a_hidden_object_is_not_dragged_along_and_is_found_again(objects: ObjectSet) -> None:

@@ -25,7 +25,7 @@ from .held_turn import held_turn
 from .icp import IcpRefiner
 from .reasons import GONE, HIDDEN, MOVED, OUT_OF_VIEW, SCORE, reason
 from .scoring import Verifier
-from .search_around import flush_share, places_around, slid
+from .search_around import MOST_HIDDEN, search, slid
 from .surface_comparison import SurfaceComparison
 from .visible_region import exact_box, visible_mask
 
@@ -36,10 +36,9 @@ _SETTLED = 0.001  # diameters that the surface moves by at most where another ch
 _OUTLINE = 0.025
 _MASK_RAYS = 5000  # at the final pose: one a pixel of most objects, one for some pixels of near ones
 _COMPARED = 20  # each so many surface samples tell how far a surface is from another
+_HELD = 0.5  # times the confidence asked for from which the prediction is believed: it is likely beforehand
+_SURE = 0.5  # pose confidence from which nothing else is tried
 _FACING = 0.1  # cosine to the view ray up to which a side holds nothing
-# What is found by a search stands free, and no surroundings of it go on as its surface: a flat side fits every table
-# top, and what is hidden for the most part fits much else.
-_MOST_FLUSH, _MOST_HIDDEN = 0.2, 0.2
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,7 @@ class DepthTracker:
         covariance: Float,
         min_confidence: float,
         manoeuvre: float = 0.0,
+        hold: bool = False,
     ) -> DepthTrackedPose | str:
         """Look for object `obj_id`, which `can_track`.
 
@@ -98,11 +98,15 @@ class DepthTracker:
             min_confidence: a pose that scores less is not believed.
             manoeuvre: standard deviation (m) of what an unforeseen change of its velocity adds to the way of the
                 object; where it is not found at the prediction it is searched for that far around. 0: it is not.
+            hold: whether the prediction itself is tried, too, where what is found from it does not convince. Little of
+                a hidden object is seen, and a fit to little slips off the right pose.
 
         Returns:
             what was found, or why nothing was: one of `reasons`.
         """
         outcome = self._look(frame, obj_id, predicted, covariance, min_confidence)
+        if hold:
+            outcome = self._held(frame, obj_id, predicted, outcome, min_confidence)
         if manoeuvre > 0 and outcome in (GONE, HIDDEN, MOVED, SCORE):
             found = self._search(frame, obj_id, predicted, covariance, min_confidence, manoeuvre)
             return outcome if found is None else found
@@ -137,6 +141,23 @@ class DepthTracker:
             return MOVED
         return reason(before, otherwise=None if found is None else SCORE)
 
+    def _held(
+        self, frame: RGBDFrame, obj_id: int, predicted: Float, outcome: DepthTrackedPose | str, min_confidence: float
+    ) -> DepthTrackedPose | str:
+        """What fits best of a doubtful `outcome`, the prediction, and a fit to what is measured closest to it."""
+        if outcome not in (HIDDEN, SCORE) if isinstance(outcome, str) else outcome.estimate.confidence >= _SURE:
+            return outcome
+        compared = self.verifier.compare(frame, obj_id, predicted, self.config.rays)
+        points, share = self._near(frame, compared, self.config.least_reach * self.objects[obj_id].diameter)
+        if share < self.config.min_visible or len(points) < self.icp.config.min_points:
+            return outcome
+        best, most = outcome, _HELD * min_confidence if isinstance(outcome, str) else outcome.estimate.confidence
+        settled = self._settle(frame, obj_id, predicted, predicted, compared)
+        for found in (settled, self._judge(frame, obj_id, predicted, points)[0]):
+            if found is not None and found.estimate.confidence >= most:
+                best, most = found, found.estimate.confidence
+        return best
+
     def _is_bound(self, estimate: PoseEstimate) -> bool:
         """Whether little speaks for a pose's having slid: a surface before a void, or closely behind another one."""
         fit, config = estimate.fit, self.config
@@ -155,39 +176,19 @@ class DepthTracker:
         return compared.box(), visible_mask(compared, shape), compared.painted(compared.blind, shape)
 
     def _search(
-        self,
-        frame: RGBDFrame,
-        obj_id: int,
-        predicted: Float,
-        covariance: Float,
-        min_confidence: float,
+        self, frame: RGBDFrame, obj_id: int, predicted: Float, covariance: Float, min_confidence: float,
         manoeuvre: float,
-    ) -> DepthTrackedPose | None:
+    ) -> DepthTrackedPose | None:  # fmt: skip
         """`track` around the prediction, as far as a manoeuvre may have carried the object; None where it is not."""
         reach = min(self.config.sigmas * manoeuvre, self.config.most_search * self.objects[obj_id].diameter)
-        # Where it was expected to stand still, its covariance says nothing of where it went.
-        uncertain = covariance.copy()
-        uncertain[:3, :3] += manoeuvre**2 * np.eye(3)
-        best, most = None, -np.inf
-        for start in places_around(self.verifier, frame, obj_id, predicted, reach):
-            found = self._look(frame, obj_id, start, uncertain, max(min_confidence, self.config.search_confidence))
-            if isinstance(found, str) or found.estimate.fit["occluded_fraction"] > _MOST_HIDDEN:
-                continue
-            pose = found.estimate.pose
-            away = float(np.linalg.norm(pose[:3, 3] - predicted[:3, 3]))
-            likelihood = float(np.log(found.estimate.confidence)) - 0.5 * (away / manoeuvre) ** 2
-            stands_out = flush_share(frame, self.verifier.compare(frame, obj_id, pose)) <= _MOST_FLUSH
-            if likelihood > most and away <= reach and stands_out:
-                best, most = found, likelihood
-        return best
+        least = max(min_confidence, self.config.search_confidence)
+        return search(
+            lambda start, uncertain: self._look(frame, obj_id, start, uncertain, least),
+            self.verifier, frame, obj_id, predicted, covariance, reach, manoeuvre,
+        )  # fmt: skip
 
     def _settle(
-        self,
-        frame: RGBDFrame,
-        obj_id: int,
-        pose: Float,
-        predicted: Float,
-        compared: SurfaceComparison | None = None,
+        self, frame: RGBDFrame, obj_id: int, pose: Float, predicted: Float, compared: SurfaceComparison | None = None
     ) -> DepthTrackedPose | None:
         """The last ICP from `pose` and what the frame says of its end; None where it is not to be believed at all.
 
@@ -246,7 +247,7 @@ class DepthTracker:
             visible_px=own_readings(self.covariance, frame, claimed, visible_px, corner),
             max_distance=distance,
             confidence=check.score,
-            outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= _MOST_HIDDEN else None,
+            outline=_OUTLINE * model.diameter if check.features["occluded_fraction"] <= MOST_HIDDEN else None,
             match=match,
         )
         if turn is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
@@ -12,6 +15,9 @@ from pose_tracking.core.geometry import view_rotation
 from .scoring import Verifier
 from .surface_comparison import SurfaceComparison
 
+if TYPE_CHECKING:
+    from .depth_tracking import DepthTrackedPose
+
 GRID = 0.1  # diameters between the places of a search; ICP finds what is half of that off
 GRID_RAYS = 150  # at each place
 PLACES = 4  # that are worth trying
@@ -20,6 +26,9 @@ RING = (2.5, 6.0)  # pixels outside the silhouette: nearer ones mix what lies on
 CONTINUES = 2.0  # tolerances of the surface comparison within which it goes on
 SLIDES = (0.06, 0.03, 0.015)  # steps in diameters
 MOST_SLIDES = 3  # of each
+# What is found by a search stands free, and no surroundings of it go on as its surface: a flat side fits every table
+# top, and what is hidden for the most part fits much else.
+MOST_FLUSH, MOST_HIDDEN = 0.2, 0.2
 
 
 def agreement(verifier: Verifier, frame: RGBDFrame, obj_id: int, pose: Float, rays: int) -> float:
@@ -76,6 +85,42 @@ def places_around(verifier: Verifier, frame: RGBDFrame, obj_id: int, predicted: 
             found.append((agrees - flush_share(frame, verifier.compare(frame, obj_id, pose)), pose))
     found.sort(key=lambda one: -one[0])
     return [pose for _, pose in found[:PLACES]]
+
+
+def search(
+    look: Callable[[Float, Float], DepthTrackedPose | str],
+    verifier: Verifier,
+    frame: RGBDFrame,
+    obj_id: int,
+    predicted: Float,
+    covariance: Float,
+    reach: float,
+    manoeuvre: float,
+) -> DepthTrackedPose | None:
+    """What is found around a predicted pose; None where nothing stands out that is likely enough.
+
+    Args:
+        look: looks for the object near a (4, 4) pose of a (6, 6) covariance.
+        verifier, frame, obj_id: of which object, in which frame.
+        predicted, covariance: (4, 4) and (6, 6), where it was expected.
+        reach: metres from there.
+        manoeuvre: standard deviation (m) of the way from there.
+    """
+    # Where it was expected to stand still, its covariance says nothing of where it went.
+    uncertain = covariance.copy()
+    uncertain[:3, :3] += manoeuvre**2 * np.eye(3)
+    best, most = None, -np.inf
+    for start in places_around(verifier, frame, obj_id, predicted, reach):
+        found = look(start, uncertain)
+        if isinstance(found, str) or found.estimate.fit["occluded_fraction"] > MOST_HIDDEN:
+            continue
+        pose = found.estimate.pose
+        away = float(np.linalg.norm(pose[:3, 3] - predicted[:3, 3]))
+        likelihood = float(np.log(found.estimate.confidence)) - 0.5 * (away / manoeuvre) ** 2
+        stands_out = flush_share(frame, verifier.compare(frame, obj_id, pose)) <= MOST_FLUSH
+        if likelihood > most and away <= reach and stands_out:
+            best, most = found, likelihood
+    return best
 
 
 def flush_share(frame: RGBDFrame, compared: SurfaceComparison) -> float:

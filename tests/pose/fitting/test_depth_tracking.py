@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from pose_tracking.objects import ObjectSet
 from pose_tracking.pose.config import IcpConfig, PoseConfig
 from pose_tracking.pose.depth_tracking_config import DepthTrackingConfig
 from pose_tracking.pose.fitting.depth_tracking import DepthTrackedPose, DepthTracker
-from pose_tracking.pose.fitting.icp import IcpRefiner
+from pose_tracking.pose.fitting.icp import IcpPoses, IcpRefiner
 from pose_tracking.pose.fitting.reasons import GONE, HIDDEN, MOVED, NO_DEPTH, OUT_OF_VIEW, SCORE
 from pose_tracking.pose.fitting.scoring import Verifier
 from pose_tracking.pose.fitting.search_around import flush_share
@@ -247,6 +248,58 @@ def test_what_has_set_off_is_searched_for(depth_tracker: DepthTracker) -> None:
         assert isinstance(near, str) or np.linalg.norm(near.estimate.pose[:3, 3] - truth[:3, 3]) > 0.01
         result = found(depth_tracker.track(frame, STEPS, expected, spread(), CERTAIN, manoeuvre=0.03))
         assert np.linalg.norm(result.estimate.pose[:3, 3] - truth[:3, 3]) < 0.004
+
+
+def half_hidden(truth: np.ndarray, depth_m: float = 0.5) -> RGBDFrame:
+    """STEPS behind a board that hides its left half."""
+    frame, masks = render([(STEPS, truth)])
+    cols = np.sort(np.nonzero(masks[0])[1])
+    depth = frame.depth.copy()
+    depth[:, : int(cols[len(cols) // 2])] = depth_m
+    return replace(frame, depth=depth)
+
+
+def test_a_prediction_is_held_where_what_is_fitted_from_it_slips_off(
+    depth_tracker: DepthTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, refine = upright(), depth_tracker.icp.refine
+    frame = half_hidden(truth)
+
+    def slip(*arguments: Any) -> IcpPoses:
+        fitted = refine(*arguments)
+        fitted.poses[:, :3, 3] += [0.0, 0.012, 0.0]
+        return fitted
+
+    monkeypatch.setattr(depth_tracker.icp, "refine", slip)
+    slipped = depth_tracker.track(frame, STEPS, truth, spread(), CERTAIN)
+    assert slipped in (HIDDEN, SCORE)
+    held = found(depth_tracker.track(frame, STEPS, truth, spread(), CERTAIN, hold=True))
+    assert held.estimate.pose == pytest.approx(truth)
+    assert held.estimate.confidence > 0.5
+
+
+def test_a_prediction_that_the_frame_contradicts_is_not_held(depth_tracker: DepthTracker) -> None:
+    truth = upright()
+    wrong = truth.copy()
+    wrong[:3, 3] += [0.0, 0.05, 0.0]
+    empty, _ = render([])
+    for frame, pose in ((half_hidden(truth), wrong), (empty, truth), (half_hidden(truth, 0.3), wrong)):
+        assert isinstance(depth_tracker.track(frame, STEPS, pose, spread(), CERTAIN, hold=True), str)
+
+
+def test_a_fit_that_convinces_is_not_doubted(depth_tracker: DepthTracker) -> None:
+    truth = upright()
+    frame = half_hidden(truth)
+    plain = found(
+        depth_tracker.track(frame, STEPS, moved(truth, 1, 0.002, np.random.default_rng(1)), spread(), CERTAIN)
+    )
+    again = found(
+        depth_tracker.track(
+            frame, STEPS, moved(truth, 1, 0.002, np.random.default_rng(1)), spread(), CERTAIN, hold=True
+        )
+    )
+    assert plain.estimate.confidence > 0.5
+    assert np.array_equal(plain.estimate.pose, again.estimate.pose)
 
 
 def test_a_search_does_not_believe_what_is_mostly_hidden(depth_tracker: DepthTracker) -> None:
