@@ -21,6 +21,7 @@ from pose_tracking.tracking import Association
 _SAME = 0.1  # diameters between two poses, mean over the surface, up to which they are one
 # Frames with the detector after which what was found once is forgotten: refused ones are not looked at in each.
 _FRAMES = 6
+_LOOKS = 3  # at an unsure pose that are worth while, one soon after the other
 _POINTS = 20  # vertices, about, that tell how far two poses are apart
 
 
@@ -31,20 +32,28 @@ class _Unsure:
     Attributes:
         obj_id, pose: of which object, and (4, 4) in the camera frame.
         doubt: product of the doubts of the frames that have come to it.
+        looks: how many frames those are.
         frames: since the last of them.
     """
 
     obj_id: int
     pose: Float
     doubt: float
+    looks: int = 1
     frames: int = 0
 
 
 class Beginnings:
-    """Remembers the poses of late that were too unsure to begin a track."""
+    """Remembers the poses of late that were too unsure to begin a track.
+
+    Attributes:
+        needs_look: whether the last frame with the detector has come to such a pose that was not looked at often yet:
+            the next look may make sure of it.
+    """
 
     def __init__(self) -> None:
         self._unsure: list[_Unsure] = []
+        self.needs_look = False
 
     def credible(
         self, association: Association, objects: ObjectSet, least: float, repeated: bool = False
@@ -62,6 +71,7 @@ class Beginnings:
         """
         new = association.unmatched_detections
         unsure = [d for d in new if d.pose is not None and objects.has_meshes and d.pose.confidence < least]
+        self.needs_look = False
         if repeated and association.searched:
             unsure = self._not_found_again(unsure, objects, least)
         if not unsure:
@@ -80,9 +90,11 @@ class Beginnings:
             again = [each for each in before if _is_same(detection, each, objects)]
             before = [each for each in before if each not in again]
             doubt *= min((each.doubt for each in again), default=1.0)
+            looks = 1 + max((each.looks for each in again), default=0)
             if not again or 1.0 - doubt < least:
                 left.append(detection)
-                after.append(_Unsure(detection.obj_id, detection.pose.pose, doubt))
+                after.append(_Unsure(detection.obj_id, detection.pose.pose, doubt, looks))
+                self.needs_look |= looks < _LOOKS
         self._unsure = [*after, *(each for each in before if each.frames < _FRAMES)]
         return left
 

@@ -206,7 +206,7 @@ class PoseTracker:
             tracked = self.tracker.commit(association, recovery.found, clear)
             drop_unsure(association.unsure, tracked, report)
             tell_events(self._events, self._watchers, self.config.events, frame, tracked, report, self._camera)
-        is_new = any(thing.age_frames == 0 for thing in tracked)
+        is_new = any(thing.age_frames == 0 for thing in tracked) or self._beginnings.needs_look
         self._schedule.frame_done(report.segmented and run is None, lost=recovery.needs_detector, new=is_new)
         return tracked
 

@@ -92,3 +92,19 @@ def test_a_frame_without_the_detector_changes_nothing(objects: ObjectSet) -> Non
         beginnings.credible(Association([], [], [], searched=False), objects, 0.5, True)
 
     assert not beginnings.credible(Association([], [], [found(0.35)]), objects, 0.5, True).unsure
+
+
+def test_an_unsure_pose_asks_for_more_looks_soon_but_not_for_ever(objects: ObjectSet) -> None:
+    beginnings = Beginnings()
+
+    def asks(*detections: Detection, searched: bool = True, repeated: bool = True) -> bool:
+        beginnings.credible(Association([], [], list(detections), searched=searched), objects, 0.5, repeated)
+        return beginnings.needs_look
+
+    assert [asks(found(0.15)) for _ in range(3)] == [True, True, False]
+    assert asks(found(0.15), found(0.2, x=0.2))  # another one
+    assert not asks()
+    assert not asks(searched=False)
+    assert not asks(found(0.4, x=0.2))  # sure by now: it begins a track
+    assert not asks(found(0.4, x=0.4), repeated=False)
+    assert not asks(found(0.9, x=0.4))

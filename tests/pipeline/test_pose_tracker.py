@@ -179,6 +179,26 @@ def test_an_unsure_detection_begins_one_where_the_next_frame_agrees() -> None:
     assert begun(begin_repeated=False) == [1, 1, 1]
 
 
+def test_an_unsure_detection_is_looked_at_again_at_once() -> None:
+    def looked(confidence: float) -> list[int]:
+        bundle = ModelBundle.load("demo", require_weights=False)
+        estimator = FixedEstimator({1: 0.9, 4: 0.9})
+        tracker = PoseTracker(bundle, segmenter=FixedSegmenter(), estimator=estimator)
+        tracker.configure(segment_every=6)
+        looks = []
+        for k in range(6):
+            estimator.confidences = {1: 0.9, 4: confidence}
+            tracker.update(frame(1.0 + k / 10))
+            if tracker.report.segmented:
+                looks.append(k)
+        return looks
+
+    # A track that begins is followed by another look, and so is one lost on the depth, which shows nothing here. An
+    # unsure pose is worth a second and a third look, with which it begins a track.
+    assert looked(0.05)[:4] == [0, 1, 3, 5]
+    assert looked(0.22)[:4] == [0, 1, 2, 3]
+
+
 def test_an_unsure_detection_goes_on_with_what_falls() -> None:
     estimator = FixedEstimator({1: 0.9, 4: 0.9})
     bundle = ModelBundle.load("demo", require_weights=False)
