@@ -86,8 +86,8 @@ class PipelineConfig:
         5,
         "the pose network looks at each tracked object on every n-th frame of the detector at least, and where its "
         "pose confidence has fallen; on the others its pose is found from where the track expects it. Detections "
-        "that came to nothing are looked at again as often. 1: every detection on every frame; only where there are "
-        "meshes",
+        "that came to nothing are looked at again after n frames of the camera. 1: every detection on every frame; only "
+        "where there are meshes",
         unit="frames",
         range=(1, 1000),
         runtime=True,

@@ -151,6 +151,7 @@ class Detecting:
 
     def frame_done(self, tracks: Sequence[Track], obj_ids: Sequence[int], config: PipelineConfig) -> None:
         """A frame was tracked, whether or not the detector has looked at it: `tracks` are as they are after it."""
+        self._refused.frame_passed()
         self._outlook = Outlook.of(tracks, self._turns, obj_ids, config, self._network_every(config))
 
     def _network_every(self, config: PipelineConfig) -> int:

@@ -29,9 +29,13 @@ class _Refusal:
 
 
 class RefusedDetections:
-    """Remembers what the frame before has refused."""
+    """Remembers what the detector's last frame has refused.
+
+    What waits is counted in frames of the stream: a detector that looks at few of them leaves nothing alone for longer.
+    """
 
     def __init__(self) -> None:
+        self._since = self._usual = 1  # frames since the detector's last one; before that, from the one before it
         self._last: list[_Refusal] = []
         self._passed_over: list[_Refusal] = []
 
@@ -45,7 +49,8 @@ class RefusedDetections:
             likely: (N,) whether the detector is sure enough of each to look at it at once when it is new.
             expected: (N,) whether a track expects each: those are looked at in any case.
         """
-        wanted, waited = self._wanted(instances, every, likely, expected)
+        wanted, waited = self._wanted(instances, every, likely, expected, self._since)
+        self._usual = self._since
         self._passed_over = [
             waited[i] or _Refusal(int(instances.obj_ids[i]), instances.boxes[i], float(instances.scores[i]), every)
             for i in np.flatnonzero(~wanted)
@@ -54,22 +59,22 @@ class RefusedDetections:
 
     def would_recall(self, instances: Instances, every: int, likely: Bool, expected: Bool) -> Bool:
         """What `recall` is likely to say of a frame to come; from any thread."""
-        return ~self._wanted(instances, every, likely, expected)[0]
+        return ~self._wanted(instances, every, likely, expected, self._usual)[0]
 
     def _wanted(
-        self, instances: Instances, every: int, likely: Bool, expected: Bool
+        self, instances: Instances, every: int, likely: Bool, expected: Bool, since: int
     ) -> tuple[Bool, list[_Refusal | None]]:
         """(N,) which instances need a look, see `recall`, and what was refused in their places."""
-        waited = [self._waited(instances, i) for i in range(len(instances))]
+        waited = [self._waited(instances, i, since) for i in range(len(instances))]
         wanted = np.array([each is None or each.frames >= every for each in waited], bool)
         wanted |= expected
         unlikely = ~likely & ~expected
         turns = np.flatnonzero(wanted & unlikely)
         order = np.lexsort((-instances.scores[turns], np.array([-_frames(waited[i], every) for i in turns])))
-        wanted[turns[order[-(-np.count_nonzero(unlikely) // every) :]]] = False
+        wanted[turns[order[-(-np.count_nonzero(unlikely) * since // every) :]]] = False
         return wanted, waited
 
-    def _waited(self, instances: Instances, i: int) -> _Refusal | None:
+    def _waited(self, instances: Instances, i: int, since: int) -> _Refusal | None:
         """What was refused in the place of instance `i`; None where nothing was, or the detector is surer of it now."""
         same = [each for each in self._last if each.obj_id == instances.obj_ids[i]]
         if not same:
@@ -78,13 +83,17 @@ class RefusedDetections:
         before = same[int(overlaps.argmax())]
         if overlaps.max() < SAME_BOX or instances.scores[i] > before.score + SURER:
             return None
-        return replace(before, box=instances.boxes[i], frames=before.frames + 1)
+        return replace(before, box=instances.boxes[i], frames=before.frames + since)
 
     def frame_done(self, refused: Instances) -> None:
         """Take in what this frame has refused after a look; what was passed over in it is remembered, too."""
         found = zip(refused.obj_ids.tolist(), refused.boxes, refused.scores.tolist(), strict=True)
         self._last = [*self._passed_over, *(_Refusal(obj_id, box, score, 0) for obj_id, box, score in found)]
-        self._passed_over = []
+        self._passed_over, self._since = [], 0
+
+    def frame_passed(self) -> None:
+        """A frame of the stream is done, whether or not the detector has looked at it."""
+        self._since += 1
 
 
 def _frames(refusal: _Refusal | None, every: int) -> int:

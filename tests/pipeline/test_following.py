@@ -269,13 +269,30 @@ def test_what_was_refused_waits_for_its_turn() -> None:
         passed_over = refused.recall(instances, EVERY, np.ones(1, bool), np.zeros(1, bool))
         looks.append(not passed_over[0])
         refused.frame_done(instances.select(~passed_over))
+        refused.frame_passed()
     assert np.flatnonzero(looks).tolist() == [0, 5, 10]
+
+
+@pytest.mark.parametrize(("every_nth", "looked"), [(2, [0, 6, 12, 18]), (3, [0, 6, 12, 18]), (5, [0, 5, 10, 15])])
+def test_what_was_refused_waits_no_longer_where_the_detector_looks_at_few_frames(
+    every_nth: int, looked: list[int]
+) -> None:
+    refused, looks = RefusedDetections(), []
+    for k in range(20):
+        if k % every_nth == 0:
+            passed_over = refused.recall(found(0.6), EVERY, np.ones(1, bool), np.zeros(1, bool))
+            if not passed_over[0]:
+                looks.append(k)
+            refused.frame_done(found(0.6).select(~passed_over))
+        refused.frame_passed()
+    assert looks == looked
 
 
 @pytest.mark.parametrize(("score", "x"), [(0.8, 0.0), (0.6, 40.0)])
 def test_what_is_surer_or_elsewhere_is_looked_at_at_once(score: float, x: float) -> None:
     refused = RefusedDetections()
     refused.frame_done(found(0.6))
+    refused.frame_passed()
     assert refused.recall(found(0.65), EVERY, np.ones(1, bool), np.zeros(1, bool)).tolist() == [True]
     assert refused.recall(found(score, x=x), EVERY, np.ones(1, bool), np.zeros(1, bool)).tolist() == [False]
 
@@ -283,6 +300,7 @@ def test_what_is_surer_or_elsewhere_is_looked_at_at_once(score: float, x: float)
 def test_what_a_track_expects_is_always_looked_at() -> None:
     refused = RefusedDetections()
     refused.frame_done(found(0.2, 0.2, 0.2))
+    refused.frame_passed()
     expected = np.array([False, True, True])
     assert refused.recall(found(0.2, 0.2, 0.2), EVERY, np.zeros(3, bool), expected).tolist() == [True, False, False]
 
@@ -294,6 +312,7 @@ def test_unlikely_ones_share_the_frames() -> None:
         passed_over = refused.recall(instances, EVERY, np.zeros(7, bool), np.zeros(7, bool))
         looks[k] = ~passed_over
         refused.frame_done(instances.select(~passed_over))
+        refused.frame_passed()
     assert looks.sum(1).max() == 2
     assert looks[:5].any(0).all()
     assert looks[5:].any(0).all()
