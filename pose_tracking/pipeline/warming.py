@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from pose_tracking.core.arrays import Bool, Float32
-from pose_tracking.core.background import BackgroundThread
 from pose_tracking.core.boxes import mask_box
 from pose_tracking.core.camera import CameraIntrinsics
 from pose_tracking.core.frame import RGBDFrame
@@ -29,8 +28,6 @@ _WIDTH, _HEIGHT, _VIEW = 640, 480, 60.0
 _DISTANCE = 1.0  # m, of the wall that is shown
 _SIDE = 80  # px, of what is taken for an object on it
 _INSTANCES = 2  # of one, batches are not yet batches
-_MOST_AT_ONCE = 8  # instances that a frame shows at once, and for which the networks are prepared
-_PER_ROW = 4  # of them on the wall
 _FOLLOWED, _PERIOD = 4, 1 / 30  # frames in which it is followed, and seconds between them
 _APART, _WAY = 0.3, 0.004  # m, between two of an object, and by which they move from frame to frame
 _TEXTURE, _PAN = 8, 6  # px, of a patch of the wall's colours, and by which the camera pans from frame to frame
@@ -41,8 +38,7 @@ def warm_up(tracker: PoseTracker) -> None:
 
     The first inference of a network lays out its memory, the first search draws templates, the space that objects take
     is worked out, and compiled loops are read from disk, or compiled: half a second and more that the first frames
-    would take. OpenVINO prepares a network anew for each number of instances, which takes as long again as it computes:
-    that is done beside the rest. Whatever cannot be done is left to the first frame, which will say why.
+    would take. Whatever cannot be done is left to the first frame, which will say why.
     """
     intrinsics = CameraIntrinsics.of_view(_WIDTH, _HEIGHT, _VIEW)
     color = np.full((_HEIGHT, _WIDTH, 3), 128, np.uint8)
@@ -56,10 +52,8 @@ def warm_up(tracker: PoseTracker) -> None:
         steps.append(lambda: tracker.estimator.estimate(frame, parts))
     steps.append(lambda: [tracker.objects[obj_id].solid for obj_id in with_meshes])
     steps.append(lambda: _follow(tracker, intrinsics, (with_meshes or list(tracker.objects))[0]))
-    beside = BackgroundThread("warm-up").submit(lambda: _try(lambda: _predict(tracker, frame)))
     for step in steps:
         _try(step)
-    beside.result()
     tracker.reset()
     tracker.report = FrameReport()
 
@@ -69,14 +63,6 @@ def _try(step: Callable[[], object]) -> None:
         step()
     except Exception as error:  # stages that are handed over may fail in any way
         LOGGER.debug("a part of the warm-up was left out: %r", error)
-
-
-def _predict(tracker: PoseTracker, frame: RGBDFrame) -> None:
-    """Ask the pose network of every number of instances, where it is one that is prepared for each."""
-    predictor = getattr(tracker.estimator, "predictor", None)
-    if predictor is not None and getattr(predictor, "is_repeatable", False):
-        for count in range(1, _MOST_AT_ONCE + 1):
-            predictor.predict(frame, _parts_of_the_wall(list(predictor.objects), count))
 
 
 def _follow(tracker: PoseTracker, intrinsics: CameraIntrinsics, obj_id: int) -> None:
@@ -119,7 +105,7 @@ def _parts_of_the_wall(obj_ids: list[int], count: int) -> Instances:
     masks = np.zeros((count, _HEIGHT, _WIDTH), bool)
     boxes = np.zeros((count, 4), np.float32)
     for i in range(count):
-        x, y = (2 * (i % _PER_ROW) + 1) * _SIDE - _SIDE // 2, _HEIGHT // 2 - (i // _PER_ROW) * 2 * _SIDE
+        x, y = (2 * i + 1) * _SIDE - _SIDE // 2, _HEIGHT // 2
         masks[i, y : y + _SIDE, x : x + _SIDE] = True
         boxes[i] = x, y, x + _SIDE, y + _SIDE
     scores = np.ones(count, np.float32)

@@ -75,28 +75,6 @@ def test_what_fails_is_left_to_the_first_frame(objects: ObjectSet, monkeypatch: 
         scene.show([(STEPS, at(0.0))])
 
 
-@pytest.mark.parametrize("is_repeatable", [True, False])
-def test_a_network_that_is_prepared_for_each_number_of_instances_is_asked_of_each(
-    is_repeatable: bool, objects: ObjectSet
-) -> None:
-    scene, asked = Scene(objects), []
-
-    class Predictor:
-        def __init__(self) -> None:
-            self.objects, self.is_repeatable = objects, is_repeatable
-
-        def predict(self, frame: RGBDFrame, instances: Instances) -> None:
-            assert set(instances.obj_ids) <= set(objects)
-            sides = instances.boxes[:, 2:] - instances.boxes[:, :2]
-            assert (instances.masks.sum((1, 2)) == sides.prod(1)).all()  # none beyond the picture
-            assert instances.masks.sum(0).max() == 1
-            asked.append(len(instances))
-
-    scene.tracker.estimator.predictor = Predictor()  # type: ignore[attr-defined]
-    warm_up(scene.tracker)
-    assert asked == ([*range(1, 9)] if is_repeatable else [])
-
-
 def test_the_heads_of_a_detector_that_finds_nothing_in_a_wall_are_at_work(
     objects: ObjectSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

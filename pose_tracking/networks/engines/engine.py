@@ -44,10 +44,13 @@ class Engine(ABC):
         name: as in `InferenceConfig.engine`.
         precision: of all parts that are not `exact`.
         on_torch: names of the parts that it could not take and that PyTorch runs.
+        prepares_shapes: whether it prepares a graph anew for each shape of its inputs, in about the time that it then
+            computes.
     """
 
     name: str
     copies_weights = False
+    prepares_shapes = False
 
     def __init__(self, precision: str = "fp32") -> None:
         self.precision = precision
@@ -66,6 +69,23 @@ class Engine(ABC):
         """Engine and precision for people, e.g. "openvino bf16"; parts that PyTorch runs are named."""
         text = f"{self.name} {self.precision}"
         return f"{text} ({', '.join(self.on_torch)} on torch)" if self.on_torch else text
+
+
+def in_steps(run: Run, rows: int) -> Run:
+    """`run` on no more than so many rows of its inputs at a time: of the shapes that it is called with few are left.
+
+    Args:
+        run: takes and gives tensors whose first dimension is that of the rows, none of which knows of the others.
+        rows: at a time.
+    """
+
+    def run_in_steps(*inputs: Tensor) -> tuple[Tensor, ...]:
+        if len(inputs[0]) <= rows:
+            return run(*inputs)
+        steps = [run(*step) for step in zip(*(tensor.split(rows) for tensor in inputs), strict=True)]
+        return tuple(torch.cat(outputs) for outputs in zip(*steps, strict=True))
+
+    return run_in_steps
 
 
 class TorchEngine(Engine):

@@ -70,6 +70,7 @@ class OpenVinoEngine(GraphEngine):
     """
 
     name = "openvino"
+    prepares_shapes = True
 
     def __init__(
         self, precision: str = "fp32", cache: ModelCache | None = None, quantized: Mapping[str, Path] | None = None

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pose_tracking.networks.engines.engine import Engine, Part, Run, TorchEngine
+from pose_tracking.networks.engines.engine import Engine, Part, Run, TorchEngine, in_steps
 from pose_tracking.pose.config import CropConfig
 
 from .encoders import EMBEDDING_CHANNELS
 from .light_network import CoordinateOutput, LightPoseNet, cut_to_most_confident
 from .network import PoseNet
 from .refiner import PoseRefineNet
+
+# Rows that an engine which prepares each shape computes at a time: the crop of an instance, and the poses that are
+# usually refined of one. More at once gain a millisecond an instance on a CPU; each other number of them would cost
+# twenty when it first comes, and three whenever it changes.
+_CROPS, _POSES = 1, 4
 
 
 class CompiledLightPoseNet:
@@ -29,7 +34,7 @@ class CompiledLightPoseNet:
         image = torch.rand(2, 3, crop.size, crop.size)
         choose = torch.arange(2 * crop.points).view(2, -1) % crop.size**2
         example = image, torch.rand(2, crop.points, 3), choose, torch.zeros(2, dtype=torch.long)
-        self._run: Run = engine.compile(Part("pose network", network, example, ((0,),) * 4))
+        self._run = _compiled(Part("pose network", network, example, ((0,),) * 4), engine, _CROPS)
 
     def most_confident(
         self,
@@ -96,4 +101,10 @@ def compile_refiner(refiner: PoseRefineNet, points: int, engine: Engine) -> Run:
         engine: what runs it.
     """
     example = torch.rand(2, points, 3), torch.rand(2, EMBEDDING_CHANNELS, points), torch.zeros(2, dtype=torch.long)
-    return engine.compile(Part("refiner", refiner, example, ((0, 1), (0, 2), (0,))))
+    return _compiled(Part("refiner", refiner, example, ((0, 1), (0, 2), (0,))), engine, _POSES)
+
+
+def _compiled(part: Part, engine: Engine, rows: int) -> Run:
+    """What runs `part`: on `rows` rows at a time, where any other number would have to be prepared."""
+    run = engine.compile(part)
+    return in_steps(run, rows) if engine.prepares_shapes and part.name not in engine.on_torch else run

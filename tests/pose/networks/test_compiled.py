@@ -8,7 +8,7 @@ import torch
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.networks.engines.choice import choose_engine
 from pose_tracking.networks.engines.config import InferenceConfig
-from pose_tracking.networks.engines.engine import Engine
+from pose_tracking.networks.engines.engine import Engine, Part, Run
 from pose_tracking.pose.config import CropConfig
 from pose_tracking.pose.hypotheses.predictor import PosePredictor, fuse_batch_norm, refine_all
 from pose_tracking.pose.networks.compiled import CompiledLightPoseNet, compile_estimator, compile_refiner
@@ -108,6 +108,37 @@ def test_bf16_is_near() -> None:
     assert got is not None
     error = (want - got).norm(dim=-1)
     assert 1e-5 < float(error.median()) < 0.02  # diameters
+
+
+def test_an_engine_that_prepares_each_shape_is_shown_few() -> None:
+    torch.manual_seed(0)
+    shapes: dict[str, set[int]] = {"pose network": set(), "refiner": set()}
+
+    class Preparing(Engine):
+        name, prepares_shapes = "preparing", True
+
+        def compile(self, part: Part) -> Run:
+            def run(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+                shapes[part.name].add(len(tensors[0]))
+                return tuple(part.module(*tensors))
+
+            return run
+
+    network, refiner = LightPoseNet(2).eval(), PoseRefineNet(2).eval()
+    fuse_batch_norm(network)
+    compiled = compile_estimator(network, CropConfig(size=32, points=8), Preparing())
+    run = compile_refiner(refiner, 8, Preparing())
+    for count in (1, 3, 5):
+        image, cloud, choose, index = inputs(count, 8, 32)
+        with torch.inference_mode():
+            want, chosen = network.most_confident(image, cloud, choose, index, 4)
+            got, also_chosen = compiled.most_confident(image, cloud, choose, index, 4)
+            rotation, shift = torch.eye(3).repeat(count, 4, 1, 1), torch.zeros(count, 4, 3)
+            poses = [refine_all(r, cloud, want.embedding, index, rotation, shift, 1) for r in (refiner, run)]
+        assert torch.equal(chosen, also_chosen)
+        for wanted, found in [*zip(want, got, strict=True), *zip(*poses, strict=True)]:
+            torch.testing.assert_close(found, wanted)
+    assert shapes == {"pose network": {1}, "refiner": {4}}
 
 
 def test_torch_leaves_the_networks_as_they_are() -> None:
