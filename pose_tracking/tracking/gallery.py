@@ -11,6 +11,8 @@ from pose_tracking.core.arrays import Bool, Float, Float32
 
 Feature = Float32
 
+_FEWEST = 4  # slots of a store
+
 
 def normalize(features: NDArray) -> Feature:
     """(..., D) features to unit length; a zero vector stays zero and so is at distance 1 from everything."""
@@ -22,18 +24,65 @@ def normalize(features: NDArray) -> Feature:
     return np.divide(features, norm, out=np.zeros_like(features), where=has_length)
 
 
+class FeatureStore:
+    """Room for the features of many galleries in one array, so that a frame's features are written in one go.
+
+    Args:
+        budget: most features of a gallery.
+        size: of a feature.
+
+    Attributes:
+        features: (slots, budget, size); each gallery has one slot. Exchanged for a larger array where all are taken.
+    """
+
+    def __init__(self, budget: int, size: int) -> None:
+        self.features: Feature = np.zeros((0, budget, size), np.float32)
+        self._free: list[int] = []
+
+    def take_slot(self) -> int:
+        """A slot that is nobody else's until it is given back."""
+        if not self._free:
+            taken = len(self.features)
+            grown = np.zeros((max(2 * taken, _FEWEST), *self.features.shape[1:]), np.float32)
+            grown[:taken] = self.features
+            self.features = grown
+            self._free = list(range(len(grown) - 1, taken - 1, -1))
+        return self._free.pop()
+
+    def give_back(self, slot: int) -> None:
+        """Let others have a slot."""
+        self._free.append(slot)
+
+
+# The stores of one tracker, by budget and size of their features.
+Stores = dict[tuple[int, int], FeatureStore]
+
+
 class Gallery:
-    """The `budget` newest unit features of one track, in a ring buffer."""
+    """The `budget` newest unit features of one track, in a ring buffer.
 
-    __slots__ = ("_budget", "_count", "_features")
+    Args:
+        budget: most features.
+        stores: of those whose features are written together (`add_each`).
 
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self._features: Feature | None = None
-        self._count = 0
+    Attributes:
+        budget: most features.
+    """
+
+    __slots__ = ("_count", "_slot", "_store", "_stores", "budget")
+
+    def __init__(self, budget: int, stores: Stores | None = None) -> None:
+        self.budget = budget
+        self._stores: Stores = {} if stores is None else stores
+        self._store: FeatureStore | None = None
+        self._slot = self._count = 0
+
+    def __del__(self) -> None:
+        if self._store is not None:
+            self._store.give_back(self._slot)
 
     def __len__(self) -> int:
-        return min(self._count, self._budget)
+        return min(self._count, self.budget)
 
     def extend(self, other: Gallery) -> None:
         """Keep those of another gallery, too, as if they were newer."""
@@ -42,24 +91,33 @@ class Gallery:
 
     def add(self, feature: NDArray) -> None:
         """Keep one more (D,) feature of unit length (see `normalize`), forgetting the oldest beyond the budget."""
-        features = self._features
-        if features is None or self._count == len(features) < self._budget:
-            features = self._features = self._grown(feature.shape[-1])
-        features[self._count % self._budget] = feature
+        if self._store is None:
+            kind = self.budget, len(feature)
+            self._store = self._stores.setdefault(kind, FeatureStore(*kind))
+            self._slot = self._store.take_slot()
+        self._store.features[self._slot, self._count % self.budget] = feature
         self._count += 1
 
-    def _grown(self, size: int) -> Feature:
-        grown = np.zeros((min(max(2 * self._count, 8), self._budget), size), np.float32)
-        if self._features is not None:
-            grown[: self._count] = self._features
-        return grown
+    @staticmethod
+    def add_each(galleries: Sequence[Gallery], features: Feature) -> None:
+        """`add` to each of K galleries, at least one, its own of (K, D) features."""
+        store = galleries[0]._store
+        if store is None or any(one._store is not store for one in galleries):
+            for gallery, feature in zip(galleries, features, strict=True):
+                gallery.add(feature)
+            return
+        slots = [one._slot for one in galleries]
+        places = [one._count % one.budget for one in galleries]
+        store.features[slots, places] = features
+        for one in galleries:
+            one._count += 1
 
     @property
     def features(self) -> Feature:
         """(len, D) unit features, in no particular order."""
-        if self._features is None:
+        if self._store is None:
             return np.zeros((0, 0), np.float32)
-        return self._features[: len(self)]
+        return self._store.features[self._slot, : len(self)]
 
 
 def smallest_cosine_distances(galleries: Sequence[Gallery], features: NDArray, wanted: Bool | None = None) -> Float:

@@ -120,11 +120,11 @@ def _by_appearance(
     if np.isnan(distances).any():
         return None
     best = int(np.argmin(distances))
-    rivals = [*np.delete(distances, best), *_appearance_distances(new_track.gallery, [t.gallery for t in others])]
-    if not rivals:
+    if len(candidates) == 1 and not others:
         return candidates[best] if distances[best] <= max(config.reid_gate, config.appearance_gate) else None
     if not config.copies_differ or distances[best] > config.appearance_gate:
         return None
+    rivals = [*np.delete(distances, best), *_appearance_distances(new_track.gallery, [t.gallery for t in others])]
     if any(not rival > config.appearance_gate for rival in rivals):
         return None
     return candidates[best]

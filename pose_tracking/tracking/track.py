@@ -16,7 +16,7 @@ from pose_tracking.objects import ObjectModel
 from . import box_filter, corrections, existence, pose_filter, systematic_error
 from .config import TrackingConfig
 from .fit_history import NO_FITS
-from .gallery import Gallery, normalize
+from .gallery import Gallery, Stores, normalize
 from .measured import Measured
 from .pose_filter import PoseFilter
 from .rows import Part, Row, gather, join, put, read
@@ -58,13 +58,19 @@ class Track(Row):
     mean, covariance = Part(_MEAN), Part(_COVARIANCE)
 
     def __init__(
-        self, track_id: int, detection: Detection, model: ObjectModel, stamp: float, config: TrackingConfig
+        self,
+        track_id: int,
+        detection: Detection,
+        model: ObjectModel,
+        stamp: float,
+        config: TrackingConfig,
+        stores: Stores | None = None,
     ) -> None:
         super().__init__(*box_filter.initiate(box_filter.to_xyah(detection.box)))
         self.track_id = track_id
         self.obj_id = detection.obj_id
         self.model = model
-        self.gallery = Gallery(config.gallery_budget)
+        self.gallery = Gallery(config.gallery_budget, stores)
         self.filter: PoseFilter | None = None
         self._size: SizeFilter | None = None
         self._scale: ScaleFilter | None = None
@@ -262,11 +268,9 @@ def update(tracks: Sequence[Track], measured: Measured, config: TrackingConfig, 
         return
     means, covariances = box_filter.update(*box_states(tracks), measured.boxes)
     put(tracks, {_MEAN: means, _COVARIANCE: covariances})
-    pairs = zip(tracks, measured.detections, strict=True)
-    described = [(t.gallery, d.feature) for t, d in pairs if d.feature is not None]
+    described = [(t, d.feature) for t, d in zip(tracks, measured.detections, strict=True) if d.feature is not None]
     if described:
-        for (gallery, _), unit in zip(described, normalize(np.array([f for _, f in described])), strict=True):
-            gallery.add(unit)
+        Gallery.add_each([t.gallery for t, _ in described], normalize(np.array([f for _, f in described])))
     if measured.has_sizes:
         measured = Measured([t.measured(d) for t, d in zip(tracks, measured.detections, strict=True)])
     detections = measured.detections

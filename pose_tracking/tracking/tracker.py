@@ -22,6 +22,7 @@ from . import camera_motion, sudden, track
 from .camera_motion import MeasuredMotion
 from .config import TrackingConfig
 from .frame_interval import FrameInterval
+from .gallery import Stores
 from .matching import Association, associate, by_class
 from .measured import Measured
 from .output import tracked_objects
@@ -66,6 +67,7 @@ class Tracker:
         self.tracks: list[Track] = []
         self.reid = ReidMemory()
         self._next_id = 1
+        self._stores: Stores = {}
         self._moment: _Moment | None = None
         self._interval = FrameInterval()
         self._is_predicted = False
@@ -212,7 +214,7 @@ class Tracker:
 
     def _begin(self, detection: Detection, moment: _Moment) -> Track:
         model = self._objects[detection.obj_id]
-        self.tracks.append(Track(self._next_id, detection, model, moment.stamp, self.config))
+        self.tracks.append(Track(self._next_id, detection, model, moment.stamp, self.config, self._stores))
         self._next_id += 1
         return self.tracks[-1]
 

@@ -14,7 +14,7 @@ from pose_tracking.tracking.association import (
     matching_cascade,
     min_cost_matching,
 )
-from pose_tracking.tracking.gallery import Gallery, normalize, smallest_cosine_distances
+from pose_tracking.tracking.gallery import Gallery, Stores, normalize, smallest_cosine_distances
 
 
 def test_lambda_weighs_motion_on_one_scale() -> None:
@@ -83,6 +83,30 @@ def test_gallery_equals_a_plain_list(count: int, budget: int) -> None:
     query = rng.normal(size=(3, 6)).astype(np.float32)
     expected = 1 - (query / np.linalg.norm(query, axis=1, keepdims=True) @ unit[-budget:].T).max(1)
     assert smallest_cosine_distances([gallery], query)[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_galleries_written_together_keep_what_each_would_alone() -> None:
+    """Also while some come, and some go and leave their room to others; whatever their budget and size of features."""
+    rng = np.random.default_rng(0)
+    stores: Stores = {}
+    kinds = [(3, 4), (3, 4), (3, 4), (2, 4), (3, 5)]
+    alive: list[tuple[Gallery, list[np.ndarray], int]] = []
+    for _ in range(200):
+        for budget, size in kinds:
+            if rng.random() < 0.2:
+                alive.append((Gallery(budget, stores), [], size))
+        alive = [each for each in alive if rng.random() > 0.05]
+        for kind in set(kinds):
+            same = [each for each in alive if (each[0].budget, each[2]) == kind and rng.random() < 0.8]
+            units = normalize(rng.normal(size=(len(same), kind[1])))
+            if same:
+                Gallery.add_each([gallery for gallery, _, _ in same], units)
+            for (_, kept, _), unit in zip(same, units, strict=True):
+                kept.append(unit)
+        for gallery, kept, _ in alive:
+            expected = sorted(unit.tolist() for unit in kept[-gallery.budget :])
+            assert sorted(gallery.features.tolist()) == expected
+    assert sum(len(store.features) for store in stores.values()) < 100  # of some 200 that there were
 
 
 def by_assignment(cost: np.ndarray, limit: float) -> tuple[list[tuple[int, int]], list[int], list[int]]:

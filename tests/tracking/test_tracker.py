@@ -302,9 +302,9 @@ def test_associating_changes_nothing_and_sorts_everything_in_once(seed: int) -> 
     for k, (boxes, features) in enumerate(scenario(seed, things=5, frames=20)):
         detections = [Detection(1, 0.9, x, f) for x, f in zip(boxes, features, strict=True)]
         tracker.predict(k / 30)
+        association = tracker.associate(detections)
         before = state_of(tracker)
         tracker.associate(detections[::-1])
-        association = tracker.associate(detections)
         assert state_of(tracker) == before
         live = [t.track_id for t, _ in association.matches] + [t.track_id for t in association.unmatched_tracks]
         assert sorted(live) == [t.track_id for t in tracker.tracks]
