@@ -12,11 +12,11 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from pose_tracking.core.paths import share_file
 from pose_tracking.core.threads import wait_variables
 from pose_tracking.ros.node.dds_profile import image_profile
 from pose_tracking.ros.node.parameters import PARAMETERS
 from pose_tracking.ros.tools.process import camera_preset, camera_presets, replay_command
+from pose_tracking.ros.tools.rviz import rviz_file
 
 ARGUMENTS = (
     ("model", "demo", PARAMETERS["model"].help),
@@ -36,6 +36,7 @@ ARGUMENTS = (
     ("clip_network", "", PARAMETERS["clip_network"].help),
     ("threads", "0", PARAMETERS["threads"].help),
     ("rviz", "false", "whether to start RViz"),
+    ("camera_frame", "", "frame of the colour image, for RViz; empty: that of the preset's driver"),
     ("bag", "", "bag to replay into the node; empty: none"),
     ("rate", "1.0", "speed of the replay"),
     ("autostart", "true", "configure and activate at once"),
@@ -52,13 +53,14 @@ def start(context):
     for name in WHERE_GIVEN:
         if value[name]:
             parameters[name] = PARAMETERS[name].parse(value[name])
+    preset = camera_preset(value["camera"])
     actions = [
         Node(
             package="pose_tracking",
             executable="tracker_node",
             name="tracker",
             output="screen",
-            parameters=[str(camera_preset(value["camera"])), parameters],
+            parameters=[str(preset), parameters],
             arguments=["--ros-args", "--log-level", f"tracker:={value['log_level']}"],
             on_exit=[EmitEvent(event=Shutdown(reason="the tracker node has ended"))],
         )
@@ -66,8 +68,8 @@ def start(context):
     if value["bag"]:
         actions.append(ExecuteProcess(cmd=replay_command(value["bag"], value["rate"]), output="screen"))
     if value["rviz"].lower() in ("true", "1"):
-        rviz = str(share_file("rviz", "tracker.rviz"))
-        actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", rviz], output="log"))
+        rviz = rviz_file(preset, parameters, value["camera_frame"])
+        actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", str(rviz)], output="log"))
     return actions
 
 
