@@ -51,8 +51,9 @@ class DetectorSchedule:
             return False
         if every == AUTO:
             return self._first_allowed(ahead) == ahead
-        # An early run is on the coming frame.
-        return ahead == every if self._hurry else (self._since + 1 + ahead) % every == 0
+        # An early run is on the coming frame, and nothing is to be in its way; what its own turn needs has begun.
+        is_early = self._hurry and self._since + 1 < every
+        return not is_early and (self._since + 1 + ahead) % every == 0
 
     def _first_allowed(self, most: int) -> int | None:
         """How many frames after the coming one, `most` at most, `AUTO` allows its next run; None: no such frame."""

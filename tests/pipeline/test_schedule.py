@@ -30,6 +30,19 @@ def test_a_new_track_makes_the_detector_run_again_until_nothing_is_new(every: in
     assert [k for k, due in enumerate(ran) if due] == [0, 1, 2, 2 + every, 2 + 2 * every]
 
 
+@pytest.mark.parametrize("lost_in", range(5))
+def test_no_other_frame_is_looked_at_ahead_of_an_early_run(lost_in: int) -> None:
+    schedule = DetectorSchedule()
+    for k in range(5):
+        schedule.is_due(5, True)
+        schedule.frame_done(k == 0, lost=k == lost_in)
+        expected = [ahead for ahead in range(1, 6) if schedule.may_be_due_after(5, True, ahead)]
+        comes_early = k == lost_in and k in (1, 2, 3)
+        assert expected == ([] if comes_early else [4 - k] if k < 4 else [5])
+        if comes_early:
+            return
+
+
 @given(st.integers(1, 12), st.lists(st.booleans(), min_size=60, max_size=60))
 def test_the_detector_is_neither_late_nor_more_than_hurried(every: int, lost: list[bool]) -> None:
     ran = run_schedule(every, lambda k: True, lambda k: lost[k])
