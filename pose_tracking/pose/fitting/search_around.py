@@ -70,7 +70,7 @@ def places_around(verifier: Verifier, frame: RGBDFrame, obj_id: int, predicted: 
     side = np.arange(-int(reach / step), int(reach / step) + 1) * step
     grid = np.stack(np.meshgrid(side, side, indexing="ij"), -1).reshape(-1, 2)
     view = view_rotation(predicted[:3, 3])
-    found: list[tuple[float, Float]] = []
+    agreeing: list[tuple[float, Float]] = []
     for x, y in grid[np.linalg.norm(grid, axis=1) <= reach]:
         pose = predicted.copy()
         pose[:3, 3] += view @ (x, y, 0.0)
@@ -82,8 +82,15 @@ def places_around(verifier: Verifier, frame: RGBDFrame, obj_id: int, predicted: 
         pose[:3, 3] += view @ (0.0, 0.0, float(np.median(behind)))
         agrees = agreement(verifier, frame, obj_id, pose, GRID_RAYS)
         if agrees > 0:
-            found.append((agrees - flush_share(frame, verifier.compare(frame, obj_id, pose)), pose))
-    found.sort(key=lambda one: -one[0])
+            agreeing.append((agrees, pose))
+    agreeing.sort(key=lambda one: -one[0])
+    # How a place stands out takes all pixels to tell, and only speaks against it: most need not be asked.
+    found: list[tuple[float, Float]] = []
+    for agrees, pose in agreeing:
+        if len(found) >= PLACES and agrees <= found[PLACES - 1][0]:
+            break
+        found.append((agrees - flush_share(frame, verifier.compare(frame, obj_id, pose)), pose))
+        found.sort(key=lambda one: -one[0])
     return [pose for _, pose in found[:PLACES]]
 
 
