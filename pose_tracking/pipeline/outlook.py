@@ -39,7 +39,7 @@ class Outlook:
     Attributes:
         obj_ids: wanted objects.
         config: options.
-        followable: the tracks that need no network if they are where they are expected.
+        followable: the tracks that need no network if they are where they are expected, and fit as in the last frame.
         confirmed: all confirmed tracks.
         every: in how many frames of the detector the network looks at each object.
     """
@@ -56,7 +56,10 @@ class Outlook:
     ) -> Outlook:
         """The outlook from `tracks` as they are after a frame."""
         known = [(t, Expected(t.obj_id, np.array(t.box))) for t in tracks if t.is_confirmed]
-        followable = {t.track_id for t in turns.followable(tracks, every)} if every > 1 else set()
+        followable = set()
+        if every > 1:  # what has come to fit too badly to convince would hardly do so
+            spared = (t for t in turns.followable(tracks, every) if t.pose_confidence >= turns.least_confidence(t))
+            followable = {t.track_id for t in spared}
         return cls(
             tuple(obj_ids),
             config,

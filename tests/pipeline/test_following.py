@@ -13,12 +13,14 @@ from tracking_cases import detection
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.bundles.bundle_config import BundleConfig
+from pose_tracking.bundles.pipeline_config import PipelineConfig
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.pipeline import PoseTracker
 from pose_tracking.pipeline.network_turns import NetworkTurns
+from pose_tracking.pipeline.outlook import Outlook
 from pose_tracking.pipeline.refused import RefusedDetections
 from pose_tracking.pose.config import PoseConfig
 from pose_tracking.pose.estimator import PoseEstimator
@@ -245,13 +247,32 @@ def test_only_tracks_that_the_network_knows_and_the_frame_before_has_shown_are_f
 
 def test_what_convinces_is_near_the_best_since_the_last_look(objects: ObjectSet) -> None:
     track, turns = confirmed(1, objects[STEPS]), NetworkTurns()
-    turns.frame_done([look(track, 0.7, True)])
-    assert turns.least_confidence(track) == pytest.approx(0.6)
-    turns.frame_done([look(track, 0.95, False)])
-    turns.frame_done([look(track, 0.9, False)])
-    assert turns.least_confidence(track) == pytest.approx(0.85)
-    turns.frame_done([look(track, 0.8, True)])
-    assert turns.least_confidence(track) == pytest.approx(0.7)
+    turns.frame_done([look(track, 0.62, True)])
+    assert turns.least_confidence(track) == pytest.approx(0.52)
+    turns.frame_done([look(track, 0.68, False)])
+    turns.frame_done([look(track, 0.66, False)])
+    assert turns.least_confidence(track) == pytest.approx(0.58)
+    turns.frame_done([look(track, 0.64, True)])
+    assert turns.least_confidence(track) == pytest.approx(0.54)
+
+
+@pytest.mark.parametrize(("confidence", "least"), [(0.45, 0.5), (0.9, 0.6)])
+def test_half_does_not_convince_and_more_than_that_always_does(
+    confidence: float, least: float, objects: ObjectSet
+) -> None:
+    track, turns = confirmed(1, objects[STEPS]), NetworkTurns()
+    turns.frame_done([look(track, confidence, True)])
+    assert turns.least_confidence(track) == pytest.approx(least)
+
+
+def test_a_track_that_fits_worse_than_it_must_is_not_expected_to_convince(objects: ObjectSet) -> None:
+    tracks, turns = [confirmed(i, objects[STEPS]) for i in (1, 2)], NetworkTurns()
+    turns.frame_done([look(track, 0.7, True) for track in tracks])
+    for track, confidence in zip(tracks, (0.61, 0.59), strict=True):
+        track.pose_confidence = confidence
+    outlook = Outlook.of(tracks, turns, [STEPS], PipelineConfig(), EVERY)
+    np.testing.assert_array_equal([each.box for each in outlook.followable], [tracks[0].box])
+    assert len(outlook.confirmed) == 2
 
 
 def found(*scores: float, x: float = 0.0) -> Instances:
