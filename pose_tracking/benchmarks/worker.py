@@ -123,36 +123,42 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     exact.truth = first.objects or ()
     tracker.update(first.frame)
     first_output = time.time() - job["started"]
-    samples = [first, *(packed[i] for i in range(1, len(packed)))]
     keep_loaded()  # as all programs that run a pipeline do
 
     objects, references = {}, [reference_ms()]
     for count, index in frames.items():
-        shown = [samples[i] for i in index]
-        measured = _measure_sequence(tracker, shown) if is_sequence else _measure_stills(tracker, exact, shown, job)
+        # One sequence is held at a time, without its masks: the memory is to be that of the pipeline.
+        if is_sequence:
+            measured = _measure_sequence(tracker, [packed[i].frame for i in index])
+        else:
+            measured = _measure_stills(tracker, exact, [packed[i] for i in index], job)
         references.append(reference_ms())
         objects[str(count)] = measured
     reference = float(np.median(references))
     for entry in objects.values():
         entry["cpu_over_reference"] = {stage: entry["cpu_ms"][stage] / reference for stage in STAGES}
-    peak = peak_memory_mb()
+    engines = tracker.engines
     if is_sequence and job["look_ahead"]:
+        del tracker
+        keep_loaded()  # lets go of it: two at once are no user's memory
         use_threads(job["threads"], at_once=stages_at_once(segment_every, frames_ahead(segment_every)))
         tracker = PoseTracker(bundle, str(device), engine=job["engine"], precision=job["precision"])
+        keep_loaded()
         tracker.configure(segment_every=segment_every)
         for count, index in frames.items():
-            objects[str(count)]["look_ahead"] = _measure_look_ahead(tracker, [samples[i].frame for i in index])
+            objects[str(count)]["look_ahead"] = _measure_look_ahead(tracker, [packed[i].frame for i in index])
         use_threads(threads)
+    peak = peak_memory_mb()
     gpu = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
     networks = None
     if job["networks"]:
         from .networks import compare_networks
 
-        most = samples[frames[max(job["counts"])][0]]
+        most = packed[int(frames[max(job["counts"])][0])]
         checkout = job.get("densefusion_checkout")
         given = None if checkout is None else Path(checkout)
         networks = compare_networks(bundle, most.frame, _instances(most), str(device), given)
-    height, width = samples[0].frame.depth.shape
+    height, width = first.frame.depth.shape
     return {
         "schema": SCHEMA,
         "model": bundle.name,
@@ -169,7 +175,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
             "python": platform.python_version(),
             "torch": torch.__version__,
         },
-        "engines": tracker.engines,
+        "engines": engines,
         "objects": objects,
         "first_output_s": first_output,
         "peak_memory_mb": peak,
@@ -178,12 +184,12 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measure_sequence(tracker: PoseTracker, samples: Sequence[Sample]) -> dict[str, Any]:
+def _measure_sequence(tracker: PoseTracker, frames: Sequence[RGBDFrame]) -> dict[str, Any]:
     """Time the frames of a sequence after the first ones, in which its tracks begin."""
     tracker.reset()
     times = _Times()
-    for number, sample in enumerate(samples):
-        tracked = tracker.update(sample.frame)
+    for number, frame in enumerate(frames):
+        tracked = tracker.update(frame)
         if number >= WARM_UP[SEQUENCE]:
             times.add(tracker, sum(thing.is_confirmed and thing.is_observed for thing in tracked))
     return times.entry() | {"from_truth": 0.0}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
+import weakref
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from evaluation_cases import CAMERA, NAMES, box_at, make_objects, mask_of, truth
 from presence import objects_of
 from safetensors.torch import save_file
 
+from pose_tracking.benchmarks import worker
 from pose_tracking.benchmarks.frames import INDEPENDENT, SEQUENCE, render_sequence, render_stills
 from pose_tracking.benchmarks.networks import PUBLISHED, predict_one_by_one, published_forward, random_predictor
 from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, run_benchmark
@@ -21,6 +25,7 @@ from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import BundleError, ConfigError, OutputError, PoseTrackingError
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.results import Instances
+from pose_tracking.datasets.packed import PackedDataset, PackedWriter
 from pose_tracking.pose.hypotheses.predictor import build_estimator
 from pose_tracking.pose.networks.network import PoseNet
 from pose_tracking.segmentation.config import SegmentationConfig
@@ -170,6 +175,39 @@ def test_a_run_in_its_own_process(random_bundle, scenes):
     text = format_benchmark(data)
     assert re.search(r"^ +2 ", text, re.MULTILINE)
     assert ("instances of the ground truth" in text) == (entry["from_truth"] > 0)
+
+
+def test_one_sequence_is_held_at_a_time(random_bundle, objects, tmp_path, monkeypatch):
+    counts, frames = (1, 2), 8
+    with PackedWriter(tmp_path / "frames.zip") as writer:
+        for count in counts:
+            for sample in render_sequence(objects, count, frames, seed=0, size=(320, 240)):
+                writer.add(sample)
+    read: list[weakref.ref[RGBDFrame]] = []
+    held: list[int] = []
+
+    class Watched(PackedDataset):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            read.append(weakref.ref(sample.frame))
+            return sample
+
+    def watch(measure):
+        def watching(*args):
+            held.append(sum(frame() is not None for frame in read))
+            return measure(*args)
+
+        return watching
+
+    monkeypatch.setattr("pose_tracking.datasets.packed.PackedDataset", Watched)
+    for name in ("_measure_sequence", "_measure_look_ahead"):
+        monkeypatch.setattr(worker, name, watch(getattr(worker, name)))
+    monkeypatch.setattr(worker, "WARM_UP", {SEQUENCE: 1})
+    job = asdict(BenchmarkConfig(model=str(random_bundle), counts=counts, frames=2, threads=1))
+    worker.measure(job | {"packed": str(tmp_path / "frames.zip"), "started": time.time()})
+    assert len(held) == 4
+    # That of the first output is kept, and a tracker keeps its last two until it is reset.
+    assert max(held) <= frames + 3
 
 
 def test_errors_are_one_line(random_bundle, tmp_path):

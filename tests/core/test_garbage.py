@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +51,22 @@ def test_another_call_frees_what_was_loaded_before() -> None:
     assert loaded() is not None
     keep_loaded()
     assert loaded() is None
+
+
+def resident_mb() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise AssertionError("no VmRSS")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library"
+)
+def test_memory_that_was_freed_below_what_is_in_use_goes_back_to_the_system() -> None:
+    blocks = [bytes(60_000) for _ in range(4000)]  # below the size that glibc maps by itself
+    before = resident_mb()
+    del blocks[:-1]
+    keep_loaded()
+    assert resident_mb() < before - 150
+    assert len(blocks) == 1
