@@ -108,9 +108,13 @@ def format_benchmark(data: dict[str, Any]) -> str:
         lines.append(f"{count:>7} " + " ".join(f"{cell:>16}" for cell in cells) + f" {entry['fps']:>9.2f}")
     ahead = {count: entry["look_ahead"] for count, entry in data["objects"].items() if "look_ahead" in entry}
     if ahead:
-        rates = ", ".join(f"{entry['fps']:.2f} ({entry['latency_ms']:.0f} ms) at {n}" for n, entry in ahead.items())
+        rates = ", ".join(
+            f"{entry['fps']:.2f} ({entry['latency_ms']:.0f} ms, {entry['p99_over_median']:.2f}) at {n}"
+            for n, entry in ahead.items()
+        )
         lines.append(
-            f"frames/s with the detector a frame ahead, in brackets from the coming of a frame to its result: {rates}"
+            "frames/s with the detector a frame ahead, in brackets from the coming of a frame to its result, and the "
+            f"99th percentile over the median from result to result: {rates}"
         )
     lines.append("median, in brackets the 99th percentile")
     lines.append(

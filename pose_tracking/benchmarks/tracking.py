@@ -183,7 +183,7 @@ def resident_mb() -> float:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    from .worker import cpu_name
+    from .machine import cpu_name
 
     versions: dict[str, str | None] = {}
     for name in _DISTRIBUTIONS:

@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 
 from pose_tracking.benchmarks import worker
 from pose_tracking.benchmarks.frames import INDEPENDENT, SEQUENCE, render_sequence, render_stills
+from pose_tracking.benchmarks.machine import peak_memory_mb
 from pose_tracking.benchmarks.networks import PUBLISHED, predict_one_by_one, published_forward, random_predictor
 from pose_tracking.benchmarks.pipeline import BenchmarkConfig, format_benchmark, run_benchmark
-from pose_tracking.benchmarks.worker import ExactCount, add_truth, peak_memory_mb
+from pose_tracking.benchmarks.worker import ExactCount, add_truth
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.core.errors import BundleError, ConfigError, OutputError, PoseTrackingError
 from pose_tracking.core.frame import RGBDFrame
@@ -162,6 +163,7 @@ def test_a_run_in_its_own_process(random_bundle, scenes):
     for each in data["objects"].values():  # stills have no next frame to look at
         assert ("look_ahead" in each) == (scenes == SEQUENCE)
         assert scenes != SEQUENCE or each["look_ahead"]["fps"] > 0
+        assert scenes != SEQUENCE or each["look_ahead"]["p99_over_median"] >= 1
     entry = data["objects"]["2"]
     assert 0 <= entry["from_truth"] <= 1
     parts = [entry["cpu_ms"][stage] for stage in ("segmentation", "pose", "tracking")]
@@ -177,7 +179,7 @@ def test_a_run_in_its_own_process(random_bundle, scenes):
     assert ("instances of the ground truth" in text) == (entry["from_truth"] > 0)
 
 
-def test_one_sequence_is_held_at_a_time(random_bundle, objects, tmp_path, monkeypatch):
+def test_one_sequence_is_held_at_a_time_by_a_pipeline_at_work(random_bundle, objects, tmp_path, monkeypatch):
     counts, frames = (1, 2), 8
     with PackedWriter(tmp_path / "frames.zip") as writer:
         for count in counts:
@@ -185,6 +187,7 @@ def test_one_sequence_is_held_at_a_time(random_bundle, objects, tmp_path, monkey
                 writer.add(sample)
     read: list[weakref.ref[RGBDFrame]] = []
     held: list[int] = []
+    warm: list[bool] = []
 
     class Watched(PackedDataset):
         def __getitem__(self, index):
@@ -193,9 +196,10 @@ def test_one_sequence_is_held_at_a_time(random_bundle, objects, tmp_path, monkey
             return sample
 
     def watch(measure):
-        def watching(*args):
+        def watching(tracker, *args):
+            warm.append(1 in tracker.estimator.search._templates)
             held.append(sum(frame() is not None for frame in read))
-            return measure(*args)
+            return measure(tracker, *args)
 
         return watching
 
@@ -205,7 +209,7 @@ def test_one_sequence_is_held_at_a_time(random_bundle, objects, tmp_path, monkey
     monkeypatch.setattr(worker, "WARM_UP", {SEQUENCE: 1})
     job = asdict(BenchmarkConfig(model=str(random_bundle), counts=counts, frames=2, threads=1))
     worker.measure(job | {"packed": str(tmp_path / "frames.zip"), "started": time.time()})
-    assert len(held) == 4
+    assert warm == [True] * 4
     # That of the first output is kept, and a tracker keeps its last two until it is reset.
     assert max(held) <= frames + 3
 
