@@ -25,7 +25,8 @@ class _Letter(Generic[T]):
 class Mailbox(Generic[T]):
     """Items in the order in which they came, of which the newest have room.
 
-    Those that are overtaken leave it, but for the newest `kept` of them, which have their turn as overtaken ones.
+    Those that are overtaken leave it, but for the newest `kept` of them, which have their turn as overtaken ones: so many
+    in succession at most, or no other would ever have its turn where each takes longer than the next one to come.
 
     Args:
         kept: overtaken items that stay.
@@ -34,6 +35,7 @@ class Mailbox(Generic[T]):
     def __init__(self, kept: int = 0) -> None:
         self._kept = kept
         self._letters: list[_Letter[T]] = []
+        self._in_succession = 0  # overtaken items taken since the last that was not
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -78,13 +80,15 @@ class Mailbox(Generic[T]):
         return self.make_room(room)
 
     def take(self) -> tuple[T, bool]:
-        """The oldest item, which leaves, and whether it was overtaken.
+        """The oldest item, which leaves, and whether it is to be done as one that was overtaken.
 
         Raises:
             IndexError: there is none.
         """
         letter = self._letters.pop(0)
-        return letter.item, letter.state == _State.OVERTAKEN
+        is_overtaken = letter.state == _State.OVERTAKEN and self._in_succession < self._kept
+        self._in_succession = self._in_succession + 1 if is_overtaken else 0
+        return letter.item, is_overtaken
 
     def clear(self) -> list[T]:
         """Let all items leave; returns them."""

@@ -66,3 +66,14 @@ def test_one_that_is_not_begun_after_all_gives_way() -> None:
     assert box.not_begun(0, 1) == [0]
     assert box.not_begun(7, 1) == []  # had its turn meanwhile
     assert taken(box) == [(1, False)]
+
+
+def test_no_more_overtaken_ones_have_their_turn_in_succession_than_are_kept() -> None:
+    box: Mailbox[int] = Mailbox(kept=2)
+    for k in range(2):
+        box.add(k, 1)
+    done = []
+    for k in range(2, 9):  # each takes until the next has come
+        done.append(box.take()[1])
+        box.add(k, 1)
+    assert done == [True, True, False, True, True, False, True]
