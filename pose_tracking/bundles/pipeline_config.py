@@ -58,9 +58,9 @@ class PipelineConfig:
         1,
         "the detector runs on every n-th frame; between them poses are tracked on the depth, from where their "
         "tracks predict them (without meshes: are predicted only, since nothing could tell a track that is lost). It "
-        "runs early where a track has just begun or been lost or an unsure pose may begin one, and on every frame while "
-        "there is no track. 0, or the word auto: as often as there is time before the camera's next frames, and once a second "
-        "at least",
+        "runs early where a track has just begun or been lost or an unsure pose may begin one, and on every frame "
+        "while there is no track. 0, or the word auto: as often as there is time before the camera's next frames, and "
+        "once a second at least",
         unit="frames",
         range=(0, 1000),
         runtime=True,
@@ -86,8 +86,8 @@ class PipelineConfig:
         5,
         "the pose network looks at each tracked object on every n-th frame of the detector at least, and where its "
         "pose confidence has fallen; on the others its pose is found from where the track expects it. Detections "
-        "that came to nothing are looked at again after n frames of the camera. 1: every detection on every frame; only "
-        "where there are meshes",
+        "that came to nothing are looked at again after n frames of the camera. 1: every detection on every frame; "
+        "only where there are meshes",
         unit="frames",
         range=(1, 1000),
         runtime=True,

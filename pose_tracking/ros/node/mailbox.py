@@ -25,8 +25,8 @@ class _Letter(Generic[T]):
 class Mailbox(Generic[T]):
     """Items in the order in which they came, of which the newest have room.
 
-    Those that are overtaken leave it, but for the newest `kept` of them, which have their turn as overtaken ones: so many
-    in succession at most, or no other would ever have its turn where each takes longer than the next one to come.
+    Those that are overtaken leave it, but for the newest `kept` of them, which have their turn as overtaken ones: so
+    many in succession at most, or no other would ever have its turn where each takes longer than the next to come.
 
     Args:
         kept: overtaken items that stay.
