@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -76,8 +76,11 @@ def associate(tracks: Sequence[Track], detections: Sequence[Detection], config: 
     return Association(matches, unmatched_tracks, unmatched_detections, measured=measured)
 
 
-def by_class(items: Iterable[Thing]) -> dict[int, list[Thing]]:
+def by_class(items: Sequence[Thing]) -> dict[int, list[Thing]]:
     """Tracks or detections by their object IDs, in their order."""
+    kinds = {item.obj_id for item in items}
+    if len(kinds) == 1:
+        return {kinds.pop(): list(items)}
     found: dict[int, list[Thing]] = {}
     for item in items:
         found.setdefault(item.obj_id, []).append(item)

@@ -51,7 +51,7 @@ class Measured:
     @cached_property
     def has_sizes(self) -> bool:
         """Whether any of the poses tells a size or a scale."""
-        return any(e.size is not None or e.scale is not None for e in self.estimates)
+        return bool([e for e in self.estimates if e.size is not None or e.scale is not None])
 
     @cached_property
     def poses(self) -> Float:

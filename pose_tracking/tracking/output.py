@@ -8,7 +8,6 @@ import numpy as np
 
 from pose_tracking.core.arrays import Float
 from pose_tracking.core.results import TrackedObject, TrackState
-from pose_tracking.objects import ObjectModel
 
 from . import box_filter, pose_filter
 from .mahalanobis import as_contiguous
@@ -77,12 +76,7 @@ def _motions(tracks: Sequence[Track]) -> Iterator[_Motion]:
 
 def _of_models(tracks: Sequence[Track], name: str) -> Float:
     """(T, ...) what the models of the tracks have under that name, a copy for each."""
-    place: dict[int, int] = {}
-    models: list[ObjectModel] = []
-    rows = []
-    for track in tracks:
-        row = place.setdefault(id(track.model), len(models))
-        if row == len(models):
-            models.append(track.model)
-        rows.append(row)
-    return np.array([getattr(model, name) for model in models], float).take(rows, axis=0)
+    models = {id(track.model): track.model for track in tracks}
+    place = {key: row for row, key in enumerate(models)}
+    rows = [place[id(track.model)] for track in tracks]
+    return np.array([getattr(model, name) for model in models.values()], float).take(rows, axis=0)
