@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import deserialize_message
 
 from pose_tracking.core.errors import ConfigError, PoseTrackingError
-from pose_tracking.datasets.bag.messages import stamp_of
 from pose_tracking.datasets.bag.reader import open_bag
 from pose_tracking.datasets.bag.topics import Topics
 from pose_tracking.evaluation.report.results import FrameResult
@@ -24,7 +23,7 @@ from pose_tracking.ros.messages.conversions import from_tracked_object
 from pose_tracking.ros.messages.synchronizer import PairSynchronizer
 
 from .player import BagPlayer
-from .spinning import spin_until
+from .spinning import spin_until, spin_until_moment
 
 NODE = "/tracker"
 START_SECONDS = 900.0  # the first start of all compiles: minutes, where other things run; a node that ends is noticed
@@ -43,7 +42,7 @@ class Answers:
     """What came back while a bag was played.
 
     Attributes:
-        results: by stamp of the frame.
+        results: by stamp of the frame, once all have come.
         frames: colour images published that had a depth image.
         drops: frames and images the node says it dropped, by reason.
         hurried: frames answered without the detector, as newer ones waited.
@@ -66,10 +65,21 @@ class _StampPairs:
         """The stamp (ns) of the colour image that this message completes a frame of, if it does."""
         if topic not in self._streams:
             return None
-        seconds, nanoseconds = _STAMP.unpack_from(raw, 4)
-        stamp = seconds * 1_000_000_000 + nanoseconds
+        stamp = _stamp_in(raw)
         pair = self._pairs.add(self._streams[topic], stamp, stamp)
         return None if pair is None else int(pair[0])
+
+
+def _stamp_in(raw: Any) -> int:
+    """Stamp (ns) of a serialised message that begins with a header."""
+    seconds, nanoseconds = _STAMP.unpack_from(raw, 4)
+    return int(seconds * 1_000_000_000 + nanoseconds)
+
+
+def _result_of(stamp: int, raw: bytes) -> FrameResult:
+    message = deserialize_message(raw, TrackedObjectArray)
+    objects = [from_tracked_object(thing) for thing in message.objects]
+    return FrameResult(stamp, objects, {"total": float(message.processing_time)})
 
 
 class NodeSession:
@@ -91,9 +101,10 @@ class NodeSession:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._answers = Answers()
+        self._taken: dict[int, bytes] = {}  # messages by stamp: they are read when no frame waits for it
         self._reports = 0
         self._known: dict[str, int] = {}  # publishers of each topic that the node knows of
-        self._node.create_subscription(TrackedObjectArray, f"{NODE}/objects", self._take, 100)
+        self._node.create_subscription(TrackedObjectArray, f"{NODE}/objects", self._take, 100, raw=True)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
 
     def __enter__(self) -> NodeSession:
@@ -119,6 +130,7 @@ class NodeSession:
             NodeEnded: the node has ended.
         """
         self._answers = answers = Answers()
+        self._taken = {}
         pairs = _StampPairs(topics)
         last: int | None = None
         with open_bag(bag_path) as bag:
@@ -133,9 +145,10 @@ class NodeSession:
                         self._wait_answer(stamp)
                     on_frame()
             if last is not None and rate > 0:
-                self._wait_answer(last)
+                self._wait_last(last)
         reports = self._reports
         self._spin(lambda: self._reports >= reports + 2, 5.0)  # the counters up to the last frame
+        answers.results = {stamp: _result_of(stamp, raw) for stamp, raw in self._taken.items()}
         return answers
 
     def _wait_active(self, player: BagPlayer, topics: list[str]) -> None:
@@ -155,14 +168,18 @@ class NodeSession:
 
     def _wait_answer(self, stamp: int) -> None:
         dropped = sum(self._answers.drops.values())
+        self._spin(lambda: stamp in self._taken or sum(self._answers.drops.values()) > dropped, ANSWER_SECONDS)
+
+    def _wait_last(self, stamp: int) -> None:
+        """Wait for the answer to the last frame, before which all others have come, or until all is accounted for."""
+        answers = self._answers
         self._spin(
-            lambda: stamp in self._answers.results or sum(self._answers.drops.values()) > dropped, ANSWER_SECONDS
+            lambda: stamp in self._taken or len(self._taken) + sum(answers.drops.values()) >= answers.frames,
+            ANSWER_SECONDS,
         )
 
-    def _take(self, message: TrackedObjectArray) -> None:
-        stamp = stamp_of(message)
-        objects = [from_tracked_object(thing) for thing in message.objects]
-        self._answers.results[stamp] = FrameResult(stamp, objects, {"total": float(message.processing_time)})
+    def _take(self, raw: bytes) -> None:
+        self._taken[_stamp_in(raw)] = raw
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -182,7 +199,7 @@ class NodeSession:
                 }
 
     def _spin_until(self, moment: float) -> None:
-        self._spin(lambda: time.monotonic() >= moment, ANSWER_SECONDS + max(moment - time.monotonic(), 0.0))
+        spin_until_moment(self._executor, moment, self._check)
 
     def _spin(self, until: Callable[[], bool], timeout: float) -> bool:
         return spin_until(self._executor, until, timeout, self._check)
