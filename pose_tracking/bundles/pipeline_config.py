@@ -58,7 +58,7 @@ class PipelineConfig:
         1,
         "the detector runs on every n-th frame; between them poses are tracked on the depth, from where their "
         "tracks predict them (without meshes: are predicted only, since nothing could tell a track that is lost). It "
-        "runs early where a track has just begun or been lost or an unsure pose may begin one, and on every frame "
+        "runs early where a track has just begun or been lost, or an unsure pose may begin one, and on every frame "
         "while there is no track. 0, or the word auto: as often as there is time before the camera's next frames, and "
         "once a second at least",
         unit="frames",

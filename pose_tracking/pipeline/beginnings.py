@@ -21,7 +21,8 @@ from pose_tracking.tracking import Association
 _SAME = 0.1  # diameters between two poses, mean over the surface, up to which they are one
 # Frames with the detector after which what was found once is forgotten: refused ones are not looked at in each.
 _FRAMES = 6
-_LOOKS = 3  # at an unsure pose that are worth while, one soon after the other
+_LOOKS = 3  # at what is in one place that are worth while, one soon after the other
+_PLACE = 0.5  # diameters that it has
 _POINTS = 20  # vertices, about, that tell how far two poses are apart
 
 
@@ -32,7 +33,7 @@ class _Unsure:
     Attributes:
         obj_id, pose: of which object, and (4, 4) in the camera frame.
         doubt: product of the doubts of the frames that have come to it.
-        looks: how many frames those are.
+        looks: frames that have come to it, or to others in its place.
         frames: since the last of them.
     """
 
@@ -47,8 +48,8 @@ class Beginnings:
     """Remembers the poses of late that were too unsure to begin a track.
 
     Attributes:
-        needs_look: whether the last frame with the detector has come to such a pose that was not looked at often yet:
-            the next look may make sure of it.
+        needs_look: whether the last frame with the detector has come to such a pose in a place that was not looked at
+            often yet: the next look may make sure of it.
     """
 
     def __init__(self) -> None:
@@ -90,7 +91,7 @@ class Beginnings:
             again = [each for each in before if _is_same(detection, each, objects)]
             before = [each for each in before if each not in again]
             doubt *= min((each.doubt for each in again), default=1.0)
-            looks = 1 + max((each.looks for each in again), default=0)
+            looks = 1 + max((each.looks for each in self._unsure if _is_near(detection, each, objects)), default=0)
             if not again or 1.0 - doubt < least:
                 left.append(detection)
                 after.append(_Unsure(detection.obj_id, detection.pose.pose, doubt, looks))
@@ -108,3 +109,11 @@ def _is_same(detection: Detection, known: _Unsure, objects: ObjectSet) -> bool:
     other = np.ascontiguousarray(known.pose, np.float64)
     apart = mean_distance(points, max(len(points) // _POINTS, 1), pose, other)
     return apart < _SAME * model.diameter
+
+
+def _is_near(detection: Detection, known: _Unsure, objects: ObjectSet) -> bool:
+    """Whether two unsure poses, however unlike, are of what is in one place."""
+    if detection.obj_id != known.obj_id or detection.pose is None:
+        return False
+    apart = float(np.linalg.norm(detection.pose.pose[:3, 3] - known.pose[:3, 3]))
+    return apart < _PLACE * objects[known.obj_id].diameter

@@ -102,7 +102,8 @@ def test_an_unsure_pose_asks_for_more_looks_soon_but_not_for_ever(objects: Objec
         return beginnings.needs_look
 
     assert [asks(found(0.15)) for _ in range(3)] == [True, True, False]
-    assert asks(found(0.15), found(0.2, x=0.2))  # another one
+    assert not asks(found(0.15, turn=2.0))  # another pose in the same place
+    assert asks(found(0.15), found(0.2, x=0.2))  # another place
     assert not asks()
     assert not asks(searched=False)
     assert not asks(found(0.4, x=0.2))  # sure by now: it begins a track
