@@ -183,11 +183,12 @@ def test_the_guess_follows_the_schedule() -> None:
         # An early run, which the schedule starts from anew.
         schedule.frame_done(due[-1], lost=number == 7)
     assert np.flatnonzero(due).tolist() == [0, 5, 8, 13, 18]
-    expected = [due[number + 1 : number + 8] for number in range(8, 13)]
-    assert [sorted(guess) for guess in guesses[8:13]] == [
-        [number + 1 + i for i in np.flatnonzero(some)] for number, some in zip(range(8, 13), expected, strict=True)
+    expected = [due[number + 1 : number + 8] for number in range(9, 13)]
+    assert [sorted(guess) for guess in guesses[9:13]] == [
+        [number + 1 + i for i in np.flatnonzero(some)] for number, some in zip(range(9, 13), expected, strict=True)
     ]
     assert guesses[6] == {10}
+    assert guesses[8] == set()  # before the early run, which nothing is to delay
 
 
 def test_all_cores_are_the_detectors_where_it_seldom_runs_and_cannot_begin_early() -> None:
