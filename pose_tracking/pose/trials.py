@@ -92,20 +92,27 @@ class Trials:
         return is_near(track.pose, network.pose, self.objects[one.obj_id], self.config)
 
     def _try_others(self, attempts: list[Attempts], started: float) -> list[Attempts]:
-        """More hypotheses, and finds of the search, where nothing convinces, as long as there is time."""
-        budget = self.config.time_budget * 1e-3
+        """More hypotheses, and finds of the search, where nothing convinces, as long as there is time.
+
+        Those that need a search of which the frame has had its number wait for the next.
+        """
+        budget, searches = self.config.time_budget * 1e-3, self.config.search.per_frame or len(attempts)
+        waiting: list[Attempts] = []
         left = [one for one in attempts if one.is_open(self.config)]
         left.sort(key=lambda one: (-one.waited, -one.score))
         first = True
         while left and (first or not budget or time.perf_counter() - started < budget):
             # With a budget one by one, so that it is kept; at least one, so that none waits for ever.
             batch = left[:1] if budget else left
-            searched = [one for one in batch if one.needs_search(self.config)]
+            needing = [one for one in batch if one.needs_search(self.config)]
+            searched, more = needing[:searches], needing[searches:]
             for one, found in zip(searched, map_at_once(self.find, searched), strict=True):
                 one.found(found)
-            self._try_ahead(batch)
-            left = [one for one in left if one.is_open(self.config)]
+            searches, waiting = searches - len(searched), waiting + more
+            self._try_ahead([one for one in batch if one not in more])
+            left = [one for one in left if one.is_open(self.config) and one not in waiting]
             first = False
+        left += waiting
         self.put_off = [one.put_off() for one in left]
         return left
 
@@ -114,7 +121,7 @@ class Trials:
 
         The latter counts only where the former does not convince, so that threads change nothing but the time.
         """
-        ahead = max(compute_threads() // len(attempts), 1)
+        ahead = max(compute_threads() // max(len(attempts), 1), 1)
         chosen = [(one, *following) for one in attempts for following in one.next_poses(ahead)]
         for (one, _, _), checked in zip(chosen, map_at_once(self._worth_it, chosen), strict=True):
             if one.is_open(self.config):

@@ -297,6 +297,45 @@ def test_time_to_spare_leaves_nothing(objects: ObjectSet) -> None:
     assert not estimate.cut_short
 
 
+@pytest.mark.parametrize("per_frame", [0, 1])
+def test_searches_of_a_frame_are_limited_and_the_others_have_their_turn_next(
+    objects: ObjectSet, per_frame: int
+) -> None:
+    left, right = (random_pose(np.random.default_rng(k)) for k in (5, 6))
+    left[0, 3], right[0, 3] = -0.12, 0.12
+    frame, masks = render([(STEPS, left), (LAMP, right)], seed=5)
+    rng = np.random.default_rng(0)
+    poses = np.array([[moved(t, 150, 0.02, rng), moved(t, 100, 0.02, rng)] for t in (left, right)])
+    predictor = Known(*poses[0])
+    proposed = predictor.predict(frame, Masks(masks, [STEPS, LAMP]).segment(frame))
+    proposed.poses, proposed.raw_poses = poses, poses
+    predictor.predict = lambda frame, instances: proposed  # type: ignore[method-assign]
+    # Nothing convinces, and what was searched is left alone for the next frames.
+    search = SearchConfig(below=1.0, every=10, per_frame=per_frame)
+    estimator = PoseEstimator(PoseConfig(search=search, accept=1.01), objects, predictor)
+    asked: list[int] = []
+    candidates = estimator.search.candidates
+
+    def asking(obj_id, *args):
+        asked.append(obj_id)
+        return candidates(obj_id, *args)
+
+    estimator.search.candidates = asking  # type: ignore[method-assign]
+    seen, cut_short = [], []
+    for _ in range(3):
+        estimates = estimator.estimate(frame, Masks(masks, [STEPS, LAMP]).segment(frame))
+        seen.append(sorted(asked))
+        cut_short.append([each is not None and each.cut_short for each in estimates])
+        asked.clear()
+    if per_frame:
+        assert sorted(seen[0] + seen[1]) == sorted([STEPS, LAMP])
+        assert [len(each) for each in seen] == [1, 1, 0]
+        assert [sum(each) for each in cut_short] == [1, 0, 0]
+    else:
+        assert seen == [sorted([STEPS, LAMP]), [], []]
+        assert not np.any(cut_short)
+
+
 def test_who_has_waited_goes_first(objects: ObjectSet) -> None:
     """Two objects whose later hypotheses are the right ones: with time for one pose a frame both get there."""
     left, right = (random_pose(np.random.default_rng(k)) for k in (5, 6))
