@@ -100,7 +100,8 @@ class PoseEstimate:
         size: what the view tells of the size, of an object whose shape is not known; its `pose` is then that of the
             box of what is seen, the origin in its middle and z up. None for all others.
         scale: size of the instance over that of its mesh, where it was estimated, or None.
-        cut_short: whether more would have been tried, had there been time for it (`pose.time_budget`).
+        cut_short: whether more would have been tried, had there been time for it (`pose.time_budget`,
+            `pose.search.per_frame`).
         corrects: whether the object may as well be where its track expected it: what lies between is then an error of
             the track, and no motion.
     """

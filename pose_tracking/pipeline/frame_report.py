@@ -39,7 +39,7 @@ class FrameReport:
         started_at_tracks: number of detections whose pose was found from where a track expected it.
         followed: number of detections whose pose was found there without the network (`pipeline.network_every`).
         cut_short: number of instances for which more poses would have been tried, had there been time for it
-            (`pose.time_budget`); the next frame goes on with them.
+            (`pose.time_budget`, `pose.search.per_frame`); the next frame goes on with them.
         events: what has become certain with this frame of what happened to the tracked objects.
         activity_since: by track ID, stamp (ns) since which each confirmed object does what its `activity` says.
         clips: by track ID, what networks beside the rules last said of each confirmed track (`events.watchers`).

@@ -34,7 +34,7 @@ def format_table(data: ReportData) -> str:
     if extra.get("camera_warning"):
         lines.append(f"warning: {extra['camera_warning']}")
     if extra.get("poses_cut_short"):
-        lines.append(f"poses cut short by pose.time_budget: {extra['poses_cut_short']}")
+        lines.append(f"poses cut short by pose.time_budget or pose.search.per_frame: {extra['poses_cut_short']}")
     stages = [f"{stage} {t['median']:.0f}" for stage, t in data["latency_ms"].items() if t["median"] is not None]
     if stages:
         lines.append("median ms " + ", ".join(stages))
