@@ -22,7 +22,7 @@ from .camera_check import CameraCheck
 from .following import Followed, Follower, expected_by, follow_tracks
 from .frame_report import FrameReport
 from .look_ahead import LookAhead, Looked
-from .network_turns import NetworkTurns
+from .network_turns import SURE, SURE_WATCHED, NetworkTurns
 from .outlook import Outlook
 from .refused import RefusedDetections
 from .selection import credible_detections, distinct_detections, wanted_instances
@@ -179,6 +179,7 @@ class Detecting:
         """The instances that were looked at, their poses, and which of them the whole pose stage has looked at."""
         count, followed = len(instances), Followed()
         every = self._network_every(config)
+        self._turns.sure = SURE if config.segment_every == 1 else SURE_WATCHED
         if self._follower is not None and every > 1:
             followable = self._turns.followable(tracks, every)
             followed = follow_tracks(self._follower, self._depth_tracker, frame, instances, followable, self._turns)

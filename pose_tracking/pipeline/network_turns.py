@@ -18,9 +18,10 @@ from pose_tracking.tracking.track import Track
 FALL = 0.1
 # Below it the network looks in every frame: it is not known well how the object stands.
 LEAST = 0.5
-# From it on a fall alone is no reason to look. In simulated sequences none of 29 looks at what had fallen to 0.5 or
-# more led to another pose, 6 of 39 at what had fallen lower.
-SURE = 0.6
+# From it on a fall alone is no reason to look: with the detector on every frame, and on fewer, where the depth was
+# watched between them. On every fifth frame of simulated sequences none of 29 looks at what had fallen to 0.5 or more
+# led to another pose, 6 of 39 at what had fallen lower.
+SURE, SURE_WATCHED = 0.7, 0.6
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,14 @@ class _Look:
 
 
 class NetworkTurns:
-    """Remembers when the network has looked at each track."""
+    """Remembers when the network has looked at each track.
 
-    def __init__(self) -> None:
+    Attributes:
+        sure: pose confidence from which a fall alone is no reason to look; may be changed between two frames.
+    """
+
+    def __init__(self, sure: float = SURE) -> None:
+        self.sure = sure
         self._looks: dict[int, _Look] = {}
 
     def followable(self, tracks: Sequence[Track], every: int) -> list[Track]:
@@ -62,14 +68,14 @@ class NetworkTurns:
         Args:
             followed: IDs of the tracks that were followed in it; at the others the network looks.
         """
-        turns, spared = NetworkTurns(), set(followed)
+        turns, spared = NetworkTurns(self.sure), set(followed)
         for track_id, look in self._looks.items():
             turns._looks[track_id] = replace(look, frames=look.frames + 1 if track_id in spared else 0)
         return turns
 
     def least_confidence(self, track: Track) -> float:
         """Pose confidence from which the object of a `followable` track is where it is expected."""
-        return min(max(LEAST, self._looks[track.track_id].confidence - FALL), SURE)
+        return min(max(LEAST, self._looks[track.track_id].confidence - FALL), self.sure)
 
     def frame_done(self, matches: Iterable[tuple[Track, Detection]]) -> None:
         """The detector has run; `matches` are the tracks of its frame and the detections that continue them."""

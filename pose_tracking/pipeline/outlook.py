@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .network_turns import NetworkTurns
     from .refused import RefusedDetections
 
+# By how much the pose confidence of a followed object changes from one frame with the detector to the next. Between
+# them there is time to ask of those which may come to fit too badly, too.
+CHANGE = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class Expected:
@@ -56,10 +60,12 @@ class Outlook:
     ) -> Outlook:
         """The outlook from `tracks` as they are after a frame."""
         known = [(t, Expected(t.obj_id, np.array(t.box))) for t in tracks if t.is_confirmed]
-        followable = set()
+        followable: set[int] = set()
         if every > 1:  # what has come to fit too badly to convince would hardly do so
-            spared = (t for t in turns.followable(tracks, every) if t.pose_confidence >= turns.least_confidence(t))
-            followable = {t.track_id for t in spared}
+            spare = 0.0 if config.segment_every == 1 else CHANGE
+            for track in turns.followable(tracks, every):
+                if track.pose_confidence >= turns.least_confidence(track) + spare:
+                    followable.add(track.track_id)
         return cls(
             tuple(obj_ids),
             config,

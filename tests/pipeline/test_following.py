@@ -13,13 +13,13 @@ from tracking_cases import detection
 
 from pose_tracking.bundles.bundle import ModelBundle
 from pose_tracking.bundles.bundle_config import BundleConfig
-from pose_tracking.bundles.pipeline_config import PipelineConfig
+from pose_tracking.bundles.pipeline_config import AUTO, PipelineConfig
 from pose_tracking.core.frame import RGBDFrame
 from pose_tracking.core.geometry import rotation_angle
 from pose_tracking.core.results import Detection, Instances, PoseEstimate
 from pose_tracking.objects import ObjectModel, ObjectSet
 from pose_tracking.pipeline import PoseTracker
-from pose_tracking.pipeline.network_turns import NetworkTurns
+from pose_tracking.pipeline.network_turns import SURE, SURE_WATCHED, NetworkTurns
 from pose_tracking.pipeline.outlook import Outlook
 from pose_tracking.pipeline.refused import RefusedDetections
 from pose_tracking.pose.config import PoseConfig
@@ -256,13 +256,23 @@ def test_what_convinces_is_near_the_best_since_the_last_look(objects: ObjectSet)
     assert turns.least_confidence(track) == pytest.approx(0.54)
 
 
-@pytest.mark.parametrize(("confidence", "least"), [(0.45, 0.5), (0.9, 0.6)])
-def test_half_does_not_convince_and_more_than_that_always_does(
-    confidence: float, least: float, objects: ObjectSet
+@pytest.mark.parametrize(("confidence", "sure", "least"), [(0.45, 0.7, 0.5), (0.9, 0.7, 0.7), (0.9, 0.6, 0.6)])
+def test_less_than_half_never_convinces_and_what_is_sure_always_does(
+    confidence: float, sure: float, least: float, objects: ObjectSet
 ) -> None:
-    track, turns = confirmed(1, objects[STEPS]), NetworkTurns()
+    track, turns = confirmed(1, objects[STEPS]), NetworkTurns(sure)
     turns.frame_done([look(track, confidence, True)])
     assert turns.least_confidence(track) == pytest.approx(least)
+    turns = turns.after([track.track_id])
+    assert turns.least_confidence(track) == pytest.approx(least)
+
+
+@pytest.mark.parametrize(("every", "sure"), [(1, SURE), (5, SURE_WATCHED), (AUTO, SURE_WATCHED)])
+def test_how_sure_is_enough_depends_on_how_often_the_detector_runs(every: int, sure: float, objects: ObjectSet) -> None:
+    scene = Watched(objects)
+    scene.tracker.configure(segment_every=every)
+    scene.show([(STEPS, at(-0.12))])
+    assert scene.tracker._detecting._turns.sure == sure
 
 
 def test_a_track_that_fits_worse_than_it_must_is_not_expected_to_convince(objects: ObjectSet) -> None:
@@ -273,6 +283,8 @@ def test_a_track_that_fits_worse_than_it_must_is_not_expected_to_convince(object
     outlook = Outlook.of(tracks, turns, [STEPS], PipelineConfig(), EVERY)
     np.testing.assert_array_equal([each.box for each in outlook.followable], [tracks[0].box])
     assert len(outlook.confirmed) == 2
+    # Where there is time between two frames with the detector, nor one that may come to.
+    assert not Outlook.of(tracks, turns, [STEPS], PipelineConfig(segment_every=5), EVERY).followable
 
 
 def found(*scores: float, x: float = 0.0) -> Instances:
