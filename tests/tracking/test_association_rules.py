@@ -240,10 +240,12 @@ def test_identities_survive_empty_frames_gaps_and_jittering_stamps(motion: str, 
         seen = [] if gap else [detect(noisy(poses[i], rng)) for i in here]
         tracked = tracker.update(seen, stamp)
         if not gap:
-            for t in (t for t in tracked if t.is_observed):
+            # One measurement in thousands lies beyond every gate: it begins a track that is never confirmed.
+            for t in (t for t in tracked if t.is_observed and t.state == TrackState.CONFIRMED):
                 distances = [np.linalg.norm(pose[:3, 3] - present(t.pose)[:3, 3]) for pose in poses]
                 nearest = int(np.argmin(distances))
                 assert t.track_id == nearest + 1
+    assert {t.track_id for t in tracked if t.state != TrackState.TENTATIVE} == set(range(1, len(poses) + 1))
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
