@@ -85,7 +85,7 @@ class SearchConfig:
         range=(1, 10000),
         runtime=True,
     )
-    per_frame: int = option(0, "searches in a frame at most, others wait for the next; 0: no limit", range=(0, 1000))
+    per_frame: int = option(0, "most searches where one is tracked, others wait a frame; 0: no limit", range=(0, 1000))
     rotations: int = option(240, "rotations tried per object, spread evenly over SO(3)", range=(24, 5000))
     keep: int = option(4, "rotations handed to ICP and the depth check", range=(1, 64), runtime=True)
     template_points: int = option(96, "points of an object as seen in each rotation", range=(16, 1000))

@@ -94,9 +94,11 @@ class Trials:
     def _try_others(self, attempts: list[Attempts], started: float) -> list[Attempts]:
         """More hypotheses, and finds of the search, where nothing convinces, as long as there is time.
 
-        Those that need a search of which the frame has had its number wait for the next.
+        Those that need a search of which the frame has had its number wait for the next. Where nothing is tracked the
+        frame may be a still, which no other follows.
         """
-        budget, searches = self.config.time_budget * 1e-3, self.config.search.per_frame or len(attempts)
+        budget, most = self.config.time_budget * 1e-3, self.config.search.per_frame
+        searches = most if most and any(one.predicted is not None for one in attempts) else len(attempts)
         waiting: list[Attempts] = []
         left = [one for one in attempts if one.is_open(self.config)]
         left.sort(key=lambda one: (-one.waited, -one.score))

@@ -297,9 +297,9 @@ def test_time_to_spare_leaves_nothing(objects: ObjectSet) -> None:
     assert not estimate.cut_short
 
 
-@pytest.mark.parametrize("per_frame", [0, 1])
-def test_searches_of_a_frame_are_limited_and_the_others_have_their_turn_next(
-    objects: ObjectSet, per_frame: int
+@pytest.mark.parametrize(("per_frame", "is_tracked"), [(0, True), (1, True), (1, False)])
+def test_searches_of_a_frame_with_tracks_are_limited_and_the_others_have_their_turn_next(
+    objects: ObjectSet, per_frame: int, is_tracked: bool
 ) -> None:
     left, right = (random_pose(np.random.default_rng(k)) for k in (5, 6))
     left[0, 3], right[0, 3] = -0.12, 0.12
@@ -323,11 +323,12 @@ def test_searches_of_a_frame_are_limited_and_the_others_have_their_turn_next(
     estimator.search.candidates = asking  # type: ignore[method-assign]
     seen, cut_short = [], []
     for _ in range(3):
-        estimates = estimator.estimate(frame, Masks(masks, [STEPS, LAMP]).segment(frame))
+        predicted = {STEPS: left[None]} if is_tracked else None
+        estimates = estimator.estimate(frame, Masks(masks, [STEPS, LAMP]).segment(frame), predicted)
         seen.append(sorted(asked))
         cut_short.append([each is not None and each.cut_short for each in estimates])
         asked.clear()
-    if per_frame:
+    if per_frame and is_tracked:
         assert sorted(seen[0] + seen[1]) == sorted([STEPS, LAMP])
         assert [len(each) for each in seen] == [1, 1, 0]
         assert [sum(each) for each in cut_short] == [1, 0, 0]

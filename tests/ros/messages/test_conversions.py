@@ -57,7 +57,9 @@ def test_each_of_many_has_its_own_pose():
     for thing, each in zip(things, message.objects, strict=True):
         assert (thing.pose is None) == (not each.has_pose)
         if thing.pose is not None:
-            assert np.allclose(from_tracked_object(each).pose, thing.pose)
+            received = from_tracked_object(each).pose
+            assert received is not None
+            assert np.allclose(received, thing.pose)
     assert tracked_object_array(HEADER, [], 0.1).objects == []
 
 
