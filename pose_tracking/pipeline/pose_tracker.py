@@ -222,7 +222,7 @@ class PoseTracker:
             recovery = recover(
                 self._depth_tracker, frame, tracks, association.detections, self.config.recovery_confidence,
                 motion=None if association.searched and run is None else self.tracker.config,
-                clear_view=self.config.clear_view, hold=self.config.segment_every != 1,
+                clear_view=self.config.clear_view, hold=self.config.segment_every != 1 or not association.searched,
                 missed={} if run is None else run.missed,
             )  # fmt: skip
         report.recovered, report.not_recovered = len(recovery.found), recovery.not_found

@@ -121,6 +121,8 @@ def test_a_prediction_is_held_where_the_detector_looks_at_few_frames(
     monkeypatch.setattr(DepthTracker, "track", watched)
     scene.show([(STEPS, at(0.0))])
     assert held == [every != 1]
+    scene.tracker.update_with(scene.frame([(STEPS, at(0.0))]), None)  # nothing has looked at this one
+    assert held == [every != 1, True]
 
 
 def test_a_hidden_object_is_not_dragged_along_and_is_found_again(objects: ObjectSet) -> None:
