@@ -39,13 +39,6 @@ def check_options(
         ConfigError: one is given.
     """
     options = {
-        "--backgrounds": given.backgrounds,
-        "--preset": given.preset != "plain",
-        "--rate": given.rate,
-        "--frames": given.frames,
-        "--split": given.split != "all",
-        "--absent": given.absent,
-        "--complete": given.complete,
         "--no-camera-motion": not camera_motion,
         "--max-frames": max_frames,
         "--covariance-scale": covariance_scale,
@@ -54,7 +47,8 @@ def check_options(
     }
     if motion is not None and motion.strip() != "box":
         raise ConfigError(f"--motion {motion}: nothing in a folder in MOTChallenge's layout has a pose: box")
-    wrong = [name for name, value in options.items() if value not in (None, False)]
+    wrong = [*given.of_simulated, *given.of_recorded]
+    wrong += [name for name, value in options.items() if value not in (None, False)]
     if wrong:
         raise ConfigError(f"{wrong[0]} is not for folders in MOTChallenge's layout: leave it out")
 

@@ -46,20 +46,32 @@ class SourceOptions:
         opened = open_sources(texts, lambda: objects, **given)
         return opened[0] if len(opened) == 1 else Pool(opened)
 
-    def _check(self, texts: Sequence[str]) -> None:
-        """Refuse what says nothing of any of the sources."""
-        simulated = [text.startswith(SIMULATED) for text in texts]
-        of_simulated = {
+    @property
+    def of_simulated(self) -> list[str]:
+        """Names of the options given that are for simulated sources alone."""
+        given = {
             "--backgrounds": self.backgrounds is not None,
             "--preset": self.preset != "plain",
             "--rate": self.rate is not None,
             "--frames": self.frames is not None,
         }
-        of_recorded = {"--split": self.split != "all", "--absent": self.absent, "--complete": self.complete}
-        for name in [name for name, given in of_simulated.items() if given and not any(simulated)]:
+        return [name for name, is_given in given.items() if is_given]
+
+    @property
+    def of_recorded(self) -> list[str]:
+        """Names of the options given that are for recorded sources alone."""
+        given = {"--split": self.split != "all", "--absent": self.absent, "--complete": self.complete}
+        return [name for name, is_given in given.items() if is_given]
+
+    def _check(self, texts: Sequence[str]) -> None:
+        """Refuse what says nothing of any of the sources."""
+        simulated = [text.startswith(SIMULATED) for text in texts]
+        if not any(simulated) and self.of_simulated:
+            name = self.of_simulated[0]
             instead = ": --max-frames takes the first frames of a recording" if name == "--frames" else ""
             raise ConfigError(f"{name} is for simulated sources, and {', '.join(texts)} is none: leave it out{instead}")
-        for name in [name for name, given in of_recorded.items() if given and all(simulated)]:
+        if all(simulated) and self.of_recorded:
+            name = self.of_recorded[0]
             raise ConfigError(f"{name} is for recorded sources, and all here are simulated: leave it out")
 
 
