@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -56,7 +55,8 @@ class Mailbox(Generic[T]):
             letter.state = _State.OVERTAKEN
         overtaken = self._of(_State.OVERTAKEN)
         leaving = overtaken[: max(len(overtaken) - self._kept, 0)]
-        self._remove(leaving)
+        for letter in leaving:
+            self._letters.remove(letter)
         return [letter.item for letter in leaving]
 
     def begin(self, most: int) -> tuple[T, int] | None:
@@ -97,7 +97,3 @@ class Mailbox(Generic[T]):
 
     def _of(self, state: _State) -> list[_Letter[T]]:
         return [letter for letter in self._letters if letter.state == state]
-
-    def _remove(self, letters: Iterable[_Letter[T]]) -> None:
-        for letter in letters:
-            self._letters.remove(letter)
